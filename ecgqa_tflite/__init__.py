@@ -1,0 +1,1 @@
+"""ECG quality assessment for wearables: training and device share one integer front end."""

@@ -1,0 +1,86 @@
+"""Outputs appear whole or not at all: written beside their place, then renamed into it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ecgqa_tflite.errors import OutputExistsError
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raise :class:`OutputExistsError` where ``path`` exists and may not be replaced."""
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path} exists already: name another output or pass --overwrite")
+
+
+@contextmanager
+def whole_file(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; it becomes ``path`` if the block succeeds.
+
+    The temporary name keeps the suffix, so that writers which choose a format by it work.
+
+    Raises
+    ------
+    OutputExistsError
+        ``path`` exists and ``overwrite`` is false; nothing has been written.
+    """
+    path = Path(path)
+    refuse_existing(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``; it becomes ``path`` if the block succeeds.
+
+    A folder that is replaced is moved aside first and removed last, so an interruption leaves
+    the old or the new one, whole.
+
+    Raises
+    ------
+    OutputExistsError
+        ``path`` exists and ``overwrite`` is false; nothing has been written.
+    """
+    path = Path(path)
+    refuse_existing(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        old = None
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+            os.replace(path, old / path.name)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if old is not None:
+                os.replace(old / path.name, path)
+            raise
+        finally:
+            if old is not None and path.exists():
+                shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _umask() -> int:
+    """The process's umask, which mkstemp and mkdtemp ignore."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,25 @@
+"""Where the files that travel with the package are: C sources and shipped models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def _find(name: str) -> Path:
+    """``name`` inside the installed package, or beside it in a checkout."""
+    for parent in (_PACKAGE, _PACKAGE.parent):
+        if (parent / name).is_dir():
+            return parent / name
+    raise FileNotFoundError(f"{name}/ is missing from this installation; reinstall ecgqa-tflite")
+
+
+def firmware_bridge_dir() -> Path:
+    """Folder of the C99 library's sources."""
+    return _find("firmware_bridge")
+
+
+def models_dir() -> Path:
+    """Folder of the shipped models."""
+    return _find("models")

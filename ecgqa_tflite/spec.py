@@ -1,0 +1,251 @@
+"""The front-end spec: every number that turns 5 s of ECG into an image, once.
+
+Tables, C headers, ``.tflite`` metadata, the manifest and the model card are generated from a
+:class:`FrontEnd`; firmware, model and Python refuse each other when the hashes differ.
+
+The spec is written in hertz and seconds and holds no sampling rate: a 250 Hz vest and a 500 Hz
+recorder have different integer tables (``frontend.tables``) and the same image, so one model, one
+spec and one hash serve both. The sampling rate is an argument wherever tables are made.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from ecgqa_tflite.errors import SamplingRateError, SpecError
+
+Scaling = Literal["minmax", "qrs"]
+Colormap = Literal["jet", "grey"]
+
+SPEC_FORMAT = 1
+"""Format number of the JSON form; it enters the hash."""
+
+NYQUIST_MARGIN = 2.3
+"""Lowest sampling rate over the highest centre frequency. The Morse wavelet (beta = 20) still has
+6 % of its peak 30 % above its centre; 2.3 is the ratio of 250 Hz to the 108.5 Hz limit that the
+seed's toolbox sets for it."""
+
+FFT_RADICES = (2, 3, 5)
+"""Prime factors that the fixed-point forward transform handles."""
+
+
+class Quality(enum.IntEnum):
+    """What a decision says of a segment; the value is the class index of the network."""
+
+    LOW = 0
+    HIGH = 1
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """How a segment becomes an ``index_map`` and an ``image``.
+
+    Attributes
+    ----------
+    segment_s
+        Length of a segment, s.
+    f_max_hz, f_min_hz
+        Centre frequency of the first and of the last row, Hz; rows are log-spaced between them.
+    rows, cols
+        Size of the image, pixels.
+    gamma, time_bandwidth
+        Generalised Morse wavelet (Olhede & Walden 2002; Lilly & Olhede 2012);
+        beta = time_bandwidth / gamma.
+    scaling
+        ``minmax``: the segment's smallest ``|W|`` becomes 0 and its largest 255 (the seed's).
+        ``qrs``: 0 stays 0, the largest ``|W|`` among rows whose centre lies in ``qrs_band_hz``
+        becomes 255 and what exceeds it is clipped, so that one baseline jump can't own the range.
+    qrs_band_hz
+        (low, high), Hz, inclusive; used by ``scaling="qrs"`` only.
+    colormap
+        ``jet`` (MATLAB's formula, 3 channels) or ``grey`` (1 channel).
+    labels
+        Names of class 0 and class 1.
+    """
+
+    segment_s: float = 5.0
+    f_max_hz: float = 40.0
+    f_min_hz: float = 0.66
+    rows: int = 227
+    cols: int = 227
+    gamma: float = 3.0
+    time_bandwidth: float = 60.0
+    scaling: Scaling = "minmax"
+    qrs_band_hz: tuple[float, float] = (5.0, 25.0)
+    colormap: Colormap = "jet"
+    labels: tuple[str, str] = ("low", "high")
+
+    def __post_init__(self) -> None:
+        numbers = (self.segment_s, self.f_max_hz, self.f_min_hz, self.gamma, self.time_bandwidth)
+        if not all(math.isfinite(x) and x > 0 for x in (*numbers, *self.qrs_band_hz)):
+            raise SpecError("every length, frequency and wavelet parameter must be finite and > 0")
+        if not self.f_min_hz < self.f_max_hz:
+            raise SpecError(f"f_min_hz {self.f_min_hz} must be below f_max_hz {self.f_max_hz}")
+        if not (8 <= self.rows <= 512 and 8 <= self.cols <= 512):
+            raise SpecError(f"image of {self.rows} x {self.cols}: rows and cols must be 8..512")
+        if self.scaling not in ("minmax", "qrs"):
+            raise SpecError(f"scaling {self.scaling!r}: must be 'minmax' or 'qrs'")
+        if self.colormap not in ("jet", "grey"):
+            raise SpecError(f"colormap {self.colormap!r}: must be 'jet' or 'grey'")
+        if len(self.labels) != 2:
+            raise SpecError("labels must name class 0 and class 1")
+        if self.scaling == "qrs" and not self.qrs_rows.size:
+            raise SpecError(f"no row has its centre frequency in qrs_band_hz {self.qrs_band_hz}")
+
+    # ---- what follows from the numbers ------------------------------------------------------
+
+    @property
+    def channels(self) -> int:
+        """Channels of the image: 3 with ``jet``, 1 with ``grey``."""
+        return 3 if self.colormap == "jet" else 1
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(rows, cols, channels) of the network's input."""
+        return self.rows, self.cols, self.channels
+
+    @property
+    def bin_hz(self) -> float:
+        """Spacing of the spectrum's bins: 1 / (2 * segment_s), whatever the sampling rate."""
+        return 1.0 / (2.0 * self.segment_s)
+
+    @property
+    def centre_frequencies_hz(self) -> np.ndarray:
+        """Centre frequency of each row, Hz, highest first; float64, shape (rows,)."""
+        return np.geomspace(self.f_max_hz, self.f_min_hz, self.rows)
+
+    @property
+    def column_times_s(self) -> np.ndarray:
+        """Time of each column's centre from the start of the segment, s; float64, shape (cols,)."""
+        return (np.arange(self.cols) + 0.5) * (self.segment_s / self.cols)
+
+    @property
+    def qrs_rows(self) -> np.ndarray:
+        """Indices of the rows whose centre frequency lies in ``qrs_band_hz``."""
+        f = self.centre_frequencies_hz
+        return np.flatnonzero((f >= self.qrs_band_hz[0]) & (f <= self.qrs_band_hz[1]))
+
+    @property
+    def fs_min_hz(self) -> float:
+        """Lowest sampling rate that carries the highest row, Hz."""
+        return NYQUIST_MARGIN * self.f_max_hz
+
+    def segment_len(self, fs_hz: float) -> int:
+        """Samples in a segment at ``fs_hz``.
+
+        Raises
+        ------
+        SamplingRateError
+            The rate is not a positive number, is too low for the spec's highest row, or gives a
+            segment that is no whole number of samples or has a prime factor above 5.
+        """
+        if not (math.isfinite(fs_hz) and fs_hz > 0):
+            raise SamplingRateError(f"sampling rate {fs_hz} Hz: must be a positive number")
+        if fs_hz < self.fs_min_hz:
+            raise SamplingRateError(
+                f"sampling rate {fs_hz:g} Hz is too low: rows up to {self.f_max_hz:g} Hz need at "
+                f"least {self.fs_min_hz:g} Hz; use a spec with a lower f_max_hz"
+            )
+        exact = fs_hz * self.segment_s
+        length = round(exact)
+        rest = length
+        for p in FFT_RADICES:
+            while rest % p == 0:
+                rest //= p
+        if abs(exact - length) > 1e-9 * exact or rest != 1:
+            raise SamplingRateError(
+                f"sampling rate {fs_hz:g} Hz: {self.segment_s:g} s are {exact:g} samples, and the "
+                f"fixed-point transform needs a whole number with no prime factor above 5 "
+                f"(125, 128, 250, 256, 300, 360, 500, 512, 1000 Hz do); resample the recording"
+            )
+        return length
+
+    # ---- JSON and identity ------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, in the order of the fields, with the format number first."""
+        return {"format": SPEC_FORMAT, **json.loads(json.dumps(asdict(self)))}
+
+    def to_json(self) -> str:
+        """The JSON form, indented, ending in a newline."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    @classmethod
+    def from_dict(cls, data: Any) -> FrontEnd:
+        """Inverse of :meth:`to_dict`.
+
+        Raises
+        ------
+        SpecError
+            Not a spec, another format number, an unknown or missing field, a value out of range.
+        """
+        if not isinstance(data, dict):
+            raise SpecError("a spec is a JSON object")
+        data = dict(data)
+        if data.pop("format", None) != SPEC_FORMAT:
+            raise SpecError(f"spec format is not {SPEC_FORMAT}: made by another version")
+        known = {f.name: f for f in fields(cls)}
+        unknown, missing = data.keys() - known.keys(), known.keys() - data.keys()
+        if unknown or missing:
+            raise SpecError(f"spec: unknown fields {sorted(unknown)}, missing {sorted(missing)}")
+        for name in ("segment_s", "f_max_hz", "f_min_hz", "gamma", "time_bandwidth"):
+            if isinstance(data[name], bool) or not isinstance(data[name], (int, float)):
+                raise SpecError(f"spec: {name} must be a number")
+            data[name] = float(data[name])
+        for name in ("rows", "cols"):
+            if isinstance(data[name], bool) or not isinstance(data[name], int):
+                raise SpecError(f"spec: {name} must be an integer")
+        for name, kind in (("qrs_band_hz", (int, float)), ("labels", str)):
+            pair = data[name]
+            if not isinstance(pair, (list, tuple)) or not all(isinstance(x, kind) for x in pair):
+                raise SpecError(f"spec: {name} must be a pair")
+            data[name] = tuple(float(x) if name == "qrs_band_hz" else x for x in pair)
+            if len(pair) != 2:
+                raise SpecError(f"spec: {name} must be a pair")
+        return cls(**data)
+
+    @classmethod
+    def from_json(cls, text: str) -> FrontEnd:
+        """Inverse of :meth:`to_json`; raises :class:`SpecError` as :meth:`from_dict` does."""
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise SpecError(f"spec is not JSON: {error}") from error
+        return cls.from_dict(data)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON form, 64 hex digits."""
+        canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    @property
+    def short_hash(self) -> str:
+        """First 16 hex digits of :attr:`hash`: what C headers carry as a ``uint64_t``."""
+        return self.hash[:16]
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> FrontEnd:
+        """A named spec, with ``changes`` applied.
+
+        ``seed`` has the seed paper's frequencies, min-max and jet; ``wearable`` stops at 40 Hz, so
+        that the CWT is the device's only filter and any device from 100 Hz up can make the image.
+        """
+        try:
+            return replace(PRESETS[name], **changes)
+        except KeyError:
+            raise SpecError(f"no preset {name!r}; there are: {', '.join(PRESETS)}") from None
+
+
+PRESETS: dict[str, FrontEnd] = {
+    "wearable": FrontEnd(),
+    "seed": FrontEnd(f_max_hz=108.5),
+}
