@@ -1,0 +1,384 @@
+"""The folder of a trained model: one format, written whole, read with every check.
+
+``models/<name>/`` holds ``model.json``, ``spec.json``, ``recipe.json``, ``metrics.json``,
+``calibration.json``, ``MODEL_CARD.md``, ``<name>.weights.h5``, ``<name>.tflite`` and
+``SHA256SUMS``. An exported bundle is a model too: its ``manifest.json`` holds the same objects and
+the sums. :func:`open_model` reads both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ecgqa_tflite
+from ecgqa_tflite.errors import ModelError, SpecError, SpecMismatchError
+from ecgqa_tflite.output import whole_folder
+from ecgqa_tflite.resources import models_dir
+from ecgqa_tflite.spec import FrontEnd
+
+MODEL_FORMAT = 1
+"""Format number of ``model.json``."""
+
+SUMS = "SHA256SUMS"
+MANIFEST = "manifest.json"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A trained model on disk, checked.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    name
+        The model's name: a C identifier in lower case.
+    architecture, arguments
+        What :func:`ecgqa_tflite.networks.build` builds it from.
+    spec
+        The front end that it was trained with.
+    threshold
+        The float model calls a segment high quality where P(high) is at least this.
+    threshold_int8
+        The int8 model calls it high where the int8 score of class 1 is at least this.
+    licence, tool_version
+        Of the weights; of the package that wrote the folder.
+    recipe, metrics
+        The JSON objects that the training wrote.
+    calibration_ids
+        Ids of the segments that calibrated the int8 model.
+    """
+
+    path: Path
+    name: str
+    architecture: str
+    arguments: dict[str, Any]
+    spec: FrontEnd
+    threshold: float
+    threshold_int8: int
+    licence: str
+    tool_version: str
+    recipe: dict[str, Any] = field(repr=False)
+    metrics: dict[str, Any] = field(repr=False)
+    calibration_ids: tuple[str, ...] = field(repr=False)
+    weights_name: str | None
+    tflite_name: str | None
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """Names of class 0 and class 1."""
+        return self.spec.labels
+
+    @property
+    def weights_path(self) -> Path:
+        """The float weights; :class:`ModelError` where the folder has none (a bundle)."""
+        if self.weights_name is None:
+            raise ModelError(f"{self.path}: holds no float weights; name the trained model instead")
+        return self.path / self.weights_name
+
+    @property
+    def tflite_path(self) -> Path:
+        """The int8 ``.tflite``; :class:`ModelError` where the folder has none."""
+        if self.tflite_name is None:
+            raise ModelError(
+                f"{self.path}: holds no .tflite; run ecgqa-convert {self.name} --calibrate FOLDER"
+            )
+        return self.path / self.tflite_name
+
+    def description(self) -> dict[str, Any]:
+        """What ``model.json`` says."""
+        return {
+            "format": MODEL_FORMAT,
+            "name": self.name,
+            "architecture": self.architecture,
+            "arguments": self.arguments,
+            "spec_hash": self.spec.hash,
+            "labels": list(self.labels),
+            "threshold": self.threshold,
+            "threshold_int8": self.threshold_int8,
+            "weights": self.weights_name,
+            "tflite": self.tflite_name,
+            "licence": self.licence,
+            "tool_version": self.tool_version,
+        }
+
+
+# ---- reading --------------------------------------------------------------------------------
+
+
+def open_model(name_or_path: str | Path) -> ModelFolder:
+    """Open a model folder or an exported bundle and check all of it.
+
+    Parameters
+    ----------
+    name_or_path
+        A shipped model's name, or a folder.
+
+    Raises
+    ------
+    ModelError
+        No such model; a file is missing, differs from its SHA-256 or is not what it should be.
+    SpecMismatchError
+        The spec beside the model is not the one that it was trained with.
+    """
+    path = _find(name_or_path)
+    if (path / MANIFEST).is_file():
+        manifest = read_json(path / MANIFEST)
+        sums = _sums_of_manifest(path, manifest)
+        _verify(path, sums)
+        return _from_parts(path, manifest, sums)
+    if not (path / "model.json").is_file():
+        raise ModelError(f"{path}: no model here (neither model.json nor {MANIFEST})")
+    sums = _read_sums(path)
+    _verify(path, sums)
+    for name in ("model.json", "spec.json"):
+        if name not in sums:
+            raise ModelError(f"{path / SUMS}: does not list {name}: the folder is incomplete")
+    parts = {
+        "model": read_json(path / "model.json"),
+        "spec": read_json(path / "spec.json"),
+        **{
+            stem: read_json(path / f"{stem}.json")
+            for stem in ("recipe", "metrics", "calibration")
+            if f"{stem}.json" in sums
+        },
+    }
+    return _from_parts(path, parts, sums)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; :class:`ModelError` where it is missing, broken or no object."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: can't be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ModelError(f"{path}: is not JSON ({error}); get the model again") from error
+    if not isinstance(data, dict):
+        raise ModelError(f"{path}: is not a JSON object; get the model again")
+    return data
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _find(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    if path.is_dir():
+        return path
+    shipped: list[str] = []
+    if isinstance(name_or_path, str):
+        try:
+            root = models_dir()
+        except FileNotFoundError:
+            root = path
+        if _NAME.fullmatch(name_or_path) and (root / name_or_path).is_dir():
+            return root / name_or_path
+        if root.is_dir():
+            shipped = sorted(p.parent.name for p in root.glob("*/model.json"))
+    choice = f"shipped models: {', '.join(shipped)}" if shipped else "give a model's folder"
+    raise ModelError(f"{name_or_path}: no such model; {choice}")
+
+
+def _read_sums(path: Path) -> dict[str, str]:
+    try:
+        lines = (path / SUMS).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        raise ModelError(f"{path}: {SUMS} is missing or unreadable; get the model again") from None
+    sums = {}
+    for line in lines:
+        match = re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line)
+        if not match:
+            raise ModelError(f"{path / SUMS}: is damaged ({line[:40]!r}); get the model again")
+        sums[match[2]] = match[1]
+    return sums
+
+
+def _sums_of_manifest(path: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
+    files = manifest.get("files")
+    if not isinstance(files, dict) or not all(isinstance(v, str) for v in files.values()):
+        raise ModelError(f"{path / MANIFEST}: lists no files; get the bundle again")
+    return files
+
+
+def _verify(path: Path, sums: Mapping[str, str]) -> None:
+    for name, expected in sums.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ModelError(f"{path}: its list of files names {name!r}, outside the folder")
+        if not (path / name).is_file():
+            raise ModelError(f"{path / name}: is missing; get the model again")
+        if sha256_of(path / name) != expected:
+            raise ModelError(
+                f"{path / name}: differs from its SHA-256: corrupt or edited; get the model again"
+            )
+
+
+def _from_parts(path: Path, parts: Mapping[str, Any], sums: Mapping[str, str]) -> ModelFolder:
+    """Check ``model``, ``spec``, ... (of the files or of the manifest) and put them together."""
+    model = parts.get("model")
+    if not isinstance(model, dict):
+        raise ModelError(f"{path}: has no description of its model; get the model again")
+    if model.get("format") != MODEL_FORMAT:
+        raise ModelError(
+            f"{path}: model format {model.get('format')!r}, this version reads {MODEL_FORMAT}; "
+            f"upgrade ecgqa-tflite or train the model again"
+        )
+    try:
+        spec = FrontEnd.from_dict(parts.get("spec"))
+    except SpecError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+    def get(key: str, *kinds: type) -> Any:
+        value = model.get(key)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise ModelError(f"{path}: its description's {key} is {value!r}; get the model again")
+        return value
+
+    if get("spec_hash", str) != spec.hash:
+        raise SpecMismatchError(
+            f"{path}: trained with spec {model['spec_hash'][:16]}, but the spec beside it is "
+            f"{spec.short_hash}; get the model again"
+        )
+    if not _NAME.fullmatch(get("name", str)):
+        raise ModelError(f"{path}: model name {model['name']!r}: must match {_NAME.pattern}")
+    arguments = get("arguments", dict)
+    if arguments.get("input_shape") != list(spec.image_shape):
+        raise ModelError(
+            f"{path}: its network takes {arguments.get('input_shape')}, "
+            f"its spec makes images of {list(spec.image_shape)}"
+        )
+    threshold = float(get("threshold", int, float))
+    threshold_int8 = get("threshold_int8", int)
+    if not (math.isfinite(threshold) and -128 <= threshold_int8 <= 127):
+        raise ModelError(f"{path}: thresholds {threshold}, {threshold_int8} are out of range")
+    for key in ("weights", "tflite"):
+        name = get(key, str, type(None))
+        if name is not None and name not in sums:
+            raise ModelError(f"{path}: names {name!r} but its list of sums doesn't")
+    calibration = parts.get("calibration") or {}
+    ids = calibration.get("ids", []) if isinstance(calibration, dict) else None
+    if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
+        raise ModelError(f"{path}: its calibration is no list of ids; get the model again")
+    return ModelFolder(
+        path=path,
+        name=model["name"],
+        architecture=get("architecture", str),
+        arguments=arguments,
+        spec=spec,
+        threshold=threshold,
+        threshold_int8=threshold_int8,
+        licence=get("licence", str),
+        tool_version=get("tool_version", str),
+        recipe=parts.get("recipe") or {},
+        metrics=parts.get("metrics") or {},
+        calibration_ids=tuple(ids),
+        weights_name=model["weights"],
+        tflite_name=model["tflite"],
+    )
+
+
+# ---- writing --------------------------------------------------------------------------------
+
+
+def json_text(data: Any) -> str:
+    """Indented JSON ending in a newline; NaN and infinity refused, which no other reader takes."""
+    return json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def write_model(
+    out: str | Path,
+    *,
+    name: str,
+    architecture: str,
+    arguments: Mapping[str, Any],
+    spec: FrontEnd,
+    threshold: float,
+    threshold_int8: int,
+    save_weights: Callable[[Path], object],
+    tflite: bytes | None,
+    recipe: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    calibration_ids: Sequence[str] = (),
+    model_card: str,
+    licence: str = "Apache-2.0",
+    overwrite: bool = False,
+) -> ModelFolder:
+    """Write a model folder whole and open it.
+
+    Parameters
+    ----------
+    out
+        The folder to write.
+    name
+        The model's name: lower-case letters, digits and underscores, a letter first.
+    architecture, arguments
+        For :func:`ecgqa_tflite.networks.build`; ``input_shape`` must be the spec's image.
+    save_weights
+        Called with the path to write: ``model.save_weights``.
+    tflite
+        The int8 model, or None.
+    recipe, metrics
+        JSON objects.
+    model_card
+        Text of ``MODEL_CARD.md``.
+
+    Raises
+    ------
+    OutputExistsError
+        ``out`` exists and ``overwrite`` is false.
+    ModelError
+        What was given doesn't make a model.
+    """
+    if not _NAME.fullmatch(name):
+        raise ModelError(f"model name {name!r}: must match {_NAME.pattern}")
+    with whole_folder(out, overwrite) as folder:
+        description = ModelFolder(
+            path=folder,
+            name=name,
+            architecture=architecture,
+            arguments=json.loads(json.dumps(dict(arguments))),
+            spec=spec,
+            threshold=float(threshold),
+            threshold_int8=int(threshold_int8),
+            licence=licence,
+            tool_version=ecgqa_tflite.__version__,
+            recipe=dict(recipe),
+            metrics=dict(metrics),
+            calibration_ids=tuple(calibration_ids),
+            weights_name=f"{name}.weights.h5",
+            tflite_name=None if tflite is None else f"{name}.tflite",
+        )
+        save_weights(description.weights_path)
+        if tflite is not None:
+            description.tflite_path.write_bytes(tflite)
+        texts = {
+            "model.json": json_text(description.description()),
+            "spec.json": spec.to_json(),
+            "recipe.json": json_text(description.recipe),
+            "metrics.json": json_text(description.metrics),
+            "calibration.json": json_text({"ids": list(calibration_ids)}),
+            "MODEL_CARD.md": model_card,
+        }
+        for file_name, text in texts.items():
+            (folder / file_name).write_text(text, encoding="utf-8")
+        seal(folder)
+        open_model(folder)
+    return open_model(out)
+
+
+def seal(folder: Path) -> None:
+    """Write ``SHA256SUMS`` over everything in ``folder``, as ``sha256sum`` does."""
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    lines = [f"{sha256_of(folder / name)}  {name}\n" for name in names if name != SUMS]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
