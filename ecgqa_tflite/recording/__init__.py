@@ -1,0 +1,114 @@
+"""Recordings: ECG in millivolts with its rate and lead names, whatever file it came from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.errors import RecordingError
+
+__all__ = ["Recording", "read_recording"]
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """An ECG recording.
+
+    Attributes
+    ----------
+    name
+        What the recording is called, for messages and tables.
+    signal_mv
+        float32, shape (n_samples, n_leads), mV; NaN where the recording holds no sample.
+    fs_hz
+        Sampling rate of every lead, Hz.
+    lead_names
+        One name a column, all different.
+    other_signals
+        Signals of the file that are no ECG and were left out, with their units: ``ABP (mmHg)``.
+
+    Raises
+    ------
+    RecordingError
+        The parts don't fit together, there is no sample, or the rate is not a positive number.
+    """
+
+    name: str
+    signal_mv: NDArray[np.float32]
+    fs_hz: float
+    lead_names: tuple[str, ...]
+    other_signals: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.signal_mv.ndim != 2 or self.signal_mv.shape[1] != len(self.lead_names):
+            raise RecordingError(
+                f"{self.name}: signal of shape {self.signal_mv.shape} for "
+                f"{len(self.lead_names)} leads: give (n_samples, n_leads)"
+            )
+        if not self.signal_mv.size:
+            raise RecordingError(f"{self.name} holds no samples: nothing can be assessed")
+        if len(set(self.lead_names)) != len(self.lead_names):
+            raise RecordingError(f"{self.name}: lead names repeat: {', '.join(self.lead_names)}")
+        if not (math.isfinite(self.fs_hz) and self.fs_hz > 0):
+            raise RecordingError(
+                f"{self.name}: sampling rate {self.fs_hz} Hz: must be a positive number"
+            )
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the recording, s."""
+        return self.signal_mv.shape[0] / self.fs_hz
+
+    def lead_index(self, lead: str | int | None = None) -> int:
+        """Column of a lead.
+
+        Parameters
+        ----------
+        lead
+            A name (case matters only where it tells two leads apart), a column number from 0
+            (also as text, so that a command line can hand it on), or None for the first lead.
+
+        Raises
+        ------
+        RecordingError
+            There is no such lead; the message names those there are.
+        """
+        if lead is None:
+            return 0
+        if isinstance(lead, str):
+            if lead in self.lead_names:
+                return self.lead_names.index(lead)
+            alike = [i for i, n in enumerate(self.lead_names) if n.casefold() == lead.casefold()]
+            if len(alike) == 1:
+                return alike[0]
+            number = int(lead) if lead.isascii() and lead.isdigit() and len(lead) < 9 else -1
+        else:
+            number = lead
+        if 0 <= number < len(self.lead_names):
+            return number
+        left_out = f"; no ECG: {', '.join(self.other_signals)}" if self.other_signals else ""
+        raise RecordingError(
+            f"{self.name} has no lead {lead!r}: choose among {', '.join(self.lead_names)}{left_out}"
+        )
+
+    def lead(self, lead: str | int | None = None) -> NDArray[np.float32]:
+        """One lead's samples, float32, shape (n_samples,), mV; see :meth:`lead_index`."""
+        return self.signal_mv[:, self.lead_index(lead)]
+
+
+def read_recording(path: str | Path) -> Recording:
+    """Read a recording: today any WFDB record, named with or without its file suffix.
+
+    Raises
+    ------
+    RecordingError
+        Missing, corrupt or empty; the message says what to do.
+    """
+    # wfdb takes half a second to import, and commands that read nothing shouldn't wait for it
+    from ecgqa_tflite.recording.wfdb_reader import read_wfdb
+
+    return read_wfdb(path)

@@ -1,0 +1,242 @@
+"""Segments: windows of one lead as the int16 samples that the integer front end takes.
+
+A device hands its converter's codes to the front end; a recording comes in millivolts. The rule
+that makes codes of millivolts is written here once: each segment is centred at mid-range and
+rounded to the finest least significant bit of the form 2**k uV, k >= -2, at which it fits int16.
+Amplitude never matters to the image (every scalogram is scaled to its own extremes), resolution
+does, and a quarter of a microvolt is finer than any converter this is used with.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike, NDArray
+from scipy.signal import resample_poly
+
+from ecgqa_tflite.errors import ArgumentError, RecordingError, SamplingRateError
+from ecgqa_tflite.spec import FrontEnd
+
+FINEST_LSB_EXPONENT = -2
+"""Smallest k of the least significant bit 2**k uV."""
+
+RESAMPLED_FS_HZ = 250.0
+"""Rate, Hz, for recordings whose own rate the fixed-point transform can't take."""
+
+_UV_PER_MV = 1000.0
+_INT16_MAX = 32767
+_BATCH = 256  # segments worked on at a time: float64 copies stay within a few MB
+
+
+class SegmentStatus(enum.StrEnum):
+    """What can be said of a segment before any network sees it."""
+
+    OK = "ok"
+    GAP = "gap"
+    """At least one sample is missing (NaN or infinite)."""
+    FLAT = "flat"
+    """Constant: no two samples differ by more than the finest least significant bit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """Segments of one lead, as a structure of arrays.
+
+    Attributes
+    ----------
+    samples
+        int16, shape (n, segment_len); 0 where the status is not ``OK``.
+    start_s
+        float64, shape (n,): start of each segment from the start of the recording, s.
+    status
+        str, shape (n,): values of :class:`SegmentStatus`.
+    fs_hz
+        Sampling rate of ``samples``, Hz; not the recording's where that had to be resampled.
+    """
+
+    samples: NDArray[np.int16]
+    start_s: NDArray[np.float64]
+    status: NDArray[np.str_]
+    fs_hz: float
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def ok(self) -> NDArray[np.bool_]:
+        """Mask, shape (n,), of the segments that can be given to a network."""
+        return np.asarray(self.status == SegmentStatus.OK.value)
+
+
+def quantise(segment_mv: ArrayLike) -> NDArray[np.int16]:
+    """Millivolts to int16, each segment by itself.
+
+    The middle of the segment's range becomes 0; the least significant bit is 2**k uV with the
+    smallest k >= -2 that fits; halves round to even.
+
+    Parameters
+    ----------
+    segment_mv
+        Shape (..., segment_len), mV, finite.
+
+    Returns
+    -------
+    int16, the same shape.
+
+    Raises
+    ------
+    RecordingError
+        A sample is NaN or infinite.
+    """
+    block = np.asarray(segment_mv, np.float64)
+    if not block.shape or not block.shape[-1]:
+        raise RecordingError("an empty segment can't be quantised: give at least one sample")
+    low, high = block.min(axis=-1, keepdims=True), block.max(axis=-1, keepdims=True)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        raise RecordingError("a segment with missing samples can't be quantised: leave it out")
+    return _quantise(block, low, high)
+
+
+def _quantise(
+    block: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> NDArray[np.int16]:
+    """:func:`quantise` with the extremes known; overwrites ``block``."""
+    # halves before sums: the ends may be as far apart as float64 goes
+    middle = low / 2 + high / 2
+    half_range = high / 2 - low / 2
+    # frexp: half range over int16's = m * 2**e with m in [.5, 1), so 2**e is enough, and it is the
+    # least unless m is exactly .5
+    mantissa, exponent = np.frexp(half_range / (_INT16_MAX / _UV_PER_MV))
+    exponent -= mantissa == 0.5
+    k = np.maximum(exponent, FINEST_LSB_EXPONENT)
+    block = block - middle
+    block *= np.ldexp(_UV_PER_MV, -k)
+    # the quotient above was rounded: at the very edge it may be a hair over
+    np.clip(np.rint(block, out=block), -_INT16_MAX, _INT16_MAX, out=block)
+    return block.astype(np.int16)
+
+
+def iter_cut(
+    signal_mv: ArrayLike,
+    fs_hz: float,
+    spec: FrontEnd,
+    hop_s: float | None = None,
+    *,
+    batch: int = _BATCH,
+) -> Iterator[Segments]:
+    """:func:`cut` in batches: overlapping windows of a long recording need not fit in memory.
+
+    Raises
+    ------
+    RecordingError, SamplingRateError, ArgumentError
+        As :func:`cut`, at the call, not at the first batch.
+    """
+    if batch < 1:
+        raise ArgumentError(f"batch {batch}: must be at least 1")
+    signal = np.asarray(signal_mv)
+    if signal.ndim != 1:
+        raise ArgumentError(f"signal of shape {signal.shape}: give one lead, shape (n_samples,)")
+    rate, signal = _at_usable_rate(signal, fs_hz, spec)
+    segment_len = spec.segment_len(rate)
+    if hop_s is None:
+        hop_len = segment_len
+    else:
+        if not (math.isfinite(hop_s) and hop_s > 0 and round(hop_s * rate) >= 1):
+            raise ArgumentError(f"hop {hop_s} s: must be at least one sample ({1 / rate:g} s)")
+        hop_len = round(hop_s * rate)
+    if signal.size < segment_len:
+        raise RecordingError(
+            f"the recording is {signal.size / rate:.3g} s long, shorter than one segment of "
+            f"{spec.segment_s:g} s: nothing can be assessed"
+        )
+    windows = sliding_window_view(signal, segment_len)[::hop_len]
+    return _batches(windows, hop_len, rate, batch)
+
+
+def _batches(windows: NDArray, hop_len: int, rate: float, batch: int) -> Iterator[Segments]:
+    for first in range(0, len(windows), batch):
+        block = windows[first : first + batch].astype(np.float64)
+        # NaN and infinity show in the extremes, so that no pass over every sample looks for them
+        low, high = block.min(axis=1, keepdims=True), block.max(axis=1, keepdims=True)
+        whole = np.isfinite(low) & np.isfinite(high)
+        if not whole.all():
+            block[~whole[:, 0]] = 0.0
+            low, high = np.where(whole, low, 0.0), np.where(whole, high, 0.0)
+        samples = _quantise(block, low, high)
+        varies = samples.any(axis=1)
+        status = np.where(varies, SegmentStatus.OK.value, SegmentStatus.FLAT.value)
+        status[~whole[:, 0]] = SegmentStatus.GAP.value
+        start_s = np.arange(first, first + len(samples), dtype=np.float64) * hop_len / rate
+        yield Segments(samples, start_s, status, rate)
+
+
+def cut(signal_mv: ArrayLike, fs_hz: float, spec: FrontEnd, hop_s: float | None = None) -> Segments:
+    """Cut one lead into segments.
+
+    Parameters
+    ----------
+    signal_mv
+        Shape (n_samples,), mV; NaN or infinite where a sample is missing.
+    fs_hz
+        Its sampling rate, Hz. A rate that ``spec.segment_len`` refuses only because a segment is
+        no whole number of samples or has a prime factor above 5 is resampled to
+        ``RESAMPLED_FS_HZ``; gaps stay gaps.
+    spec
+        Says how long a segment is.
+    hop_s
+        From one start to the next, s, rounded to whole samples (a device's ``hop_len``);
+        ``spec.segment_s`` where None. The last, partial window is dropped.
+
+    Raises
+    ------
+    RecordingError
+        The signal is shorter than one segment.
+    SamplingRateError
+        The rate is too low for the spec, or not a positive number.
+    ArgumentError
+        The signal is not one lead, or the hop is not at least one sample.
+    """
+    parts = list(iter_cut(signal_mv, fs_hz, spec, hop_s))
+    return Segments(
+        np.concatenate([p.samples for p in parts]),
+        np.concatenate([p.start_s for p in parts]),
+        np.concatenate([p.status for p in parts]),
+        parts[0].fs_hz,
+    )
+
+
+def _at_usable_rate(signal: NDArray, fs_hz: float, spec: FrontEnd) -> tuple[float, NDArray]:
+    """The rate that segments will have, and the signal at it."""
+    try:
+        spec.segment_len(fs_hz)
+    except SamplingRateError:
+        if not (math.isfinite(fs_hz) and fs_hz >= spec.fs_min_hz):
+            raise
+        spec.segment_len(RESAMPLED_FS_HZ)  # a spec that refuses this too says so
+        return RESAMPLED_FS_HZ, _resample(signal, fs_hz)
+    return fs_hz, signal
+
+
+def _resample(signal: NDArray, fs_hz: float) -> NDArray[np.float64]:
+    """``signal`` at ``RESAMPLED_FS_HZ``; an output sample beside a missing one is missing."""
+    # a denominator this large keeps the drift below a millisecond a day
+    ratio = Fraction(RESAMPLED_FS_HZ / fs_hz).limit_denominator(10_000)
+    missing = ~np.isfinite(signal)
+    if missing.all():
+        filled = np.zeros(signal.size)
+    else:
+        # the filter would spread one NaN over its whole length, so bridge gaps, then reopen them
+        index = np.arange(signal.size)
+        filled = np.interp(index, index[~missing], signal[~missing].astype(np.float64))
+    out = resample_poly(filled, ratio.numerator, ratio.denominator, padtype="median")
+    position = np.arange(out.size) * (fs_hz / RESAMPLED_FS_HZ)
+    left = np.minimum(position.astype(np.int64), signal.size - 1)
+    right = np.minimum(left + (position > left), signal.size - 1)
+    out[missing[left] | missing[right]] = np.nan
+    return np.asarray(out, np.float64)
