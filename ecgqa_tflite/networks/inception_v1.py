@@ -77,7 +77,7 @@ def inception_module(x: Any, name: str) -> Any:
     return layers.Concatenate(name=f"{stem}_output")(branches)
 
 
-def InceptionV1(  # noqa: N802 (named as keras.applications names its networks)
+def InceptionV1(
     input_shape: tuple[int, int, int] = (224, 224, 3),
     classes: int = 2,
     weights: str | Path | None = None,

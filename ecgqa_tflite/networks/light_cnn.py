@@ -62,7 +62,7 @@ def first_convolution(rows: int, cols: int) -> tuple[int, int]:
     )
 
 
-def LightCNN(  # noqa: N802 (named as keras.applications names its networks)
+def LightCNN(
     input_shape: tuple[int, int, int] = (227, 227, 3),
     classes: int = 2,
     alpha: float = 1.0,

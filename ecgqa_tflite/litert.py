@@ -1,0 +1,205 @@
+"""Running a full-int8 ``.tflite`` with LiteRT, without TensorFlow."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.errors import ArgumentError, ModelError
+from ecgqa_tflite.tflite import Graph, Tensor, read_tflite
+
+INPUT_SCALE = np.float32(1.0 / 255.0)
+"""quant_scale of the image: float input = image / 255 ..."""
+INPUT_ZERO_POINT = -128
+"""... and so the int8 input is image - 128, with no arithmetic on a device."""
+
+
+def to_int8(image: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """The network's int8 input of a uint8 image: ``image - 128``; any shape."""
+    return (np.asarray(image, np.uint8) ^ np.uint8(0x80)).view(np.int8)
+
+
+def check_int8_contract(graph: Graph, source: str = "model") -> None:
+    """Check the input and output that every network of this toolkit has.
+
+    One int8 image (1, rows, cols, channels) with quant_scale 1/255 and zero point -128 in; int8
+    scores (1, classes) out.
+
+    Raises
+    ------
+    ModelError
+        Anything else.
+    """
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise ModelError(
+            f"{source}: has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; needs one "
+            f"image in and one vector of scores out"
+        )
+    x, y = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    if x.dtype != "int8" or y.dtype != "int8":
+        raise ModelError(
+            f"{source}: takes {x.dtype} and answers {y.dtype}; needs int8: convert it with "
+            f"ecgqa-convert"
+        )
+    if x.dynamic or len(x.shape) != 4 or x.shape[0] != 1 or len(y.shape) != 2 or y.shape[0] != 1:
+        raise ModelError(
+            f"{source}: maps {x.shape} to {y.shape}; needs one image (1, rows, cols, channels) to "
+            f"one row of scores (1, classes)"
+        )
+    if not _is_image_quantisation(x):
+        raise ModelError(
+            f"{source}: its input's quantisation is scale {x.quant_scale}, zero point "
+            f"{x.zero_point}; needs exactly 1/255 and -128: convert it with ecgqa-convert"
+        )
+    if y.quant_scale.size != 1:
+        raise ModelError(f"{source}: its scores are not quantised per tensor")
+
+
+def _is_image_quantisation(x: Tensor) -> bool:
+    return (
+        x.quant_scale.size == 1
+        and x.quant_scale[0] == INPUT_SCALE
+        and int(x.zero_point[0]) == INPUT_ZERO_POINT
+    )
+
+
+class Int8Network:
+    """A full-int8 network in LiteRT.
+
+    Not for use from several threads at once; give each its own.
+
+    Parameters
+    ----------
+    tflite
+        The file's bytes, or its path.
+    threads
+        Threads of one inference.
+    reference_kernels
+        Use TensorFlow Lite's reference kernels instead of XNNPACK: slower by far, and what golden
+        vectors and the firmware's bits are defined by (XNNPACK may differ by 1).
+
+    Raises
+    ------
+    ModelError
+        Missing, damaged, not full-int8 in and out, or refused by LiteRT.
+    """
+
+    def __init__(
+        self, tflite: bytes | str | Path, *, threads: int = 1, reference_kernels: bool = False
+    ) -> None:
+        source = "model"
+        if not isinstance(tflite, bytes):
+            source = str(tflite)
+            try:
+                tflite = Path(tflite).read_bytes()
+            except OSError as error:
+                raise ModelError(f"{source}: can't be read ({error.strerror})") from error
+        if threads < 1:
+            raise ArgumentError(f"threads {threads}: must be at least 1")
+        self.graph = read_tflite(tflite, source)
+        check_int8_contract(self.graph, source)
+        self._bytes = tflite
+        self._source = source
+        self._input = self.graph.tensors[self.graph.inputs[0]]
+        self._output = self.graph.tensors[self.graph.outputs[0]]
+        self._interpreter = self._new_interpreter(threads, reference_kernels, keep=False)
+
+    def _new_interpreter(self, threads: int, reference_kernels: bool, keep: bool) -> Any:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        resolver = OpResolverType.BUILTIN_REF if reference_kernels else OpResolverType.AUTO
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                interpreter = Interpreter(
+                    model_content=self._bytes,
+                    num_threads=threads,
+                    experimental_op_resolver_type=resolver,
+                    experimental_preserve_all_tensors=keep,
+                )
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise ModelError(f"{self._source}: LiteRT refuses it ({reason})") from error
+        return interpreter
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(rows, cols, channels) of the image."""
+        _, rows, cols, channels = self._input.shape
+        return rows, cols, channels
+
+    @property
+    def classes(self) -> int:
+        """Number of scores."""
+        return self._output.shape[1]
+
+    @property
+    def output_scale(self) -> float:
+        """quant_scale of the scores; 1/256 for a softmax."""
+        return float(self._output.quant_scale[0])
+
+    @property
+    def output_zero_point(self) -> int:
+        """Zero point of the scores; -128 for a softmax."""
+        return int(self._output.zero_point[0])
+
+    def probabilities(self, scores: NDArray[np.int8]) -> NDArray[np.float64]:
+        """Real values of int8 scores, same shape: quant_scale * (score - zero_point)."""
+        return self.output_scale * (scores.astype(np.float64) - self.output_zero_point)
+
+    def scores(self, images: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Scores of int8 images.
+
+        Parameters
+        ----------
+        images
+            int8, (n, rows, cols, channels): see :func:`to_int8`.
+
+        Returns
+        -------
+        int8, (n, classes).
+
+        Raises
+        ------
+        ArgumentError
+            Another type or shape.
+        """
+        self._check(images)
+        out = np.empty((len(images), self.classes), np.int8)
+        interpreter = self._interpreter
+        get = interpreter.tensor(self._output.index)
+        for i in range(len(images)):
+            interpreter.set_tensor(self._input.index, images[i : i + 1])
+            interpreter.invoke()
+            out[i] = get()[0]
+        return out
+
+    def tensors(self, image: NDArray[np.int8]) -> dict[int, NDArray[Any]]:
+        """Every operator's output for one image, by the reference kernels.
+
+        Parameters
+        ----------
+        image
+            int8, (rows, cols, channels).
+
+        Returns
+        -------
+        Tensor index (as in ``graph.tensors``) to array, batch dimension kept.
+        """
+        self._check(image[None])
+        interpreter = self._new_interpreter(1, reference_kernels=True, keep=True)
+        interpreter.set_tensor(self._input.index, image[None])
+        interpreter.invoke()
+        return {i: interpreter.get_tensor(i) for op in self.graph.operators for i in op.outputs}
+
+    def _check(self, images: NDArray[np.int8]) -> None:
+        if images.dtype != np.int8 or images.shape[1:] != self.input_shape:
+            raise ArgumentError(
+                f"images are {images.dtype} {images.shape}; this network takes int8 "
+                f"(n, {', '.join(map(str, self.input_shape))})"
+            )
