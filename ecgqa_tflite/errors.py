@@ -79,3 +79,7 @@ class ConversionError(EcgqaError):
 
 class OutputExistsError(EcgqaError):
     """The output is there already and overwriting was not asked for."""
+
+
+class ToolError(EcgqaError):
+    """A compiler, emulator or other outside program that is missing or failed."""

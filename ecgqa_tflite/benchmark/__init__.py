@@ -1,0 +1,1 @@
+"""What a segment costs on each device: one target a file."""
