@@ -1,0 +1,171 @@
+/* Row-streaming int8 network: index rows of the scalogram in, int8 scores out.
+ *
+ *     while ((slot = ecgqa_nn_row_slot(net)) != NULL) { write one index row; ecgqa_nn_row_ready(net); }
+ *     while (ecgqa_nn_step(net, &event) == ECGQA_OK && event.kind != ECGQA_NN_IDLE) { }
+ *
+ * The same bytes as TensorFlow Lite's reference kernels. A layer keeps the input rows that its next
+ * output row needs, max pooling is merged into the rows of the layer after it, and fully connected
+ * and mean layers accumulate, so the image and its activations never exist as a whole.
+ *
+ * The model is a constant that ecgqa_tflite/export/planner.py makes of a .tflite: shapes,
+ * requantisation, packed weights, and the plan: where in the workspace each buffer lies. */
+#ifndef ECGQA_NN_H
+#define ECGQA_NN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ecgqa/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Meaning and layout of the model; generated files refuse another number. */
+#define ECGQA_NN_FORMAT 1
+
+/* Alignment of the workspace and of buffers that hold words, bytes. */
+#define ECGQA_NN_ALIGN 8u
+
+typedef enum {
+    ECGQA_NN_CONV_2D = 0,
+    ECGQA_NN_DEPTHWISE_CONV_2D,
+    ECGQA_NN_MAX_POOL_2D, /* where it can't be merged into a convolution */
+    ECGQA_NN_AVERAGE_POOL_2D,
+    ECGQA_NN_MEAN, /* over rows and columns */
+    ECGQA_NN_FULLY_CONNECTED
+} ecgqa_nn_kind_t;
+
+typedef struct {
+    uint16_t rows, cols, channels;
+} ecgqa_nn_shape_t;
+
+/* A sliding window; what lies right of and below the input follows from the output's shape. */
+typedef struct {
+    uint8_t rows, cols;               /* 0: there is none */
+    uint8_t stride_rows, stride_cols;
+    uint8_t pad_top, pad_left;
+} ecgqa_nn_window_t;
+
+/* One layer with the max pooling that follows it. int8 tensors are rows x cols x channels.
+ *
+ * weights, by kind, K = kernel rows * kernel cols * input channels in that order:
+ *   CONV_2D, FULLY_CONNECTED  pairs of output channels, [pair][K, rounded up to even][2]: the even
+ *                             channel's weight plus 128 as uint8, then the odd channel's as int8;
+ *                             a channel that makes the count even is zero. ECGQA_NN_WEIGHTS_TAIL
+ *                             more bytes may be read (and not used) at the end. 4-byte aligned.
+ *   DEPTHWISE_CONV_2D         [kernel row][kernel col][output channel], int8.
+ * bias, [channels rounded up to even], holds the zero point's part too:
+ *   bias - zero_point * sum of weights.
+ * multiplier_q31, shift, [channels rounded up to even]: scale = multiplier_q31 * 2^(shift - 31),
+ *   multiplier in [2^30, 2^31), -31 < shift <= 0. MEAN has one of each. */
+typedef struct {
+    uint8_t kind;                     /* ecgqa_nn_kind_t */
+    int8_t in_zero_point, out_zero_point;
+    int8_t act_min, act_max;          /* of the fused activation */
+    uint8_t reserved[3];
+    ecgqa_nn_shape_t in;
+    ecgqa_nn_shape_t out;             /* before the merged pooling; rows and columns that nothing
+                                         needs are left out */
+    ecgqa_nn_shape_t pooled;          /* after it; the same as out where there is none */
+    ecgqa_nn_window_t kernel;
+    ecgqa_nn_window_t pool;
+    const void *weights;
+    const int32_t *bias;
+    const int32_t *multiplier_q31;
+    const int8_t *shift;
+    /* The plan: positions in the workspace, bytes. */
+    uint32_t window_at;               /* input rows, window_rows of them */
+    uint32_t carry_at;                /* carry_rows more that pooling starts before the oldest go */
+    uint32_t accumulators_at;         /* int32 [channel_block][2], or [channels] that persist */
+    uint32_t gather_at;               /* int8 [2][chunk_len] where taps are gathered, else unused */
+    uint32_t patch_at;                /* int16 [2][chunk_len] for the kernels */
+    uint16_t window_rows, carry_rows;
+    uint16_t chunk_len;               /* inputs of one pixel that a kernel call takes at most */
+    uint16_t channel_block;           /* output channels of a step, even */
+} ecgqa_nn_layer_t;
+
+/* Bytes after packed weights that may be read and are not used. */
+#define ECGQA_NN_WEIGHTS_TAIL 32u
+
+/* Softmax over the last layer's channels, as TensorFlow Lite's reference: 5 integer bits. */
+typedef struct {
+    int32_t multiplier_q31;           /* of beta * quant_scale * 2^26, in [2^30, 2^31) */
+    uint8_t left_shift;
+    int32_t diff_min;                 /* below this difference from the maximum a score is least */
+} ecgqa_nn_softmax_t;
+
+typedef struct {
+    uint16_t format;                  /* ECGQA_NN_FORMAT */
+    uint16_t n_layers;
+    uint16_t rows, cols;              /* of the index map */
+    uint16_t channels;                /* of the image */
+    uint16_t classes;
+    uint64_t spec_hash;               /* first 8 bytes of the spec's SHA-256 */
+    uint64_t model_id;                /* first 8 bytes of the .tflite's SHA-256 */
+    const int8_t *lut_s8;             /* [256][channels]: colour of an index, minus 128 */
+    const ecgqa_nn_layer_t *layers;
+    const ecgqa_nn_softmax_t *softmax; /* NULL: the scores are the logits */
+    uint32_t progress_at;             /* engine's own state */
+    uint32_t logits_at;               /* int8 [classes] */
+    uint32_t scores_at;               /* int8 [classes] */
+    uint32_t workspace_bytes;
+} ecgqa_nn_model_t;
+
+/* Context; the caller owns it and touches no field. */
+typedef struct {
+    const ecgqa_nn_model_t *model;
+    uint8_t *workspace;
+} ecgqa_nn_t;
+
+typedef enum {
+    ECGQA_NN_IDLE = 0, /* nothing to do until the next index row, or done */
+    ECGQA_NN_WORKED,   /* part of a row was computed */
+    ECGQA_NN_ROW,      /* `layer` finished `row` of its (pooled) output: `data`, `len` bytes */
+    ECGQA_NN_SCORES    /* the scores are there: `data`, `len` bytes; `layer` is n_layers */
+} ecgqa_nn_event_kind_t;
+
+/* What a step did; `data` is valid until the next step. */
+typedef struct {
+    ecgqa_nn_event_kind_t kind;
+    uint16_t layer;
+    uint16_t row;
+    const int8_t *data;
+    size_t len;
+} ecgqa_nn_event_t;
+
+/* Bytes of workspace; 0 for a null model or one of another format. */
+size_t ecgqa_nn_workspace_bytes(const ecgqa_nn_model_t *model);
+
+/* Checks the model's structure, takes the workspace (ECGQA_NN_ALIGN aligned) and resets.
+ * ERR_ARGUMENT: null or misaligned; ERR_FORMAT: a model of another format or one that makes no
+ * sense; ERR_WORKSPACE: too few bytes. Nothing is written in these cases. */
+ecgqa_status_t ecgqa_nn_init(ecgqa_nn_t *net, const ecgqa_nn_model_t *model, void *workspace,
+                             size_t bytes);
+
+/* Forget the rows so far; the next index row is row 0. */
+ecgqa_status_t ecgqa_nn_reset(ecgqa_nn_t *net);
+
+/* Where to write the next index row, uint8 [cols]; NULL while steps are due, when all rows are in,
+ * or when the network has no use for that row: then ecgqa_nn_row_ready alone goes past it. */
+uint8_t *ecgqa_nn_row_slot(ecgqa_nn_t *net);
+
+/* The next index row; rows when all are in. */
+uint16_t ecgqa_nn_next_row(const ecgqa_nn_t *net);
+
+/* The row is in its slot. ERR_NOT_READY: steps are due or all rows are in. */
+ecgqa_status_t ecgqa_nn_row_ready(ecgqa_nn_t *net);
+
+/* One bounded piece of work: at most two pixels of channel_block channels of one layer. */
+ecgqa_status_t ecgqa_nn_step(ecgqa_nn_t *net, ecgqa_nn_event_t *event);
+
+/* The above for one index row, uint8 [cols], until there is nothing left to do. */
+ecgqa_status_t ecgqa_nn_push_row(ecgqa_nn_t *net, const uint8_t *index_row);
+
+/* Scores, int8 [classes]; ERR_NOT_READY before the last row's steps are done. */
+ecgqa_status_t ecgqa_nn_scores(const ecgqa_nn_t *net, const int8_t **scores);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
