@@ -125,6 +125,15 @@ class Int8Network:
         except (ValueError, RuntimeError) as error:
             reason = (str(error).splitlines() or [""])[0]
             raise ModelError(f"{self._source}: LiteRT refuses it ({reason})") from error
+        # LiteRT works shapes out anew; a damaged file may promise others than it gets.
+        for tensor, details in (
+            (self._input, interpreter.get_input_details()[0]),
+            (self._output, interpreter.get_output_details()[0]),
+        ):
+            if tuple(details["shape"]) != tensor.shape or details["index"] != tensor.index:
+                raise ModelError(
+                    f"{self._source}: damaged .tflite (shapes don't fit); get it again"
+                )
         return interpreter
 
     @property

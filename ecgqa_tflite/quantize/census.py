@@ -1,0 +1,136 @@
+"""Census of a ``.tflite``'s operators: proof that nothing in it is float."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ecgqa_tflite.errors import ConversionError
+from ecgqa_tflite.tflite import Graph, Operator, read_tflite
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One operator: its output's name and shape, multiply-accumulates, bytes of its constants."""
+
+    operator: str
+    output: str
+    shape: tuple[int, ...]
+    macs: int
+    constant_bytes: int
+
+
+@dataclass(frozen=True)
+class OperatorCensus:
+    """What a full-int8 ``.tflite`` is made of.
+
+    Attributes
+    ----------
+    layers
+        Every operator in order of execution.
+    file_bytes
+        Size of the file.
+    """
+
+    layers: tuple[Layer, ...]
+    file_bytes: int
+
+    @property
+    def operators(self) -> dict[str, int]:
+        """How often each operator occurs, in order of first use."""
+        return dict(Counter(layer.operator for layer in self.layers))
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of weights, biases and other constants."""
+        return sum(layer.constant_bytes for layer in self.layers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {
+            "operators": self.operators,
+            "macs": self.macs,
+            "constant_bytes": self.constant_bytes,
+            "file_bytes": self.file_bytes,
+            "layers": [{**asdict(layer), "shape": list(layer.shape)} for layer in self.layers],
+        }
+
+
+def census(tflite: bytes, source: str = "model") -> OperatorCensus:
+    """Count a ``.tflite``'s operators and refuse what isn't full-int8 with a fixed batch of 1.
+
+    Parameters
+    ----------
+    tflite
+        The file's bytes.
+    source
+        What to call it in messages.
+
+    Raises
+    ------
+    ModelError
+        A damaged file.
+    ConversionError
+        A float tensor, a custom operator, a dynamic shape, another batch than 1, or weights of a
+        convolution that are not quantised per channel. The message names the operator.
+    """
+    graph = read_tflite(tflite, source)
+    for op in graph.operators:
+        _refuse_float(graph, op, source)
+        if op.name == "CUSTOM":
+            raise ConversionError(
+                f"{source}: operator {op.index} is a custom one; replace it with built-in layers"
+            )
+    for i in (*graph.inputs, *(i for op in graph.operators for i in op.outputs)):
+        t = graph.tensors[i]
+        if t.dynamic:
+            raise ConversionError(
+                f"{source}: tensor {t.name!r} has a dynamic shape; convert with a fixed batch of 1"
+            )
+    for i in graph.inputs:
+        t = graph.tensors[i]
+        if t.shape[:1] != (1,):
+            raise ConversionError(f"{source}: input is {t.shape}; convert with a batch of 1")
+        if t.dtype not in ("int8", "uint8", "int16"):
+            raise ConversionError(f"{source}: input is {t.dtype}; convert to full int8")
+    return OperatorCensus(
+        layers=tuple(_layer(graph, op, source) for op in graph.operators), file_bytes=len(tflite)
+    )
+
+
+def _refuse_float(graph: Graph, op: Operator, source: str) -> None:
+    for i in (*op.inputs, *op.outputs):
+        if i >= 0 and graph.tensors[i].dtype.startswith("float"):
+            t = graph.tensors[i]
+            raise ConversionError(
+                f"{source}: not full int8: operator {op.index} ({op.name}) works on {t.dtype} "
+                f"tensor {t.name!r}; replace the layer that has no int8 kernel, or quantise it"
+            )
+
+
+def _layer(graph: Graph, op: Operator, source: str) -> Layer:
+    y = graph.tensors[op.outputs[0]]
+    constants = [graph.tensors[i] for i in op.inputs if i >= 0]
+    macs = 0
+    if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+        w = graph.tensors[op.inputs[1]]
+        channels = w.shape[3] if op.name == "DEPTHWISE_CONV_2D" else w.shape[0]
+        if op.name != "FULLY_CONNECTED" and w.quant_scale.size != channels:
+            raise ConversionError(
+                f"{source}: operator {op.index} ({op.name}): weights are not quantised per channel"
+            )
+        macs = y.elements * math.prod(w.shape) // max(1, channels)
+    return Layer(
+        operator=op.name,
+        output=y.name,
+        shape=y.shape,
+        macs=macs,
+        constant_bytes=sum(t.data.nbytes for t in constants if t.data is not None),
+    )
