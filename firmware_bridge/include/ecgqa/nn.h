@@ -49,44 +49,57 @@ typedef struct {
 
 /* One layer with the max pooling that follows it. int8 tensors are rows x cols x channels.
  *
- * weights, by kind, K = kernel rows * kernel cols * input channels in that order:
- *   CONV_2D, FULLY_CONNECTED  pairs of output channels, [pair][K, rounded up to even][2]: the even
- *                             channel's weight plus 128 as uint8, then the odd channel's as int8;
- *                             a channel that makes the count even is zero. ECGQA_NN_WEIGHTS_TAIL
- *                             more bytes may be read (and not used) at the end. 4-byte aligned.
- *   DEPTHWISE_CONV_2D         [kernel row][kernel col][output channel], int8.
- * bias, [channels rounded up to even], holds the zero point's part too:
- *   bias - zero_point * sum of weights.
- * multiplier_q31, shift, [channels rounded up to even]: scale = multiplier_q31 * 2^(shift - 31),
- *   multiplier in [2^30, 2^31), -31 < shift <= 0. MEAN has one of each. */
+ * weights, by kind:
+ *   CONV_2D          K = kernel rows * kernel cols * input channels, in that order, are cut into
+ *                    `runs` runs of run_len: one run of all where taps are gathered, else a run a
+ *                    kernel row, which lies contiguously in an input row.
+ *   FULLY_CONNECTED  a run an input row.
+ *   Both: [pair of output channels][run][run_len rounded up to even][2]: the even channel's weight
+ *   plus 128 as uint8, then the odd channel's as int8; what rounding up adds is zero. 4-byte
+ *   aligned; ECGQA_NN_WEIGHTS_TAIL more bytes may be read (and not used) at the end.
+ *   DEPTHWISE_CONV_2D  [kernel row][kernel col][output channel], int8.
+ * bias, multiplier_q31, shift: [output channels rounded up to even]. bias holds the zero point's
+ * part: bias - zero_point * sum of weights; of a MEAN, -zero_point * count.
+ * scale = multiplier_q31 * 2^(shift - 31), 2^29 <= multiplier_q31, -31 < shift <= 0. */
 typedef struct {
     uint8_t kind;                     /* ecgqa_nn_kind_t */
     int8_t in_zero_point, out_zero_point;
     int8_t act_min, act_max;          /* of the fused activation */
-    uint8_t reserved[3];
+    uint8_t from_index;               /* 1: input rows are indices, coloured at the gather */
+    uint8_t gather;                   /* 1: taps are gathered (indices, padding, short runs) */
+    uint8_t reserved;
     ecgqa_nn_shape_t in;
     ecgqa_nn_shape_t out;             /* before the merged pooling; rows and columns that nothing
                                          needs are left out */
     ecgqa_nn_shape_t pooled;          /* after it; the same as out where there is none */
-    ecgqa_nn_window_t kernel;
+    ecgqa_nn_window_t kernel;         /* FULLY_CONNECTED, MEAN: 1 x 1, a row at a time */
     ecgqa_nn_window_t pool;
     const void *weights;
     const int32_t *bias;
     const int32_t *multiplier_q31;
     const int8_t *shift;
+    uint16_t runs, run_len;
     /* The plan: positions in the workspace, bytes. */
-    uint32_t window_at;               /* input rows, window_rows of them */
-    uint32_t carry_at;                /* carry_rows more that pooling starts before the oldest go */
-    uint32_t accumulators_at;         /* int32 [channel_block][2], or [channels] that persist */
-    uint32_t gather_at;               /* int8 [2][chunk_len] where taps are gathered, else unused */
-    uint32_t patch_at;                /* int16 [2][chunk_len] for the kernels */
-    uint16_t window_rows, carry_rows;
     uint16_t chunk_len;               /* inputs of one pixel that a kernel call takes at most */
     uint16_t channel_block;           /* output channels of a step, even */
+    uint16_t window_rows, carry_rows;
+    uint32_t window_at;               /* input rows, window_rows of them */
+    uint32_t carry_at;                /* carry_rows more that pooling starts before the oldest go */
+    uint32_t accumulators_at;         /* int32 [2][channel_block]; FULLY_CONNECTED, MEAN: [channels
+                                         rounded up to even], kept from row to row */
+    uint32_t gather_at;               /* int8 [2][chunk_len], where gather is 1 */
+    uint32_t patch_at;                /* int16 [2][chunk_len rounded up to even], for the kernels */
 } ecgqa_nn_layer_t;
+
+/* Longest chunk: the DSP kernel takes two channels' products apart while the odd one's sum stays
+ * below 2^23. */
+#define ECGQA_NN_MAX_CHUNK 512u
 
 /* Bytes after packed weights that may be read and are not used. */
 #define ECGQA_NN_WEIGHTS_TAIL 32u
+
+/* The engine's own state, bytes a layer. */
+#define ECGQA_NN_PROGRESS_BYTES 10u
 
 /* Softmax over the last layer's channels, as TensorFlow Lite's reference: 5 integer bits. */
 typedef struct {
@@ -106,9 +119,11 @@ typedef struct {
     const int8_t *lut_s8;             /* [256][channels]: colour of an index, minus 128 */
     const ecgqa_nn_layer_t *layers;
     const ecgqa_nn_softmax_t *softmax; /* NULL: the scores are the logits */
-    uint32_t progress_at;             /* engine's own state */
+    uint32_t progress_at;             /* ECGQA_NN_PROGRESS_BYTES a layer and one more */
     uint32_t logits_at;               /* int8 [classes] */
     uint32_t scores_at;               /* int8 [classes] */
+    uint32_t idle_at, idle_bytes;     /* a region that holds nothing between rows: while
+                                         ecgqa_nn_next_row's slot is open and being written */
     uint32_t workspace_bytes;
 } ecgqa_nn_model_t;
 
