@@ -1,0 +1,284 @@
+#include "ecgqa/ecgqa.h"
+
+#include <string.h>
+
+#include "work.h"
+
+enum { PHASE_COLLECT = 0, PHASE_SCAN, PHASE_ROWS };
+
+/* Where things lie in the workspace, bytes from its start:
+ *
+ *   keep       the front end's spectrum: from the forward transform to the last row
+ *   scratch    of the front end, between the network's steps: over the part of the network's
+ *              memory that holds nothing then, as far as it goes
+ *   network
+ *   samples    behind the forward transform's scratch. Either over the network, which starts
+ *              when the samples have become a spectrum, or behind it */
+typedef struct {
+    size_t keep_bytes, scratch_at, scratch_bytes, network_at, network_bytes, samples_at, bytes;
+} layout_t;
+
+static size_t aligned(size_t bytes)
+{
+    return (bytes + ECGQA_ALIGN - 1u) / ECGQA_ALIGN * ECGQA_ALIGN;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static ecgqa_status_t lay_out(const ecgqa_bundle_t *bundle, layout_t *at)
+{
+    const ecgqa_cwt_tables_t *cwt;
+    const ecgqa_nn_model_t *model;
+    size_t analyse_bytes, row_bytes, idle_bytes, samples_bytes;
+
+    if (bundle == NULL) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    cwt = bundle->cwt;
+    model = bundle->model;
+    if (bundle->format != ECGQA_BUNDLE_FORMAT || cwt == NULL || model == NULL) {
+        return ECGQA_ERR_FORMAT;
+    }
+    at->keep_bytes = ecgqa_cwt_keep_bytes(cwt);
+    at->network_bytes = ecgqa_nn_workspace_bytes(model);
+    if (at->keep_bytes == 0u || at->network_bytes == 0u || model->classes != 2u ||
+        model->rows != cwt->rows || model->cols != cwt->cols || bundle->hop_len == 0u ||
+        bundle->hop_len > cwt->segment_len || bundle->collect_while_classifying > 1u ||
+        (bundle->collect_while_classifying == 0u && bundle->hop_len != cwt->segment_len)) {
+        return ECGQA_ERR_FORMAT;
+    }
+    if (model->spec_hash != cwt->spec_hash) {
+        return ECGQA_ERR_SPEC;
+    }
+    analyse_bytes = ecgqa_cwt_analyse_scratch_bytes(cwt);
+    row_bytes = ecgqa_cwt_row_scratch_bytes(cwt);
+    samples_bytes = (size_t)cwt->segment_len * sizeof(int16_t);
+
+    at->scratch_at = aligned(at->keep_bytes);
+    at->scratch_bytes = larger(analyse_bytes, row_bytes);
+    at->network_at = at->scratch_at;
+    if (model->idle_bytes >= row_bytes) {
+        at->scratch_at += model->idle_at;
+    } else {
+        idle_bytes = model->idle_at == 0u ? model->idle_bytes : 0u;
+        at->network_at += aligned(row_bytes - idle_bytes);
+    }
+    at->samples_at = at->scratch_at + aligned(analyse_bytes);
+    at->bytes = larger(at->scratch_at + at->scratch_bytes, at->network_at + at->network_bytes);
+    if (bundle->collect_while_classifying != 0u) {
+        at->samples_at = aligned(at->bytes);
+    }
+    at->bytes = aligned(larger(at->bytes, at->samples_at + samples_bytes));
+    return ECGQA_OK;
+}
+
+size_t ecgqa_workspace_bytes(const ecgqa_bundle_t *bundle)
+{
+    layout_t at;
+
+    return lay_out(bundle, &at) == ECGQA_OK ? at.bytes : 0u;
+}
+
+static void forget(ecgqa_t *ctx)
+{
+    ctx->n_samples = 0;
+    ctx->scan_row = 0;
+    ctx->phase = PHASE_COLLECT;
+    ctx->segment = 0;
+}
+
+ecgqa_status_t ecgqa_init(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, void *workspace,
+                          size_t bytes)
+{
+    uint8_t *const memory = workspace;
+    layout_t at;
+    ecgqa_t fresh;
+    ecgqa_status_t status;
+
+    if (ctx == NULL || workspace == NULL || (uintptr_t)workspace % ECGQA_ALIGN != 0u) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    status = lay_out(bundle, &at);
+    if (status != ECGQA_OK) {
+        return status;
+    }
+    if (bytes < at.bytes) {
+        return ECGQA_ERR_WORKSPACE;
+    }
+    status = ecgqa_cwt_init(&fresh.cwt, bundle->cwt, memory, at.keep_bytes,
+                            memory + at.scratch_at, at.scratch_bytes);
+    if (status == ECGQA_OK) {
+        status = ecgqa_nn_init(&fresh.net, bundle->model, memory + at.network_at,
+                               at.network_bytes);
+    }
+    if (status != ECGQA_OK) {
+        return status;
+    }
+    fresh.bundle = bundle;
+    fresh.samples = (int16_t *)(void *)(memory + at.samples_at);
+    forget(&fresh);
+    *ctx = fresh;
+    return ECGQA_OK;
+}
+
+ecgqa_status_t ecgqa_reset(ecgqa_t *ctx)
+{
+    if (ctx == NULL || ctx->bundle == NULL) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    forget(ctx);
+    return ECGQA_OK;
+}
+
+ecgqa_status_t ecgqa_push(ecgqa_t *ctx, const int16_t *samples, size_t n, size_t *n_consumed,
+                          ecgqa_event_t *event)
+{
+    size_t room;
+
+    if (ctx == NULL || ctx->bundle == NULL || (samples == NULL && n != 0u) ||
+        n_consumed == NULL || event == NULL) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    *n_consumed = 0;
+    *event = ECGQA_EVENT_NONE;
+    if (ctx->phase != PHASE_COLLECT && ctx->bundle->collect_while_classifying == 0u) {
+        return ECGQA_OK;
+    }
+    room = (size_t)ctx->bundle->cwt->segment_len - ctx->n_samples;
+    *n_consumed = n < room ? n : room;
+    for (size_t i = 0; i < *n_consumed; i++) {
+        ctx->samples[ctx->n_samples++] = samples[i];
+    }
+    if (*n_consumed == room) {
+        *event = ECGQA_EVENT_SEGMENT;
+    }
+    return ECGQA_OK;
+}
+
+/* The segment that waits becomes a spectrum; what the next one shares with it moves up. */
+static ecgqa_status_t take_segment(ecgqa_t *ctx, ecgqa_work_t *did)
+{
+    const size_t segment_len = ctx->bundle->cwt->segment_len;
+    const size_t kept = segment_len - ctx->bundle->hop_len;
+    ecgqa_status_t status;
+
+    if (ctx->n_samples < segment_len) {
+        return ECGQA_ERR_NOT_READY;
+    }
+    status = ecgqa_cwt_analyse(&ctx->cwt, ctx->samples, segment_len);
+    if (status != ECGQA_OK) {
+        return status;
+    }
+    (void)memmove(ctx->samples, ctx->samples + ctx->bundle->hop_len, kept * sizeof(int16_t));
+    ctx->n_samples = (uint16_t)kept;
+    if (ctx->cwt.flat != 0u) {
+        did->kind = ECGQA_WORK_FLAT;
+        return ECGQA_OK;
+    }
+    ctx->scan_row = 0;
+    ctx->phase = PHASE_SCAN;
+    return ecgqa_nn_reset(&ctx->net);
+}
+
+static ecgqa_status_t make_row(ecgqa_t *ctx, uint8_t *slot, ecgqa_work_t *did)
+{
+    const uint16_t row = ecgqa_nn_next_row(&ctx->net);
+    const ecgqa_status_t status = ecgqa_cwt_index_row(&ctx->cwt, row, slot);
+
+    if (status != ECGQA_OK) {
+        return status;
+    }
+    did->kind = ECGQA_WORK_INDEX_ROW;
+    did->row = row;
+    did->data = slot;
+    did->len = ctx->bundle->cwt->cols;
+    return ecgqa_nn_row_ready(&ctx->net);
+}
+
+static ecgqa_status_t step_network(ecgqa_t *ctx, ecgqa_work_t *did)
+{
+    ecgqa_nn_event_t event;
+    const ecgqa_status_t status = ecgqa_nn_step(&ctx->net, &event);
+
+    if (status != ECGQA_OK) {
+        return status;
+    }
+    did->kind = ECGQA_WORK_NETWORK;
+    if (event.kind == ECGQA_NN_IDLE) { /* and no slot: the network has no use for this row */
+        return ecgqa_nn_row_ready(&ctx->net);
+    }
+    if (event.kind == ECGQA_NN_WORKED) {
+        return ECGQA_OK;
+    }
+    did->kind = event.kind == ECGQA_NN_ROW ? ECGQA_WORK_LAYER_ROW : ECGQA_WORK_SCORES;
+    did->layer = event.layer;
+    did->row = event.row;
+    did->data = (const uint8_t *)event.data;
+    did->len = event.len;
+    if (event.kind == ECGQA_NN_SCORES) {
+        ctx->phase = PHASE_COLLECT;
+    }
+    return ECGQA_OK;
+}
+
+ecgqa_status_t ecgqa_work(ecgqa_t *ctx, ecgqa_work_t *did)
+{
+    ecgqa_status_t status;
+    uint8_t *slot;
+
+    (void)memset(did, 0, sizeof *did); /* ECGQA_WORK_FRONT_END */
+    if (ctx->phase == PHASE_COLLECT) {
+        return take_segment(ctx, did);
+    }
+    if (ctx->phase == PHASE_SCAN) {
+        status = ecgqa_cwt_scan_step(&ctx->cwt, &ctx->scan_row);
+        if (status == ECGQA_OK && ctx->scan_row == ctx->bundle->cwt->rows) {
+            ctx->phase = PHASE_ROWS;
+        }
+        return status;
+    }
+    slot = ecgqa_nn_row_slot(&ctx->net);
+    return slot != NULL ? make_row(ctx, slot, did) : step_network(ctx, did);
+}
+
+ecgqa_status_t ecgqa_classify_step(ecgqa_t *ctx, ecgqa_decision_t *out, uint8_t *done)
+{
+    ecgqa_work_t did;
+    ecgqa_status_t status;
+
+    if (ctx == NULL || ctx->bundle == NULL || out == NULL || done == NULL) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    *done = 0;
+    status = ecgqa_work(ctx, &did);
+    if (status != ECGQA_OK || did.kind < ECGQA_WORK_SCORES) {
+        return status;
+    }
+    out->segment = ctx->segment++;
+    if (did.kind == ECGQA_WORK_FLAT) {
+        out->score_s8 = INT8_MIN;
+        out->quality = ECGQA_QUALITY_LOW;
+        out->reason = ECGQA_REASON_FLAT;
+    } else {
+        out->score_s8 = ((const int8_t *)did.data)[ECGQA_QUALITY_HIGH];
+        out->quality = (uint8_t)(out->score_s8 >= ctx->bundle->threshold_s8 ? ECGQA_QUALITY_HIGH
+                                                                           : ECGQA_QUALITY_LOW);
+        out->reason = ECGQA_REASON_OK;
+    }
+    *done = 1;
+    return ECGQA_OK;
+}
+
+ecgqa_status_t ecgqa_classify(ecgqa_t *ctx, ecgqa_decision_t *out)
+{
+    ecgqa_status_t status;
+    uint8_t done = 0;
+
+    do {
+        status = ecgqa_classify_step(ctx, out, &done);
+    } while (status == ECGQA_OK && done == 0u);
+    return status;
+}
