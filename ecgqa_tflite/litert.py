@@ -183,8 +183,7 @@ class Int8Network:
         interpreter = self._interpreter
         get = interpreter.tensor(self._output.index)
         for i in range(len(images)):
-            interpreter.set_tensor(self._input.index, images[i : i + 1])
-            interpreter.invoke()
+            self._invoke(interpreter, images[i : i + 1])
             out[i] = get()[0]
         return out
 
@@ -202,9 +201,16 @@ class Int8Network:
         """
         self._check(image[None])
         interpreter = self._new_interpreter(1, reference_kernels=True, keep=True)
-        interpreter.set_tensor(self._input.index, image[None])
-        interpreter.invoke()
+        self._invoke(interpreter, image[None])
         return {i: interpreter.get_tensor(i) for op in self.graph.operators for i in op.outputs}
+
+    def _invoke(self, interpreter: Any, image: NDArray[np.int8]) -> None:
+        interpreter.set_tensor(self._input.index, image)
+        try:
+            interpreter.invoke()
+        except RuntimeError as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise ModelError(f"{self._source}: LiteRT can't run it ({reason})") from error
 
     def _check(self, images: NDArray[np.int8]) -> None:
         if images.dtype != np.int8 or images.shape[1:] != self.input_shape:

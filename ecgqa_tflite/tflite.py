@@ -171,7 +171,7 @@ def _count(n: int) -> int:
 
 
 def _text(raw: bytes | None) -> str:
-    return "" if raw is None else raw.decode("utf-8", errors="replace")
+    return "" if raw is None else raw.decode()
 
 
 def _indices(vector: Any, n_tensors: int, optional: bool = False) -> tuple[int, ...]:

@@ -1,7 +1,8 @@
-"""tf_keras, imported the one way that works with tensorflow-model-optimization.
+"""tf_keras and TensorFlow, imported the one way that works with tfmot.
 
-tfmot rejects Keras 3 models, so networks are tf_keras models, and ``tf.keras`` has to mean
-tf_keras as well. TensorFlow reads ``TF_USE_LEGACY_KERAS`` once, when it is first imported.
+tensorflow-model-optimization rejects Keras 3 models, so networks are tf_keras models, and
+``tf.keras`` has to mean tf_keras as well. TensorFlow reads ``TF_USE_LEGACY_KERAS`` once, when it is
+first imported.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ _SWITCH = "TF_USE_LEGACY_KERAS"
 _ON = ("1", "true", "True")
 
 
-def _import_tf_keras() -> Any:
-    """Import tf_keras with the switch set; fail where it can't take effect any more."""
+def _import_keras_and_tensorflow() -> tuple[Any, Any]:
+    """Import both with the switch set; fail where it can't take effect any more."""
     if os.environ.get(_SWITCH) not in _ON:
         if "tensorflow" in sys.modules:
             raise ModelError(
@@ -28,12 +29,13 @@ def _import_tf_keras() -> Any:
     # TensorFlow's start-up notes on CPU features tell a user of this package nothing.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
+        import tensorflow
         import tf_keras
     except ImportError as error:
         raise ModelError(
             f"Keras networks need TensorFlow ({error}): pip install 'ecgqa-tflite[train]'"
         ) from None
-    return tf_keras
+    return tf_keras, tensorflow
 
 
-keras = _import_tf_keras()
+keras, tf = _import_keras_and_tensorflow()

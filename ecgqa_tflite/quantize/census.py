@@ -82,8 +82,8 @@ def census(tflite: bytes, source: str = "model") -> OperatorCensus:
         convolution that are not quantised per channel. The message names the operator.
     """
     graph = read_tflite(tflite, source)
+    _refuse_float(graph, source)
     for op in graph.operators:
-        _refuse_float(graph, op, source)
         if op.name == "CUSTOM":
             raise ConversionError(
                 f"{source}: operator {op.index} is a custom one; replace it with built-in layers"
@@ -105,14 +105,22 @@ def census(tflite: bytes, source: str = "model") -> OperatorCensus:
     )
 
 
-def _refuse_float(graph: Graph, op: Operator, source: str) -> None:
-    for i in (*op.inputs, *op.outputs):
-        if i >= 0 and graph.tensors[i].dtype.startswith("float"):
-            t = graph.tensors[i]
-            raise ConversionError(
-                f"{source}: not full int8: operator {op.index} ({op.name}) works on {t.dtype} "
-                f"tensor {t.name!r}; replace the layer that has no int8 kernel, or quantise it"
-            )
+def _refuse_float(graph: Graph, source: str) -> None:
+    """Name the first operator on float tensors, one that caused it rather than a conversion."""
+    found = [
+        (op, graph.tensors[i])
+        for op in graph.operators
+        for i in (*op.inputs, *op.outputs)
+        if i >= 0 and graph.tensors[i].dtype.startswith("float")
+    ]
+    if not found:
+        return
+    causes = [pair for pair in found if pair[0].name not in ("QUANTIZE", "DEQUANTIZE")]
+    op, t = (causes or found)[0]
+    raise ConversionError(
+        f"{source}: not full int8: operator {op.index} ({op.name}) works on {t.dtype} tensor "
+        f"{t.name!r}; replace the layer that has no int8 kernel, or quantise it"
+    )
 
 
 def _layer(graph: Graph, op: Operator, source: str) -> Layer:

@@ -90,9 +90,8 @@ def _calibration(images: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.uin
 
 
 def _convert(model: Any, images: NDArray[np.uint8]) -> bytes:
-    from ecgqa_tflite.networks import preprocess  # sets Keras up before TensorFlow is imported
-
-    import tensorflow as tf
+    from ecgqa_tflite.networks import preprocess
+    from ecgqa_tflite.networks._keras import tf
 
     def infer(image: Any) -> dict[str, Any]:
         return {OUTPUT_NAME: model(image, training=False)}

@@ -1,0 +1,143 @@
+"""Reading and running .tflite files, hostile ones too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_model
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ecgqa_tflite.errors import ArgumentError, ModelError
+from ecgqa_tflite.litert import INPUT_SCALE, Int8Network, to_int8
+from ecgqa_tflite.tflite import read_tflite
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    return tiny_model.tflite()
+
+
+def test_the_graph(data: bytes) -> None:
+    graph = read_tflite(data)
+    assert [op.name for op in graph.operators] == [
+        "CONV_2D", "MAX_POOL_2D", "CONV_2D", "MAX_POOL_2D", "CONV_2D", "MAX_POOL_2D", "RESHAPE",
+        "FULLY_CONNECTED", "SOFTMAX",
+    ]  # fmt: skip
+    x, y = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    assert (x.name, x.shape, x.dtype) == ("image", (1, 113, 113, 1), "int8")
+    assert (y.name, y.shape, y.dtype) == ("scores", (1, 2), "int8")
+    assert graph.signature == (("image",), ("scores",))
+    assert x.quant_scale.tolist() == [INPUT_SCALE] and x.zero_point.tolist() == [-128]
+    assert y.quant_scale.tolist() == [1 / 256] and y.zero_point.tolist() == [-128]
+    conv = graph.operators[0]
+    w = graph.tensors[conv.inputs[1]]
+    assert w.shape == (16, 5, 5, 1) and w.data is not None and w.data.dtype == np.int8
+    assert w.quant_scale.size == 16 and w.axis == 0
+    assert conv.options["padding"] == "VALID" and conv.options["stride_h"] == 3
+    assert conv.options["fused_activation_function"] == "RELU"
+
+
+def test_int8_of_an_image() -> None:
+    image = np.arange(256, dtype=np.uint8)
+    out = to_int8(image)
+    assert out.dtype == np.int8
+    assert np.array_equal(out, image.astype(np.int16) - 128)
+
+
+def test_scores(data: bytes) -> None:
+    images = to_int8(tiny_model.images(5, seed=1))
+    fast, reference = Int8Network(data), Int8Network(data, reference_kernels=True)
+    assert fast.input_shape == (113, 113, 1) and fast.classes == 2
+    a, b = fast.scores(images), reference.scores(images)
+    assert a.shape == (5, 2) and a.dtype == np.int8
+    assert np.abs(a.astype(int) - b).max() <= 1
+    assert len(np.unique(b[:, 1])) > 1
+    np.testing.assert_allclose(fast.probabilities(a).sum(1), 1, atol=1 / 128)
+    assert np.array_equal(fast.scores(images[:0]), np.zeros((0, 2), np.int8))
+
+
+def test_the_int8_network_follows_the_float_one(data: bytes) -> None:
+    from ecgqa_tflite.networks import preprocess
+
+    images = tiny_model.images(8, seed=2)
+    network = Int8Network(data)
+    p = network.probabilities(network.scores(to_int8(images)))
+    expected = tiny_model.network()(preprocess(images), training=False).numpy()
+    assert np.abs(p - expected).max() < 0.03
+
+
+def test_intermediate_tensors(data: bytes) -> None:
+    network = Int8Network(data)
+    image = to_int8(tiny_model.images(1))[0]
+    tensors = network.tensors(image)
+    assert list(tensors) == [i for op in network.graph.operators for i in op.outputs]
+    for i, array in tensors.items():
+        assert array.shape == network.graph.tensors[i].shape
+    reference = Int8Network(data, reference_kernels=True).scores(image[None])
+    assert np.array_equal(tensors[network.graph.outputs[0]], reference)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [np.zeros((1, 113, 113, 1), np.uint8), np.zeros((1, 113, 113, 3), np.int8),
+     np.zeros((113, 113, 1), np.int8)],
+)  # fmt: skip
+def test_images_of_another_kind(data: bytes, images: np.ndarray) -> None:
+    with pytest.raises(ArgumentError, match="takes int8"):
+        Int8Network(data).scores(images)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="can't be read"):
+        Int8Network(tmp_path / "none.tflite")
+    for content in (b"", b"TFL3", b"\x00" * 100, b"\x1c\x00\x00\x00TFL3" + b"\xff" * 100):
+        with pytest.raises(ModelError, match=r"model"):
+            Int8Network(content)
+
+
+def test_threads_must_be_positive(data: bytes) -> None:
+    with pytest.raises(ArgumentError):
+        Int8Network(data, threads=0)
+
+
+def try_out(damaged: bytes) -> None:
+    """Either it runs, or one line says that it doesn't; a crash ends the test run."""
+    try:
+        network = Int8Network(damaged)
+        network.scores(np.zeros((1, *network.input_shape), np.int8))
+    except ModelError as error:
+        assert "\n" not in str(error) and len(str(error)) < 500
+
+
+def test_truncated_files(data: bytes) -> None:
+    for length in [*range(0, 64), *np.linspace(64, len(data) - 1, 60, dtype=int)]:
+        with pytest.raises(ModelError):
+            read_tflite(data[:length])
+            Int8Network(data[:length])
+
+
+@settings(max_examples=300, deadline=None, derandomize=True,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@given(flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 7)),
+                      min_size=1, max_size=4))  # fmt: skip
+def test_flipped_bits(data: bytes, flips: list[tuple[float, int]]) -> None:
+    damaged = bytearray(data)
+    for place, bit in flips:
+        damaged[int(place * len(data))] ^= 1 << bit
+    try_out(bytes(damaged))
+
+
+WORDS = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\1\0\0\0")
+
+
+@settings(max_examples=200, deadline=None, derandomize=True,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@given(place=st.integers(0, 10**6), word=st.sampled_from(WORDS))
+def test_overwritten_words(data: bytes, place: int, word: bytes) -> None:
+    damaged = bytearray(data)
+    place %= len(data) - 4
+    damaged[place : place + 4] = word
+    try_out(bytes(damaged))
