@@ -152,8 +152,8 @@ def iter_cut(
         hop_len = round(hop_s * rate)
     if signal.size < segment_len:
         raise RecordingError(
-            f"the recording is {signal.size / rate:.3g} s long, shorter than one segment of "
-            f"{spec.segment_s:g} s: nothing can be assessed"
+            f"the recording is {signal.size / rate:.4g} s long ({signal.size} samples), shorter than "
+            f"one segment of {spec.segment_s:g} s ({segment_len} samples): give a longer one"
         )
     windows = sliding_window_view(signal, segment_len)[::hop_len]
     return _batches(windows, hop_len, rate, batch)

@@ -29,7 +29,7 @@ def write_wfdb(recording: Recording, folder: str | Path, *, overwrite: bool = Fa
     Raises
     ------
     ArgumentError
-        The name is no WFDB record name (letters, digits, ``-`` and ``_``).
+        The name is no WFDB record name (letters, digits, ``-`` and ``_``), or a lead's is none.
     OutputExistsError
         The record is there and ``overwrite`` is false.
     """
@@ -49,17 +49,20 @@ def write_wfdb(recording: Recording, folder: str | Path, *, overwrite: bool = Fa
     codes = np.where(held, np.rint(values * gains), _INVALID_CODE).astype(np.int64)
     n_leads = len(recording.lead_names)
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as temporary:
-        wfdb.wrsamp(
-            name,
-            fs=recording.fs_hz,
-            units=["mV"] * n_leads,
-            sig_name=list(recording.lead_names),
-            d_signal=codes,
-            fmt=["16"] * n_leads,
-            adc_gain=gains.tolist(),
-            baseline=[0] * n_leads,
-            write_dir=temporary,
-        )
+        try:
+            wfdb.wrsamp(
+                name,
+                fs=recording.fs_hz,
+                units=["mV"] * n_leads,
+                sig_name=list(recording.lead_names),
+                d_signal=codes,
+                fmt=["16"] * n_leads,
+                adc_gain=gains.tolist(),
+                baseline=[0] * n_leads,
+                write_dir=temporary,
+            )
+        except ValueError as error:  # a lead name that WFDB can't hold
+            raise ArgumentError(f"{name} can't be a WFDB record: {error}") from error
         for file in (f"{name}.dat", f"{name}.hea"):
             os.replace(Path(temporary) / file, folder / file)
     return header
