@@ -1,0 +1,35 @@
+"""Colour maps: from the uint8 ``index_map`` to the uint8 ``image`` a network sees."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.spec import Colormap
+
+
+@cache
+def lut(colormap: Colormap) -> NDArray[np.uint8]:
+    """Colour of each index, uint8, shape (256, channels); read-only.
+
+    ``jet`` is MATLAB's formula for 256 entries: trapezia of slope 4 / 256, centred on 3/4 (red),
+    1/2 (green) and 1/4 (blue). ``grey`` is the index itself in one channel.
+    """
+    index = np.arange(256)
+    if colormap == "grey":
+        table = index[:, None].astype(np.uint8)
+    else:
+        # MATLAB counts entries from 1: entry i has blue min(1, (i + 32) / 64) and so on.
+        i = index[:, None] + 1.0
+        centre = np.array([192.0, 128.0, 64.0])
+        level = np.clip((96.0 - np.abs(i - centre)) / 64.0, 0.0, 1.0)
+        table = np.floor(level * 255.0 + 0.5).astype(np.uint8)
+    table.setflags(write=False)
+    return table
+
+
+def image(index_map: NDArray[np.uint8], colormap: Colormap) -> NDArray[np.uint8]:
+    """Colour an ``index_map``: uint8 (..., rows, cols) to uint8 (..., rows, cols, channels)."""
+    return np.take(lut(colormap), index_map, axis=0)

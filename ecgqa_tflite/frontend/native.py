@@ -1,0 +1,206 @@
+"""The C front end bound into Python: training, calibration, evaluation and the device run the same
+source files, ``firmware_bridge/src``."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.errors import ArgumentError, EcgqaError
+from ecgqa_tflite.frontend import tables as tables_module
+from ecgqa_tflite.frontend.tables import Tables
+from ecgqa_tflite.spec import FrontEnd
+
+_SCALARS = {
+    "format": ctypes.c_uint16,
+    "segment_len": ctypes.c_uint16,
+    "rows": ctypes.c_uint16,
+    "cols": ctypes.c_uint16,
+    "n_bins": ctypes.c_uint16,
+    "forward_points": ctypes.c_uint16,
+    "n_stages": ctypes.c_uint8,
+    "max_log2_fft": ctypes.c_uint8,
+    "subtract_min": ctypes.c_uint8,
+    "reserved": ctypes.c_uint8,
+    "psi_first_q16": ctypes.c_uint32,
+    "spec_hash": ctypes.c_uint64,
+}
+_ARRAYS = (
+    "radices",
+    "forward_order",
+    "quarter_sine_q31",
+    "twiddle_cos_q31",
+    "twiddle_sin_q31",
+    "bit_reversal",
+    "psi_q15",
+    "taps_q14",
+    "row",
+)
+
+
+class _CTables(ctypes.Structure):
+    """``ecgqa_cwt_tables_t``; its size is held against the library's own."""
+
+    _fields_ = [*_SCALARS.items(), *((name, ctypes.c_void_p) for name in _ARRAYS)]  # noqa: RUF012
+
+
+def _c_tables(tables: Tables) -> _CTables:
+    """Pointers into ``tables``, which must outlive what this returns."""
+    c = _CTables()
+    for name in _SCALARS:
+        if name != "reserved":
+            setattr(c, name, getattr(tables, name))
+    for name in _ARRAYS:
+        setattr(c, name, getattr(tables, name).ctypes.data)
+    return c
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """The compiled library, loaded once.
+
+    Raises
+    ------
+    EcgqaError
+        It isn't built, or is of another version than this package.
+    """
+    path = Path(__file__).with_name("_ecgqa.so")
+    try:
+        lib = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise EcgqaError(
+            f"the compiled front end {path.name} does not load ({error}); reinstall: pip install ."
+        ) from error
+    for name in ("ecgqa_host_index_maps", "ecgqa_host_index_maps_two_pass"):
+        function = getattr(lib, name)
+        function.restype = ctypes.c_int
+        function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
+    lib.ecgqa_status_str.restype = ctypes.c_char_p
+    lib.ecgqa_host_sizeof_tables.restype = ctypes.c_size_t
+    lib.ecgqa_host_sizeof_row.restype = ctypes.c_size_t
+    sizes = lib.ecgqa_host_sizeof_tables(), lib.ecgqa_host_sizeof_row()
+    if sizes != (ctypes.sizeof(_CTables), tables_module.ROW_DTYPE.itemsize):
+        raise EcgqaError(f"{path.name} is of another version; reinstall: pip install .")
+    return lib
+
+
+def status_text(status: int) -> str:
+    """What the library says of a status code."""
+    return str(library().ecgqa_status_str(status).decode())
+
+
+def _error(status: int) -> EcgqaError:
+    for cls in EcgqaError.__subclasses__():
+        if cls.status == status:
+            return cls(status_text(status))
+    return EcgqaError(status_text(status))
+
+
+class NativeFrontEnd:
+    """The fixed-point front end for one spec and one sampling rate.
+
+    Parameters
+    ----------
+    spec
+        The front end.
+    fs_hz
+        Sampling rate of the segments, Hz.
+
+    Raises
+    ------
+    SamplingRateError
+        See :meth:`FrontEnd.segment_len`.
+    """
+
+    def __init__(self, spec: FrontEnd, fs_hz: float) -> None:
+        self.spec = spec
+        self.fs_hz = float(fs_hz)
+        self.tables = tables_module.build(spec, self.fs_hz)
+        self._c_tables = _c_tables(self.tables)
+        self._library = library()
+
+    @property
+    def segment_len(self) -> int:
+        """Samples in a segment."""
+        return self.tables.segment_len
+
+    def index_map(self, samples: NDArray[np.int16]) -> NDArray[np.uint8]:
+        """One segment, int16 (segment_len,), to its index map, uint8 (rows, cols).
+
+        A constant segment's is all zeros. Raises :class:`ArgumentError` as :meth:`index_maps`.
+        """
+        return self.index_maps(np.asarray(samples)[None], threads=1)[0]
+
+    def index_maps(
+        self,
+        samples: NDArray[np.int16],
+        *,
+        threads: int | None = None,
+        out: NDArray[np.uint8] | None = None,
+        two_pass: bool = False,
+    ) -> NDArray[np.uint8]:
+        """Index maps of many segments.
+
+        Parameters
+        ----------
+        samples
+            int16, shape (n, segment_len).
+        threads
+            Threads to share the segments between; None takes every core.
+        out
+            C-contiguous uint8 (n, rows, cols) to write to.
+        two_pass
+            Work as the device does, finding the range before the rows: the same bytes, slower.
+
+        Returns
+        -------
+        uint8, shape (n, rows, cols); ``out`` where given.
+
+        Raises
+        ------
+        ArgumentError
+            Wrong type, shape or memory order.
+        """
+        samples = np.ascontiguousarray(samples)
+        if samples.dtype != np.int16 or samples.ndim != 2 or samples.shape[1] != self.segment_len:
+            raise ArgumentError(
+                f"segments at {self.fs_hz:g} Hz are int16 (n, {self.segment_len}), "
+                f"not {samples.dtype} {samples.shape}"
+            )
+        shape = (len(samples), self.spec.rows, self.spec.cols)
+        if out is None:
+            out = np.empty(shape, dtype=np.uint8)
+        elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+            raise ArgumentError(f"out must be C-contiguous uint8 {shape}")
+        name = "ecgqa_host_index_maps_two_pass" if two_pass else "ecgqa_host_index_maps"
+        function = getattr(self._library, name)
+
+        def run(start: int, stop: int) -> int:
+            # ctypes lets go of the interpreter's lock, so threads run side by side.
+            return int(
+                function(
+                    ctypes.addressof(self._c_tables),
+                    samples[start:stop].ctypes.data,
+                    stop - start,
+                    out[start:stop].ctypes.data,
+                )
+            )
+
+        n = len(samples)
+        workers = min(threads or os.cpu_count() or 1, max(1, n))
+        cuts = [n * i // workers for i in range(workers + 1)]
+        if workers == 1:
+            statuses = [run(0, n)]
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                statuses = list(pool.map(run, cuts[:-1], cuts[1:]))
+        for status in statuses:
+            if status != 0:
+                raise _error(status)
+        return out

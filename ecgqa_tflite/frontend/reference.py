@@ -1,0 +1,104 @@
+"""The front end in float64: it states the mathematics and judges the C.
+
+No shipped model was trained on it. Half-sample symmetric extension makes the spectrum the DCT-II
+of the segment, with bins 1 / (2 * segment_s) apart at any sampling rate; ``|W|`` is evaluated at
+each column's centre exactly, by summing the band there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.fft
+from numpy.typing import ArrayLike, NDArray
+
+from ecgqa_tflite.errors import ArgumentError
+from ecgqa_tflite.frontend import morse
+from ecgqa_tflite.spec import FrontEnd
+
+Wavelet = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""A wavelet's real spectrum over f / f0."""
+
+
+def _checked(samples: ArrayLike, fs_hz: float, spec: FrontEnd) -> NDArray[np.float64]:
+    x = np.asarray(samples, dtype=np.float64)
+    if x.shape != (spec.segment_len(fs_hz),):
+        raise ArgumentError(f"a segment at {fs_hz:g} Hz has shape ({spec.segment_len(fs_hz)},), not {x.shape}")
+    if not np.isfinite(x).all():
+        raise ArgumentError("the segment has NaN or infinite samples")
+    return x
+
+
+def spectrum(samples: ArrayLike) -> NDArray[np.float64]:
+    """Amplitude of each cosine that makes up the segment: DCT-II over N, shape (N,)."""
+    x = np.asarray(samples, dtype=np.float64)
+    return np.asarray(scipy.fft.dct(x, type=2)) / x.size
+
+
+def magnitude(
+    samples: ArrayLike, fs_hz: float, spec: FrontEnd, wavelet: Wavelet | None = None
+) -> NDArray[np.float64]:
+    """``|W|`` at every row's centre frequency and column's centre.
+
+    Parameters
+    ----------
+    samples
+        One segment, shape (segment_len,), any linear unit.
+    fs_hz
+        Sampling rate, Hz.
+    spec
+        The front end.
+    wavelet
+        Spectrum over f / f0; None takes the spec's Morse wavelet. Given so that the machinery can
+        be judged with another wavelet (pywt's complex Morlet).
+
+    Returns
+    -------
+    float64, shape (rows, cols), in the unit of ``samples``.
+
+    Raises
+    ------
+    ArgumentError
+        Wrong length, NaN or infinity.
+    SamplingRateError
+        See :meth:`FrontEnd.segment_len`.
+    """
+    x = _checked(samples, fs_hz, spec)
+    if wavelet is None:
+        def wavelet(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
+            return morse.psi_at(ratio, spec.gamma, spec.time_bandwidth)
+
+    # Half of each cosine turns forward: Psi's peak of 2 makes up for it.
+    amplitude = spectrum(x) / 2.0
+    f_hz = np.arange(1, x.size) * spec.bin_hz
+    bands = wavelet(f_hz[None, :] / spec.centre_frequencies_hz[:, None]) * amplitude[None, 1:]
+    # Sample n lies at (n + 1/2) / fs, so column times need no shift.
+    turns = np.exp(2j * np.pi * f_hz[:, None] * spec.column_times_s[None, :])
+    return np.abs(bands @ turns)
+
+
+def to_index(magnitudes: NDArray[np.float64], spec: FrontEnd) -> NDArray[np.uint8]:
+    """Scale ``|W|`` (rows, cols) to the uint8 ``index_map`` as the spec says.
+
+    An empty range (constant or silent segment) is all zeros.
+    """
+    if spec.scaling == "minmax":
+        low, high = magnitudes.min(), magnitudes.max()
+    else:
+        low, high = 0.0, magnitudes[spec.qrs_rows].max()
+    if not high > low:
+        return np.zeros(magnitudes.shape, dtype=np.uint8)
+    return np.clip(np.floor((magnitudes - low) * (255.0 / (high - low)) + 0.5), 0, 255).astype(np.uint8)
+
+
+def index_map(samples: ArrayLike, fs_hz: float, spec: FrontEnd) -> NDArray[np.uint8]:
+    """The segment's ``index_map``, uint8 (rows, cols); arguments and errors as :func:`magnitude`.
+
+    A constant segment is all zeros.
+    """
+    x = np.asarray(samples)
+    if x.size and (x == x.flat[0]).all():
+        _checked(samples, fs_hz, spec)
+        return np.zeros((spec.rows, spec.cols), dtype=np.uint8)
+    return to_index(magnitude(samples, fs_hz, spec), spec)

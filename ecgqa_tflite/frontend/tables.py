@@ -1,0 +1,188 @@
+"""The integer front end's tables, made from the spec: every constant that the C uses.
+
+The arrays carry the C names and types (``firmware_bridge/include/ecgqa/cwt.h``); ``native`` hands
+them to the host library by pointer and ``export`` writes the same arrays as C, so there is nothing
+to drift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.frontend import morse
+from ecgqa_tflite.spec import FFT_RADICES, FrontEnd
+
+CWT_FORMAT = 1
+"""Format number of the tables, ``ECGQA_CWT_FORMAT``; a test holds it against the header."""
+
+PSI_LEN = 256
+TAPS = 8
+PSI_RANGE = (0.512, 1.496)
+"""f / f0 where the wavelet is above 1/2000 of its peak; bins outside are left out."""
+
+SPARE_BANDWIDTH = 1.05
+"""Real points of a row's short transform over its centre bin, at least: a power of two, so 1.05 to
+2.1. At 1.05 the wavelet is 1/700 of its peak where the spectrum wraps round."""
+
+LOG2_FFT_MIN = 3
+
+ROW_DTYPE = np.dtype(
+    [
+        ("psi_step_q16", "<u4"),
+        ("first_bin", "<u2"),
+        ("last_bin", "<u2"),
+        ("centre_bin", "<u2"),
+        ("log2_fft", "u1"),
+        ("in_range", "u1"),
+    ]
+)
+"""``ecgqa_cwt_row_t``."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """``ecgqa_cwt_tables_t``: scalars, then the arrays it points to, by their C names."""
+
+    format: int
+    segment_len: int
+    rows: int
+    cols: int
+    n_bins: int
+    forward_points: int
+    n_stages: int
+    max_log2_fft: int
+    subtract_min: int
+    psi_first_q16: int
+    spec_hash: int
+    radices: NDArray[np.uint8]
+    forward_order: NDArray[np.uint16]
+    quarter_sine_q31: NDArray[np.int32]
+    twiddle_cos_q31: NDArray[np.int32]
+    twiddle_sin_q31: NDArray[np.int32]
+    bit_reversal: NDArray[np.uint16]
+    psi_q15: NDArray[np.int16]
+    taps_q14: NDArray[np.int16]
+    row: NDArray[np.void]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays: what the tables take of the flash."""
+        return sum(a.nbytes for a in vars(self).values() if isinstance(a, np.ndarray))
+
+
+def _q31(x: NDArray[np.float64]) -> NDArray[np.int32]:
+    return np.clip(np.rint(x * 2.0**31), -(2**31), 2**31 - 1).astype(np.int32)
+
+
+def _radices(points: int) -> list[int]:
+    """Stages of the forward transform: fours first, then a two, threes and fives."""
+    out: list[int] = []
+    for radix in (4, *FFT_RADICES):
+        while points % radix == 0:
+            out.append(radix)
+            points //= radix
+    return out
+
+
+def _input_order(radices: list[int]) -> NDArray[np.uint16]:
+    """Where input i goes so that in-place stages of these radices leave natural order."""
+    order = np.zeros(1, dtype=np.int64)
+    span = 1
+    # A stage of radix p interleaves p transforms of `span` points: input p * i + q is input i of
+    # the q-th, which lies at q * span.
+    for radix in radices:
+        order = np.array([q * span + order[i] for i in range(span) for q in range(radix)])
+        span *= radix
+    return order.astype(np.uint16)
+
+
+def _taps(cols: int, gamma: float, time_bandwidth: float) -> NDArray[np.int16]:
+    """Least-squares interpolation of W between the short transform's points, Q14 (cols, TAPS).
+
+    Phase p takes 8 samples, at -3 .. 4, to p / cols. The error is weighted with the wavelet's
+    power, averaged over the ratios of transform length to centre bin that occur.
+    """
+    turns = np.linspace(-0.6, 0.6, 481)  # frequency from the band's centre, turns a sample
+    weight = np.zeros_like(turns)
+    for ratio in np.linspace(SPARE_BANDWIDTH, 2 * SPARE_BANDWIDTH, 9):
+        f = 1.0 + turns * ratio
+        inside = (f > PSI_RANGE[0]) & (f < PSI_RANGE[1])
+        weight += np.where(inside, morse.psi_at(f, gamma, time_bandwidth) ** 2, 0.0) / ratio
+    weight += weight[::-1]  # a symmetric weight makes the taps real
+    at = np.arange(TAPS) - (TAPS // 2 - 1)
+    basis = np.exp(2j * np.pi * turns[:, None] * at)
+    normal = ((basis.conj().T * weight) @ basis).real
+    target = np.exp(2j * np.pi * turns[:, None] * np.arange(cols) / cols)
+    taps = np.linalg.solve(normal, ((basis.conj().T * weight) @ target).real).T
+    return np.ascontiguousarray(np.rint(taps * 2.0**14).astype(np.int16))
+
+
+@lru_cache(maxsize=32)
+def build(spec: FrontEnd, fs_hz: float) -> Tables:
+    """Tables for segments sampled at ``fs_hz``; the same object for the same arguments.
+
+    Raises
+    ------
+    SamplingRateError
+        See :meth:`FrontEnd.segment_len`.
+    """
+    n = spec.segment_len(fs_hz)
+    points = n // 2 if n % 2 == 0 else n
+    radices = _radices(points)
+
+    centre = spec.centre_frequencies_hz / spec.bin_hz
+    entries = PSI_LEN / (PSI_RANGE[1] - PSI_RANGE[0])  # psi entries a unit of f / f0
+    psi_first_q16 = round(PSI_RANGE[0] * entries * 2**16)
+    row = np.zeros(spec.rows, dtype=ROW_DTYPE)
+    step = np.rint(entries / centre * 2**16).astype(np.int64)
+    row["psi_step_q16"] = step
+    row["first_bin"] = -(-psi_first_q16 // step)
+    last = (psi_first_q16 + (PSI_LEN << 16) - 1) // step
+    row["last_bin"] = np.minimum(last, n - 1)
+    row["centre_bin"] = np.rint(centre)
+    row["log2_fft"] = np.maximum(
+        LOG2_FFT_MIN, np.ceil(np.log2(centre * SPARE_BANDWIDTH)).astype(int) - 1
+    )
+    row["in_range"] = 1
+    if spec.scaling == "qrs":
+        row["in_range"] = np.isin(np.arange(spec.rows), spec.qrs_rows)
+
+    max_log2_fft = int(row["log2_fft"].max())
+    circle = 2 << max_log2_fft
+    angle = 2.0 * np.pi * np.arange(3 * circle // 4) / circle
+    reversal = np.zeros(1, dtype=np.uint16)
+    for _ in range(max_log2_fft):
+        reversal = np.concatenate([2 * reversal, 2 * reversal + 1]).astype(np.uint16)
+    ratio = PSI_RANGE[0] + np.arange(PSI_LEN + 1) / entries
+    psi = morse.psi_at(ratio, spec.gamma, spec.time_bandwidth) / morse.PEAK
+
+    tables = Tables(
+        format=CWT_FORMAT,
+        segment_len=n,
+        rows=spec.rows,
+        cols=spec.cols,
+        n_bins=int(row["last_bin"].max()),
+        forward_points=points,
+        n_stages=len(radices),
+        max_log2_fft=max_log2_fft,
+        subtract_min=int(spec.scaling == "minmax"),
+        psi_first_q16=psi_first_q16,
+        spec_hash=int(spec.short_hash, 16),
+        radices=np.array(radices, dtype=np.uint8),
+        forward_order=_input_order(radices),
+        quarter_sine_q31=_q31(np.sin(np.pi / 2.0 * np.arange(n + 1) / n)),
+        twiddle_cos_q31=_q31(np.cos(angle)),
+        twiddle_sin_q31=_q31(-np.sin(angle)),
+        bit_reversal=reversal,
+        psi_q15=np.minimum(np.rint(psi * 2.0**15), 2**15 - 1).astype(np.int16),
+        taps_q14=_taps(spec.cols, spec.gamma, spec.time_bandwidth),
+        row=row,
+    )
+    for array in vars(tables).values():
+        if isinstance(array, np.ndarray):
+            array.setflags(write=False)
+    return tables

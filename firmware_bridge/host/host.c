@@ -1,0 +1,120 @@
+#include "host.h"
+
+#include <stdlib.h>
+
+#include "../src/cwt_internal.h"
+
+size_t ecgqa_host_sizeof_tables(void)
+{
+    return sizeof(ecgqa_cwt_tables_t);
+}
+
+size_t ecgqa_host_sizeof_row(void)
+{
+    return sizeof(ecgqa_cwt_row_t);
+}
+
+typedef struct {
+    ecgqa_cwt_t cwt;
+    void *keep, *scratch;
+    uint32_t *magnitude;        /* [rows][cols] */
+    ecgqa_cwt_row_info_t *info; /* [rows] */
+} host_t;
+
+static void host_free(host_t *host)
+{
+    free(host->keep);
+    free(host->scratch);
+    free(host->magnitude);
+    free(host->info);
+}
+
+static ecgqa_status_t host_init(host_t *host, const ecgqa_cwt_tables_t *tables)
+{
+    const size_t keep = ecgqa_cwt_keep_bytes(tables);
+    const size_t analyse = ecgqa_cwt_analyse_scratch_bytes(tables);
+    const size_t row = ecgqa_cwt_row_scratch_bytes(tables);
+    const size_t scratch = analyse > row ? analyse : row;
+    *host = (host_t){0};
+    if (keep == 0u) {
+        return ecgqa_cwt_init(&host->cwt, tables, host, 0u, host, 0u);
+    }
+    host->keep = malloc(keep);
+    host->scratch = malloc(scratch);
+    host->magnitude = malloc(sizeof(uint32_t) * tables->rows * tables->cols);
+    host->info = malloc(sizeof(ecgqa_cwt_row_info_t) * tables->rows);
+    if (!host->keep || !host->scratch || !host->magnitude || !host->info) {
+        return ECGQA_ERR_WORKSPACE;
+    }
+    return ecgqa_cwt_init(&host->cwt, tables, host->keep, keep, host->scratch, scratch);
+}
+
+static void one_pass(host_t *host, uint8_t *index_map)
+{
+    ecgqa_cwt_t *cwt = &host->cwt;
+    const ecgqa_cwt_tables_t *t = cwt->tables;
+    const size_t cols = t->cols;
+    const ecgqa_cwt_arrays_t a = ecgqa_cwt_arrays(cwt);
+    ecgqa_cwt_range_clear(&cwt->range);
+    for (uint16_t row = 0u; row < t->rows; ++row) {
+        ecgqa_cwt_row_info_t *info = &host->info[row];
+        *info = ecgqa_cwt_band(cwt, row, a.re, a.im);
+        ecgqa_cwt_to_time(t, row, a.re, a.im, a.w_re, a.w_im, info);
+        uint32_t *magnitude = host->magnitude + row * cols;
+        ecgqa_cwt_columns(t, row, a.w_re, a.w_im, 0u, t->cols, magnitude);
+        if (ecgqa_cwt_range_needs(t, &cwt->range, row, &info->bound)) {
+            ecgqa_cwt_range_take(&cwt->range, info->exponent,
+                                 ecgqa_cwt_extremes(magnitude, t->cols));
+        }
+    }
+    ecgqa_cwt_range_close(cwt);
+    for (uint16_t row = 0u; row < t->rows; ++row) {
+        const ecgqa_cwt_scaler_t scaler = ecgqa_cwt_scaler(cwt, host->info[row].exponent);
+        ecgqa_cwt_to_index(&scaler, host->magnitude + row * cols, t->cols, index_map + row * cols);
+    }
+}
+
+static ecgqa_status_t two_pass(host_t *host, uint8_t *index_map)
+{
+    ecgqa_status_t status = ecgqa_cwt_scan(&host->cwt);
+    for (uint16_t row = 0u; status == ECGQA_OK && row < host->cwt.tables->rows; ++row) {
+        status = ecgqa_cwt_index_row(&host->cwt, row, index_map + (size_t)row * host->cwt.tables->cols);
+    }
+    return status;
+}
+
+static ecgqa_status_t index_maps(const ecgqa_cwt_tables_t *tables, const int16_t *samples,
+                                 size_t count, uint8_t *index_maps, int passes)
+{
+    if (samples == NULL || index_maps == NULL) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    host_t host;
+    ecgqa_status_t status = host_init(&host, tables);
+    for (size_t i = 0u; status == ECGQA_OK && i < count; ++i) {
+        uint8_t *index_map = index_maps + i * tables->rows * tables->cols;
+        status = ecgqa_cwt_analyse(&host.cwt, samples + i * tables->segment_len, tables->segment_len);
+        if (status != ECGQA_OK) {
+            break;
+        }
+        if (passes == 2 || host.cwt.flat != 0u) {
+            status = two_pass(&host, index_map);
+        } else {
+            one_pass(&host, index_map);
+        }
+    }
+    host_free(&host);
+    return status;
+}
+
+ecgqa_status_t ecgqa_host_index_maps(const ecgqa_cwt_tables_t *tables, const int16_t *samples,
+                                     size_t count, uint8_t *maps)
+{
+    return index_maps(tables, samples, count, maps, 1);
+}
+
+ecgqa_status_t ecgqa_host_index_maps_two_pass(const ecgqa_cwt_tables_t *tables,
+                                              const int16_t *samples, size_t count, uint8_t *maps)
+{
+    return index_maps(tables, samples, count, maps, 2);
+}

@@ -1,0 +1,22 @@
+/* What a host with memory to spare calls: whole index maps, each row transformed once, the same
+ * bytes as ecgqa_cwt_scan and ecgqa_cwt_index_row. The Python package binds these. */
+#ifndef ECGQA_HOST_H
+#define ECGQA_HOST_H
+
+#include "ecgqa/cwt.h"
+
+/* sizeof(ecgqa_cwt_tables_t) and sizeof(ecgqa_cwt_row_t), for a binding to hold its own against. */
+size_t ecgqa_host_sizeof_tables(void);
+size_t ecgqa_host_sizeof_row(void);
+
+/* Segments, int16 [count][segment_len], to index maps, uint8 [count][rows][cols]. Thread-safe.
+ * ERR_WORKSPACE: out of memory; others as ecgqa_cwt_init. */
+ecgqa_status_t ecgqa_host_index_maps(const ecgqa_cwt_tables_t *tables, const int16_t *samples,
+                                     size_t count, uint8_t *maps);
+
+/* The same through the device's two passes. */
+ecgqa_status_t ecgqa_host_index_maps_two_pass(const ecgqa_cwt_tables_t *tables,
+                                              const int16_t *samples, size_t count,
+                                              uint8_t *maps);
+
+#endif

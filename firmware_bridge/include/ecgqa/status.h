@@ -1,0 +1,32 @@
+/* Status codes: one list makes the enum and the strings; Python's exceptions are held against it
+ * by a test (ecgqa_tflite/errors.py). Negative is an error; an error leaves the context unchanged. */
+#ifndef ECGQA_STATUS_H
+#define ECGQA_STATUS_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* X(name, value, text) */
+#define ECGQA_STATUS_LIST(X)                                                                      \
+    X(ECGQA_OK, 0, "ok")                                                                          \
+    X(ECGQA_ERR_ARGUMENT, -1, "an argument is null, misaligned or out of range")                  \
+    X(ECGQA_ERR_WORKSPACE, -2, "the workspace is too small")                                      \
+    X(ECGQA_ERR_FORMAT, -3, "tables or model were made for another format number")                \
+    X(ECGQA_ERR_SPEC, -4, "front end and model carry different spec hashes")                      \
+    X(ECGQA_ERR_NOT_READY, -5, "called out of order: there is no whole segment yet")              \
+    X(ECGQA_ERR_SELFTEST, -6, "a golden vector did not come out")
+
+typedef enum {
+#define ECGQA_STATUS_ENUM(name, value, text) name = (value),
+    ECGQA_STATUS_LIST(ECGQA_STATUS_ENUM)
+#undef ECGQA_STATUS_ENUM
+} ecgqa_status_t;
+
+/* What a status means, in English; never null, whatever the value. */
+const char *ecgqa_status_str(ecgqa_status_t status);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,554 @@
+#include "ecgqa/cwt.h"
+
+#include "cwt_internal.h"
+#include "ecgqa/fixed.h"
+#include "fft.h"
+
+/* Sum of |values| that enter a transform: every intermediate value then stays below 2^30. */
+#define TRANSFORM_BITS 29u
+/* A mantissa of the spectrum and psi take 15 bits each. */
+#define MANTISSA_BITS 15u
+/* Columns worked on at a time: enough for SIMD, few enough for a small stack. */
+#define BLOCK 32u
+
+/* ---- memory ------------------------------------------------------------------------------------ */
+
+static size_t round_up(size_t bytes)
+{
+    return (bytes + 3u) & ~(size_t)3u;
+}
+
+static size_t groups(const ecgqa_cwt_tables_t *tables)
+{
+    return (size_t)tables->n_bins / ECGQA_CWT_GROUP + 1u;
+}
+
+/* Everything that later functions rely on without looking. */
+static ecgqa_status_t check_tables(const ecgqa_cwt_tables_t *t)
+{
+    if (t == NULL || t->radices == NULL || t->forward_order == NULL || t->quarter_sine_q31 == NULL ||
+        t->twiddle_cos_q31 == NULL || t->twiddle_sin_q31 == NULL || t->bit_reversal == NULL ||
+        t->psi_q15 == NULL || t->taps_q14 == NULL || t->row == NULL) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    if (t->format != ECGQA_CWT_FORMAT || t->segment_len < 16u ||
+        t->segment_len > ECGQA_CWT_MAX_SEGMENT_LEN || t->rows == 0u || t->cols == 0u ||
+        t->n_bins == 0u || t->n_bins >= t->segment_len || t->n_stages > ECGQA_CWT_MAX_STAGES ||
+        t->max_log2_fft < 3u || t->max_log2_fft > ECGQA_CWT_MAX_LOG2_FFT ||
+        (t->forward_points != t->segment_len && 2u * t->forward_points != t->segment_len)) {
+        return ECGQA_ERR_FORMAT;
+    }
+    uint32_t product = 1u;
+    for (unsigned i = 0u; i < t->n_stages; ++i) {
+        if (t->radices[i] < 2u || t->radices[i] > 5u) {
+            return ECGQA_ERR_FORMAT;
+        }
+        product *= t->radices[i];
+        if (product > t->forward_points) {
+            return ECGQA_ERR_FORMAT;
+        }
+    }
+    if (product != t->forward_points) {
+        return ECGQA_ERR_FORMAT;
+    }
+    for (unsigned r = 0u; r < t->rows; ++r) {
+        const ecgqa_cwt_row_t *row = &t->row[r];
+        const uint64_t first = (uint64_t)row->first_bin * row->psi_step_q16;
+        const uint64_t last = (uint64_t)row->last_bin * row->psi_step_q16;
+        if (row->first_bin == 0u || row->first_bin > row->last_bin || row->last_bin > t->n_bins ||
+            row->log2_fft < 3u || row->log2_fft > t->max_log2_fft ||
+            (uint32_t)(row->last_bin - row->first_bin) >= (UINT32_C(2) << row->log2_fft) ||
+            first < t->psi_first_q16 ||
+            last - t->psi_first_q16 >= ((uint64_t)ECGQA_CWT_PSI_LEN << 16)) {
+            return ECGQA_ERR_FORMAT;
+        }
+    }
+    return ECGQA_OK;
+}
+
+size_t ecgqa_cwt_keep_bytes(const ecgqa_cwt_tables_t *tables)
+{
+    if (check_tables(tables) != ECGQA_OK) {
+        return 0u;
+    }
+    return round_up(((size_t)tables->n_bins + 1u) * sizeof(int16_t)) + round_up(groups(tables));
+}
+
+size_t ecgqa_cwt_analyse_scratch_bytes(const ecgqa_cwt_tables_t *tables)
+{
+    if (check_tables(tables) != ECGQA_OK) {
+        return 0u;
+    }
+    return 2u * (size_t)tables->forward_points * sizeof(int32_t);
+}
+
+size_t ecgqa_cwt_row_scratch_bytes(const ecgqa_cwt_tables_t *tables)
+{
+    if (check_tables(tables) != ECGQA_OK) {
+        return 0u;
+    }
+    const size_t points = (size_t)1u << tables->max_log2_fft;
+    return 2u * (points + 1u) * sizeof(int32_t) +
+           2u * (points + 1u + 2u * ECGQA_CWT_PAD) * sizeof(int16_t);
+}
+
+ecgqa_cwt_arrays_t ecgqa_cwt_arrays(const ecgqa_cwt_t *cwt)
+{
+    const size_t points = (size_t)1u << cwt->tables->max_log2_fft;
+    ecgqa_cwt_arrays_t a;
+    a.re = (int32_t *)cwt->scratch;
+    a.im = a.re + points + 1u;
+    a.w_re = (int16_t *)(void *)(a.im + points + 1u);
+    a.w_im = a.w_re + points + 1u + 2u * ECGQA_CWT_PAD;
+    return a;
+}
+
+ecgqa_status_t ecgqa_cwt_init(ecgqa_cwt_t *cwt, const ecgqa_cwt_tables_t *tables, void *keep,
+                              size_t keep_bytes, void *scratch, size_t scratch_bytes)
+{
+    if (cwt == NULL || keep == NULL || scratch == NULL || ((uintptr_t)keep & 3u) != 0u ||
+        ((uintptr_t)scratch & 3u) != 0u) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    const ecgqa_status_t status = check_tables(tables);
+    if (status != ECGQA_OK) {
+        return status;
+    }
+    if (keep_bytes < ecgqa_cwt_keep_bytes(tables) ||
+        scratch_bytes < ecgqa_cwt_analyse_scratch_bytes(tables) ||
+        scratch_bytes < ecgqa_cwt_row_scratch_bytes(tables)) {
+        return ECGQA_ERR_WORKSPACE;
+    }
+    *cwt = (ecgqa_cwt_t){0};
+    cwt->tables = tables;
+    cwt->spectrum = (int16_t *)keep;
+    cwt->exponent = (uint8_t *)keep + round_up(((size_t)tables->n_bins + 1u) * sizeof(int16_t));
+    cwt->scratch = scratch;
+    cwt->scratch_bytes = scratch_bytes;
+    return ECGQA_OK;
+}
+
+/* ---- samples to spectrum ----------------------------------------------------------------------- */
+
+/* Samples, less their mid-range and as large as the transform allows, to its input order. Makhoul
+ * 1980: even samples forward, odd ones backward make the DCT a Fourier transform of the same
+ * length. */
+static void load_samples(const ecgqa_cwt_tables_t *t, const int16_t *samples, int32_t middle,
+                         unsigned shift, int32_t *re, int32_t *im)
+{
+    const uint32_t n = t->segment_len;
+    const uint32_t each = n / t->forward_points; /* samples a point: 1 or 2 */
+    for (uint32_t i = 0u; i < n; ++i) {
+        const uint32_t from = 2u * i < n ? 2u * i : 2u * (n - 1u - i) + 1u;
+        const int32_t value = ecgqa_shl(samples[from] - middle, shift);
+        const uint32_t at = t->forward_order[i / each];
+        if (each == 2u && (i & 1u) != 0u) {
+            im[at] = value;
+        } else {
+            re[at] = value;
+            if (each == 1u) {
+                im[at] = 0;
+            }
+        }
+    }
+}
+
+/* One group of bins to mantissas with the exponent that their largest asks for. */
+static uint8_t store_group(const int32_t *bins, unsigned count, int16_t *mantissa)
+{
+    uint32_t largest = 0u;
+    for (unsigned i = 0u; i < count; ++i) {
+        const uint32_t size = (uint32_t)ecgqa_abs(bins[i]);
+        largest = size > largest ? size : largest;
+    }
+    unsigned shift = ecgqa_bit_length(largest);
+    shift = shift > MANTISSA_BITS ? shift - MANTISSA_BITS : 0u;
+    if (ecgqa_shr_round((int32_t)largest, shift) > INT16_MAX) {
+        ++shift;
+    }
+    for (unsigned i = 0u; i < count; ++i) {
+        mantissa[i] = (int16_t)ecgqa_shr_round(bins[i], shift);
+    }
+    return (uint8_t)shift;
+}
+
+ecgqa_status_t ecgqa_cwt_analyse(ecgqa_cwt_t *cwt, const int16_t *samples, size_t segment_len)
+{
+    if (cwt == NULL || cwt->tables == NULL || samples == NULL ||
+        segment_len != cwt->tables->segment_len) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    const ecgqa_cwt_tables_t *t = cwt->tables;
+    int32_t lowest = samples[0], highest = samples[0];
+    for (size_t i = 1u; i < segment_len; ++i) {
+        lowest = samples[i] < lowest ? samples[i] : lowest;
+        highest = samples[i] > highest ? samples[i] : highest;
+    }
+    cwt->state = 1u;
+    cwt->flat = lowest == highest;
+    if (cwt->flat) {
+        return ECGQA_OK;
+    }
+    const int32_t middle = (lowest + highest) >> 1;
+    uint32_t sum = 0u; /* at most 5120 * 2^15 < 2^28 */
+    for (size_t i = 0u; i < segment_len; ++i) {
+        sum += (uint32_t)ecgqa_abs(samples[i] - middle);
+    }
+    int32_t *re = (int32_t *)cwt->scratch;
+    int32_t *im = re + t->forward_points;
+    load_samples(t, samples, middle, TRANSFORM_BITS - ecgqa_bit_length(sum), re, im);
+    ecgqa_fft_forward(t, re, im);
+
+    cwt->spectrum[0] = 0;
+    for (uint32_t group = 0u; group * ECGQA_CWT_GROUP <= t->n_bins; ++group) {
+        int32_t bins[ECGQA_CWT_GROUP];
+        const uint32_t first = group * ECGQA_CWT_GROUP;
+        const uint32_t left = t->n_bins + 1u - first;
+        const uint32_t count = left < ECGQA_CWT_GROUP ? left : ECGQA_CWT_GROUP;
+        for (uint32_t i = 0u; i < count; ++i) {
+            bins[i] = first + i == 0u ? 0 : ecgqa_fft_cosine_bin(t, re, im, first + i);
+        }
+        cwt->exponent[group] = store_group(bins, count, &cwt->spectrum[first]);
+    }
+    return ECGQA_OK;
+}
+
+/* ---- spectrum to a row of W -------------------------------------------------------------------- */
+
+/* The magnitudes' gain (sqrt 2 and the five foldings: 1.646) with room for interpolation's error:
+ * 27 / 16. */
+static ecgqa_cwt_level_t bound_of(uint32_t sum, int32_t exponent)
+{
+    return (ecgqa_cwt_level_t){sum / 16u * 27u + 27u, exponent + 14};
+}
+
+ECGQA_HOT
+ecgqa_cwt_row_info_t ecgqa_cwt_band(const ecgqa_cwt_t *cwt, uint16_t row, int32_t *re, int32_t *im)
+{
+    const ecgqa_cwt_tables_t *t = cwt->tables;
+    const ecgqa_cwt_row_t *r = &t->row[row];
+    const uint32_t points = UINT32_C(1) << r->log2_fft, period = 2u * points;
+    const unsigned reversal_shift = t->max_log2_fft - r->log2_fft;
+    const uint32_t first_group = r->first_bin / ECGQA_CWT_GROUP;
+    const uint32_t last_group = r->last_bin / ECGQA_CWT_GROUP;
+    for (uint32_t i = 0u; i < points; ++i) {
+        re[i] = 0;
+        im[i] = 0;
+    }
+    unsigned top = 0u;
+    for (uint32_t g = first_group; g <= last_group; ++g) {
+        top = cwt->exponent[g] > top ? cwt->exponent[g] : top;
+    }
+    /* All products of the band together stay below 2^TRANSFORM_BITS. */
+    const unsigned base = 2u * MANTISSA_BITS + ecgqa_bit_length(r->last_bin - (uint32_t)r->first_bin) -
+                          TRANSFORM_BITS;
+    uint32_t sum = 0u;
+    uint32_t bin = r->first_bin;
+    uint32_t position = bin * r->psi_step_q16 - t->psi_first_q16;
+    uint32_t at = (bin - r->centre_bin) & (period - 1u);
+    for (uint32_t g = first_group; g <= last_group; ++g) {
+        const uint32_t group_end = (g + 1u) * ECGQA_CWT_GROUP - 1u;
+        const uint32_t end = group_end < r->last_bin ? group_end : r->last_bin;
+        unsigned shift = base + (top - cwt->exponent[g]);
+        shift = shift > 30u ? 30u : shift;
+        for (; bin <= end; ++bin) {
+            const int16_t *psi = &t->psi_q15[position >> 16];
+            const int32_t between = (int32_t)((position & 0xFFFFu) >> 1);
+            const int32_t weight = psi[0] + ecgqa_shr_round((psi[1] - psi[0]) * between, 15u);
+            const int32_t value = ecgqa_shr_round(cwt->spectrum[bin] * weight, shift);
+            const uint32_t place = (uint32_t)t->bit_reversal[at >> 1] >> reversal_shift;
+            if ((at & 1u) != 0u) {
+                im[place] = value;
+            } else {
+                re[place] = value;
+            }
+            sum += (uint32_t)ecgqa_abs(value);
+            position += r->psi_step_q16;
+            at = (at + 1u) & (period - 1u);
+        }
+    }
+    ecgqa_cwt_row_info_t info;
+    info.exponent = (int32_t)(top + base);
+    info.bound = bound_of(sum, info.exponent);
+    return info;
+}
+
+ECGQA_HOT
+void ecgqa_cwt_to_time(const ecgqa_cwt_tables_t *tables, uint16_t row, int32_t *re, int32_t *im,
+                       int16_t *w_re, int16_t *w_im, ecgqa_cwt_row_info_t *info)
+{
+    const unsigned log2_fft = tables->row[row].log2_fft;
+    const uint32_t points = UINT32_C(1) << log2_fft;
+    ecgqa_fft_real(tables, log2_fft, re, im);
+    uint32_t bits = 0u;
+    for (uint32_t i = 0u; i <= points; ++i) {
+        bits |= (uint32_t)ecgqa_abs(re[i]) | (uint32_t)ecgqa_abs(im[i]);
+    }
+    /* One bit less than fits, so that rounding up can't leave int16. */
+    unsigned shift = ecgqa_bit_length(bits);
+    shift = shift > MANTISSA_BITS - 1u ? shift - (MANTISSA_BITS - 1u) : 0u;
+    int16_t *const out_re = w_re + ECGQA_CWT_PAD, *const out_im = w_im + ECGQA_CWT_PAD;
+    for (uint32_t i = 0u; i <= points; ++i) {
+        out_re[i] = (int16_t)ecgqa_shr_round(re[i], shift);
+        out_im[i] = (int16_t)ecgqa_shr_round(im[i], shift);
+    }
+    /* W is Hermitian about both ends of the segment. */
+    for (uint32_t i = 1u; i <= ECGQA_CWT_PAD; ++i) {
+        w_re[ECGQA_CWT_PAD - i] = out_re[i];
+        w_im[ECGQA_CWT_PAD - i] = (int16_t)-out_im[i];
+        out_re[points + i] = out_re[points - i];
+        out_im[points + i] = (int16_t)-out_im[points - i];
+    }
+    info->exponent += (int32_t)shift - 1; /* the transform doubles */
+}
+
+/* |re + i im| times 1.646, |error| <= 0.05 %: the angle is folded at 45 degrees and at
+ * atan(1/2, 1/4, 1/8, 1/16), each time to its absolute value, and what is left, 0 to 3.6 degrees, is
+ * projected on its middle. |re|, |im| < 2^29.72 (taps' sum 1.64 * 2^14 times 2^15) stay below 2^32
+ * throughout. */
+static inline uint32_t magnitude_of(int32_t re, int32_t im)
+{
+    int32_t x = ecgqa_abs(re), y = ecgqa_abs(im);
+    int32_t along = x + y, across = ecgqa_abs(y - x);
+    for (unsigned i = 1u; i <= 4u; ++i) {
+        x = along + (across >> i);
+        y = across - (along >> i);
+        along = x;
+        across = ecgqa_abs(y);
+    }
+    return (uint32_t)(along + (across >> 5));
+}
+
+ECGQA_HOT
+void ecgqa_cwt_columns(const ecgqa_cwt_tables_t *tables, uint16_t row, const int16_t *w_re,
+                       const int16_t *w_im, unsigned first, unsigned count, uint32_t *magnitude)
+{
+    const uint32_t cols = tables->cols;
+    const uint32_t points = UINT32_C(1) << tables->row[row].log2_fft;
+    /* Column c lies at (c + 1/2) / cols of `points` intervals. */
+    const uint32_t start = (2u * first + 1u) * (points / 2u);
+    const uint32_t whole = points / cols, part = points % cols;
+    uint32_t at = start / cols + ECGQA_CWT_PAD - (ECGQA_CWT_TAPS / 2u - 1u), phase = start % cols;
+    for (unsigned done = 0u; done < count; done += BLOCK) {
+        const unsigned left = count - done, block = left < BLOCK ? left : BLOCK;
+        int32_t re[BLOCK], im[BLOCK];
+        for (unsigned c = 0u; c < block; ++c) {
+            const int16_t *tap = &tables->taps_q14[phase * ECGQA_CWT_TAPS];
+            int32_t sum_re = 0, sum_im = 0;
+            for (unsigned j = 0u; j < ECGQA_CWT_TAPS; ++j) {
+                sum_re += w_re[at + j] * tap[j];
+                sum_im += w_im[at + j] * tap[j];
+            }
+            re[c] = sum_re;
+            im[c] = sum_im;
+            at += whole;
+            phase += part;
+            if (phase >= cols) {
+                phase -= cols;
+                ++at;
+            }
+        }
+        for (unsigned c = 0u; c < block; ++c) {
+            magnitude[done + c] = magnitude_of(re[c], im[c]);
+        }
+    }
+}
+
+ECGQA_HOT
+ecgqa_cwt_extremes_t ecgqa_cwt_extremes(const uint32_t *magnitude, unsigned count)
+{
+    /* Mantissas stay below 2^31, and signed comparisons are the ones that SIMD has. */
+    int32_t low = INT32_MAX, high = 0;
+    for (unsigned i = 0u; i < count; ++i) {
+        const int32_t value = (int32_t)magnitude[i];
+        low = value < low ? value : low;
+        high = value > high ? value : high;
+    }
+    return (ecgqa_cwt_extremes_t){(uint32_t)low, (uint32_t)high};
+}
+
+/* ---- the range of |W| -------------------------------------------------------------------------- */
+
+/* Mantissa to bit 31; zero has the least exponent there is. */
+static ecgqa_cwt_level_t normalised(ecgqa_cwt_level_t a)
+{
+    if (a.mantissa == 0u) {
+        return (ecgqa_cwt_level_t){0u, INT16_MIN};
+    }
+    const unsigned shift = 32u - ecgqa_bit_length(a.mantissa);
+    return (ecgqa_cwt_level_t){a.mantissa << shift, a.exponent - (int32_t)shift};
+}
+
+static int less(ecgqa_cwt_level_t a, ecgqa_cwt_level_t b)
+{
+    return a.exponent != b.exponent ? a.exponent < b.exponent : a.mantissa < b.mantissa;
+}
+
+void ecgqa_cwt_range_clear(ecgqa_cwt_range_t *range)
+{
+    range->low = (ecgqa_cwt_level_t){UINT32_MAX, INT16_MAX};
+    range->high = normalised((ecgqa_cwt_level_t){0u, 0});
+}
+
+/* A low level 2^-12 of the high one is a sixteenth of a grey level: a lower one is not looked for. */
+#define LOW_ENOUGH 12
+
+int ecgqa_cwt_range_needs(const ecgqa_cwt_tables_t *tables, const ecgqa_cwt_range_t *range,
+                          uint16_t row, const ecgqa_cwt_level_t *bound)
+{
+    if (tables->row[row].in_range == 0u) {
+        return 0;
+    }
+    if (less(range->high, normalised(*bound))) {
+        return 1;
+    }
+    ecgqa_cwt_level_t enough = range->high;
+    enough.exponent -= LOW_ENOUGH;
+    return tables->subtract_min != 0u && less(enough, range->low);
+}
+
+void ecgqa_cwt_range_take(ecgqa_cwt_range_t *range, int32_t exponent, ecgqa_cwt_extremes_t extremes)
+{
+    const ecgqa_cwt_level_t low = normalised((ecgqa_cwt_level_t){extremes.low, exponent});
+    const ecgqa_cwt_level_t high = normalised((ecgqa_cwt_level_t){extremes.high, exponent});
+    if (less(low, range->low)) {
+        range->low = low;
+    }
+    if (less(range->high, high)) {
+        range->high = high;
+    }
+}
+
+/* a / 2^shift for any shift. */
+static uint32_t shifted_down(uint32_t a, int32_t shift)
+{
+    return shift > 31 ? 0u : a >> shift;
+}
+
+void ecgqa_cwt_range_close(ecgqa_cwt_t *cwt)
+{
+    const ecgqa_cwt_range_t *range = &cwt->range;
+    cwt->low = 0u;
+    cwt->scale = 0u;
+    if (range->high.mantissa != 0u) {
+        if (cwt->tables->subtract_min != 0u) {
+            cwt->low = shifted_down(range->low.mantissa, range->high.exponent - range->low.exponent);
+        }
+        const uint32_t width = range->high.mantissa - cwt->low;
+        if (width != 0u) {
+            const unsigned widen = 32u - ecgqa_bit_length(width);
+            const uint64_t scale = (UINT64_C(255) << 54) / (width << widen);
+            cwt->scale = scale > UINT32_MAX ? UINT32_MAX : (uint32_t)scale;
+        }
+    }
+    cwt->state = 2u;
+}
+
+ecgqa_cwt_scaler_t ecgqa_cwt_scaler(const ecgqa_cwt_t *cwt, int32_t exponent)
+{
+    const ecgqa_cwt_level_t high = cwt->range.high;
+    const int32_t down = high.exponent - exponent;
+    ecgqa_cwt_scaler_t s;
+    s.scale = cwt->scale;
+    s.low = cwt->low;
+    s.high = high.mantissa;
+    s.widen = 32u - ecgqa_bit_length(high.mantissa - cwt->low);
+    s.widen = s.widen > 31u ? 31u : s.widen;
+    s.down = down < 0 ? 0u : (down > 31 ? 31u : (unsigned)down);
+    s.up = down < 0 ? (unsigned)(down < -31 ? 31 : -down) : 0u;
+    /* Mantissas are below 2^31 and high's is not, so only `up` can go beyond it. */
+    s.limit = high.mantissa >> s.up;
+    return s;
+}
+
+ECGQA_HOT
+void ecgqa_cwt_to_index(const ecgqa_cwt_scaler_t *scaler, const uint32_t *magnitude, unsigned count,
+                        uint8_t *index)
+{
+    const uint32_t scale = scaler->scale, low = scaler->low, high = scaler->high;
+    const uint32_t limit = scaler->limit;
+    const unsigned down = scaler->down, up = scaler->up, widen = scaler->widen;
+    for (unsigned i = 0u; i < count; ++i) {
+        const uint32_t clipped = magnitude[i] > limit ? high : (magnitude[i] >> down) << up;
+        const uint32_t above = clipped > low ? clipped - low : 0u;
+        const uint32_t level = (uint32_t)(((uint64_t)(above << widen) * scale) >> 32);
+        index[i] = (uint8_t)((level + (UINT32_C(1) << 21)) >> 22);
+    }
+}
+
+/* ---- the two passes ---------------------------------------------------------------------------- */
+
+ecgqa_status_t ecgqa_cwt_scan_step(ecgqa_cwt_t *cwt, uint16_t *next_row)
+{
+    if (cwt == NULL || cwt->tables == NULL || next_row == NULL) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    const ecgqa_cwt_tables_t *t = cwt->tables;
+    if (cwt->state == 0u) {
+        return ECGQA_ERR_NOT_READY;
+    }
+    if (*next_row >= t->rows) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    if (*next_row == 0u) {
+        cwt->state = 1u;
+        ecgqa_cwt_range_clear(&cwt->range);
+    }
+    const uint16_t row = *next_row;
+    if (cwt->flat == 0u && t->row[row].in_range != 0u) {
+        const ecgqa_cwt_arrays_t a = ecgqa_cwt_arrays(cwt);
+        ecgqa_cwt_row_info_t info = ecgqa_cwt_band(cwt, row, a.re, a.im);
+        if (ecgqa_cwt_range_needs(t, &cwt->range, row, &info.bound)) {
+            ecgqa_cwt_to_time(t, row, a.re, a.im, a.w_re, a.w_im, &info);
+            for (unsigned first = 0u; first < t->cols; first += BLOCK) {
+                uint32_t magnitude[BLOCK];
+                const unsigned left = t->cols - first, count = left < BLOCK ? left : BLOCK;
+                ecgqa_cwt_columns(t, row, a.w_re, a.w_im, first, count, magnitude);
+                ecgqa_cwt_range_take(&cwt->range, info.exponent, ecgqa_cwt_extremes(magnitude, count));
+            }
+        }
+    }
+    *next_row = (uint16_t)(row + 1u);
+    if (*next_row == t->rows) {
+        ecgqa_cwt_range_close(cwt);
+    }
+    return ECGQA_OK;
+}
+
+ecgqa_status_t ecgqa_cwt_scan(ecgqa_cwt_t *cwt)
+{
+    uint16_t next_row = 0u;
+    ecgqa_status_t status;
+    do {
+        status = ecgqa_cwt_scan_step(cwt, &next_row);
+    } while (status == ECGQA_OK && next_row < cwt->tables->rows);
+    return status;
+}
+
+ecgqa_status_t ecgqa_cwt_index_row(ecgqa_cwt_t *cwt, uint16_t row, uint8_t *index_row)
+{
+    if (cwt == NULL || cwt->tables == NULL || index_row == NULL || row >= cwt->tables->rows) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    if (cwt->state != 2u) {
+        return ECGQA_ERR_NOT_READY;
+    }
+    const ecgqa_cwt_tables_t *t = cwt->tables;
+    if (cwt->flat != 0u || cwt->scale == 0u) {
+        for (unsigned c = 0u; c < t->cols; ++c) {
+            index_row[c] = 0u;
+        }
+        return ECGQA_OK;
+    }
+    const ecgqa_cwt_arrays_t a = ecgqa_cwt_arrays(cwt);
+    ecgqa_cwt_row_info_t info = ecgqa_cwt_band(cwt, row, a.re, a.im);
+    ecgqa_cwt_to_time(t, row, a.re, a.im, a.w_re, a.w_im, &info);
+    const ecgqa_cwt_scaler_t scaler = ecgqa_cwt_scaler(cwt, info.exponent);
+    for (unsigned first = 0u; first < t->cols; first += BLOCK) {
+        uint32_t magnitude[BLOCK];
+        const unsigned left = t->cols - first, count = left < BLOCK ? left : BLOCK;
+        ecgqa_cwt_columns(t, row, a.w_re, a.w_im, first, count, magnitude);
+        ecgqa_cwt_to_index(&scaler, magnitude, count, index_row + first);
+    }
+    return ECGQA_OK;
+}
