@@ -1,19 +1,10 @@
 /* Proves a board: text out, a file in, the exit status, the painted stack, and that the counter of
  * instructions counts what is known. Arguments: a file, the status to exit with. */
+#include "marks.h"
 #include "platform.h"
 
-void mark_begin(void);
-void mark_end(void);
-
-__attribute__((noinline)) void mark_begin(void)
-{
-    __asm__ volatile("" ::: "memory");
-}
-
-__attribute__((noinline)) void mark_end(void)
-{
-    __asm__ volatile("" ::: "memory");
-}
+MARK(mark_begin)
+MARK(mark_end)
 
 static uint32_t file_sum(const char *path)
 {
