@@ -1,0 +1,417 @@
+"""The balanced training set and a validation set made the same way from held-out patients.
+
+High quality: good leads of challenge-2011, clean mitdb segments, mixtures whose beats are all
+found. Low quality: bad leads, mixtures whose beats are lost, mixtures with a poor signal-to-noise
+ratio, noise alone. Every number is in :class:`Composition`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.datasets import challenge2011, mitdb
+from ecgqa_tflite.datasets.labelled import LabelledSegments, by_rate
+from ecgqa_tflite.datasets.layout import find_folder
+from ecgqa_tflite.datasets.mitdb import AnnotatedLead
+from ecgqa_tflite.datasets.mixtures import (
+    MixtureRule,
+    Mixtures,
+    beats_before,
+    clean_starts_s,
+    mix_lead,
+    with_agreed_beats,
+)
+from ecgqa_tflite.datasets.noise import KINDS, NoiseBank, Part
+from ecgqa_tflite.datasets.splits import held_out_groups
+from ecgqa_tflite.errors import DatasetError
+from ecgqa_tflite.output import whole_file
+from ecgqa_tflite.recording import read_recording
+from ecgqa_tflite.segments import quantise
+from ecgqa_tflite.spec import FrontEnd, Quality
+
+CACHE_FORMAT = 1
+"""Enters the names of cached files: raise it when what is computed changes."""
+NOISE_FS_HZ = 360.0
+"""Sampling rate of segments that are noise alone, Hz: nstdb's own."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done and how much there is."""
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What the balanced sets are made of.
+
+    Attributes
+    ----------
+    n_train, n_validation
+        Segments in each set, half of them high quality.
+    validation_share
+        Share of patients (mitdb) and of records (challenge-2011) held out.
+    high, low
+        Sources and their weights.
+    stretches_per_lead
+        Stretches mixed for each lead of mitdb (30 min) and of challenge-2011 (10 s).
+    mixture
+        How mixtures are made and labelled.
+    seed
+        Of the split, the mixtures and the draw.
+    """
+
+    n_train: int = 20_000
+    n_validation: int = 4_000
+    validation_share: float = 0.2
+    high: tuple[tuple[str, float], ...] = (
+        ("leads_good", 1.0),
+        ("clean", 1.0),
+        ("mixtures_found", 2.0),
+    )
+    low: tuple[tuple[str, float], ...] = (
+        ("leads_bad", 0.5),
+        ("mixtures_lost", 2.5),
+        ("mixtures_low_snr", 1.0),
+        ("noise", 1.0),
+    )
+    stretches_per_lead: tuple[int, int] = (42, 2)
+    mixture: MixtureRule = field(default_factory=MixtureRule)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class BalancedSets:
+    """Training and validation segments; each part is of one source and one sampling rate."""
+
+    train: list[LabelledSegments]
+    validation: list[LabelledSegments]
+
+
+def build(
+    data: Path,
+    spec: FrontEnd,
+    composition: Composition,
+    cache: Path,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> BalancedSets:
+    """Make both sets; mixtures, the slow part, are kept in ``cache`` lead by lead.
+
+    Parameters
+    ----------
+    data
+        Folder that holds ``challenge-2011``, ``mitdb`` and ``nstdb``.
+    spec
+        Says how long a segment is.
+    composition
+        Every number.
+    cache
+        Folder for what can be reused; an interrupted call goes on where it was.
+    workers
+        Processes that mix.
+    progress
+        Called as work gets done.
+
+    Raises
+    ------
+    DatasetError
+        A set is missing, or holds fewer segments of a source than the composition asks for.
+    """
+    tell = progress or (lambda what, done, total: None)
+    folders = {
+        "challenge-2011": find_folder(data, "LEADS.csv", "challenge-2011"),
+        "mitdb": find_folder(data, "100.atr", "mitdb"),
+        "nstdb": find_folder(data, "em.hea", "nstdb"),
+    }
+    labels = challenge2011.read_lead_labels(folders["challenge-2011"])
+    records = mitdb.record_names(folders["mitdb"])
+    patients = {f"mitdb/{mitdb.SAME_PATIENT.get(name, name)}" for name in records}
+    share, seed = composition.validation_share, composition.seed
+    held_out = held_out_groups(patients, share, seed) | held_out_groups(
+        (f"challenge-2011/{name}" for name in labels), share, seed
+    )
+
+    n_read = 0
+
+    def tick(total: int) -> None:
+        nonlocal n_read
+        n_read += 1
+        tell("reading challenge-2011", n_read, total)
+
+    leads = challenge2011.lead_segments(folders["challenge-2011"], spec, tick)
+    leads = [part.take(part.usable) for part in leads]
+
+    jobs = [
+        *_mitdb_jobs(folders["mitdb"], records, composition),
+        *_challenge2011_jobs(folders["challenge-2011"], leads, composition),
+    ]
+    mixed = _mix_all(jobs, folders["nstdb"], held_out, spec, composition, cache, workers, tell)
+    parts: dict[Part, list[LabelledSegments]] = {}
+    for part, n in (("train", composition.n_train), ("validation", composition.n_validation)):
+        inside = part == "validation"
+        pools = _pools(
+            [job for job in mixed if (job.group in held_out) == inside],
+            [p.take(np.array([(g in held_out) == inside for g in p.group])) for p in leads],
+            composition.mixture,
+        )
+        bank = NoiseBank.read(folders["nstdb"], part)
+        rng = np.random.default_rng([seed, inside])
+        parts[part] = _draw(pools, bank, n, composition, spec, rng)
+    return BalancedSets(parts["train"], parts["validation"])
+
+
+# ---- mixing, lead by lead -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Leads of one record to mix into; ``known`` says whether their beats are annotated."""
+
+    leads: tuple[AnnotatedLead, ...]
+    n_stretches: int
+    known: bool
+
+
+@dataclass(frozen=True)
+class _Mixed:
+    """What came of one lead."""
+
+    group: str
+    fs_hz: float
+    known: bool
+    mixtures: Mixtures
+    clean: LabelledSegments
+
+
+def _mitdb_jobs(folder: Path, records: list[str], composition: Composition) -> Iterable[_Job]:
+    for record in records:
+        leads = tuple(mitdb.read_leads(folder, record))
+        yield _Job(leads, composition.stretches_per_lead[0], known=True)
+
+
+def _challenge2011_jobs(
+    folder: Path, leads: list[LabelledSegments], composition: Composition
+) -> Iterable[_Job]:
+    """One job a record: its good leads, whose beats the detectors have to agree on."""
+    good = np.concatenate([part.ids[part.quality == Quality.HIGH] for part in leads])
+    wanted: dict[str, list[str]] = {}
+    for place in dict.fromkeys(str(name).split("@")[0] for name in good):
+        _, record, lead = place.split("/")
+        wanted.setdefault(record, []).append(lead)
+    nowhere = np.zeros(0)
+    for record, names in wanted.items():
+        recording = read_recording(folder / record)
+        found = tuple(
+            AnnotatedLead(
+                f"challenge-2011/{record}/{name}",
+                f"challenge-2011/{record}",
+                recording.lead(name),
+                recording.fs_hz,
+                nowhere,
+                nowhere,
+            )
+            for name in names
+        )
+        yield _Job(found, composition.stretches_per_lead[1], known=False)
+
+
+def _mix_all(
+    jobs: list[_Job],
+    nstdb: Path,
+    held_out: frozenset[str],
+    spec: FrontEnd,
+    composition: Composition,
+    cache: Path,
+    workers: int,
+    tell: Progress,
+) -> list[_Mixed]:
+    banks = {part: NoiseBank.read(nstdb, part) for part in ("train", "validation")}
+    done: dict[int, list[_Mixed]] = {}
+    waiting: dict[int, tuple] = {}
+    for i, job in enumerate(jobs):
+        bank = banks["validation" if job.leads[0].group in held_out else "train"]
+        path = cache / "mixtures" / f"{_job_hash(job, bank, spec, composition)}.npz"
+        if path.exists():
+            done[i] = _load(job, path)
+        else:
+            waiting[i] = (job, bank, composition, spec, path)
+    total = len(jobs)
+    tell("mixing noise into clean leads", len(done), total)
+    if workers <= 1:
+        for i, task in waiting.items():
+            _mix_record(*task)
+            done[i] = _load(task[0], task[-1])
+            tell("mixing noise into clean leads", len(done), total)
+    elif waiting:
+        # TensorFlow may be loaded in this process: its threads don't survive a fork.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            futures = {pool.submit(_mix_record, *task): i for i, task in waiting.items()}
+            for future in as_completed(futures):
+                future.result()
+                i = futures[future]
+                done[i] = _load(jobs[i], waiting[i][-1])
+                tell("mixing noise into clean leads", len(done), total)
+    return [mixed for i in range(total) for mixed in done[i]]
+
+
+def _job_hash(job: _Job, bank: NoiseBank, spec: FrontEnd, composition: Composition) -> str:
+    numbers = {
+        "format": CACHE_FORMAT,
+        "segment_s": spec.segment_s,
+        "rule": asdict(composition.mixture),
+        "seed": composition.seed,
+        "n": job.n_stretches,
+        "part": bank.part,
+        "known": job.known,
+        "leads": [lead.name for lead in job.leads],
+    }
+    sha = hashlib.sha256(json.dumps(numbers, sort_keys=True).encode())
+    for lead in job.leads:
+        sha.update(np.ascontiguousarray(lead.signal_mv))
+    for kind in sorted(bank.recorded):
+        sha.update(np.ascontiguousarray(bank.recorded[kind][::97]))
+    return sha.hexdigest()[:32]
+
+
+def _mix_record(
+    job: _Job, bank: NoiseBank, composition: Composition, spec: FrontEnd, path: Path
+) -> None:
+    """Mix into every lead of a record and write what came of it, whole."""
+    arrays: dict[str, NDArray] = {}
+    for number, bare in enumerate(job.leads):
+        beats = beats_before(bare)
+        lead = bare if job.known else with_agreed_beats(bare, beats)
+        if lead is None:
+            continue
+        seed = [composition.seed, int(hashlib.sha256(lead.name.encode()).hexdigest()[:8], 16)]
+        mixtures = mix_lead(lead, beats, bank, job.n_stretches, composition.mixture, spec, seed)
+        arrays |= {f"{number}/{name}": value for name, value in mixtures.arrays().items()}
+        arrays[f"{number}/clean"] = clean_starts_s(lead, beats, spec)
+    with whole_file(path, overwrite=True) as temporary:
+        np.savez(temporary, **arrays)
+
+
+def _load(job: _Job, path: Path) -> list[_Mixed]:
+    with np.load(path) as arrays:
+        found = []
+        for number, lead in enumerate(job.leads):
+            if f"{number}/clean" not in arrays:
+                continue
+            mixtures = Mixtures.from_arrays(
+                {name.split("/")[1]: arrays[name] for name in arrays if _number(name) == number}
+            )
+            clean = _clean_segments(lead, arrays[f"{number}/clean"], mixtures.samples.shape[1])
+            found.append(_Mixed(lead.group, lead.fs_hz, job.known, mixtures, clean))
+        return found
+
+
+def _number(name: str) -> int:
+    return int(name.split("/")[0])
+
+
+def _clean_segments(lead: AnnotatedLead, starts_s: NDArray, length: int) -> LabelledSegments:
+    n = len(starts_s)
+    samples = np.zeros((n, length), np.int16)
+    for row, start in enumerate(np.rint(starts_s * lead.fs_hz).astype(int)):
+        samples[row] = quantise(lead.signal_mv[start : start + length])
+    return LabelledSegments(
+        samples,
+        lead.fs_hz,
+        np.full(n, Quality.HIGH, np.uint8),
+        np.full(n, lead.group),
+        np.array([f"{lead.name}@{start:.2f}" for start in starts_s], np.str_),
+        "clean",
+    )
+
+
+# ---- drawing ------------------------------------------------------------------------------------
+
+
+def _pools(
+    mixed: list[_Mixed], leads: list[LabelledSegments], rule: MixtureRule
+) -> dict[str, list[LabelledSegments]]:
+    """Candidates by source, each a list of segments of one sampling rate."""
+    pools: dict[str, list[LabelledSegments]] = {
+        "leads_good": [part.take(part.quality == Quality.HIGH) for part in leads],
+        "leads_bad": [part.take(part.quality == Quality.LOW) for part in leads],
+        "clean": [item.clean for item in mixed if item.known],
+        "mixtures_found": [],
+        "mixtures_lost": [],
+        "mixtures_low_snr": [],
+    }
+    for item in mixed:
+        m = item.mixtures
+        chosen = {
+            "mixtures_found": (m.beats_found & (m.snr_db > rule.high_snr_db), Quality.HIGH),
+            "mixtures_lost": (m.beats_lost, Quality.LOW),
+            "mixtures_low_snr": (m.snr_db < rule.low_snr_db, Quality.LOW),
+        }
+        for name, (mask, quality) in chosen.items():
+            pools[name].append(m.labelled(mask, quality, item.fs_hz))
+    return pools
+
+
+def _draw(
+    pools: dict[str, list[LabelledSegments]],
+    bank: NoiseBank,
+    n: int,
+    composition: Composition,
+    spec: FrontEnd,
+    rng: np.random.Generator,
+) -> list[LabelledSegments]:
+    """Draw each source's share; a segment that fits two sources (lost beats and a poor ratio)
+    is drawn once."""
+    drawn: list[LabelledSegments] = []
+    used: NDArray[np.str_] = np.zeros(0, np.str_)
+    for weights in (composition.high, composition.low):
+        total = sum(weight for _, weight in weights)
+        for source, weight in weights:
+            wanted = round(n / 2 * weight / total)
+            if source == "noise":
+                drawn.append(_noise_alone(bank, wanted, spec, rng))
+                continue
+            pool = [part.take(~np.isin(part.ids, used)) for part in pools[source]]
+            sizes = np.array([len(part) for part in pool])
+            if sizes.sum() < wanted:
+                raise DatasetError(
+                    f"{bank.part}: {sizes.sum()} segments left of {source}, {wanted} wanted; "
+                    f"ask for fewer segments or more stretches per lead"
+                )
+            chosen = np.sort(rng.choice(sizes.sum(), wanted, replace=False))
+            first = np.cumsum(sizes) - sizes
+            taken = []
+            for part, begin, size in zip(pool, first, sizes, strict=True):
+                here = chosen[(chosen >= begin) & (chosen < begin + size)] - begin
+                if len(here):
+                    taken.append(part.take(here))
+            drawn += by_rate(taken, source)
+            used = np.concatenate([used, *(part.ids for part in taken)])
+    return drawn
+
+
+def _noise_alone(
+    bank: NoiseBank, n: int, spec: FrontEnd, rng: np.random.Generator
+) -> LabelledSegments:
+    length = spec.segment_len(NOISE_FS_HZ)
+    samples = np.zeros((n, length), np.int16)
+    names = []
+    for row in range(n):
+        noise, name = bank.draw(KINDS[row % len(KINDS)], length, NOISE_FS_HZ, rng)
+        samples[row] = quantise(noise)
+        names.append(f"noise/{name}#{bank.part}.{row}")
+    return LabelledSegments(
+        samples,
+        NOISE_FS_HZ,
+        np.full(n, Quality.LOW, np.uint8),
+        np.array([name.split("@")[0].split("#")[0] for name in names], np.str_),
+        np.array(names, np.str_),
+        "noise",
+    )

@@ -1,0 +1,123 @@
+"""PhysioNet/CinC Challenge 2017: hand-held single-lead recordings. External test only.
+
+Nothing of this set trains, calibrates, chooses a threshold or stops a training; only
+``ecgqa evaluate`` reads it.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.datasets.labelled import (
+    LabelledSegments,
+    Tick,
+    by_rate,
+    first_of_identical,
+    label_lead,
+)
+from ecgqa_tflite.datasets.layout import find_folder
+from ecgqa_tflite.errors import DatasetError
+from ecgqa_tflite.recording import read_recording
+from ecgqa_tflite.spec import FrontEnd, Quality
+
+NAME = "challenge-2017"
+LABELS = frozenset("NAO~")
+
+
+def read_reference(folder: Path) -> dict[str, str]:
+    """Label (N, A, O or ~) by record, from ``REFERENCE.csv``.
+
+    Raises
+    ------
+    DatasetError
+        The file is missing, empty or holds another label.
+    """
+    path = find_folder(folder, "REFERENCE.csv", NAME) / "REFERENCE.csv"
+    with path.open(newline="") as file:
+        rows = [row for row in csv.reader(file) if row]
+    if not rows or any(len(row) != 2 or row[1] not in LABELS for row in rows):
+        raise DatasetError(f"{path}: every row must be record,label with label one of N A O ~")
+    return dict(rows)
+
+
+def segments(folder: Path, spec: FrontEnd, tick: Tick | None = None) -> list[LabelledSegments]:
+    """All whole segments; each inherits its recording's label: ``~`` is low, the rest high.
+
+    Of identical recordings the first is kept. One :class:`LabelledSegments` for each sampling rate.
+    """
+    reference = read_reference(folder)
+    folder = find_folder(folder, "REFERENCE.csv", NAME)
+    recordings = []
+    for name in sorted(reference):
+        recordings.append(read_recording(folder / name))
+        if tick:
+            tick(len(reference))
+    keep = first_of_identical([recording.signal_mv for recording in recordings])
+    parts = []
+    for recording, kept in zip(recordings, keep, strict=True):
+        if not kept or recording.duration_s < spec.segment_s:
+            continue
+        quality = Quality.LOW if reference[recording.name] == "~" else Quality.HIGH
+        group = f"{NAME}/{recording.name}"
+        parts.append(label_lead(recording, None, quality, spec, group, NAME))
+    return by_rate(parts, NAME)
+
+
+@dataclass(frozen=True)
+class Graded:
+    """Segments read one by one by eye.
+
+    Attributes
+    ----------
+    ids
+        Of the segments, as :func:`segments` names them, shape (n,).
+    grades
+        str, shape (n, n_readings): ``A`` every R peak is sure, ``B`` in between, ``C`` R peaks
+        can't be identified for more than about 1 s.
+    labels
+        Inherited label of each, shape (n,).
+    """
+
+    ids: NDArray[np.str_]
+    grades: NDArray[np.str_]
+    labels: NDArray[np.str_]
+
+    @property
+    def agreed(self) -> NDArray[np.str_]:
+        """The grade on which all readings agree, else the empty string; shape (n,)."""
+        same = np.all(self.grades == self.grades[:, :1], axis=1)
+        return np.where(same, self.grades[:, 0], "")
+
+
+def read_graded(path: Path) -> Graded:
+    """Read a graded list: columns record, start_s, label_*, and one read_* a reading.
+
+    Raises
+    ------
+    DatasetError
+        The file is missing or lacks a column, or a grade is not A, B or C.
+    """
+    path = Path(path)
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise DatasetError(f"{path} can't be read: {error.strerror}") from error
+    columns = list(rows[0]) if rows else []
+    readings = [name for name in columns if name.startswith("read_")]
+    label = next((name for name in columns if name.startswith("label_")), None)
+    if not readings or label is None or not {"record", "start_s"} <= set(columns):
+        raise DatasetError(f"{path}: needs rows with columns record,start_s,label_*,read_1,...")
+    grades = np.array([[row[name] for name in readings] for row in rows])
+    if not np.isin(grades, ["A", "B", "C"]).all():
+        raise DatasetError(f"{path}: grades must be A, B or C")
+    try:
+        ids = [f"{NAME}/{row['record']}@{float(row['start_s']):.2f}" for row in rows]
+    except ValueError as error:
+        raise DatasetError(f"{path}: {error}") from error
+    return Graded(np.array(ids), grades, np.array([row[label] for row in rows]))

@@ -1,0 +1,33 @@
+"""Finding a published set inside a folder, with an error that helps when it isn't there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ecgqa_tflite.errors import DatasetError
+
+
+def find_folder(folder: Path, marker: str, name: str) -> Path:
+    """The folder that holds ``marker``: ``folder``, ``folder/name``, or one below either.
+
+    Publishers unpack to ``challenge-2017/training2017``, downloads to one level more or less; both
+    are taken.
+
+    Raises
+    ------
+    DatasetError
+        The folder doesn't exist or holds no ``marker``.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} is no folder; get the set with: ecgqa data get {name}")
+    for base in (folder / name, folder):
+        if (base / marker).exists():
+            return base
+        below = sorted(base.glob(f"*/{marker}")) if base.is_dir() else []
+        if len(below) == 1:
+            return below[0].parent
+    raise DatasetError(
+        f"{folder} holds no {marker}: not the layout of {name}; "
+        f"get the set with: ecgqa data get {name}"
+    )
