@@ -1,0 +1,374 @@
+"""How well scores tell high from low quality: figures with intervals, no TensorFlow.
+
+Se is the recall of high quality and Sp that of low quality, as in the seed paper; BAcc is their
+mean. AUC is the probability that a high segment scores above a low one, ties counting half.
+Intervals are percentiles of a bootstrap over recordings, because segments of one recording are
+not independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ecgqa_tflite.assess import Progress, score_segments
+from ecgqa_tflite.datasets.challenge2017 import Graded
+from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.errors import ArgumentError, DatasetError
+from ecgqa_tflite.model_folder import ModelFolder
+from ecgqa_tflite.segments import Segments, SegmentStatus
+from ecgqa_tflite.spec import Quality
+
+FIGURES = ("se", "sp", "acc", "bacc", "auc")
+CONFIDENCE = 0.95
+_BATCH = 64  # resamples worked on at a time: their weights stay within some 20 MB
+
+
+def score_table(
+    y_true: ArrayLike,
+    score: ArrayLike,
+    threshold: float,
+    groups: ArrayLike,
+    n_boot: int = 2000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Se, Sp, Acc, BAcc and AUC with 95 % confidence intervals.
+
+    Parameters
+    ----------
+    y_true
+        :class:`~ecgqa_tflite.spec.Quality` of each segment, shape (n,).
+    score
+        Higher means high quality; any real or integer type, shape (n,).
+    threshold
+        A segment is called high where its score is at least this.
+    groups
+        Recording (or patient) of each segment, shape (n,): what the bootstrap resamples.
+    n_boot, seed
+        Resamples, and the seed of their draw.
+
+    Returns
+    -------
+    dict
+        ``se sp acc bacc auc``, each ``{"value", "low", "high"}`` (None where a class is absent),
+        ``n``: ``{"high", "low"}``, ``groups``: recordings, ``tie_share``: share of (high, low)
+        pairs with equal scores.
+
+    Raises
+    ------
+    ArgumentError
+        Shapes differ, nothing is there, or a score is NaN.
+    """
+    y, s, names = np.asarray(y_true), np.asarray(score), np.asarray(groups)
+    if not y.shape == s.shape == names.shape or y.ndim != 1 or not y.size:
+        raise ArgumentError("y_true, score and groups must be 1-D, equally long and not empty")
+    if np.isnan(s.astype(float)).any():
+        raise ArgumentError("a score is NaN")
+    high = y == Quality.HIGH
+    _, member = np.unique(names, return_inverse=True)
+    n_groups = int(member.max()) + 1
+    counts = _Counts.of(high, s >= threshold, member, n_groups)
+    ranks = _Ranks.of(high, s, member)
+
+    ones = np.ones((1, n_groups))
+    value = _figures(counts, ranks, ones)
+    rng = np.random.default_rng(seed)
+    resampled = [
+        _figures(counts, ranks, _resample(rng, n_groups, min(_BATCH, n_boot - done)))
+        for done in range(0, n_boot, _BATCH)
+    ]
+    table: dict[str, Any] = {}
+    for name in FIGURES:
+        draws = np.concatenate([part[name] for part in resampled]) if resampled else np.zeros(0)
+        draws = draws[np.isfinite(draws)]
+        tails = (50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE))
+        low, top = np.percentile(draws, tails) if draws.size else (np.nan, np.nan)
+        table[name] = {
+            key: float(x) if np.isfinite(x) else None
+            for key, x in (("value", value[name][0]), ("low", low), ("high", top))
+        }
+    table["n"] = {"high": int(high.sum()), "low": int((~high).sum())}
+    table["groups"] = n_groups
+    table["tie_share"] = ranks.tie_share()
+    return table
+
+
+def _resample(rng: np.random.Generator, n_groups: int, n: int) -> NDArray[np.float64]:
+    """How often each group was drawn, with replacement, in ``n`` resamples; (n, n_groups)."""
+    drawn = rng.integers(n_groups, size=(n, n_groups))
+    drawn += n_groups * np.arange(n)[:, None]
+    return np.bincount(drawn.ravel(), minlength=n * n_groups).reshape(n, n_groups).astype(float)
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Per group: segments that are high, low, high and called so, low and called so; (4, g)."""
+
+    table: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls, high: NDArray[np.bool_], called: NDArray[np.bool_], member: NDArray, n_groups: int
+    ) -> _Counts:
+        cells = (high, ~high, high & called, ~high & ~called)
+        return cls(np.array([np.bincount(member, cell, n_groups) for cell in cells]))
+
+
+@dataclass(frozen=True)
+class _Ranks:
+    """Segments in the order of their scores, for weighted AUCs.
+
+    ``starts`` marks where each distinct score begins.
+    """
+
+    high: NDArray[np.float64]
+    member: NDArray[np.intp]
+    starts: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, high: NDArray[np.bool_], score: NDArray, member: NDArray) -> _Ranks:
+        order = np.argsort(score, kind="stable")
+        ordered = score[order]
+        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        return cls(high[order].astype(float), member[order], starts)
+
+    def auc(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """AUC where group g counts ``weights[:, g]`` times; (n,), NaN where a class is absent."""
+        w = weights[:, self.member]
+        high = np.add.reduceat(w * self.high, self.starts, axis=1)
+        low = np.add.reduceat(w, self.starts, axis=1) - high
+        below = np.cumsum(low, axis=1) - low / 2
+        pairs = high.sum(axis=1) * low.sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            return np.where(pairs > 0, (high * below).sum(axis=1) / pairs, np.nan)
+
+    def tie_share(self) -> float | None:
+        """Share of (high, low) pairs with equal scores; None where a class is absent."""
+        high = np.add.reduceat(self.high, self.starts)
+        low = np.add.reduceat(1 - self.high, self.starts)
+        pairs = high.sum() * low.sum()
+        return float((high * low).sum() / pairs) if pairs else None
+
+
+def _figures(
+    counts: _Counts, ranks: _Ranks, weights: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    n_high, n_low, true_high, true_low = (weights @ counts.table.T).T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        se, sp = true_high / n_high, true_low / n_low
+        acc = (true_high + true_low) / (n_high + n_low)
+    return {"se": se, "sp": sp, "acc": acc, "bacc": (se + sp) / 2, "auc": ranks.auc(weights)}
+
+
+# ---- thresholds ---------------------------------------------------------------------------------
+
+PLATEAU = 0.002
+"""Balanced accuracy that a threshold on the plateau may fall short of the best one."""
+
+
+def choose_threshold(y_true: ArrayLike, logit: ArrayLike) -> float:
+    """Middle of the plateau on which balanced accuracy is as good as at its best.
+
+    The maximum itself hangs on single segments. The plateau is the unbroken interval of
+    thresholds around the maximum (the first, if several) whose balanced accuracy is within
+    :data:`PLATEAU` of it; its middle is the threshold. Give logits, not probabilities: a
+    saturated softmax squeezes most of the interval into its ends.
+
+    Parameters
+    ----------
+    y_true
+        Quality of each segment, shape (n,); both classes.
+    logit
+        Score, finite, shape (n,).
+
+    Raises
+    ------
+    DatasetError
+        A class is absent.
+    """
+    high = np.asarray(y_true) == Quality.HIGH
+    x = np.asarray(logit, float)
+    if not high.any() or high.all():
+        raise DatasetError("a threshold needs segments of both qualities to choose it on")
+    levels = np.unique(x)
+    # Called high from levels[k] on; k = len(levels) would call nothing high and is never best.
+    below_high = np.searchsorted(np.sort(x[high]), levels)
+    below_low = np.searchsorted(np.sort(x[~high]), levels)
+    bacc = (1 - below_high / high.sum() + below_low / (~high).sum()) / 2
+    best = int(np.argmax(bacc))
+    poor = np.flatnonzero(bacc < bacc[best] - PLATEAU)
+    first = int(poor[poor < best].max(initial=-1)) + 1
+    after = poor[poor > best]
+    last = int(after.min()) - 1 if after.size else len(levels) - 1
+    lowest = levels[first - 1] if first else levels[0]
+    return float((lowest + levels[last]) / 2)
+
+
+def logit(probability: ArrayLike, resolution: float) -> NDArray[np.float64]:
+    """Log odds, with probabilities kept ``resolution`` away from 0 and 1."""
+    p = np.clip(np.asarray(probability, float), resolution, 1 - resolution)
+    return np.log(p / (1 - p))
+
+
+# ---- float against int8 -------------------------------------------------------------------------
+
+
+def compare_decisions(before: ArrayLike, after: ArrayLike) -> dict[str, Any]:
+    """How many decisions (True: high) two models don't share.
+
+    Returns
+    -------
+    dict
+        ``flipped``, ``share``, ``to_high``, ``to_low``, counted from ``before`` to ``after``.
+    """
+    a, b = np.asarray(before, bool), np.asarray(after, bool)
+    if a.shape != b.shape or not a.size:
+        raise ArgumentError("decisions to compare must be equally many and not none")
+    return {
+        "flipped": int((a != b).sum()),
+        "share": float((a != b).mean()),
+        "to_high": int((~a & b).sum()),
+        "to_low": int((a & ~b).sum()),
+    }
+
+
+# ---- models on labelled segments ----------------------------------------------------------------
+
+
+def int8_scores(
+    model: ModelFolder,
+    parts: Sequence[LabelledSegments],
+    *,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> NDArray[np.int8]:
+    """Score of class 1 of every segment, with the deployed front end and int8 network.
+
+    Segments that hold no signal score -128 without the network, as on the device.
+
+    Returns
+    -------
+    int8, shape (n,): parts one after the other.
+    """
+    total, done = sum(map(len, parts)), 0
+    scores = []
+    for part in parts:
+        segments = Segments(
+            part.samples,
+            np.zeros(len(part)),
+            np.where(part.usable, SegmentStatus.OK, SegmentStatus.GAP).astype(np.str_),
+            part.fs_hz,
+        )
+        tell = None
+        if progress is not None:
+            tell = _shifted(progress, done, total)
+        scores.append(score_segments(segments, model, threads=threads, progress=tell))
+        done += len(part)
+    return np.concatenate(scores)
+
+
+def _shifted(progress: Progress, done: int, total: int) -> Progress:
+    return lambda n, _: progress(done + n, total)
+
+
+def table_of(
+    parts: Sequence[LabelledSegments], score: NDArray, threshold: float, n_boot: int = 2000
+) -> dict[str, Any]:
+    """:func:`score_table` of all parts together; ``score`` in their order."""
+    return score_table(
+        np.concatenate([part.quality for part in parts]),
+        score,
+        threshold,
+        np.concatenate([part.group for part in parts]),
+        n_boot,
+    )
+
+
+def graded_table(
+    parts: Sequence[LabelledSegments],
+    score: NDArray,
+    threshold: float,
+    graded: Graded,
+    n_boot: int = 2000,
+) -> dict[str, Any]:
+    """Figures on segments graded by eye: A (high) against C (low), where all readings agree.
+
+    Returns
+    -------
+    dict
+        As :func:`score_table`, with ``b_called_high``: share of segments graded B by all readings
+        that are called high.
+
+    Raises
+    ------
+    DatasetError
+        A graded segment is not among the segments.
+    """
+    ids = np.concatenate([part.ids for part in parts])
+    group = np.concatenate([part.group for part in parts])
+    place = {str(name): i for i, name in enumerate(ids)}
+    missing = [str(name) for name in graded.ids if str(name) not in place]
+    if missing:
+        raise DatasetError(f"{len(missing)} graded segments are not in the set, e.g. {missing[0]}")
+    at = np.array([place[str(name)] for name in graded.ids], int)
+    grade = graded.agreed
+    judged = np.isin(grade, ["A", "C"])
+    table = score_table(
+        np.where(grade[judged] == "A", Quality.HIGH, Quality.LOW),
+        score[at[judged]],
+        threshold,
+        group[at[judged]],
+        n_boot,
+    )
+    called = score[at[grade == "B"]] >= threshold
+    table["b_called_high"] = float(called.mean()) if called.size else None
+    return table
+
+
+def evaluate(
+    model: ModelFolder,
+    parts: Sequence[LabelledSegments],
+    scores: NDArray[np.int8],
+    float_scores: NDArray[np.float64] | None = None,
+    graded: Graded | None = None,
+    n_boot: int = 2000,
+) -> dict[str, Any]:
+    """Everything ``ecgqa evaluate`` says of a model on a labelled set.
+
+    Parameters
+    ----------
+    parts
+        Segments with the labels of the set.
+    scores
+        int8 scores of class 1, as :func:`int8_scores` gives them, shape (n,).
+    float_scores
+        P(high) by the float model, shape (n,); None leaves it out.
+    graded
+        Segments of the set that were graded one by one; None leaves it out.
+
+    Returns
+    -------
+    dict
+        :func:`score_table` of the int8 model with the deployed front end, ``threshold``, and, as
+        given, ``graded`` (:func:`graded_table`), ``float`` (the same for the float model) and
+        ``flips`` (:func:`compare_decisions` from float to int8).
+    """
+
+    def figures(values: NDArray, threshold: float) -> dict[str, Any]:
+        table = table_of(parts, values, threshold, n_boot)
+        table["threshold"] = threshold
+        if graded is not None:
+            table["graded"] = graded_table(parts, values, threshold, graded, n_boot)
+        return table
+
+    result = figures(scores, model.threshold_int8)
+    if float_scores is not None:
+        result["float"] = figures(float_scores, model.threshold)
+        result["flips"] = compare_decisions(
+            float_scores >= model.threshold, scores >= model.threshold_int8
+        )
+    return result

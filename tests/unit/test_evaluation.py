@@ -1,0 +1,123 @@
+"""Figures against scikit-learn, intervals against what they should cover, thresholds by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecgqa_tflite.errors import ArgumentError, DatasetError
+from ecgqa_tflite.evaluation import (
+    FIGURES,
+    PLATEAU,
+    choose_threshold,
+    compare_decisions,
+    graded_table,
+    score_table,
+)
+
+LABELS_AND_SCORES = st.lists(
+    st.tuples(st.booleans(), st.integers(-128, 127), st.integers(0, 5)), min_size=2, max_size=60
+).filter(lambda rows: len({row[0] for row in rows}) == 2)
+
+
+@given(LABELS_AND_SCORES, st.integers(-128, 127))
+@settings(max_examples=60, deadline=None)
+def test_figures_equal_scikit_learns(rows: list[tuple[bool, int, int]], threshold: int) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    y, score, group = (np.array(column) for column in zip(*rows, strict=True))
+    table = score_table(y, score.astype(np.int8), threshold, group, n_boot=20)
+    called = score >= threshold
+    assert table["auc"]["value"] == pytest.approx(metrics.roc_auc_score(y, score))
+    assert table["acc"]["value"] == pytest.approx(metrics.accuracy_score(y, called))
+    assert table["bacc"]["value"] == pytest.approx(metrics.balanced_accuracy_score(y, called))
+    assert table["se"]["value"] == pytest.approx(metrics.recall_score(y, called))
+    assert table["sp"]["value"] == pytest.approx(metrics.recall_score(~y, ~called))
+    assert table["n"] == {"high": y.sum(), "low": (~y).sum()}
+
+
+@given(LABELS_AND_SCORES)
+@settings(max_examples=40, deadline=None)
+def test_auc_keeps_under_monotone_maps_and_mirrors_under_negation(
+    rows: list[tuple[bool, int, int]],
+) -> None:
+    y, score, group = (np.array(column) for column in zip(*rows, strict=True))
+    auc = score_table(y, score, 0, group, n_boot=0)["auc"]["value"]
+    cubed = score_table(y, (score / 50.0) ** 3, 0, group, n_boot=0)["auc"]["value"]
+    negated = score_table(y, -score, 0, group, n_boot=0)["auc"]["value"]
+    assert cubed == pytest.approx(auc)
+    assert negated == pytest.approx(1 - auc)
+
+
+def test_intervals_hold_the_value_and_widen_with_grouping() -> None:
+    rng = np.random.default_rng(1)
+    n_groups, size = 40, 25
+    offset = np.repeat(rng.normal(size=n_groups), size)
+    y = np.repeat(rng.random(n_groups) < 0.5, size)
+    score = offset + y + 0.1 * rng.normal(size=y.size)
+    by_recording = score_table(y, score, 0.5, np.repeat(np.arange(n_groups), size), n_boot=400)
+    by_segment = score_table(y, score, 0.5, np.arange(y.size), n_boot=400)
+    for name in FIGURES:
+        a, b = by_recording[name], by_segment[name]
+        assert a["value"] == b["value"]
+        assert a["low"] <= a["value"] <= a["high"]
+        assert a["high"] - a["low"] > 2 * (b["high"] - b["low"])
+
+
+def test_the_same_seed_gives_the_same_intervals() -> None:
+    rng = np.random.default_rng(2)
+    y, score, group = rng.random(200) < 0.7, rng.normal(size=200), rng.integers(20, size=200)
+    assert score_table(y, score, 0, group, seed=3) == score_table(y, score, 0, group, seed=3)
+
+
+def test_one_class_alone_leaves_gaps_not_errors() -> None:
+    table = score_table([1, 1, 1], [0.1, 0.6, 0.9], 0.5, ["a", "b", "c"], n_boot=50)
+    assert table["se"]["value"] == pytest.approx(2 / 3)
+    assert table["sp"]["value"] is None and table["auc"]["value"] is None
+    assert table["tie_share"] is None
+
+
+def test_ties_are_counted() -> None:
+    table = score_table([1, 1, 0, 0], [5, 7, 5, 3], 5, list("abcd"), n_boot=0)
+    assert table["tie_share"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("y", "score"), [([1, 0], [0.5]), ([], []), ([1, 0], [0.5, np.nan]), ([[1, 0]], [[1, 0]])]
+)
+def test_what_can_be_no_score_table_is_refused(y: list, score: list) -> None:
+    with pytest.raises(ArgumentError):
+        score_table(y, score, 0.5, y)
+
+
+def test_threshold_is_the_middle_of_the_plateau() -> None:
+    low, high = np.linspace(-5, -1, 200), np.linspace(3, 8, 200)
+    y = np.r_[np.zeros(200), np.ones(200)]
+    x = np.r_[low, high]
+    threshold = choose_threshold(y, x)
+    # any threshold in (-1, 3] separates all; within PLATEAU the last segments may be lost
+    assert threshold == pytest.approx(1.0, abs=0.1)
+
+
+@given(LABELS_AND_SCORES)
+@settings(max_examples=60, deadline=None)
+def test_threshold_is_nearly_as_good_as_the_best(rows: list[tuple[bool, int, int]]) -> None:
+    y, score, _ = (np.array(column) for column in zip(*rows, strict=True))
+
+    def bacc(threshold: float) -> float:
+        called = score >= threshold
+        return (called[y].mean() + (~called[~y]).mean()) / 2
+
+    best = max(bacc(level) for level in np.unique(score))
+    assert bacc(choose_threshold(y, score)) >= best - PLATEAU
+
+
+def test_threshold_needs_both_classes() -> None:
+    with pytest.raises(DatasetError, match="both"):
+        choose_threshold([1, 1], [0.0, 1.0])
+
+
+def test_flips_are_counted_by_direction() -> None:
+    flips = compare_decisions([True, True, False, False], [True, False, True, True])
+    assert flips == {"flipped": 3, "share": 0.75, "to_high": 2, "to_low": 1}
