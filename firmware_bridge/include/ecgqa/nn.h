@@ -136,7 +136,8 @@ typedef struct {
 typedef enum {
     ECGQA_NN_IDLE = 0, /* nothing to do until the next index row, or done */
     ECGQA_NN_WORKED,   /* part of a row was computed */
-    ECGQA_NN_ROW,      /* `layer` finished `row` of its (pooled) output: `data`, `len` bytes */
+    ECGQA_NN_ROW,      /* `layer` finished `row` of its (pooled) output: `data`, `len` bytes; NULL
+                          and 0 for a row that the next layer's stride skips */
     ECGQA_NN_SCORES    /* the scores are there: `data`, `len` bytes; `layer` is n_layers */
 } ecgqa_nn_event_kind_t;
 

@@ -1,0 +1,316 @@
+/* The network engine: rows, steps and their order. The layers' arithmetic is in nn_layers.c. */
+#include "nn_internal.h"
+
+#include <string.h>
+
+ecgqa_nn_progress_t *ecgqa_nn_progress(const ecgqa_nn_t *net, uint32_t layer)
+{
+    return (ecgqa_nn_progress_t *)(void *)(net->workspace + net->model->progress_at) + layer;
+}
+
+static int8_t *slot(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, uint32_t index)
+{
+    const uint32_t bytes = ecgqa_nn_row_bytes(l);
+    const uint32_t at = index < l->window_rows ? l->window_at + index * bytes
+                                               : l->carry_at + (index - l->window_rows) * bytes;
+
+    return (int8_t *)(net->workspace + at);
+}
+
+int8_t *ecgqa_nn_row(const ecgqa_nn_t *net, uint32_t layer, uint32_t row)
+{
+    if (layer == net->model->n_layers) {
+        return (int8_t *)(net->workspace + net->model->logits_at);
+    }
+    return slot(net, &net->model->layers[layer], row - ecgqa_nn_progress(net, layer)->base);
+}
+
+/* ---- which rows, when ------------------------------------------------------------------------ */
+
+/* Input rows that output row `out_row` can't do without; never more than there are. */
+static uint32_t rows_needed(const ecgqa_nn_layer_t *l, uint32_t out_row)
+{
+    const uint32_t end = out_row * l->kernel.stride_rows + l->kernel.rows - l->kernel.pad_top;
+
+    return end < l->in.rows ? end : l->in.rows;
+}
+
+/* First input row that output row `out_row` uses. */
+static uint32_t first_row(const ecgqa_nn_layer_t *l, uint32_t out_row)
+{
+    const uint32_t start = out_row * l->kernel.stride_rows;
+
+    return start > l->kernel.pad_top ? start - l->kernel.pad_top : 0u;
+}
+
+/* Whole rows of the (pooled) output after `out_rows` rows of the layer. */
+static uint32_t rows_out(const ecgqa_nn_layer_t *l, uint32_t out_rows)
+{
+    uint32_t reach;
+
+    if (out_rows == l->out.rows) {
+        return l->pooled.rows;
+    }
+    if (l->pool.rows == 0u) {
+        return out_rows;
+    }
+    reach = out_rows + l->pool.pad_top;
+    return reach < l->pool.rows ? 0u : (reach - l->pool.rows) / l->pool.stride_rows + 1u;
+}
+
+/* Whole rows of its output that layer has made. */
+static uint32_t rows_made(const ecgqa_nn_t *net, uint32_t layer)
+{
+    const ecgqa_nn_layer_t *l = &net->model->layers[layer];
+    const uint32_t out_row = ecgqa_nn_progress(net, layer)->out_row;
+
+    if (ecgqa_nn_accumulates(l)) {
+        return out_row == l->in.rows + 1u ? 1u : 0u;
+    }
+    return rows_out(l, out_row);
+}
+
+static int can_run(const ecgqa_nn_t *net, uint32_t layer)
+{
+    const ecgqa_nn_layer_t *l = &net->model->layers[layer];
+    const ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
+
+    if (ecgqa_nn_accumulates(l)) {
+        return p->out_row <= l->in.rows && (p->out_row == l->in.rows || p->out_row < p->rows_in);
+    }
+    return p->out_row < l->out.rows && p->rows_in >= rows_needed(l, p->out_row);
+}
+
+/* After a row of output: rows that no other one needs go, the rest moves up in the window. */
+static void advance(const ecgqa_nn_t *net, uint32_t layer)
+{
+    const ecgqa_nn_layer_t *l = &net->model->layers[layer];
+    ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
+    const uint32_t base = ecgqa_nn_accumulates(l) ? p->out_row : first_row(l, p->out_row);
+    const uint32_t gone = base - p->base;
+    const uint32_t bytes = ecgqa_nn_row_bytes(l);
+
+    if (gone == 0u) {
+        return;
+    }
+    for (uint32_t i = gone; i < (uint32_t)l->window_rows + l->carry_rows; i++) {
+        memcpy(slot(net, l, i - gone), slot(net, l, i), bytes);
+    }
+    p->base = (uint16_t)base;
+}
+
+/* ---- steps ----------------------------------------------------------------------------------- */
+
+/* A row of `layer`'s output is whole and its consumer hasn't been told: tell it. */
+static int announce(const ecgqa_nn_t *net, uint32_t layer, ecgqa_nn_event_t *event)
+{
+    const ecgqa_nn_layer_t *l = &net->model->layers[layer];
+    ecgqa_nn_progress_t *consumer = ecgqa_nn_progress(net, layer + 1u);
+
+    if (consumer->rows_in >= rows_made(net, layer)) {
+        return 0;
+    }
+    event->kind = ECGQA_NN_ROW;
+    event->layer = (uint16_t)layer;
+    event->row = consumer->rows_in;
+    if (consumer->rows_in >= consumer->base) {
+        event->data = ecgqa_nn_row(net, layer + 1u, consumer->rows_in);
+        event->len = (size_t)l->pooled.cols * l->pooled.channels;
+    }
+    consumer->rows_in++;
+    return 1;
+}
+
+/* The last thing: logits to scores. */
+static int finish(const ecgqa_nn_t *net, ecgqa_nn_event_t *event)
+{
+    const ecgqa_nn_model_t *model = net->model;
+    ecgqa_nn_progress_t *end = ecgqa_nn_progress(net, model->n_layers);
+    int8_t *scores = (int8_t *)(net->workspace + model->scores_at);
+    const int8_t *logits = (const int8_t *)(net->workspace + model->logits_at);
+
+    if (end->rows_in == 0u || end->out_row != 0u) {
+        return 0;
+    }
+    if (model->softmax != NULL) {
+        ecgqa_nn_softmax(scores, logits, model->classes, model->softmax);
+    } else {
+        memcpy(scores, logits, model->classes);
+    }
+    end->out_row = 1;
+    event->kind = ECGQA_NN_SCORES;
+    event->layer = model->n_layers;
+    event->row = 0;
+    event->data = scores;
+    event->len = model->classes;
+    return 1;
+}
+
+/* The layer nearest the output goes first, so that rows are used up before more are made. */
+ecgqa_status_t ecgqa_nn_step(ecgqa_nn_t *net, ecgqa_nn_event_t *event)
+{
+    ecgqa_nn_event_t done = {ECGQA_NN_IDLE, 0, 0, NULL, 0};
+
+    if (net == NULL || net->model == NULL || event == NULL) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    if (!finish(net, &done)) {
+        for (uint32_t layer = net->model->n_layers; layer-- > 0u && done.kind == ECGQA_NN_IDLE;) {
+            if (!announce(net, layer, &done) && can_run(net, layer)) {
+                const uint16_t before = ecgqa_nn_progress(net, layer)->out_row;
+
+                ecgqa_nn_run_layer(net, layer);
+                if (ecgqa_nn_progress(net, layer)->out_row != before) {
+                    advance(net, layer);
+                }
+                done.kind = ECGQA_NN_WORKED;
+                done.layer = (uint16_t)layer;
+            }
+        }
+    }
+    *event = done;
+    return ECGQA_OK;
+}
+
+/* ---- rows in --------------------------------------------------------------------------------- */
+
+/* Nothing is left to do before the next index row. */
+static int is_idle(const ecgqa_nn_t *net)
+{
+    for (uint32_t layer = 0; layer < net->model->n_layers; layer++) {
+        if (ecgqa_nn_progress(net, layer + 1u)->rows_in < rows_made(net, layer) ||
+            can_run(net, layer)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Some output row uses this input row of the first layer. */
+static int row_is_used(const ecgqa_nn_layer_t *l, uint32_t base, uint32_t row)
+{
+    return row >= base &&
+           (ecgqa_nn_accumulates(l) || row < rows_needed(l, (uint32_t)l->out.rows - 1u));
+}
+
+uint16_t ecgqa_nn_next_row(const ecgqa_nn_t *net)
+{
+    return net == NULL || net->model == NULL ? 0u : ecgqa_nn_progress(net, 0)->rows_in;
+}
+
+uint8_t *ecgqa_nn_row_slot(ecgqa_nn_t *net)
+{
+    const ecgqa_nn_layer_t *l;
+    const ecgqa_nn_progress_t *p;
+    uint8_t *row;
+
+    if (net == NULL || net->model == NULL) {
+        return NULL;
+    }
+    l = &net->model->layers[0];
+    p = ecgqa_nn_progress(net, 0);
+    if (p->rows_in >= net->model->rows || !is_idle(net) || !row_is_used(l, p->base, p->rows_in)) {
+        return NULL;
+    }
+    row = (uint8_t *)ecgqa_nn_row(net, 0, p->rows_in);
+    /* A row that is to be coloured at once is written at its end and coloured from the front. */
+    return l->from_index ? row : row + (uint32_t)l->in.cols * (l->in.channels - 1u);
+}
+
+/* Indices at the end of the row to colours all along it. */
+static void colour(int8_t *row, const ecgqa_nn_layer_t *l, const int8_t *lut_s8)
+{
+    const uint32_t channels = l->in.channels;
+    const uint8_t *index = (const uint8_t *)row + (uint32_t)l->in.cols * (channels - 1u);
+
+    for (uint32_t col = 0; col < l->in.cols; col++) {
+        memcpy(row + col * channels, lut_s8 + index[col] * channels, channels);
+    }
+}
+
+ecgqa_status_t ecgqa_nn_row_ready(ecgqa_nn_t *net)
+{
+    const ecgqa_nn_layer_t *l;
+    ecgqa_nn_progress_t *p;
+
+    if (net == NULL || net->model == NULL) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    l = &net->model->layers[0];
+    p = ecgqa_nn_progress(net, 0);
+    if (p->rows_in >= net->model->rows || !is_idle(net)) {
+        return ECGQA_ERR_NOT_READY;
+    }
+    if (!l->from_index && row_is_used(l, p->base, p->rows_in)) {
+        colour(ecgqa_nn_row(net, 0, p->rows_in), l, net->model->lut_s8);
+    }
+    p->rows_in++;
+    return ECGQA_OK;
+}
+
+ecgqa_status_t ecgqa_nn_push_row(ecgqa_nn_t *net, const uint8_t *index_row)
+{
+    ecgqa_nn_event_t event = {ECGQA_NN_WORKED, 0, 0, NULL, 0};
+    uint8_t *to;
+    ecgqa_status_t status;
+
+    if (net == NULL || net->model == NULL || index_row == NULL) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    to = ecgqa_nn_row_slot(net);
+    if (to != NULL) {
+        memcpy(to, index_row, net->model->cols);
+    }
+    status = ecgqa_nn_row_ready(net);
+    while (status == ECGQA_OK && event.kind != ECGQA_NN_IDLE) {
+        status = ecgqa_nn_step(net, &event);
+    }
+    return status;
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+size_t ecgqa_nn_workspace_bytes(const ecgqa_nn_model_t *model)
+{
+    return model == NULL || model->format != ECGQA_NN_FORMAT ? 0u : model->workspace_bytes;
+}
+
+ecgqa_status_t ecgqa_nn_init(ecgqa_nn_t *net, const ecgqa_nn_model_t *model, void *workspace,
+                             size_t bytes)
+{
+    if (net == NULL || model == NULL || workspace == NULL ||
+        (uintptr_t)workspace % ECGQA_NN_ALIGN != 0u) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    if (model->format != ECGQA_NN_FORMAT || !ecgqa_nn_model_is_valid(model)) {
+        return ECGQA_ERR_FORMAT;
+    }
+    if (bytes < model->workspace_bytes) {
+        return ECGQA_ERR_WORKSPACE;
+    }
+    net->model = model;
+    net->workspace = workspace;
+    return ecgqa_nn_reset(net);
+}
+
+ecgqa_status_t ecgqa_nn_reset(ecgqa_nn_t *net)
+{
+    if (net == NULL || net->model == NULL) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    memset(ecgqa_nn_progress(net, 0), 0,
+           (net->model->n_layers + 1u) * sizeof(ecgqa_nn_progress_t));
+    return ECGQA_OK;
+}
+
+ecgqa_status_t ecgqa_nn_scores(const ecgqa_nn_t *net, const int8_t **scores)
+{
+    if (net == NULL || net->model == NULL || scores == NULL) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    if (ecgqa_nn_progress(net, net->model->n_layers)->out_row == 0u) {
+        return ECGQA_ERR_NOT_READY;
+    }
+    *scores = (const int8_t *)(net->workspace + net->model->scores_at);
+    return ECGQA_OK;
+}

@@ -1,0 +1,166 @@
+/* Whether a model's shapes, positions and sizes fit each other, so that no step reads or writes
+ * outside the workspace, whatever the constants say. The weights' own lengths can't be known. */
+#include "nn_internal.h"
+
+/* `bytes` at `at` lie in the workspace, at a multiple of `align`. */
+static int fits(const ecgqa_nn_model_t *model, uint32_t at, uint64_t bytes, uint32_t align)
+{
+    return at % align == 0u && (uint64_t)at + bytes <= model->workspace_bytes;
+}
+
+static int shape_is_valid(const ecgqa_nn_shape_t *shape)
+{
+    return shape->rows > 0u && shape->cols > 0u && shape->channels > 0u;
+}
+
+/* The window slides from `in` to `out` pixels without leaving the input and its padding, and each
+ * position of it holds a pixel of the input. */
+static int slides(uint32_t in, uint32_t out, uint32_t size, uint32_t stride, uint32_t pad)
+{
+    return size > 0u && stride > 0u && pad < size && size > 0u &&
+           (out - 1u) * stride < in + pad;
+}
+
+static int window_is_valid(const ecgqa_nn_window_t *w, const ecgqa_nn_shape_t *in,
+                           const ecgqa_nn_shape_t *out)
+{
+    return slides(in->rows, out->rows, w->rows, w->stride_rows, w->pad_top) &&
+           slides(in->cols, out->cols, w->cols, w->stride_cols, w->pad_left);
+}
+
+/* Without the gather a kernel's columns are read straight from the row. */
+static int taps_are_valid(const ecgqa_nn_layer_t *l)
+{
+    const uint32_t taps = (uint32_t)l->kernel.rows * l->kernel.cols;
+    const uint32_t reach =
+        ((uint32_t)l->out.cols - 1u) * l->kernel.stride_cols + l->kernel.cols;
+    const uint32_t reach_rows =
+        ((uint32_t)l->out.rows - 1u) * l->kernel.stride_rows + l->kernel.rows;
+
+    if (l->gather) {
+        return l->runs == 1u && l->run_len == taps * l->in.channels &&
+               l->chunk_len % l->in.channels == 0u;
+    }
+    return l->from_index == 0u && l->kernel.pad_top == 0u && l->kernel.pad_left == 0u &&
+           l->runs == l->kernel.rows &&
+           l->run_len == (uint32_t)l->kernel.cols * l->in.channels && reach <= l->in.cols &&
+           reach_rows <= l->in.rows;
+}
+
+static int chunk_is_valid(const ecgqa_nn_layer_t *l)
+{
+    return l->chunk_len > 0u && l->chunk_len <= ECGQA_NN_MAX_CHUNK &&
+           (l->chunk_len % 2u == 0u || l->chunk_len >= l->run_len);
+}
+
+static int convolution_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
+{
+    const int is_conv = l->kind == ECGQA_NN_CONV_2D;
+    const uint64_t pixels = is_conv ? 2u : 1u;
+
+    if (l->channel_block == 0u || l->channel_block % 2u != 0u || l->weights == NULL ||
+        l->bias == NULL || l->multiplier_q31 == NULL || l->shift == NULL ||
+        !fits(model, l->accumulators_at, pixels * 4u * l->channel_block, 4)) {
+        return 0;
+    }
+    if (is_conv) {
+        return taps_are_valid(l) && chunk_is_valid(l) &&
+               fits(model, l->patch_at, 4u * ecgqa_nn_even(l->chunk_len), 4) &&
+               (!l->gather || fits(model, l->gather_at, 2u * l->chunk_len, 1));
+    }
+    return l->out.channels % l->in.channels == 0u &&
+           (!l->gather || fits(model, l->gather_at, l->channel_block, 1));
+}
+
+static int accumulating_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
+{
+    if (l->bias == NULL || l->multiplier_q31 == NULL || l->shift == NULL || l->out.rows != 1u ||
+        l->out.cols != 1u || l->pool.rows != 0u || l->kernel.rows != 1u ||
+        l->kernel.stride_rows != 1u || l->kernel.pad_top != 0u ||
+        !fits(model, l->accumulators_at, 4u * ecgqa_nn_even(l->out.channels), 4)) {
+        return 0;
+    }
+    if (l->kind == ECGQA_NN_MEAN) {
+        return l->in.channels == l->out.channels;
+    }
+    return l->weights != NULL && l->runs == l->in.rows &&
+           l->run_len == (uint32_t)l->in.cols * l->in.channels && chunk_is_valid(l) &&
+           fits(model, l->patch_at, 2u * ecgqa_nn_even(l->chunk_len), 4);
+}
+
+static int pool_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
+{
+    return l->in.channels == l->out.channels && l->pool.rows == 0u &&
+           fits(model, l->accumulators_at, 4u * (uint64_t)l->out.channels, 4);
+}
+
+static int layer_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
+{
+    const uint64_t row = ecgqa_nn_row_bytes(l);
+
+    if (!shape_is_valid(&l->in) || !shape_is_valid(&l->out) || !shape_is_valid(&l->pooled) ||
+        l->from_index > 1u || l->gather > 1u || l->window_rows == 0u ||
+        !fits(model, l->window_at, row * l->window_rows, 1) ||
+        !fits(model, l->carry_at, row * l->carry_rows, 1) || l->act_min > l->act_max) {
+        return 0;
+    }
+    if (l->pool.rows != 0u ? !window_is_valid(&l->pool, &l->out, &l->pooled)
+                           : l->out.rows != l->pooled.rows || l->out.cols != l->pooled.cols) {
+        return 0;
+    }
+    if (l->out.channels != l->pooled.channels) {
+        return 0;
+    }
+    if (l->kind == ECGQA_NN_FULLY_CONNECTED || l->kind == ECGQA_NN_MEAN) {
+        return accumulating_is_valid(model, l);
+    }
+    if (!window_is_valid(&l->kernel, &l->in, &l->out) ||
+        l->window_rows < (l->kernel.rows < l->in.rows ? l->kernel.rows : l->in.rows)) {
+        return 0;
+    }
+    if (l->kind == ECGQA_NN_MAX_POOL_2D || l->kind == ECGQA_NN_AVERAGE_POOL_2D) {
+        return pool_is_valid(model, l);
+    }
+    return (l->kind == ECGQA_NN_CONV_2D || l->kind == ECGQA_NN_DEPTHWISE_CONV_2D) &&
+           convolution_is_valid(model, l);
+}
+
+/* The rows that one layer makes are those that the next takes, and there is room for the ones that
+ * its pooling starts early. */
+static int follows(const ecgqa_nn_layer_t *l, const ecgqa_nn_layer_t *next)
+{
+    const uint32_t starts =
+        l->pool.rows == 0u
+            ? 0u
+            : ((uint32_t)l->pool.rows + l->pool.stride_rows - 1u) / l->pool.stride_rows - 1u;
+    const uint32_t spare = (uint32_t)next->in.rows - 1u;
+
+    return l->pooled.rows == next->in.rows && l->pooled.cols == next->in.cols &&
+           l->pooled.channels == next->in.channels && next->from_index == 0u &&
+           next->carry_rows >= (starts < spare ? starts : spare);
+}
+
+int ecgqa_nn_model_is_valid(const ecgqa_nn_model_t *model)
+{
+    const ecgqa_nn_layer_t *last;
+
+    if (model->layers == NULL || model->lut_s8 == NULL || model->n_layers == 0u ||
+        model->classes == 0u ||
+        !fits(model, model->progress_at,
+              ((uint64_t)model->n_layers + 1u) * ECGQA_NN_PROGRESS_BYTES, 4) ||
+        !fits(model, model->logits_at, model->classes, 1) ||
+        !fits(model, model->scores_at, model->classes, 1) ||
+        !fits(model, model->idle_at, model->idle_bytes, 1)) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < model->n_layers; i++) {
+        if (!layer_is_valid(model, &model->layers[i]) ||
+            (i + 1u < model->n_layers && !follows(&model->layers[i], &model->layers[i + 1u]))) {
+            return 0;
+        }
+    }
+    last = &model->layers[model->n_layers - 1u];
+    return model->layers[0].in.rows == model->rows && model->layers[0].in.cols == model->cols &&
+           model->layers[0].in.channels == model->channels && last->pooled.rows == 1u &&
+           last->pooled.cols == 1u && last->pooled.channels == model->classes;
+}

@@ -1,0 +1,51 @@
+/* What the engine's files share. */
+#ifndef ECGQA_NN_INTERNAL_H
+#define ECGQA_NN_INTERNAL_H
+
+#include "ecgqa/nn.h"
+
+/* How far a layer has come; one more entry stands for the output after the last layer. */
+typedef struct {
+    uint16_t rows_in; /* whole input rows that have arrived */
+    uint16_t base;    /* input row in slot 0 of the window; rows before it are no longer needed */
+    uint16_t out_row; /* output row under way; FULLY_CONNECTED and MEAN: input rows taken in */
+    uint16_t out_col;
+    uint16_t channel; /* first channel of the block under way */
+} ecgqa_nn_progress_t;
+
+typedef char ecgqa_assert_progress_bytes
+    [sizeof(ecgqa_nn_progress_t) == ECGQA_NN_PROGRESS_BYTES ? 1 : -1];
+
+static inline uint32_t ecgqa_nn_even(uint32_t n)
+{
+    return (n + 1u) & ~UINT32_C(1);
+}
+
+/* Bytes of an input row as it is kept. */
+static inline uint32_t ecgqa_nn_row_bytes(const ecgqa_nn_layer_t *layer)
+{
+    return layer->from_index ? layer->in.cols : (uint32_t)layer->in.cols * layer->in.channels;
+}
+
+static inline int ecgqa_nn_accumulates(const ecgqa_nn_layer_t *layer)
+{
+    return layer->kind == ECGQA_NN_FULLY_CONNECTED || layer->kind == ECGQA_NN_MEAN;
+}
+
+ecgqa_nn_progress_t *ecgqa_nn_progress(const ecgqa_nn_t *net, uint32_t layer);
+
+/* Where row `row` of layer's input is kept: in the window or, past its end, in the carry. */
+int8_t *ecgqa_nn_row(const ecgqa_nn_t *net, uint32_t layer, uint32_t row);
+
+/* One step of a layer that has what it needs (nn_layers.c). It moves progress->out_row on when it
+ * has finished a row, and writes the row into the next layer's window. */
+void ecgqa_nn_run_layer(const ecgqa_nn_t *net, uint32_t layer);
+
+/* Scores of `len` logits (nn_softmax.c). */
+void ecgqa_nn_softmax(int8_t *scores, const int8_t *logits, uint32_t len,
+                      const ecgqa_nn_softmax_t *softmax);
+
+/* 1 where the model's shapes, positions and sizes fit each other (nn_check.c). */
+int ecgqa_nn_model_is_valid(const ecgqa_nn_model_t *model);
+
+#endif

@@ -1,0 +1,61 @@
+/* The inner loops of the network, one interface for every core.
+ *
+ * nn_kernels.c is the definition, in portable C; nn_kernels_dsp.c (Cortex-M with the DSP extension)
+ * and nn_kernels_mve.c (Helium) give the same bytes. Chosen at compile time; ECGQA_PORTABLE chooses
+ * the definition on any core. */
+#ifndef ECGQA_NN_KERNELS_H
+#define ECGQA_NN_KERNELS_H
+
+#include <stdint.h>
+
+#include "ecgqa/nn.h"
+
+#if defined(ECGQA_PORTABLE)
+#define ECGQA_NN_KERNELS_PORTABLE 1
+#elif defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#define ECGQA_NN_KERNELS_MVE 1
+#elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32) && __ARM_ARCH_PROFILE == 'M'
+#define ECGQA_NN_KERNELS_DSP 1
+#else
+#define ECGQA_NN_KERNELS_PORTABLE 1
+#endif
+
+/* The even channel of a pair is stored with this added, as uint8. */
+#define ECGQA_NN_EVEN_BIAS 128
+
+/* acc[p][c] += sum over k of x[p][k] * weight[c][k], p < pixels, c < 2 * pairs, k < len.
+ * x, weights int8; accumulators int32, and the caller (the exporter) sees to it that they stay
+ * below 2^30. */
+typedef struct {
+    int32_t *acc;           /* [pixels][2 * pairs] */
+    const int8_t *x[2];     /* [len] each */
+    const uint8_t *weights; /* packed pairs, at the first of the len inputs of the first pair */
+    uint32_t pair_bytes;    /* from a pair to the next */
+    uint16_t pixels;        /* 1 or 2 */
+    uint16_t pairs;
+    uint16_t len;           /* 1..ECGQA_NN_MAX_CHUNK */
+    int16_t *patch;         /* scratch, int16 [2][len rounded up to even], 4-byte aligned */
+} ecgqa_nn_dot_t;
+
+void ecgqa_nn_dot(const ecgqa_nn_dot_t *job);
+
+/* Requantisation of `len` channels: TensorFlow Lite's MultiplyByQuantizedMultiplier (a rounding
+ * doubling high multiplication, then a division by 2^-shift that rounds halves away from zero), plus
+ * the zero point, clamped. |acc| < 2^30. */
+typedef struct {
+    const int32_t *multiplier_q31;
+    const int8_t *shift;
+    int8_t zero_point, act_min, act_max;
+} ecgqa_nn_requant_t;
+
+/* out[c] of acc[c]. `out` may begin where `acc` does. */
+void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
+                         const ecgqa_nn_requant_t *requant);
+
+/* to[i] = max(to[i], x[i]). */
+void ecgqa_nn_max(int8_t *to, const int8_t *x, uint32_t len);
+
+/* acc[c] += x[c] * weights[c]: one tap of a depthwise convolution. */
+void ecgqa_nn_multiply_add(int32_t *acc, const int8_t *x, const int8_t *weights, uint32_t len);
+
+#endif

@@ -1,0 +1,394 @@
+/* One step of each kind of layer: at most two pixels of a block of channels. */
+#include "nn_internal.h"
+#include "nn_kernels.h"
+
+#include <string.h>
+
+/* ---- output ---------------------------------------------------------------------------------- */
+
+/* One pixel's channels into the next layer's rows; the maximum where pooling is merged. */
+static void emit(const ecgqa_nn_t *net, uint32_t layer, uint32_t row, uint32_t col,
+                 uint32_t channel, const int8_t *y, uint32_t len)
+{
+    const ecgqa_nn_layer_t *l = &net->model->layers[layer];
+    const uint32_t last = layer + 1u == net->model->n_layers;
+    const ecgqa_nn_layer_t *next = last ? NULL : l + 1;
+    const uint32_t channels = l->pooled.channels;
+    const ecgqa_nn_window_t *pool = &l->pool;
+    uint32_t r, c, first_r, first_c;
+    const uint32_t base = last ? 0u : ecgqa_nn_progress(net, layer + 1u)->base;
+
+    (void)next;
+    if (pool->rows == 0u) {
+        if (row >= base) {
+            memcpy(ecgqa_nn_row(net, layer + 1u, row) + col * channels + channel, y, len);
+        }
+        return;
+    }
+    row += pool->pad_top;
+    col += pool->pad_left;
+    first_r = row < pool->rows ? 0u : (row - pool->rows) / pool->stride_rows + 1u;
+    first_c = col < pool->cols ? 0u : (col - pool->cols) / pool->stride_cols + 1u;
+    for (r = first_r; r * pool->stride_rows <= row && r < l->pooled.rows; r++) {
+        const int first_row = row == r * pool->stride_rows || row == pool->pad_top;
+        int8_t *to;
+
+        if (r < base) {
+            continue;
+        }
+        to = ecgqa_nn_row(net, layer + 1u, r) + channel;
+        for (c = first_c; c * pool->stride_cols <= col && c < l->pooled.cols; c++) {
+            if (first_row && (col == c * pool->stride_cols || col == pool->pad_left)) {
+                memcpy(to + c * channels, y, len);
+            } else {
+                ecgqa_nn_max(to + c * channels, y, len);
+            }
+        }
+    }
+}
+
+static ecgqa_nn_requant_t requant_of(const ecgqa_nn_layer_t *l, uint32_t channel)
+{
+    const ecgqa_nn_requant_t requant = {l->multiplier_q31 + channel, l->shift + channel,
+                                        l->out_zero_point, l->act_min, l->act_max};
+
+    return requant;
+}
+
+/* Accumulators of `pixels` pixels, `stride` apart, to int8 in place and out. */
+static void finish_pixels(const ecgqa_nn_t *net, uint32_t layer, int32_t *acc, uint32_t pixels,
+                          uint32_t stride)
+{
+    const ecgqa_nn_layer_t *l = &net->model->layers[layer];
+    const ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
+    const ecgqa_nn_requant_t requant = requant_of(l, p->channel);
+    const uint32_t left = (uint32_t)l->out.channels - p->channel;
+    const uint32_t len = left < stride ? left : stride;
+
+    for (uint32_t i = 0; i < pixels; i++) {
+        int8_t *y = (int8_t *)(acc + i * stride);
+
+        ecgqa_nn_requantise(y, acc + i * stride, len, &requant);
+        emit(net, layer, p->out_row, p->out_col + i, p->channel, y, len);
+    }
+}
+
+/* On to the next block of channels, pixels or row. */
+static void move_on(const ecgqa_nn_layer_t *l, ecgqa_nn_progress_t *p, uint32_t pixels,
+                    uint32_t channels)
+{
+    p->channel = (uint16_t)(p->channel + channels);
+    if (p->channel < l->out.channels) {
+        return;
+    }
+    p->channel = 0;
+    p->out_col = (uint16_t)(p->out_col + pixels);
+    if (p->out_col < l->out.cols) {
+        return;
+    }
+    p->out_col = 0;
+    p->out_row++;
+}
+
+/* ---- taps ------------------------------------------------------------------------------------ */
+
+/* Input row under kernel row `ky`, NULL in the padding. */
+static const int8_t *row_under(const ecgqa_nn_t *net, uint32_t layer, uint32_t ky)
+{
+    const ecgqa_nn_layer_t *l = &net->model->layers[layer];
+    const uint32_t row =
+        (uint32_t)ecgqa_nn_progress(net, layer)->out_row * l->kernel.stride_rows + ky;
+
+    if (row < l->kernel.pad_top || row - l->kernel.pad_top >= l->in.rows) {
+        return NULL;
+    }
+    return ecgqa_nn_row(net, layer, row - l->kernel.pad_top);
+}
+
+/* Taps [first, first + count) of the kernel over output column `col`, colour and padding done. */
+static void gather(const ecgqa_nn_t *net, uint32_t layer, uint32_t col, uint32_t first,
+                   uint32_t count, int8_t *x)
+{
+    const ecgqa_nn_layer_t *l = &net->model->layers[layer];
+    const int8_t *lut_s8 = net->model->lut_s8;
+    const uint32_t channels = l->in.channels;
+    const uint32_t cols = l->kernel.cols;
+    uint32_t ky = first / cols;
+    uint32_t kx = first % cols;
+
+    while (count > 0u) {
+        const uint32_t run = cols - kx < count ? cols - kx : count;
+        const int8_t *row = row_under(net, layer, ky);
+        /* Wraps where it is left of the image, and is not below in.cols then either. */
+        const uint32_t start = col * l->kernel.stride_cols + kx - l->kernel.pad_left;
+
+        for (uint32_t i = 0; i < run; i++) {
+            const uint32_t in_col = start + i;
+
+            if (row == NULL || in_col >= l->in.cols) {
+                memset(x, l->in_zero_point, channels);
+            } else if (!l->from_index) {
+                memcpy(x, row + in_col * channels, channels);
+            } else {
+                const int8_t *colour = lut_s8 + ((const uint8_t *)row)[in_col] * channels;
+
+                for (uint32_t c = 0; c < channels; c++) {
+                    x[c] = colour[c];
+                }
+            }
+            x += channels;
+        }
+        count -= run;
+        kx = 0;
+        ky++;
+    }
+}
+
+/* ---- layers ---------------------------------------------------------------------------------- */
+
+static void conv_gathered(const ecgqa_nn_t *net, uint32_t layer, ecgqa_nn_dot_t *job)
+{
+    const ecgqa_nn_layer_t *l = &net->model->layers[layer];
+    const ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
+    const uint32_t channels = l->in.channels;
+    const uint32_t taps = (uint32_t)l->kernel.rows * l->kernel.cols;
+    const uint32_t taps_a_chunk = l->chunk_len / channels;
+    int8_t *x = (int8_t *)(net->workspace + l->gather_at);
+
+    for (uint32_t tap = 0; tap < taps; tap += taps_a_chunk) {
+        const uint32_t count = taps - tap < taps_a_chunk ? taps - tap : taps_a_chunk;
+
+        job->len = (uint16_t)(count * channels);
+        for (uint32_t i = 0; i < job->pixels; i++) {
+            job->x[i] = x + i * l->chunk_len;
+            gather(net, layer, (uint32_t)p->out_col + i, tap, count, x + i * l->chunk_len);
+        }
+        ecgqa_nn_dot(job);
+        job->weights += 2u * job->len;
+    }
+}
+
+static void conv_direct(const ecgqa_nn_t *net, uint32_t layer, ecgqa_nn_dot_t *job)
+{
+    const ecgqa_nn_layer_t *l = &net->model->layers[layer];
+    const ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
+    const uint32_t step = (uint32_t)l->kernel.stride_cols * l->in.channels;
+
+    for (uint32_t ky = 0; ky < l->runs; ky++) {
+        const int8_t *x = row_under(net, layer, ky) + p->out_col * step;
+
+        for (uint32_t k = 0; k < l->run_len; k += job->len) {
+            const uint32_t left = l->run_len - k;
+
+            job->len = (uint16_t)(left < l->chunk_len ? left : l->chunk_len);
+            job->x[0] = x + k;
+            job->x[1] = x + k + step;
+            ecgqa_nn_dot(job);
+            job->weights += 2u * ecgqa_nn_even(job->len);
+        }
+    }
+}
+
+static void run_conv(const ecgqa_nn_t *net, uint32_t layer)
+{
+    const ecgqa_nn_layer_t *l = &net->model->layers[layer];
+    ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
+    const uint32_t left = ecgqa_nn_even(l->out.channels) - p->channel;
+    const uint32_t block = left < l->channel_block ? left : l->channel_block;
+    const uint32_t pixels = l->out.cols - p->out_col < 2 ? 1u : 2u;
+    int32_t *acc = (int32_t *)(void *)(net->workspace + l->accumulators_at);
+    ecgqa_nn_dot_t job;
+
+    for (uint32_t i = 0; i < pixels; i++) {
+        memcpy(acc + i * block, l->bias + p->channel, block * sizeof *acc);
+    }
+    job.acc = acc;
+    job.pair_bytes = 2u * l->runs * ecgqa_nn_even(l->run_len);
+    job.weights = (const uint8_t *)l->weights + p->channel / 2u * job.pair_bytes;
+    job.pixels = (uint16_t)pixels;
+    job.pairs = (uint16_t)(block / 2u);
+    job.patch = (int16_t *)(void *)(net->workspace + l->patch_at);
+    if (l->gather) {
+        conv_gathered(net, layer, &job);
+    } else {
+        conv_direct(net, layer, &job);
+    }
+    finish_pixels(net, layer, acc, pixels, block);
+    move_on(l, p, pixels, block);
+}
+
+/* Input column under kernel column `kx`; not below in.cols in the padding. */
+static uint32_t col_under(const ecgqa_nn_layer_t *l, uint32_t col, uint32_t kx)
+{
+    return col * l->kernel.stride_cols + kx - l->kernel.pad_left;
+}
+
+static void run_depthwise(const ecgqa_nn_t *net, uint32_t layer)
+{
+    const ecgqa_nn_layer_t *l = &net->model->layers[layer];
+    ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
+    const uint32_t left = (uint32_t)l->out.channels - p->channel;
+    const uint32_t block = left < l->channel_block ? left : l->channel_block;
+    const uint32_t multiplier = (uint32_t)l->out.channels / l->in.channels;
+    const int8_t *weights = (const int8_t *)l->weights + p->channel;
+    int32_t *acc = (int32_t *)(void *)(net->workspace + l->accumulators_at);
+    int8_t *taps = (int8_t *)(net->workspace + l->gather_at);
+
+    memcpy(acc, l->bias + p->channel, block * sizeof *acc);
+    for (uint32_t ky = 0; ky < l->kernel.rows; ky++) {
+        const int8_t *row = row_under(net, layer, ky);
+
+        for (uint32_t kx = 0; kx < l->kernel.cols; kx++) {
+            const uint32_t in_col = col_under(l, p->out_col, kx);
+            const int8_t *x = NULL;
+
+            if (row == NULL || in_col >= l->in.cols) {
+                memset(taps, l->in_zero_point, block);
+                x = taps;
+            } else if (multiplier == 1u) {
+                x = row + in_col * l->in.channels + p->channel;
+            } else {
+                for (uint32_t c = 0; c < block; c++) {
+                    taps[c] = row[in_col * l->in.channels + (p->channel + c) / multiplier];
+                }
+                x = taps;
+            }
+            ecgqa_nn_multiply_add(acc, x, weights, block);
+            weights += l->out.channels;
+        }
+    }
+    finish_pixels(net, layer, acc, 1, block);
+    move_on(l, p, 1, block);
+}
+
+/* (sum + count / 2) / count, away from zero. */
+static int32_t mean_of(int32_t sum, int32_t count)
+{
+    return (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+}
+
+static int8_t clamp(const ecgqa_nn_layer_t *l, int32_t y)
+{
+    y = y < l->act_min ? l->act_min : y;
+    return (int8_t)(y > l->act_max ? l->act_max : y);
+}
+
+/* Maximum or average over the part of the window that is not padding, all channels of a pixel. */
+static void run_pool(const ecgqa_nn_t *net, uint32_t layer)
+{
+    const ecgqa_nn_layer_t *l = &net->model->layers[layer];
+    ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
+    const uint32_t channels = l->out.channels;
+    int32_t *acc = (int32_t *)(void *)(net->workspace + l->accumulators_at);
+    int8_t *y = (int8_t *)acc;
+    int32_t count = 0;
+
+    for (uint32_t ky = 0; ky < l->kernel.rows; ky++) {
+        const int8_t *row = row_under(net, layer, ky);
+
+        for (uint32_t kx = 0; kx < l->kernel.cols; kx++) {
+            const uint32_t in_col = col_under(l, p->out_col, kx);
+            const int8_t *x;
+
+            if (row == NULL || in_col >= l->in.cols) {
+                continue;
+            }
+            x = row + in_col * channels;
+            for (uint32_t c = 0; c < channels; c++) {
+                if (count == 0) {
+                    acc[c] = x[c];
+                } else if (l->kind == ECGQA_NN_AVERAGE_POOL_2D) {
+                    acc[c] += x[c];
+                } else if (x[c] > acc[c]) {
+                    acc[c] = x[c];
+                }
+            }
+            count++;
+        }
+    }
+    for (uint32_t c = 0; c < channels; c++) {
+        y[c] = clamp(l, l->kind == ECGQA_NN_AVERAGE_POOL_2D ? mean_of(acc[c], count) : acc[c]);
+    }
+    emit(net, layer, p->out_row, p->out_col, 0, y, channels);
+    move_on(l, p, 1, channels);
+}
+
+static void add_row_to_mean(const ecgqa_nn_layer_t *l, int32_t *acc, const int8_t *row)
+{
+    for (uint32_t col = 0; col < l->in.cols; col++) {
+        for (uint32_t c = 0; c < l->in.channels; c++) {
+            acc[c] += row[c];
+        }
+        row += l->in.channels;
+    }
+}
+
+static void add_row_to_dense(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, int32_t *acc,
+                             const int8_t *x, uint32_t row)
+{
+    const uint32_t run_bytes = 2u * ecgqa_nn_even(l->run_len);
+    ecgqa_nn_dot_t job;
+
+    job.acc = acc;
+    job.pair_bytes = l->runs * run_bytes;
+    job.weights = (const uint8_t *)l->weights + row * run_bytes;
+    job.pixels = 1;
+    job.pairs = (uint16_t)(ecgqa_nn_even(l->out.channels) / 2u);
+    job.patch = (int16_t *)(void *)(net->workspace + l->patch_at);
+    for (uint32_t k = 0; k < l->run_len; k += job.len) {
+        const uint32_t left = l->run_len - k;
+
+        job.len = (uint16_t)(left < l->chunk_len ? left : l->chunk_len);
+        job.x[0] = x + k;
+        job.x[1] = NULL;
+        ecgqa_nn_dot(&job);
+        job.weights += 2u * ecgqa_nn_even(job.len);
+    }
+}
+
+/* FULLY_CONNECTED and MEAN: a row into the accumulators or, after the last, the accumulators out. */
+static void run_accumulating(const ecgqa_nn_t *net, uint32_t layer)
+{
+    const ecgqa_nn_layer_t *l = &net->model->layers[layer];
+    ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
+    int32_t *acc = (int32_t *)(void *)(net->workspace + l->accumulators_at);
+    const uint32_t channels = l->out.channels;
+
+    if (p->out_row == l->in.rows) {
+        const ecgqa_nn_requant_t requant = requant_of(l, 0);
+
+        ecgqa_nn_requantise((int8_t *)acc, acc, channels, &requant);
+        emit(net, layer, 0, 0, 0, (const int8_t *)acc, channels);
+    } else {
+        const int8_t *row = ecgqa_nn_row(net, layer, p->out_row);
+
+        if (p->out_row == 0u) {
+            memcpy(acc, l->bias, ecgqa_nn_even(channels) * sizeof *acc);
+        }
+        if (l->kind == ECGQA_NN_MEAN) {
+            add_row_to_mean(l, acc, row);
+        } else {
+            add_row_to_dense(net, l, acc, row, p->out_row);
+        }
+    }
+    p->out_row++;
+}
+
+void ecgqa_nn_run_layer(const ecgqa_nn_t *net, uint32_t layer)
+{
+    switch (net->model->layers[layer].kind) {
+    case ECGQA_NN_CONV_2D:
+        run_conv(net, layer);
+        break;
+    case ECGQA_NN_DEPTHWISE_CONV_2D:
+        run_depthwise(net, layer);
+        break;
+    case ECGQA_NN_MAX_POOL_2D:
+    case ECGQA_NN_AVERAGE_POOL_2D:
+        run_pool(net, layer);
+        break;
+    default:
+        run_accumulating(net, layer);
+        break;
+    }
+}
