@@ -152,14 +152,16 @@ def iter_cut(
         hop_len = round(hop_s * rate)
     if signal.size < segment_len:
         raise RecordingError(
-            f"the recording is {signal.size / rate:.4g} s long ({signal.size} samples), shorter than "
-            f"one segment of {spec.segment_s:g} s ({segment_len} samples): give a longer one"
+            f"the recording is {signal.size / rate:.4g} s long ({signal.size} samples), shorter "
+            f"than one segment of {spec.segment_s:g} s ({segment_len} samples): give a longer one"
         )
     windows = sliding_window_view(signal, segment_len)[::hop_len]
     return _batches(windows, hop_len, rate, batch)
 
 
-def _batches(windows: NDArray, hop_len: int, rate: float, batch: int) -> Iterator[Segments]:
+def _batches(
+    windows: NDArray[np.floating], hop_len: int, rate: float, batch: int
+) -> Iterator[Segments]:
     for first in range(0, len(windows), batch):
         block = windows[first : first + batch].astype(np.float64)
         # NaN and infinity show in the extremes, so that no pass over every sample looks for them
@@ -211,7 +213,9 @@ def cut(signal_mv: ArrayLike, fs_hz: float, spec: FrontEnd, hop_s: float | None 
     )
 
 
-def _at_usable_rate(signal: NDArray, fs_hz: float, spec: FrontEnd) -> tuple[float, NDArray]:
+def _at_usable_rate(
+    signal: NDArray[np.floating], fs_hz: float, spec: FrontEnd
+) -> tuple[float, NDArray[np.floating]]:
     """The rate that segments will have, and the signal at it."""
     try:
         spec.segment_len(fs_hz)
@@ -223,7 +227,7 @@ def _at_usable_rate(signal: NDArray, fs_hz: float, spec: FrontEnd) -> tuple[floa
     return fs_hz, signal
 
 
-def _resample(signal: NDArray, fs_hz: float) -> NDArray[np.float64]:
+def _resample(signal: NDArray[np.floating], fs_hz: float) -> NDArray[np.float64]:
     """``signal`` at ``RESAMPLED_FS_HZ``; an output sample beside a missing one is missing."""
     # a denominator this large keeps the drift below a millisecond a day
     ratio = Fraction(RESAMPLED_FS_HZ / fs_hz).limit_denominator(10_000)

@@ -5,11 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
-from rich.table import Table
-
+from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.datasets import download
 
 _BYTES_PER_MB = 1e6
@@ -35,12 +31,11 @@ def list_sets() -> None:
     Examples:
       ecgqa data list
     """
-    table = Table("set", "version", "MB", box=None, pad_edge=False)
-    table.add_column("what", overflow="fold")
     for s in download.SETS.values():
-        note = f"\n{s.note}" if s.note else ""
-        table.add_row(s.name, s.version, f"{s.size_mb}", f"{s.title}{note}\n{s.page}")
-    Console().print(table)
+        click.echo(f"{s.name} {s.version}, {s.size_mb} MB\n  {s.title}")
+        if s.note:
+            click.echo(f"  {s.note}")
+        click.echo(f"  {s.page}")
 
 
 @command.command("get")
@@ -60,25 +55,11 @@ def get_set(name: str, dest: Path) -> None:
       ecgqa data get nstdb
       ecgqa data get challenge-2017 ~/ecg
     """
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("files, {task.fields[mb]:.1f} MB"),
-        TimeElapsedColumn(),
-    )
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(name, total=None, mb=0.0)
+    with progress() as tell:
 
-        def show(progress: download.Progress) -> None:
-            bar.update(
-                task,
-                total=progress.files_total,
-                completed=progress.files_done,
-                mb=progress.bytes_fetched / _BYTES_PER_MB,
-                description=f"{name}: {progress.current}",
-            )
+        def show(p: download.Progress) -> None:
+            fetched_mb = p.bytes_fetched / _BYTES_PER_MB
+            tell(f"{name}, {p.current}, {fetched_mb:.1f} MB", p.files_done, p.files_total)
 
         result = download.get(name, dest, progress=show)
     wanted = download.SETS[name]

@@ -288,9 +288,11 @@ class _Job:
         self.stop = threading.Event()
 
     def outcome(self, files_total: int) -> Fetched:
+        """What this run did, of a set of ``files_total`` files."""
         return Fetched(self.folder, files_total, self.fetched, self.n_bytes)
 
     def count(self, path: str, *, n_bytes: int = 0, done: int = 0, fetched: int = 0) -> None:
+        """Add to the counts and tell."""
         with self.lock:
             self.n_bytes += n_bytes
             self.done += done

@@ -61,7 +61,7 @@ class Recording:
     @property
     def duration_s(self) -> float:
         """Length of the recording, s."""
-        return self.signal_mv.shape[0] / self.fs_hz
+        return float(self.signal_mv.shape[0] / self.fs_hz)
 
     def lead_index(self, lead: str | int | None = None) -> int:
         """Column of a lead.

@@ -62,6 +62,7 @@ class BaselineWander(Disturbance):
     kind: ClassVar[str] = "baseline wander"
 
     def apply(self, span_mv: Signal, fs_hz: float, rng: np.random.Generator) -> Signal:
+        """Add the drift."""
         t = np.arange(span_mv.size) / fs_hz
         frequencies, phases = rng.uniform(0.1, 0.5, 4), rng.uniform(0, 2 * np.pi, 4)
         drift = np.sin(2 * np.pi * np.outer(t, frequencies) + phases).sum(axis=1)
@@ -78,6 +79,7 @@ class ElectrodeMotion(Disturbance):
     kind: ClassVar[str] = "electrode motion"
 
     def apply(self, span_mv: Signal, fs_hz: float, rng: np.random.Generator) -> Signal:
+        """Add the swings."""
         n = span_mv.size
         count = max(1, rng.poisson(1.5 * n / fs_hz))
         motion = np.zeros(n)
@@ -99,11 +101,12 @@ class MuscleNoise(Disturbance):
     kind: ClassVar[str] = "muscle noise"
 
     def apply(self, span_mv: Signal, fs_hz: float, rng: np.random.Generator) -> Signal:
+        """Add the bursts."""
         n = span_mv.size
         low, high = min(20.0, 0.2 * fs_hz), min(150.0, 0.45 * fs_hz)
         band = butter(2, (low, high), btype="bandpass", fs=fs_hz, output="sos")
         lead_in = int(fs_hz)  # the filter settles before the span begins
-        noise = sosfilt(band, rng.normal(size=n + lead_in))[lead_in:]
+        noise: Signal = sosfilt(band, rng.normal(size=n + lead_in))[lead_in:]
         knots = max(2, round(3 * n / fs_hz) + 1)
         envelope = np.interp(
             np.linspace(0, knots - 1, n), np.arange(knots), rng.gamma(1.0, 1.0, knots) + 0.1
@@ -122,6 +125,7 @@ class Powerline(Disturbance):
     mains_hz: float = 50.0
 
     def apply(self, span_mv: Signal, fs_hz: float, rng: np.random.Generator) -> Signal:
+        """Add the hum."""
         t = np.arange(span_mv.size) / fs_hz
         phase = 2 * np.pi * self.mains_hz * t + rng.uniform(0, 2 * np.pi)
         hum = np.sin(phase)
@@ -139,6 +143,7 @@ class LeadOff(Disturbance):
     amplitude_mv: float = 0.002
 
     def apply(self, span_mv: Signal, fs_hz: float, rng: np.random.Generator) -> Signal:
+        """Put noise in place of the span."""
         return rng.normal(0, 1, span_mv.size) * self.amplitude_mv
 
 
@@ -151,6 +156,7 @@ class Clipping(Disturbance):
     amplitude_mv: float = 0.3
 
     def apply(self, span_mv: Signal, fs_hz: float, rng: np.random.Generator) -> Signal:
+        """Limit the span."""
         return np.clip(span_mv, -self.amplitude_mv, self.amplitude_mv)
 
 
@@ -161,6 +167,7 @@ class Gap(Disturbance):
     kind: ClassVar[str] = "gap"
 
     def apply(self, span_mv: Signal, fs_hz: float, rng: np.random.Generator) -> Signal:
+        """Put NaN in place of the span."""
         return np.full_like(span_mv, np.nan)
 
 

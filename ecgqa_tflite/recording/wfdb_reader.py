@@ -34,6 +34,10 @@ header of a few bytes can claim any gap, so a claim alone must not take the memo
 MAX_HEADER_BYTES = 4 * 2**20
 MAX_HEADER_LINE = 1024
 MAX_SIGNALS = 1024
+MAX_SEGMENTS = 20_000
+
+FLAC_SAMPLES_PER_BYTE = 8192
+"""More than FLAC makes of a byte: a constant block of 65,535 samples takes about ten."""
 
 CHUNK_FRAMES = 2**18
 """Frames decoded at a time: wfdb decodes into float64, several times what is kept."""
@@ -44,6 +48,8 @@ FILE_SUFFIXES = (".hea", ".dat", ".mat")
 _RECORD_LINE = re.compile(r"[-\w]+(/\d+)?\s+\d+(\s+\d*\.?\d+\.?(/\S*)?(\s+\d+(\s.*)?)?)?")
 # wfdb drops bytes that are not ASCII, which would turn microvolts into volts
 _MICROVOLT = re.compile(rb"/(?:\xc2\xb5|\xce\xbc|\xb5)V\b")
+# these end a line to str.splitlines, which wfdb uses, and to nobody else
+_OTHER_LINE_ENDS = re.compile(rb"[\x0b\x0c\x1c-\x1e]")
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,15 @@ def read_wfdb(path: str | Path) -> Recording:
         ``MAX_VALUES``; no signal in volts.
     """
     header_path = _find_header(Path(path))
+    try:
+        return _read(header_path)
+    except MemoryError as error:
+        raise RecordingError(
+            f"{header_path} does not fit in this machine's memory: cut it into shorter records"
+        ) from error
+
+
+def _read(header_path: Path) -> Recording:
     header = _read_header(header_path)
     if isinstance(header, wfdb.MultiRecord):
         leads, frames, others = _read_segments(header_path, header)
@@ -124,11 +139,13 @@ def _read_header(path: Path) -> Any:
     try:
         if path.stat().st_size > MAX_HEADER_BYTES:
             raise RecordingError(f"{path} is over {MAX_HEADER_BYTES} bytes: not a WFDB header")
-        lines = [
-            line.strip() for line in path.read_bytes().splitlines() if line.strip()[:1] not in b"#"
-        ]
+        content = path.read_bytes()
     except OSError as error:
         raise RecordingError(f"{path} can't be read: {error.strerror}") from error
+    lines = [line.strip() for line in content.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(b"#")]
+    if _OTHER_LINE_ENDS.search(content):
+        raise RecordingError(f"{path} is not a WFDB header: it holds control characters")
     # long lines make wfdb's regular expressions backtrack for minutes
     if not lines or max(map(len, lines)) > MAX_HEADER_LINE:
         raise RecordingError(f"{path} is not a WFDB header: no record line, or one too long")
@@ -144,6 +161,8 @@ def _read_header(path: Path) -> Any:
     if not header.fs or not 0 < header.fs < 1e6:
         raise RecordingError(f"{path}: sampling rate {header.fs} Hz: corrupt header")
     if multi:
+        if not 1 <= header.n_seg <= MAX_SEGMENTS:
+            raise RecordingError(f"{path}: {header.n_seg} segments: must be 1 to {MAX_SEGMENTS}")
         if len(header.seg_name) != header.n_seg:
             raise RecordingError(
                 f"{path}: {header.n_seg} segments announced, {len(header.seg_name)} listed"
@@ -186,12 +205,15 @@ def _n_frames(header_path: Path, header: Any) -> int:
         path = header_path.with_name(name)
         if not path.is_file():
             raise RecordingError(f"{path} is missing: put it beside {header_path.name}")
+        size = path.stat().st_size
         if fmt in COMPRESSED_FMTS:
             if frames is None:
                 raise RecordingError(f"{header_path} must state the number of samples of {name}")
-            continue
-        per_frame = sum(header.samps_per_frame[i] for i in signals) * BYTES_PER_SAMPLE[fmt]
-        held = int((path.stat().st_size - (header.byte_offset[signals[0]] or 0)) / per_frame)
+            # what it holds shows when it is decoded; this is what it can't hold
+            held = size * FLAC_SAMPLES_PER_BYTE // header.samps_per_frame[signals[0]]
+        else:
+            per_frame = sum(header.samps_per_frame[i] for i in signals) * BYTES_PER_SAMPLE[fmt]
+            held = int((size - (header.byte_offset[signals[0]] or 0)) / per_frame)
         if frames is None:
             frames = held
         if held < max(frames, 1):
@@ -252,8 +274,9 @@ def _read_segments(header_path: Path, header: Any) -> tuple[dict[str, _Lead], in
     if not frames:
         raise RecordingError(f"{header_path} says that the record holds no samples")
     parts: dict[str, Any] = {}
-    for name, length in zip(header.seg_name, lengths, strict=True):
-        if name == "~" or name in parts:
+    longest = dict(sorted(zip(header.seg_name, lengths, strict=True), key=lambda item: item[1]))
+    for name in dict.fromkeys(header.seg_name):
+        if name == "~":
             continue
         if name != Path(name).name or name in ("", ".", ".."):
             raise RecordingError(f"{header_path}: segment {name!r} is no plain record name")
@@ -266,9 +289,10 @@ def _read_segments(header_path: Path, header: Any) -> tuple[dict[str, _Lead], in
         if part.fs != header.fs:
             raise RecordingError(f"{path}: {part.fs} Hz in a record of {header.fs} Hz")
         # the layout of a variable-layout record is a header without samples
-        if length and _n_frames(path, part) < length:
+        if longest[name] and _n_frames(path, part) < longest[name]:
             raise RecordingError(
-                f"{path} holds fewer than the {length} samples that {header_path.name} announces"
+                f"{path} holds fewer than the {longest[name]} samples that {header_path.name} "
+                "announces"
             )
         parts[name] = part
     rates: dict[str, int] = {}
@@ -305,7 +329,7 @@ def _to_rate(lead: _Lead, per_frame: int) -> NDArray[np.float32]:
     n = lead.samples_mv.size // lead.per_frame * per_frame
     times = np.arange(n) * (lead.per_frame / per_frame)
     held = np.arange(lead.samples_mv.size)
-    return np.interp(times, held, lead.samples_mv).astype(np.float32)
+    return np.asarray(np.interp(times, held, lead.samples_mv), np.float32)
 
 
 def _signal_names(header: Any) -> list[str]:

@@ -19,7 +19,7 @@ FINEST_MV = 0.25e-3
 finite = st.floats(-1e30, 1e30, allow_nan=False)
 
 
-def lsb_mv(segment: NDArray[np.float64]) -> float:
+def lsb_mv(segment: NDArray[np.floating]) -> float:
     """The rule, written another way: the first power of two at which the range fits."""
     half_range = (segment.max() - segment.min()) / 2
     lsb = FINEST_MV

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -161,7 +162,7 @@ def test_demo_is_written_with_its_truth(tmp_path: Path) -> None:
         {"rhythm": "jazz"}, {"r_amplitude_mv": 0.0}, {"r_amplitude_mv": float("nan")},
     ],
 )  # fmt: skip
-def test_bad_arguments(arguments: dict) -> None:
+def test_bad_arguments(arguments: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError):
         simulate(**{"duration_s": 10.0, "fs_hz": 250.0, **arguments})
 

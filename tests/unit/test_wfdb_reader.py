@@ -245,6 +245,8 @@ def test_variable_layout(tmp_path: Path) -> None:
         ("multi/2 2 250 99999999999999\ns1 300\n~ 99999999999699\n", "claims"),
         ("multi/2 2 250 260000300\ns1 300\n~ 260000000\n", "its segments hold 300"),
         ("multi/1 2 250 0\ns1 0\n", "no samples"),
+        ("multi/2 2 250 300000300\ns1 300\ns1 300000000\n", "fewer than the 300000000"),
+        ("multi/0 2 250 0\n", "corrupt header"),
     ],
 )
 def test_bad_multi_segment_headers(tmp_path: Path, master: str, says: str) -> None:
@@ -327,6 +329,8 @@ def test_an_empty_signal_file(tmp_path: Path) -> None:
         ("rec.dat 16", "rec.dat 16:99999999999", "skew"),
         ("rec.dat 16", "rec.dat 16+99999999999", "truncated"),
         ("rec.dat 16", "rec.dat 516", "can't be decoded"),
+        ("250 600\nrec.dat 16 ", "250 99999999\nrec.dat 516 ", "rec.dat"),
+        (" I\n", " I\x1crec.dat 16 200 12 0 0 0 0 V\n", "control characters"),
         ("rec.dat 16 200.0", "rec.dat 16 1e999", "gain"),
     ],
 )
