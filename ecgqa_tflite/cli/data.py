@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.datasets import download
 

@@ -250,7 +250,7 @@ def test_killed_in_the_middle(publisher: Publisher, tmp_path: Path) -> None:
     for path in left:
         whole = publisher.files[f"nstdb/1.0.0/{path.removesuffix('.part')}"]
         content = (tmp_path / "nstdb" / path).read_bytes()
-        assert content == (whole[:1200] if path.endswith(".part") else whole)
+        assert whole.startswith(content) if path.endswith(".part") else content == whole
     publisher.asked.clear()
     get(publisher, "nstdb", tmp_path)
     assert not [p for p in tree(tmp_path / "nstdb") if p.endswith(".part")]
