@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgqa_tflite.errors import SpecError
 from ecgqa_tflite.frontend import morse
 from ecgqa_tflite.spec import FFT_RADICES, FrontEnd
 
@@ -21,12 +22,15 @@ CWT_FORMAT = 1
 
 PSI_LEN = 256
 TAPS = 8
-PSI_RANGE = (0.512, 1.496)
-"""f / f0 where the wavelet is above 1/2000 of its peak; bins outside are left out."""
+PSI_RANGE = (0.45, 1.56)
+"""f / f0 where the wavelet is above 2 of 32768; bins outside are left out."""
 
-SPARE_BANDWIDTH = 1.05
-"""Real points of a row's short transform over its centre bin, at least: a power of two, so 1.05 to
-2.1. At 1.05 the wavelet is 1/700 of its peak where the spectrum wraps round."""
+SPARE_BANDWIDTH = 1.11
+"""Real points of a row's short transform over its centre bin, at least: the width of PSI_RANGE, so
+that the band fits; a power of two, so up to twice that."""
+
+TAPS_SUM_MAX = 28000
+"""Sum of a phase's taps in size, Q14, up to which no magnitude can overflow (``magnitude_of``)."""
 
 LOG2_FFT_MIN = 3
 
@@ -118,7 +122,12 @@ def _taps(cols: int, gamma: float, time_bandwidth: float) -> NDArray[np.int16]:
     normal = ((basis.conj().T * weight) @ basis).real
     target = np.exp(2j * np.pi * turns[:, None] * np.arange(cols) / cols)
     taps = np.linalg.solve(normal, ((basis.conj().T * weight) @ target).real).T
-    return np.ascontiguousarray(np.rint(taps * 2.0**14).astype(np.int16))
+    taps_q14 = np.ascontiguousarray(np.rint(taps * 2.0**14).astype(np.int16))
+    if np.abs(taps_q14.astype(int)).sum(axis=1).max() > TAPS_SUM_MAX:
+        raise SpecError(
+            f"gamma {gamma:g} and time_bandwidth {time_bandwidth:g} give a band too wide to interpolate"
+        )
+    return taps_q14
 
 
 @lru_cache(maxsize=32)

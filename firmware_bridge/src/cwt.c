@@ -163,11 +163,8 @@ static uint8_t store_group(const int32_t *bins, unsigned count, int16_t *mantiss
     }
     unsigned shift = ecgqa_bit_length(largest);
     shift = shift > MANTISSA_BITS ? shift - MANTISSA_BITS : 0u;
-    if (ecgqa_shr_round((int32_t)largest, shift) > INT16_MAX) {
-        ++shift;
-    }
     for (unsigned i = 0u; i < count; ++i) {
-        mantissa[i] = (int16_t)ecgqa_shr_round(bins[i], shift);
+        mantissa[i] = ecgqa_saturate_s16(ecgqa_shr_round(bins[i], shift));
     }
     return (uint8_t)shift;
 }
@@ -284,13 +281,12 @@ void ecgqa_cwt_to_time(const ecgqa_cwt_tables_t *tables, uint16_t row, int32_t *
     for (uint32_t i = 0u; i <= points; ++i) {
         bits |= (uint32_t)ecgqa_abs(re[i]) | (uint32_t)ecgqa_abs(im[i]);
     }
-    /* One bit less than fits, so that rounding up can't leave int16. */
     unsigned shift = ecgqa_bit_length(bits);
-    shift = shift > MANTISSA_BITS - 1u ? shift - (MANTISSA_BITS - 1u) : 0u;
+    shift = shift > MANTISSA_BITS ? shift - MANTISSA_BITS : 0u;
     int16_t *const out_re = w_re + ECGQA_CWT_PAD, *const out_im = w_im + ECGQA_CWT_PAD;
     for (uint32_t i = 0u; i <= points; ++i) {
-        out_re[i] = (int16_t)ecgqa_shr_round(re[i], shift);
-        out_im[i] = (int16_t)ecgqa_shr_round(im[i], shift);
+        out_re[i] = ecgqa_saturate_s16(ecgqa_shr_round(re[i], shift));
+        out_im[i] = ecgqa_saturate_s16(ecgqa_shr_round(im[i], shift));
     }
     /* W is Hermitian about both ends of the segment. */
     for (uint32_t i = 1u; i <= ECGQA_CWT_PAD; ++i) {
@@ -304,8 +300,7 @@ void ecgqa_cwt_to_time(const ecgqa_cwt_tables_t *tables, uint16_t row, int32_t *
 
 /* |re + i im| times 1.646, |error| <= 0.05 %: the angle is folded at 45 degrees and at
  * atan(1/2, 1/4, 1/8, 1/16), each time to its absolute value, and what is left, 0 to 3.6 degrees, is
- * projected on its middle. |re|, |im| < 2^29.72 (taps' sum 1.64 * 2^14 times 2^15) stay below 2^32
- * throughout. */
+ * projected on its middle. |re|, |im| <= 28000 * 32767 (tables.TAPS_SUM_MAX) stay below 2^31. */
 static inline uint32_t magnitude_of(int32_t re, int32_t im)
 {
     int32_t x = ecgqa_abs(re), y = ecgqa_abs(im);
@@ -319,6 +314,17 @@ static inline uint32_t magnitude_of(int32_t re, int32_t im)
     return (uint32_t)(along + (across >> 5));
 }
 
+/* Sum of the taps' products: at most 28000 (tables.TAPS_SUM_MAX) * 32767. */
+static inline int32_t interpolated(const int16_t *w, const int16_t *tap)
+{
+    int32_t sum = 0;
+    ECGQA_ROLLED
+    for (unsigned j = 0u; j < ECGQA_CWT_TAPS; ++j) {
+        sum += w[j] * tap[j];
+    }
+    return sum;
+}
+
 ECGQA_HOT
 void ecgqa_cwt_columns(const ecgqa_cwt_tables_t *tables, uint16_t row, const int16_t *w_re,
                        const int16_t *w_im, unsigned first, unsigned count, uint32_t *magnitude)
@@ -328,19 +334,15 @@ void ecgqa_cwt_columns(const ecgqa_cwt_tables_t *tables, uint16_t row, const int
     /* Column c lies at (c + 1/2) / cols of `points` intervals. */
     const uint32_t start = (2u * first + 1u) * (points / 2u);
     const uint32_t whole = points / cols, part = points % cols;
-    uint32_t at = start / cols + ECGQA_CWT_PAD - (ECGQA_CWT_TAPS / 2u - 1u), phase = start % cols;
+    size_t at = start / cols + ECGQA_CWT_PAD - (ECGQA_CWT_TAPS / 2u - 1u);
+    uint32_t phase = start % cols;
     for (unsigned done = 0u; done < count; done += BLOCK) {
         const unsigned left = count - done, block = left < BLOCK ? left : BLOCK;
         int32_t re[BLOCK], im[BLOCK];
         for (unsigned c = 0u; c < block; ++c) {
             const int16_t *tap = &tables->taps_q14[phase * ECGQA_CWT_TAPS];
-            int32_t sum_re = 0, sum_im = 0;
-            for (unsigned j = 0u; j < ECGQA_CWT_TAPS; ++j) {
-                sum_re += w_re[at + j] * tap[j];
-                sum_im += w_im[at + j] * tap[j];
-            }
-            re[c] = sum_re;
-            im[c] = sum_im;
+            re[c] = interpolated(w_re + at, tap);
+            im[c] = interpolated(w_im + at, tap);
             at += whole;
             phase += part;
             if (phase >= cols) {
@@ -349,8 +351,9 @@ void ecgqa_cwt_columns(const ecgqa_cwt_tables_t *tables, uint16_t row, const int
             }
         }
         for (unsigned c = 0u; c < block; ++c) {
-            magnitude[done + c] = magnitude_of(re[c], im[c]);
+            magnitude[c] = magnitude_of(re[c], im[c]);
         }
+        magnitude += block;
     }
 }
 

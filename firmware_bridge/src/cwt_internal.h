@@ -9,6 +9,13 @@
 #define ECGQA_HOT
 #endif
 
+/* Before a short loop: leave it to the vectoriser, which a compiler that unrolls first spoils. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define ECGQA_ROLLED _Pragma("GCC unroll 1")
+#else
+#define ECGQA_ROLLED
+#endif
+
 /* Magnitudes of a row are mantissas that share `exponent`; no |W| of the row exceeds `bound`. */
 typedef struct {
     ecgqa_cwt_level_t bound;

@@ -1,6 +1,7 @@
 /* One step of each kind of layer: at most two pixels of a block of channels. */
 #include "nn_internal.h"
 #include "nn_kernels.h"
+#include "nn_requant.h"
 
 #include <string.h>
 
@@ -357,7 +358,13 @@ static void run_accumulating(const ecgqa_nn_t *net, uint32_t layer)
     if (p->out_row == l->in.rows) {
         const ecgqa_nn_requant_t requant = requant_of(l, 0);
 
-        ecgqa_nn_requantise((int8_t *)acc, acc, channels, &requant);
+        if (l->kind == ECGQA_NN_MEAN) {
+            ecgqa_nn_requantise((int8_t *)acc, acc, channels, &requant);
+        } else {
+            for (uint32_t c = 0; c < channels; c++) {
+                ((int8_t *)acc)[c] = ecgqa_nn_requantise_once(acc[c], c, &requant);
+            }
+        }
         emit(net, layer, 0, 0, 0, (const int8_t *)acc, channels);
     } else {
         const int8_t *row = ecgqa_nn_row(net, layer, p->out_row);

@@ -28,14 +28,29 @@ static inline int32_t ecgqa_nn_shr_away(int32_t a, uint32_t shift)
     return (a + half + down) >> shift;
 }
 
+static inline int8_t ecgqa_nn_clamp(int32_t y, const ecgqa_nn_requant_t *requant)
+{
+    y += requant->zero_point;
+    y = y < requant->act_min ? requant->act_min : y;
+    return (int8_t)(y > requant->act_max ? requant->act_max : y);
+}
+
 static inline int8_t ecgqa_nn_requantise_one(int32_t acc, uint32_t c,
                                              const ecgqa_nn_requant_t *requant)
 {
-    int32_t y = ecgqa_nn_mul_q31(acc, requant->multiplier_q31[c]);
+    const int32_t y = ecgqa_nn_mul_q31(acc, requant->multiplier_q31[c]);
 
-    y = ecgqa_nn_shr_away(y, (uint32_t)-requant->shift[c]) + requant->zero_point;
-    y = y < requant->act_min ? requant->act_min : y;
-    return (int8_t)(y > requant->act_max ? requant->act_max : y);
+    return ecgqa_nn_clamp(ecgqa_nn_shr_away(y, (uint32_t)-requant->shift[c]), requant);
+}
+
+/* As above with one rounding, halves towards plus infinity: what LiteRT does in FULLY_CONNECTED. */
+static inline int8_t ecgqa_nn_requantise_once(int32_t acc, uint32_t c,
+                                              const ecgqa_nn_requant_t *requant)
+{
+    const uint32_t shift = 31u - (uint32_t)requant->shift[c];
+    const int64_t product = (int64_t)acc * requant->multiplier_q31[c];
+
+    return ecgqa_nn_clamp((int32_t)((product + (INT64_C(1) << (shift - 1u))) >> shift), requant);
 }
 
 #endif

@@ -42,6 +42,12 @@ static inline int32_t ecgqa_abs(int32_t a)
     return a < 0 ? -a : a;
 }
 
+/* a, or the nearest int16. */
+static inline int16_t ecgqa_saturate_s16(int32_t a)
+{
+    return (int16_t)(a > INT16_MAX ? INT16_MAX : (a < INT16_MIN ? INT16_MIN : a));
+}
+
 /* Bits that a needs: 0 for 0, 32 for 2^31 and more. */
 static inline unsigned ecgqa_bit_length(uint32_t a)
 {
