@@ -107,6 +107,7 @@ class Int8Network:
         self._input = self.graph.tensors[self.graph.inputs[0]]
         self._output = self.graph.tensors[self.graph.outputs[0]]
         self._interpreter = self._new_interpreter(threads, reference_kernels, keep=False)
+        self._keeping: Any = None  # a second interpreter, for `tensors`
 
     def _new_interpreter(self, threads: int, reference_kernels: bool, keep: bool) -> Any:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -200,7 +201,9 @@ class Int8Network:
         Tensor index (as in ``graph.tensors``) to array, batch dimension kept.
         """
         self._check(image[None])
-        interpreter = self._new_interpreter(1, reference_kernels=True, keep=True)
+        if self._keeping is None:
+            self._keeping = self._new_interpreter(1, reference_kernels=True, keep=True)
+        interpreter = self._keeping
         self._invoke(interpreter, image[None])
         return {i: interpreter.get_tensor(i) for op in self.graph.operators for i in op.outputs}
 

@@ -5,5 +5,13 @@ Only the conversion itself imports TensorFlow, when it is called.
 
 from ecgqa_tflite.quantize.census import OperatorCensus, census
 from ecgqa_tflite.quantize.ptq import quantise_ptq
+from ecgqa_tflite.quantize.requantise import Calibration, calibration_from_folder, requantise
 
-__all__ = ["OperatorCensus", "census", "quantise_ptq"]
+__all__ = [
+    "Calibration",
+    "OperatorCensus",
+    "calibration_from_folder",
+    "census",
+    "quantise_ptq",
+    "requantise",
+]

@@ -1,0 +1,127 @@
+"""``ecgqa convert``, also ``ecgqa-convert``: a model in, a proven firmware bundle out."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ecgqa_tflite.cli import Command
+from ecgqa_tflite.export import Bundle, export_bundle
+from ecgqa_tflite.model_folder import open_model
+from ecgqa_tflite.output import refuse_existing
+
+
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("model")
+@click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder to write."
+)
+@click.option(
+    "--fs-hz",
+    type=float,
+    default=250.0,
+    show_default=True,
+    help="Sampling rate of the device, Hz; the model is the same for all.",
+)
+@click.option(
+    "--calibrate",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Quantise again, on WFDB recordings in this folder (needs TensorFlow).",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the output.")
+def command(model: str, out: Path, fs_hz: float, calibrate: Path | None, overwrite: bool) -> None:
+    """Make MODEL's firmware bundle: a full-int8 .tflite, the front end as C, and the proof.
+
+    MODEL is a shipped model's name or a model folder. Its int8 network, calibrated on
+    training-domain segments, goes into the bundle as it is, so neither TensorFlow nor a recording
+    is needed; --calibrate makes a new one from the float weights. The bundle appears only when its
+    golden vectors come out of LiteRT's reference kernels and, where there is a C compiler, of its
+    own compiled C.
+
+    \b
+    Examples:
+      ecgqa-convert light_cnn -o build/bundle
+      ecgqa-convert light_cnn -o build/vest --fs-hz 500
+      ecgqa-convert models/mine -o build/mine --calibrate recordings --overwrite
+    """
+    refuse_existing(out, overwrite)
+    opened = open_model(model)
+    console = Console()
+    with tempfile.TemporaryDirectory() as scratch:
+        if calibrate is not None:
+            from ecgqa_tflite.quantize.requantise import requantise
+
+            opened, calibration = requantise(opened, calibrate, Path(scratch) / opened.name)
+            differ = opened.metrics["calibration"]["flipped"]
+            console.print(
+                f"Quantised on {len(calibration.ids)} segments of {calibrate}; float and int8 "
+                f"decide {differ} of them differently",
+                highlight=False,
+            )
+            if calibration.skipped:
+                console.print(
+                    f"{len(calibration.skipped)} recordings skipped; the first: "
+                    f"{calibration.skipped[0]}",
+                    markup=False,
+                    highlight=False,
+                )
+        bundle = export_bundle(opened, out, fs_hz=fs_hz, overwrite=overwrite)
+    console.print(_summary(bundle))
+    console.print(_proof(bundle), markup=False, highlight=False)
+
+
+def _summary(bundle: Bundle) -> Table:
+    """Files and figures."""
+    manifest = bundle.manifest
+    model, quantisation = manifest["model"], manifest["quantisation"]
+    image, scores = quantisation["input"], quantisation["output"]
+    table = Table(title=f"{model['name']} in {bundle.path}", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+
+    def size(*patterns: str) -> str:
+        paths = [p for pattern in patterns for p in bundle.path.glob(pattern) if p.is_file()]
+        return f"{sum(p.stat().st_size for p in paths):,} bytes in {len(paths)} files"
+
+    table.add_row(model["tflite"], f"{bundle.census.file_bytes:,} bytes, full int8")
+    table.add_row("operators", ", ".join(f"{k} x {n}" for k, n in bundle.census.operators.items()))
+    table.add_row("multiply-accumulates", f"{bundle.census.macs:,}")
+    table.add_row(
+        "front end",
+        f"{manifest['segment_len']} samples at {manifest['fs_hz']:g} Hz to {image['shape'][1]} x "
+        f"{image['shape'][2]} x {image['shape'][3]}; tables {manifest['tables_bytes']:,} bytes",
+    )
+    table.add_row(
+        "input",
+        f"{image['name']}, int8, scale 1/255, zero point {image['zero_point']}",
+    )
+    table.add_row(
+        "output",
+        f"{scores['name']}, int8, scale {scores['quant_scale']:g}, zero point "
+        f"{scores['zero_point']}; high quality from {model['threshold_int8']}",
+    )
+    table.add_row("spec", model["spec_hash"][:16])
+    table.add_row("calibration", f"{len(manifest['calibration']['ids'])} segments, ids in manifest")
+    table.add_row("model/", size("model/*"))
+    table.add_row("firmware_bridge/", size("firmware_bridge/**/*"))
+    table.add_row("golden/", size("golden/*"))
+    return table
+
+
+def _proof(bundle: Bundle) -> str:
+    """What was shown, in words."""
+    proof = bundle.proof
+    lines = [
+        f"Proven: {proof.segments} golden segments ({proof.distinct_scores} different scores) come "
+        f"out of the C front end and LiteRT's reference kernels, bit for bit."
+    ]
+    if proof.c_selftest is None:
+        lines.append("Its C self-test was not run: no C compiler here (cc, gcc, clang, or set CC).")
+    else:
+        lines.append(f"Its C self-test, compiled with {proof.c_selftest}, passes:")
+        lines += [f"  {line}" for line in proof.c_output]
+    return "\n".join(lines)

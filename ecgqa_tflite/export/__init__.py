@@ -1,0 +1,9 @@
+"""The firmware bundle: everything that a firmware needs of one model, and the proof that it fits.
+
+``export`` sees the bytes of a ``.tflite`` and the spec, never Keras.
+"""
+
+from ecgqa_tflite.export.bundle import Bundle, export_bundle
+from ecgqa_tflite.export.proof import Proof, prove
+
+__all__ = ["Bundle", "Proof", "export_bundle", "prove"]

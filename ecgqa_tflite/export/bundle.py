@@ -1,0 +1,195 @@
+"""Writing a bundle: one folder, whole, with nothing in it that changes from day to day."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+from ecgqa_tflite import __version__
+from ecgqa_tflite.errors import ModelError
+from ecgqa_tflite.export import model_source
+from ecgqa_tflite.export.golden import Golden, make_golden
+from ecgqa_tflite.export.proof import Proof, prove
+from ecgqa_tflite.frontend import tables
+from ecgqa_tflite.litert import Int8Network
+from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, json_text, sha256_of
+from ecgqa_tflite.output import refuse_existing, whole_folder
+from ecgqa_tflite.quantize.census import OperatorCensus, census
+from ecgqa_tflite.resources import firmware_bridge_dir
+from ecgqa_tflite.spec import FrontEnd
+
+BUNDLE_FORMAT = 1
+"""Format number of ``manifest.json``."""
+
+VERSIONS_OF = ("ai-edge-litert", "numpy", "scipy")
+"""Packages whose versions the manifest states: they made the golden vectors."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that has been written and proven."""
+
+    path: Path
+    manifest: dict[str, Any]
+    census: OperatorCensus
+    proof: Proof
+
+
+def export_bundle(
+    model: ModelFolder, out: str | Path, *, fs_hz: float = 250.0, overwrite: bool = False
+) -> Bundle:
+    """Write a model's firmware bundle, prove it, and only then let it appear.
+
+    Parameters
+    ----------
+    model
+        A model with a ``.tflite``; it may be a bundle itself.
+    out
+        The folder to write.
+    fs_hz
+        Sampling rate of the device, Hz; the model is the same for all of them.
+    overwrite
+        Replace ``out`` where it exists.
+
+    Raises
+    ------
+    OutputExistsError
+        ``out`` exists and ``overwrite`` is false.
+    SamplingRateError
+        The rate is too low for the spec or the integer front end can't take it.
+    ModelError, ConversionError
+        The model has no ``.tflite``, or one that is damaged or not full int8.
+    SelfTestError
+        A golden vector doesn't come out of what was written.
+
+    In each case nothing is left behind.
+    """
+    out = Path(out)
+    refuse_existing(out, overwrite)
+    front_end_tables = tables.build(model.spec, fs_hz)  # a wrong rate is said before any work
+    tflite = model.tflite_path.read_bytes()
+    counted = census(tflite, str(model.tflite_path))
+    network = Int8Network(tflite)
+    if network.input_shape != model.spec.image_shape:
+        raise ModelError(
+            f"{model.tflite_path}: takes images of {network.input_shape}, its spec makes "
+            f"{model.spec.image_shape}; train or convert the model again"
+        )
+    golden = make_golden(model.spec, fs_hz, tflite)
+    shipped = replace(model, weights_name=None, tflite_name=f"{model.name}.tflite")
+
+    with whole_folder(out, overwrite) as folder:
+        (folder / f"{model.name}.tflite").write_bytes(tflite)
+        _write_model_sources(folder / "model", model, tflite, front_end_tables, golden)
+        _copy_runtime(folder / "firmware_bridge")
+        golden_file = f"golden/{model.name}_golden.npz"
+        (folder / "golden").mkdir()
+        (folder / golden_file).write_bytes(golden.to_npz(model.spec))
+        manifest = {
+            "format": BUNDLE_FORMAT,
+            "tool_version": __version__,
+            "model": shipped.description(),
+            "spec": model.spec.to_dict(),
+            "fs_hz": float(fs_hz),
+            "segment_len": front_end_tables.segment_len,
+            "formats": {"cwt_tables": front_end_tables.format},
+            "tables_bytes": front_end_tables.nbytes,
+            "quantisation": _quantisation(network),
+            "census": counted.to_dict(),
+            "golden": {"file": golden_file, "segments": list(golden.names)},
+            "calibration": {"ids": list(model.calibration_ids)},
+            "metrics": model.metrics,
+            "recipe": model.recipe,
+            "versions": {package: metadata.version(package) for package in VERSIONS_OF},
+        }
+        _write_templates(folder, manifest, counted)
+        card = model.path / "MODEL_CARD.md"
+        if card.is_file():
+            shutil.copyfile(card, folder / card.name)
+        files = sorted(p for p in folder.rglob("*") if p.is_file())
+        manifest["files"] = {p.relative_to(folder).as_posix(): sha256_of(p) for p in files}
+        (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")
+        proof = prove(folder)
+    return Bundle(out, manifest, counted, proof)
+
+
+def _write_model_sources(
+    folder: Path, model: ModelFolder, tflite: bytes, built: tables.Tables, golden: Golden
+) -> None:
+    folder.mkdir()
+    sources = {
+        **model_source.tflite_sources(model.name, tflite, built.spec_hash),
+        **model_source.cwt_sources(model.name, built),
+        **model_source.golden_sources(model.name, golden, tflite, built.spec_hash),
+    }
+    for name, text in sources.items():
+        (folder / name).write_text(text, encoding="ascii")
+
+
+def _copy_runtime(folder: Path) -> None:
+    """The runtime's headers and sources, byte for byte."""
+    source = firmware_bridge_dir()
+    for part in ("include", "src"):
+        for path in sorted((source / part).rglob("*.[ch]")):
+            target = folder / path.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+
+
+def _quantisation(network: Int8Network) -> dict[str, Any]:
+    graph = network.graph
+    out: dict[str, Any] = {}
+    for key, index in (("input", graph.inputs[0]), ("output", graph.outputs[0])):
+        t = graph.tensors[index]
+        out[key] = {
+            "name": t.name,
+            "shape": list(t.shape),
+            "dtype": t.dtype,
+            "quant_scale": float(t.quant_scale[0]),
+            "zero_point": int(t.zero_point[0]),
+        }
+    out["image_to_input"] = "int8 = uint8 - 128"
+    out["weights"] = "int8, per output channel"
+    return out
+
+
+def _write_templates(folder: Path, manifest: dict[str, Any], counted: OperatorCensus) -> None:
+    """The files that are the same for every model but for names and numbers: ``@word@``."""
+    model = manifest["model"]
+    spec = FrontEnd.from_dict(manifest["spec"])
+    rows, cols, channels = spec.image_shape
+    words = {
+        "name": model["name"],
+        "NAME": model["name"].upper(),
+        "tool_version": __version__,
+        "spec_hash": spec.short_hash,
+        "fs_hz": f"{manifest['fs_hz']:g}",
+        "segment_s": f"{spec.segment_s:g}",
+        "segment_len": str(manifest["segment_len"]),
+        "rows": str(rows),
+        "cols": str(cols),
+        "channels": str(channels),
+        "colormap": spec.colormap,
+        "threshold_s8": str(model["threshold_int8"]),
+        "low": spec.labels[0],
+        "high": spec.labels[1],
+        "licence": model["licence"],
+        "tflite_bytes": f"{counted.file_bytes:,}",
+        "tables_bytes": f"{manifest['tables_bytes']:,}",
+        "macs": f"{counted.macs:,}",
+        "operators": ", ".join(f"{op} x {n}" for op, n in counted.operators.items()),
+        "golden_segments": ", ".join(manifest["golden"]["segments"]),
+    }
+    for template in sorted(_templates(), key=lambda t: t.name):
+        text = template.read_text(encoding="utf-8")
+        for word, value in words.items():
+            text = text.replace(f"@{word}@", value)
+        (folder / template.name).write_text(text, encoding="utf-8")
+
+
+def _templates() -> list[Any]:
+    root = resources.files("ecgqa_tflite.export") / "bundle_files"
+    return [entry for entry in root.iterdir() if entry.is_file()]

@@ -1,0 +1,196 @@
+"""Quantising a trained model again, on the user's own recordings."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Set
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.errors import DatasetError, EcgqaError
+from ecgqa_tflite.frontend.colormap import image
+from ecgqa_tflite.frontend.native import NativeFrontEnd
+from ecgqa_tflite.litert import Int8Network, to_int8
+from ecgqa_tflite.model_folder import ModelFolder, write_model
+from ecgqa_tflite.quantize.ptq import quantise_ptq
+from ecgqa_tflite.recording import read_recording
+from ecgqa_tflite.segments import cut
+from ecgqa_tflite.spec import FrontEnd, Quality
+
+CALIBRATION_SEGMENTS = 200
+BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Images that ranges are measured on.
+
+    Attributes
+    ----------
+    images
+        uint8, (n, rows, cols, channels).
+    ids
+        ``<record>/<lead>@<start in s>`` of each.
+    skipped
+        Recordings that gave none, each with its reason.
+    """
+
+    images: NDArray[np.uint8]
+    ids: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+
+def calibration_from_folder(
+    folder: str | Path, spec: FrontEnd, n: int = CALIBRATION_SEGMENTS, seed: int = 0
+) -> Calibration:
+    """Draw segments from a folder of WFDB recordings, as equal a share of each as there is.
+
+    Flat segments and segments with gaps are left out: a device calls them low without asking the
+    network. The same folder and seed give the same segments.
+
+    Parameters
+    ----------
+    folder
+        Searched for WFDB headers, in subfolders too.
+    spec
+        The front end.
+    n
+        Segments to draw; fewer where the recordings hold no more.
+    seed
+        Of the draw.
+
+    Raises
+    ------
+    DatasetError
+        No folder, no recording in it, or none that gives a segment.
+    """
+    folder = Path(folder)
+    records = sorted(path.with_suffix("") for path in folder.rglob("*.hea"))
+    if not records:
+        raise DatasetError(f"{folder}: holds no WFDB recordings (*.hea) to calibrate with")
+    rng = np.random.default_rng(seed)
+    drawn: dict[str, NDArray[np.uint8]] = {}
+    skipped: list[str] = []
+    # What one recording can't give, the others are asked for in another round.
+    todo = [records[i] for i in rng.permutation(len(records))]
+    while todo and len(drawn) < n:
+        able = []
+        for i, record in enumerate(todo):
+            share = -(-(n - len(drawn)) // (len(todo) - i))
+            if share == 0:
+                break
+            name = record.relative_to(folder).as_posix()
+            try:
+                found = _draw(record, name, spec, share, drawn.keys(), rng)
+            except EcgqaError as error:
+                skipped.append(f"{name}: {error}")
+                continue
+            if len(found) == share:
+                able.append(record)
+            drawn |= found
+        todo = able
+    if not drawn:
+        raise DatasetError(f"{folder}: no recording gives a segment; the first: {skipped[0]}")
+    ids = sorted(drawn)
+    maps = np.stack([drawn[name] for name in ids])
+    return Calibration(image(maps, spec.colormap), tuple(ids), tuple(sorted(skipped)))
+
+
+def _draw(
+    record: Path,
+    name: str,
+    spec: FrontEnd,
+    share: int,
+    taken: Set[str],
+    rng: np.random.Generator,
+) -> dict[str, NDArray[np.uint8]]:
+    """Index maps of ``share`` segments of a recording, any lead, by id; fewer if it has no more."""
+    recording = read_recording(record)
+    choices = []
+    for lead in recording.lead_names:
+        segments = cut(recording.lead(lead), recording.fs_hz, spec)
+        for i in np.flatnonzero(segments.ok):
+            identifier = f"{name}/{lead}@{segments.start_s[i]:.2f}"
+            choices.append((identifier, segments.samples[i], segments.fs_hz))
+    if not choices:
+        raise DatasetError("every segment is flat or has gaps")
+    choices = [choice for choice in choices if choice[0] not in taken]
+    picked = rng.choice(len(choices), min(share, len(choices)), replace=False) if choices else []
+    return {
+        identifier: NativeFrontEnd(spec, fs_hz).index_map(samples)
+        for identifier, samples, fs_hz in (choices[p] for p in sorted(picked))
+    }
+
+
+def int8_threshold(threshold: float) -> int:
+    """The int8 softmax score that stands for a probability: 256 steps from -128."""
+    return int(np.clip(round(threshold * 256) - 128, -128, 127))
+
+
+def requantise(
+    model: ModelFolder,
+    folder: str | Path,
+    out: str | Path,
+    n: int = CALIBRATION_SEGMENTS,
+    seed: int = 0,
+) -> tuple[ModelFolder, Calibration]:
+    """Quantise a trained model's float weights on recordings in ``folder``; write a model folder.
+
+    What had been measured with the old int8 network is left out of ``metrics``; how many of the
+    calibration segments float and int8 decide differently is noted in its place.
+
+    Raises
+    ------
+    DatasetError
+        See :func:`calibration_from_folder`.
+    ModelError
+        The model has no float weights.
+    ConversionError
+        See :func:`quantise_ptq`.
+    """
+    weights = model.weights_path
+    calibration = calibration_from_folder(folder, model.spec, n, seed)
+    from ecgqa_tflite.networks import load_model, preprocess
+
+    network = load_model(model.path)
+    tflite = quantise_ptq(network, calibration.images)
+    int8 = Int8Network(tflite)
+    threshold_int8 = int8_threshold(model.threshold)
+    flipped = 0
+    for first in range(0, len(calibration.images), BATCH):
+        batch = calibration.images[first : first + BATCH]
+        p_high = network(preprocess(batch), training=False).numpy()[:, Quality.HIGH]
+        score = int8.scores(to_int8(batch))[:, Quality.HIGH]
+        flipped += int(np.sum((p_high >= model.threshold) != (score >= threshold_int8)))
+    validation = model.metrics.get("validation", {})
+    metrics = {
+        "training": model.metrics.get("training", {}),
+        "validation": {key: validation[key] for key in ("segments", "float") if key in validation},
+        "external": {},
+        "calibration": {"segments": len(calibration.ids), "flipped": flipped},
+    }
+    card = model.path / "MODEL_CARD.md"
+    text = card.read_text(encoding="utf-8") if card.is_file() else f"# {model.name}\n"
+    written = write_model(
+        out,
+        name=model.name,
+        architecture=model.architecture,
+        arguments=model.arguments,
+        spec=model.spec,
+        threshold=model.threshold,
+        threshold_int8=threshold_int8,
+        save_weights=lambda path: shutil.copyfile(weights, path),
+        tflite=tflite,
+        recipe=model.recipe,
+        metrics=metrics,
+        calibration_ids=calibration.ids,
+        model_card=(
+            f"> The int8 network was quantised again, on {len(calibration.ids)} segments of the "
+            f"user's; the int8 figures below are of the network that was shipped before.\n\n{text}"
+        ),
+        licence=model.licence,
+    )
+    return written, calibration

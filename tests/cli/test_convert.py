@@ -1,0 +1,148 @@
+"""``ecgqa-convert`` as a user types it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny_model
+from click.testing import CliRunner, Result
+from conftest import require_tool
+
+from ecgqa_tflite.cli.convert import command
+from ecgqa_tflite.export import proof
+from ecgqa_tflite.model_folder import MANIFEST, open_model, seal
+from ecgqa_tflite.recording.simulator import simulate
+from ecgqa_tflite.recording.wfdb_writer import write_wfdb
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model.folder(tmp_path_factory.mktemp("models")).path
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three simulated recordings of two rates, one in a subfolder, and a broken one."""
+    folder = tmp_path_factory.mktemp("recordings")
+    for name, fs_hz, seed in (("a", 250.0, 1), ("b", 360.0, 2), ("more/c", 257.0, 3)):
+        recording = simulate(30, fs_hz, seed=seed, name=Path(name).name)
+        write_wfdb(recording, folder / Path(name).parent)
+    (folder / "broken.hea").write_text("broken 1 250 2500\nnone.dat 16 200 12 0 0 0 0 I\n")
+    return folder
+
+
+def convert(*arguments: object) -> Result:
+    return CliRunner().invoke(command, [str(a) for a in arguments])
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_convert_and_prove(model: Path, tmp_path: Path) -> None:
+    require_tool("cc")
+    done = convert(model, "-o", tmp_path / "bundle")
+    assert done.exit_code == 0, done.output
+    for word in ("tiny.tflite", "CONV_2D x 3", "1/255", tiny_model.SPEC.short_hash, "Proven: 9",
+                 "C self-test, compiled with", "bit for bit"):  # fmt: skip
+        assert word in done.output
+    assert open_model(tmp_path / "bundle").tflite_path.read_bytes() == tiny_model.tflite()
+
+
+def test_without_a_compiler_it_says_so(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, "find_c_compiler", lambda: None)
+    done = convert(model, "-o", tmp_path / "bundle")
+    assert done.exit_code == 0, done.output
+    assert "C self-test was not run: no C compiler" in done.output
+
+
+def test_no_tensorflow_is_needed(model: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from ecgqa_tflite.cli.convert import command\n"
+        "command([sys.argv[1], '-o', sys.argv[2]], standalone_mode=False)\n"
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    arguments = [sys.executable, "-c", code, str(model), str(tmp_path / "bundle")]
+    subprocess.run(arguments, check=True, capture_output=True)
+
+
+def test_calibrating_on_the_users_recordings(model: Path, recordings: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        done = convert(model, "-o", tmp_path / name, "--calibrate", recordings)
+        assert done.exit_code == 0, done.output
+        assert "Quantised on 18 segments" in done.output
+        assert "1 recordings skipped; the first: broken" in done.output
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+    manifest = json.loads((tmp_path / "one" / MANIFEST).read_text())
+    ids = manifest["calibration"]["ids"]
+    assert len(ids) == 18 and {i.split("/ECG")[0] for i in ids} == {"a", "b", "more/c"}
+    assert "int8" not in manifest["metrics"]["external"]
+    assert manifest["metrics"]["calibration"]["segments"] == 18
+    assert (tmp_path / "one/tiny.tflite").read_bytes() != tiny_model.tflite()
+    assert "quantised again" in (tmp_path / "one/MODEL_CARD.md").read_text()
+
+
+def test_draw_takes_its_share_of_each(recordings: Path) -> None:
+    from ecgqa_tflite.quantize import calibration_from_folder
+
+    drawn = calibration_from_folder(recordings, tiny_model.SPEC, n=6, seed=4)
+    assert drawn.images.shape == (6, 113, 113, 1)
+    assert len(set(drawn.ids)) == 6 and list(drawn.ids) == sorted(drawn.ids)
+    assert {i.split("/ECG")[0] for i in drawn.ids} == {"a", "b", "more/c"}
+    other = calibration_from_folder(recordings, tiny_model.SPEC, n=6, seed=5)
+    assert other.ids != drawn.ids
+
+
+def refused(done: Result, *words: str) -> None:
+    """Exit code 1 and one line that holds ``words``."""
+    assert done.exit_code == 1, done.output
+    assert len(done.output.strip().splitlines()) == 1, done.output
+    assert done.output.startswith("Error: ")
+    for word in words:
+        assert word in done.output
+
+
+def test_refusals_are_one_line_and_leave_nothing(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    refused(convert("none_such", "-o", out), "no such model")
+    refused(convert(tmp_path, "-o", out), "no model here")
+    refused(convert(model, "-o", out, "--fs-hz", 257), "257", "resample")
+    refused(convert(model, "-o", out, "--fs-hz", 60), "too low")
+    (tmp_path / "empty").mkdir()
+    refused(convert(model, "-o", out, "--calibrate", tmp_path / "empty"), "no WFDB recordings")
+    broken = Path(shutil.copytree(model, tmp_path / "broken"))
+    content = (broken / "tiny.tflite").read_bytes()
+    (broken / "tiny.tflite").write_bytes(content[:-100])
+    refused(convert(broken, "-o", out), "tiny.tflite", "SHA-256")
+    seal(broken)
+    refused(convert(broken, "-o", out), "tiny.tflite", "damaged")
+    (broken / "tiny.tflite").write_bytes(content)
+    spec = json.loads((broken / "spec.json").read_text())
+    (broken / "spec.json").write_text(json.dumps(spec | {"f_min_hz": 0.5}))
+    seal(broken)
+    refused(convert(broken, "-o", out), "trained with spec", tiny_model.SPEC.short_hash)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["broken", "empty"]
+
+
+def test_an_existing_output(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    out.mkdir()
+    (out / "mine").write_text("keep")
+    refused(convert(model, "-o", out), "exists already", "--overwrite")
+    assert (out / "mine").read_text() == "keep"
+    assert convert(model, "-o", out, "--overwrite").exit_code == 0
+    assert not (out / "mine").exists() and (out / MANIFEST).is_file()
+
+
+def test_usage() -> None:
+    assert convert("--help").exit_code == 0
+    assert "Examples:" in convert("--help").output
+    assert convert("light_cnn").exit_code == 2

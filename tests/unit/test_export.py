@@ -1,0 +1,419 @@
+"""The bundle: what is in it, that it proves itself, and that a changed one does not."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_model
+from conftest import require_tool
+
+from ecgqa_tflite import __version__
+from ecgqa_tflite.errors import (
+    ConversionError,
+    EcgqaError,
+    ModelError,
+    OutputExistsError,
+    SamplingRateError,
+    SelfTestError,
+)
+from ecgqa_tflite.export import Bundle, export_bundle, prove
+from ecgqa_tflite.export import proof as proof_module
+from ecgqa_tflite.export.golden import Golden, fnv1a, fnv1a_rows, golden_samples
+from ecgqa_tflite.export.proof import C_FLAGS, run_selftest
+from ecgqa_tflite.frontend.native import NativeFrontEnd
+from ecgqa_tflite.litert import Int8Network
+from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, open_model, seal, sha256_of
+from ecgqa_tflite.resources import firmware_bridge_dir
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    return tiny_model.folder(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def bundle(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    require_tool("cc")
+    return export_bundle(model, tmp_path_factory.mktemp("bundles") / "bundle")
+
+
+@pytest.fixture
+def copy(bundle: Bundle, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bundle.path, tmp_path / "bundle"))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+# ---- what is in it --------------------------------------------------------------------------
+
+
+def test_twice_the_same_bytes(model: ModelFolder, bundle: Bundle, tmp_path: Path) -> None:
+    again = export_bundle(model, tmp_path / "elsewhere" / "bundle")
+    assert tree(again.path) == tree(bundle.path)
+
+
+def test_every_file_is_in_the_manifest(bundle: Bundle) -> None:
+    files = tree(bundle.path)
+    manifest = json.loads(files.pop(MANIFEST))
+    assert manifest["files"] == {name: sha256_of(bundle.path / name) for name in sorted(files)}
+    assert manifest == bundle.manifest
+
+
+def test_the_manifest_says_what_was_promised(bundle: Bundle) -> None:
+    m = bundle.manifest
+    assert m["tool_version"] == __version__
+    assert m["model"]["spec_hash"] == tiny_model.SPEC.hash
+    assert m["model"]["threshold_int8"] == 0 and m["model"]["weights"] is None
+    assert m["spec"] == tiny_model.SPEC.to_dict()
+    assert (m["fs_hz"], m["segment_len"]) == (250.0, 1250)
+    assert m["quantisation"]["input"] == {
+        "name": "image", "shape": [1, 113, 113, 1], "dtype": "int8",
+        "quant_scale": float(np.float32(1 / 255)), "zero_point": -128,
+    }  # fmt: skip
+    assert m["quantisation"]["output"]["name"] == "scores"
+    assert m["census"]["operators"]["CONV_2D"] == 3
+    assert m["calibration"]["ids"] == ["synthetic/0", "synthetic/1"]
+    assert m["metrics"]["external"]["int8"]["bacc"] == 0.5
+    assert {"ai-edge-litert", "numpy"} <= m["versions"].keys()
+
+
+def test_no_date_and_no_path(bundle: Bundle, tmp_path: Path) -> None:
+    forbidden = re.compile(rb"/tmp/|/home/|/root/|20[2-9][0-9]-[01][0-9]|[0-2][0-9]:[0-5][0-9]:")
+    for name, content in tree(bundle.path).items():
+        if not name.endswith((".npz", ".tflite")) and not name.startswith("firmware_bridge/"):
+            assert not forbidden.search(content), name
+
+
+def test_generated_c_is_stamped_and_guarded(bundle: Bundle) -> None:
+    for path in (bundle.path / "model").iterdir():
+        text = path.read_text()
+        assert f"ecgqa-tflite {__version__}, spec {tiny_model.SPEC.short_hash}" in text, path
+        assert max(map(len, text.splitlines())) <= 100, path
+    assert "#error" in (bundle.path / "model/tiny_cwt.c").read_text()
+    assert not re.search(r"@\w+@", (bundle.path / "README.md").read_text())
+
+
+def test_the_runtime_is_copied_byte_for_byte(bundle: Bundle) -> None:
+    source = firmware_bridge_dir()
+    for path in (bundle.path / "firmware_bridge").rglob("*.[ch]"):
+        original = source / path.relative_to(bundle.path / "firmware_bridge")
+        assert path.read_bytes() == original.read_bytes()
+
+
+def test_the_array_is_the_file(bundle: Bundle) -> None:
+    text = (bundle.path / "model/tiny_tflite.c").read_text()
+    body = text[text.rindex("{") + 1 : text.rindex("}")]
+    assert bytes(map(int, body.replace(",", " ").split())) == tiny_model.tflite()
+    assert (bundle.path / "tiny.tflite").read_bytes() == tiny_model.tflite()
+
+
+def test_a_bundle_is_a_model(bundle: Bundle, tmp_path: Path) -> None:
+    opened = open_model(bundle.path)
+    assert opened.spec == tiny_model.SPEC and opened.threshold_int8 == 0
+    assert opened.tflite_path.read_bytes() == tiny_model.tflite()
+    with pytest.raises(ModelError, match="no float weights"):
+        _ = opened.weights_path
+    again = export_bundle(opened, tmp_path / "again")
+    assert tree(again.path) == tree(bundle.path)
+
+
+@pytest.mark.parametrize("fs_hz", [100.0, 128.0, 360.0, 1000.0])
+def test_other_sampling_rates(model: ModelFolder, tmp_path: Path, fs_hz: float) -> None:
+    made = export_bundle(model, tmp_path / "bundle", fs_hz=fs_hz)
+    assert made.manifest["segment_len"] == 5 * fs_hz
+    assert made.proof.segments == 9 and made.proof.c_selftest
+
+
+# ---- golden vectors -------------------------------------------------------------------------
+
+
+def test_fnv1a_by_its_published_vectors() -> None:
+    for text, digest in ((b"", 0x811C9DC5), (b"a", 0xE40C292C), (b"foobar", 0xBF9CF968)):
+        assert fnv1a(text) == digest
+    rows = np.frombuffer(b"foobarfoobaz", np.uint8).reshape(2, 6)
+    assert fnv1a_rows(rows).tolist() == [0xBF9CF968, fnv1a(b"foobaz")]
+
+
+def test_golden_segments_are_of_every_kind() -> None:
+    names, samples = golden_samples(tiny_model.SPEC, 250.0)
+    assert samples.dtype == np.int16 and samples.shape == (9, 1250)
+    assert len({row.tobytes() for row in samples}) == 9
+    by_name = dict(zip(names, samples, strict=True))
+    assert not by_name["flat"].any()
+    assert set(by_name["full_scale_square"].tolist()) == {-32768, 32767}
+    assert all(row.min() < row.max() for name, row in by_name.items() if name != "flat")
+
+
+def test_golden_vectors_are_the_front_ends_and_the_reference_kernels(bundle: Bundle) -> None:
+    golden = Golden.from_npz(bundle.path / "golden/tiny_golden.npz")
+    front_end = NativeFrontEnd(tiny_model.SPEC, 250.0)
+    assert np.array_equal(front_end.index_maps(golden.samples, threads=1), golden.index_maps)
+    network = Int8Network(tiny_model.tflite(), reference_kernels=True)
+    images = (golden.index_maps.astype(np.int16) - 128).astype(np.int8)[..., None]
+    assert np.array_equal(network.scores(images), golden.scores)
+    with np.load(bundle.path / "golden/tiny_golden.npz") as data:
+        assert np.array_equal(data["image"], images[0])
+        assert np.array_equal(data["tensor_007_fully_connected"][0], golden.logits[0])
+        assert data["tensor_000_conv_2d"].shape == (1, 37, 37, 16)
+    # A softmax that saturates on all of them would let a wrong kernel pass.
+    assert len(np.unique(golden.scores[:, 1])) >= 5
+    assert np.abs(golden.scores).max() < 127
+
+
+# ---- proof ----------------------------------------------------------------------------------
+
+
+def test_it_was_proven(bundle: Bundle) -> None:
+    assert bundle.proof.segments == 9
+    assert bundle.proof.distinct_scores >= 5
+    assert bundle.proof.c_selftest and "bit for bit" in bundle.proof.c_output[0]
+
+
+@pytest.mark.parametrize("optimisation", ["-O0", "-O3"])
+@pytest.mark.parametrize("compiler", ["gcc", "clang", "clang-14", "tcc"])
+def test_selftest_with(bundle: Bundle, compiler: str, optimisation: str) -> None:
+    if compiler != "gcc" and shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    flags = [*C_FLAGS, optimisation, "-Wconversion", "-Werror=implicit"]
+    assert "bit for bit" in run_selftest(bundle.path, [require_tool(compiler)], flags)[0]
+
+
+def test_selftest_under_sanitizers(bundle: Bundle) -> None:
+    flags = [*C_FLAGS, "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    assert run_selftest(bundle.path, [require_tool("gcc")], flags)
+
+
+def test_with_its_own_makefile(copy: Path) -> None:
+    require_tool("make")
+    done = subprocess.run(
+        ["make", "-C", str(copy), "selftest", "CC=cc"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning" not in done.stderr
+    assert "bit for bit" in done.stdout
+
+
+def test_with_its_own_cmake(copy: Path, tmp_path: Path) -> None:
+    cmake, build = require_tool("cmake"), str(tmp_path / "build")
+    for command in (
+        [cmake, "-S", str(copy), "-B", build],
+        [cmake, "--build", build],
+        [require_tool("ctest"), "--test-dir", build, "--output-on-failure"],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_headers_and_arrays_are_cpp_too(copy: Path, tmp_path: Path) -> None:
+    """The model's C compiled as C++ links with a C++ main through its headers."""
+    main = tmp_path / "main.cpp"
+    main.write_text(
+        '#include "tiny_cwt.h"\n#include "tiny_golden.h"\n#include "tiny_tflite.h"\n'
+        '#include "ecgqa/ecgqa.h"\n#include <stdint.h>\n'
+        "int main() { return reinterpret_cast<uintptr_t>(tiny_tflite) % 16 == 0 &&\n"
+        "    tiny_tflite[4] == 'T' && tiny_golden_samples[0] == tiny_golden_samples[0] &&\n"
+        "    tiny_cwt.rows == TINY_GOLDEN_ROWS ? 0 : 1; }\n"
+    )
+    for standard in ("c++98", "c++11", "c++20"):
+        flags = [f"-std={standard}", "-Wall", "-Wextra", "-x", "c++"]
+        if standard == "c++98":
+            flags.append("-D__STDC_CONSTANT_MACROS")
+        else:
+            flags += ["-pedantic", "-Werror"]
+        program = str(tmp_path / standard)
+        subprocess.run(
+            [require_tool("g++"), *flags, f"-I{copy}/model", f"-I{copy}/firmware_bridge/include",
+             str(main), *map(str, (copy / "model").glob("*.c")), "-o", program],
+            check=True,
+        )  # fmt: skip
+        subprocess.run([program], check=True)
+
+
+def change(path: Path, pattern: str, replacement: str) -> None:
+    text = path.read_text()
+    changed, n = re.subn(pattern, replacement, text, count=1, flags=re.DOTALL)
+    assert n == 1 and changed != text
+    path.write_text(changed)
+
+
+def first_number_after(marker: str) -> tuple[str, str]:
+    """A substitution that makes the first number after ``marker`` one larger or smaller."""
+    return rf"({marker}\[[^\]]*\] = \{{\s*)(-?)(\d+)", r"\g<1>\g<2>1\3"
+
+
+@pytest.mark.parametrize(
+    ("file", "pattern", "replacement", "message"),
+    [
+        ("golden", *first_number_after("tiny_golden_row_digests"), "overflow|segment 0 differs"),
+        ("golden", r"(row_digests\[\d+\] = \{\s*)\d+u", r"\g<1>7u", "differs in row 0"),
+        ("golden", r"(index_map\[\d+\] = \{\s*)\d+", r"\g<1>77", "segment 0 differs in row 0, col"),
+        ("golden", r"(samples\[\d+\] = \{\s*)-?\d+", r"\g<1>-32768", "segment 0 differs"),
+        ("cwt", r"(psi_q15\[\d+\] = \{(?:[^,]*,){100}\s*)\d+", r"\g<1>9", "segment 0 differs"),
+        ("cwt", r"spec_hash", "spec_hash", ""),
+        ("tflite", r"(tiny_tflite\[\w+\] = \{(?:[^,]*,){5000}\s*)(\d+)", r"\g<1>(\2 ^ 1)",
+         "tiny_tflite differs"),
+    ],
+)  # fmt: skip
+def test_a_changed_file_fails_the_selftest(
+    copy: Path, file: str, pattern: str, replacement: str, message: str
+) -> None:
+    if not message:
+        pattern, replacement = r"UINT64_C\(0x[0-9a-f]{16}\)", "UINT64_C(0x0123456789abcdef)"
+        message = "different spec hashes"
+    change(copy / f"model/tiny_{file}.c", pattern, replacement)
+    with pytest.raises(SelfTestError, match=message) as caught:
+        run_selftest(copy, [require_tool("cc")])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("file", ["tiny_golden.c", "tiny_golden.h", "tiny_cwt.c", "tiny_tflite.c"])
+def test_an_absent_file_fails_the_selftest(copy: Path, file: str) -> None:
+    (copy / "model" / file).unlink()
+    with pytest.raises(SelfTestError, match="does not compile"):
+        run_selftest(copy, [require_tool("cc")])
+
+
+def test_another_runtime_is_refused_at_compile_time(copy: Path) -> None:
+    header = copy / "firmware_bridge/include/ecgqa/cwt.h"
+    change(header, r"(ECGQA_CWT_FORMAT) \d+", r"\1 99")
+    with pytest.raises(SelfTestError, match="export again with this runtime"):
+        run_selftest(copy, [require_tool("cc")])
+
+
+def test_proof_without_a_compiler(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof_module, "find_c_compiler", lambda: None)
+    shown = prove(bundle.path)
+    assert shown.c_selftest is None and shown.c_output == ()
+
+
+def remanifest(folder: Path) -> None:
+    """Make the manifest's sums fit again."""
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["files"] = {name: sha256_of(folder / name) for name in manifest["files"]}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+def change_golden(folder: Path, edit: Callable[[dict[str, np.ndarray]], None]) -> None:
+    path = folder / "golden/tiny_golden.npz"
+    with np.load(path) as data:
+        arrays = dict(data)
+    edit(arrays)
+    np.savez(path, **arrays)
+    remanifest(folder)
+
+
+def flip(key: str, index: tuple[int, ...]) -> Callable[[dict[str, np.ndarray]], None]:
+    def edit(arrays: dict[str, np.ndarray]) -> None:
+        arrays[key][index] ^= 1
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (flip("index_maps", (3, 5, 7)), r"index map: segment 'muscle_noise' differs at \(5, 7\)"),
+        (flip("samples", (2, 600)), "index map: segment 'electrode_motion' differs"),
+        (flip("logits", (4, 1)), r"logits: segment 'powerline' differs at \(1,\)"),
+        (flip("scores", (6, 0)), r"scores: segment 'clipping' differs at \(0,\)"),
+        (flip("tensor_002_conv_2d", (0, 1, 2, 3)), r"operator 002_conv_2d: segment 'clean'"),
+        (lambda arrays: arrays.pop("tensor_000_conv_2d"), "of another network"),
+        (lambda arrays: arrays.pop("scores"), "missing or damaged"),
+        (lambda arrays: arrays.update(scores=arrays["scores"][:, :1]), "scores: shape"),
+    ],
+)
+def test_changed_golden_vectors_are_found(
+    copy: Path, edit: Callable[[dict[str, np.ndarray]], None], message: str
+) -> None:
+    change_golden(copy, edit)
+    with pytest.raises(EcgqaError, match=message):
+        prove(copy)
+
+
+def test_a_file_that_differs_from_the_manifest(copy: Path) -> None:
+    with (copy / "model/tiny_cwt.c").open("a") as file:
+        file.write("\n")
+    with pytest.raises(ModelError, match=r"tiny_cwt\.c: differs from its SHA-256"):
+        prove(copy)
+
+
+# ---- what is refused ------------------------------------------------------------------------
+
+
+def test_an_existing_folder_stays(model: ModelFolder, bundle: Bundle) -> None:
+    before = tree(bundle.path)
+    with pytest.raises(OutputExistsError):
+        export_bundle(model, bundle.path)
+    assert tree(bundle.path) == before
+
+
+def test_overwrite_replaces(model: ModelFolder, tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle/old").write_text("old")
+    export_bundle(model, tmp_path / "bundle", overwrite=True)
+    assert not (tmp_path / "bundle/old").exists()
+
+
+@pytest.mark.parametrize("fs_hz", [50.0, 91.0, 257.0, float("nan"), -1.0])
+def test_sampling_rates_that_the_front_end_cannot_take(
+    model: ModelFolder, tmp_path: Path, fs_hz: float
+) -> None:
+    with pytest.raises(SamplingRateError):
+        export_bundle(model, tmp_path / "bundle", fs_hz=fs_hz)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_without_tflite(tmp_path: Path) -> None:
+    model = tiny_model.folder(tmp_path, tflite=None)
+    with pytest.raises(ModelError, match="--calibrate"):
+        export_bundle(model, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage" * 100, tiny_model.tflite()[:5000]])
+def test_a_damaged_tflite(tmp_path: Path, content: bytes) -> None:
+    model = tiny_model.folder(tmp_path)
+    model.tflite_path.write_bytes(content)
+    seal(model.path)
+    with pytest.raises(ModelError, match="tflite"):
+        export_bundle(open_model(model.path), tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_float_tflite(tmp_path: Path) -> None:
+    network = tiny_model.network()
+    from ecgqa_tflite.networks._keras import tf
+
+    float_tflite = bytes(tf.lite.TFLiteConverter.from_keras_model(network).convert())
+    model = tiny_model.folder(tmp_path, tflite=float_tflite)
+    with pytest.raises(ConversionError, match="not full int8"):
+        export_bundle(model, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_tflite_of_another_image(model: ModelFolder, tmp_path: Path) -> None:
+    other = replace(tiny_model.SPEC, rows=112)
+    with pytest.raises(ModelError, match="takes images of"):
+        export_bundle(replace(model, spec=other), tmp_path / "bundle")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failing_proof_leaves_nothing(
+    model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof_module, "find_c_compiler", lambda: ["false"])
+    with pytest.raises(SelfTestError):
+        export_bundle(model, tmp_path / "bundle")
+    assert not list(tmp_path.iterdir())
