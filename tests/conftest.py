@@ -1,0 +1,81 @@
+"""Fixtures that every test may use: recordings from outside, tools, a small int8 model."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
+
+
+def missing(reason: str) -> None:
+    """Skip with ``reason``; in CI, where the set-up must bring everything, fail."""
+    if IN_CI:
+        pytest.fail(f"{reason} (CI never skips what its set-up should bring)", pytrace=False)
+    pytest.skip(reason)
+
+
+def require_tool(name: str) -> str:
+    """Path of a program; where it is missing the test skips, in CI it fails."""
+    path = shutil.which(name)
+    if path is None:
+        missing(f"{name} is not installed")
+    assert path is not None
+    return path
+
+
+def require_module(name: str) -> None:
+    """As :func:`require_tool` for a Python module that an extra brings."""
+    if importlib.util.find_spec(name) is None:
+        missing(f"{name} is not installed: pip install -e '.[train,dev]'")
+
+
+@pytest.fixture(scope="session")
+def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """``shared_data("mitdb")``: the folder of a real set, as its publisher lays it out.
+
+    The sets lie packed outside the repository (``ECGQA_SHARED``, default ``../shared``) and are
+    unpacked once, into ``ECGQA_TEST_DATA`` where given (kept between runs), else into a temporary
+    folder. A checkout without them skips, in CI too: nothing installs them.
+    """
+    packed = Path(os.environ.get("ECGQA_SHARED", REPO.parent / "shared")) / "data"
+    kept = os.environ.get("ECGQA_TEST_DATA")
+
+    def unpacked(name: str) -> Path:
+        if not (packed / "unpack.py").is_file():
+            pytest.skip(f"no real recordings: {packed} is missing (ECGQA_SHARED names another)")
+        # The workers of one parallel run share the parent of their temporary folders.
+        folder = Path(kept) if kept else _run_folder(tmp_path_factory) / "recordings"
+        folder.mkdir(parents=True, exist_ok=True)
+        with _lock(folder / f".{name}.lock"):
+            subprocess.run(
+                [sys.executable, str(packed / "unpack.py"), str(folder), name],
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+        return folder / name
+
+    return unpacked
+
+
+def _run_folder(factory: pytest.TempPathFactory) -> Path:
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold ``path`` for this process; others wait."""
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

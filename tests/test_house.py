@@ -1,0 +1,309 @@
+"""The house rules that a machine can hold: imports, help texts, README, docstrings, paths."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from conftest import REPO
+
+from ecgqa_tflite.cli import COMMANDS, main
+
+PACKAGE = REPO / "ecgqa_tflite"
+
+LAYERS: tuple[frozenset[str], ...] = (
+    frozenset({"spec", "errors", "output", "resources"}),
+    frozenset({"recording", "segments", "frontend"}),
+    frozenset({"networks", "datasets", "model_folder", "litert"}),
+    frozenset(
+        {"training", "quantize", "export", "assess", "evaluation", "plots", "benchmark", "bulk"}
+    ),
+    frozenset({"cli"}),
+)
+"""A room may import from its own layer and from those before it."""
+
+MAY_IMPORT_TENSORFLOW = {"networks", "training", "quantize"}
+TENSORFLOW = {"tensorflow", "tf_keras", "keras", "tensorflow_model_optimization"}
+
+
+def sources() -> list[Path]:
+    """Every Python file of the package."""
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    """Name of the module or folder directly under ``ecgqa_tflite`` that ``path`` belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def layer(name: str) -> int:
+    """Index into :data:`LAYERS`."""
+    return next(i for i, rooms in enumerate(LAYERS) if name in rooms)
+
+
+def tracked() -> list[Path]:
+    """Files that git tracks, or would."""
+    names = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPO, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    return [REPO / name for name in names.split("\0") if name and (REPO / name).is_file()]
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    """Whether ``node`` is an ``if TYPE_CHECKING:``."""
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def imports(path: Path) -> list[tuple[int, str]]:
+    """(line, dotted module) of each import in ``path``, wherever in the file it stands."""
+    found: list[tuple[int, str]] = []
+    package = ".".join(path.relative_to(REPO).with_suffix("").parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            base = parts[: len(parts) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            # `from ecgqa_tflite import spec` imports a room too
+            whole = module == "ecgqa_tflite"
+            found += [
+                (node.lineno, f"{module}.{alias.name}" if whole else module)
+                for alias in node.names
+            ]
+    return found
+
+
+def at_import(path: Path) -> set[str]:
+    """Top-level modules that importing ``path`` loads: no function bodies, no TYPE_CHECKING."""
+    found: set[str] = set()
+    todo: list[ast.AST] = [ast.parse(path.read_text())]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        if is_type_checking(node):
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+        todo += ast.iter_child_nodes(node)
+    return found
+
+
+def test_every_room_has_a_layer() -> None:
+    rooms = {room(path) for path in sources()} - {"__init__"}
+    assert rooms <= frozenset().union(*LAYERS)
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    if room(path) == "__init__":
+        assert not [m for _, m in imports(path) if m.startswith("ecgqa_tflite")]
+        return
+    for line, module in imports(path):
+        parts = module.split(".")
+        if parts[0] == "ecgqa_tflite" and len(parts) > 1:
+            assert layer(parts[1]) <= layer(room(path)), f"{path}:{line} imports {module}"
+        if parts[0] in TENSORFLOW:
+            assert room(path) in MAY_IMPORT_TENSORFLOW, f"{path}:{line} imports {module}"
+        if parts[0] == "matplotlib":
+            assert room(path) == "plots", f"{path}:{line} imports {module}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in sources() if room(p) not in MAY_IMPORT_TENSORFLOW],
+    ids=lambda p: str(p.relative_to(PACKAGE)),
+)
+def test_a_base_install_can_import_it(path: Path) -> None:
+    """What the extra ``train`` brings is imported inside functions only."""
+    extra = TENSORFLOW | {"matplotlib", "pywt", "sklearn"}
+    assert not at_import(path) & extra, path
+
+
+def test_the_rule_reader_sees(tmp_path: Path) -> None:
+    """The two readers above find what they look for (they would pass on an empty list)."""
+    assert "ecgqa_tflite.errors" in {m for _, m in imports(PACKAGE / "spec.py")}
+    source = tmp_path / "x.py"
+    source.write_text("import a.b\nfrom c import d\ndef f():\n    import e\n")
+    assert at_import(source) == {"a", "c"}
+
+
+def test_importing_assess_and_help_loads_no_tensorflow() -> None:
+    """In a fresh interpreter, for what ast can't see: rooms that import rooms."""
+    code = (
+        "import sys, ecgqa_tflite.cli as c, ecgqa_tflite.assess, ecgqa_tflite.plots\n"
+        "[c.main.get_command(None, name) for name in c.COMMANDS]\n"
+        "heavy = {'tensorflow', 'tf_keras', 'matplotlib', 'pywt', 'sklearn'} & set(sys.modules)\n"
+        "sys.exit(f'loaded: {heavy}' if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# ---- command line -------------------------------------------------------------------------
+
+
+def commands() -> list[tuple[str, click.Command]]:
+    """(name as typed, command) of every command and subcommand."""
+    found: list[tuple[str, click.Command]] = []
+    context = click.Context(main)
+    for name in COMMANDS:
+        command = main.get_command(context, name)
+        assert command is not None
+        found.append((f"ecgqa {name}", command))
+        if isinstance(command, click.Group):
+            found += [(f"ecgqa {name} {sub}", c) for sub, c in command.commands.items()]
+    return found
+
+
+def test_every_command_has_help_with_examples() -> None:
+    for name, command in [("ecgqa", main), *commands()]:
+        with click.Context(command, info_name=name) as context:
+            text = command.get_help(context)
+        examples = text.partition("Examples:\n")[2].partition("\n\n")[0]
+        assert re.search(r"^ +ecgqa", examples, re.MULTILINE), f"{name} --help shows no example"
+        for line in examples.splitlines():
+            assert len(line) < 80, f"{name}: {line}"
+
+
+def test_every_option_has_help() -> None:
+    for name, command in commands():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, f"{name} {parameter.opts[0]} has no help"
+
+
+def test_base_help_imports_no_command() -> None:
+    code = (
+        "import sys\nfrom ecgqa_tflite.cli import main\n"
+        "main(['--help'], standalone_mode=False)\n"
+        "assert 'numpy' not in sys.modules and 'wfdb' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    for name, text in COMMANDS.items():
+        assert re.search(rf"^ +{name} +{re.escape(text)}$", done.stdout, re.MULTILINE)
+
+
+def test_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--version"], standalone_mode=False)
+    assert importlib.metadata.version("ecgqa-tflite") in capsys.readouterr().out
+
+
+# ---- README ---------------------------------------------------------------------------------
+
+
+def readme_commands() -> list[str]:
+    """Lines of the README's console blocks that start one of our commands."""
+    blocks = re.findall(r"```(?:console|sh|bash)\n(.*?)```", (REPO / "README.md").read_text(), re.S)
+    lines = [
+        line.removeprefix("$ ").partition("  #")[0].strip()
+        for block in blocks
+        for line in block.replace("\\\n", " ").splitlines()
+    ]
+    return [line for line in lines if re.match(r"(ecgqa|make)\b", line)]
+
+
+def parse(command: click.Command, arguments: list[str], name: str) -> None:
+    """Let click parse ``arguments`` without running anything."""
+    if isinstance(command, click.Group):
+        with click.Context(command, info_name=name) as context:
+            sub = command.get_command(context, arguments[0])
+        assert sub is not None, f"README: no command {name} {arguments[0]}"
+        parse(sub, arguments[1:], f"{name} {arguments[0]}")
+        return
+    if "--help" in arguments:
+        return
+    # Paths in the README are examples: that they exist is not what is checked.
+    for parameter in command.params:
+        if isinstance(parameter.type, click.Path):
+            parameter.type = click.Path()
+    command.make_context(name, list(arguments))
+
+
+def test_readme_commands_are_there() -> None:
+    targets = set(re.findall(r"^([\w-]+):", makefile_text(), re.MULTILINE))
+    lines = readme_commands()
+    assert lines
+    for line in lines:
+        words = line.split()
+        if words[0] == "make":
+            assert set(words[1:]) <= targets, f"README: {line}"
+        elif words[0] == "ecgqa-convert":
+            parse(main, ["convert", *words[1:]], "ecgqa")
+        else:
+            parse(main, words[1:], "ecgqa")
+
+
+def test_readme_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", (REPO / "README.md").read_text()):
+        if not target.startswith("http"):
+            assert (REPO / target).exists(), f"README links {target}"
+
+
+def makefile_text() -> str:
+    """Makefile and its fragment."""
+    fragment = REPO / "firmware_bridge" / "firmware.mk"
+    parts = [REPO / "Makefile", *([fragment] if fragment.exists() else [])]
+    return "\n".join(path.read_text() for path in parts)
+
+
+def test_make_help_lists_every_target() -> None:
+    """A target without a ``##`` comment is one nobody finds; files and dot targets aside."""
+    for line in makefile_text().splitlines():
+        match = re.match(r"([a-z][\w-]*):(?!=)", line)
+        if match:
+            assert "##" in line, f"make {match[1]} has no ## comment"
+
+
+# ---- sources -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_public_things_have_docstrings(path: Path) -> None:
+    def visit(node: ast.AST, where: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, (ast.FunctionDef, ast.ClassDef)):
+                name = f"{where}.{child.name}"
+                if not child.name.startswith("_"):
+                    assert ast.get_docstring(child), f"{name} has no docstring"
+                if isinstance(child, ast.ClassDef):
+                    visit(child, name)
+
+    module = ast.parse(path.read_text())
+    # An empty __init__ has nothing to say.
+    assert ast.get_docstring(module) or not module.body, f"{path} has no docstring"
+    visit(module, path.stem)
+
+
+FOREIGN = re.compile(r"/(?:home|root|Users|work|mnt)/\w|\.library\b")
+"""Paths of one machine; ``/tmp`` and ``/usr`` are everyone's."""
+
+
+def test_no_path_of_one_machine() -> None:
+    for path in tracked():
+        if path == Path(__file__):
+            continue
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            continue
+        found = FOREIGN.search(text)
+        assert not found, f"{path.relative_to(REPO)}: {found[0] if found else ''}"
+
+
+def test_shared_is_named_by_tests_and_build_only() -> None:
+    for path in tracked():
+        where = path.relative_to(REPO)
+        if where.parts[0] in ("tests", ".ci") or where.name in ("Makefile", "firmware.mk"):
+            continue
+        if where.suffix in (".py", ".md", ".toml", ".c", ".h", ".txt", ".json"):
+            assert "../shared" not in path.read_text(), where
