@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +72,34 @@ def _is_image_quantisation(x: Tensor) -> bool:
     )
 
 
+_NOTICE = b"INFO: Created TensorFlow Lite XNNPACK delegate"
+_starting = threading.Lock()
+
+
+@contextmanager
+def _without_notice() -> Iterator[None]:
+    """Take LiteRT's notice that it uses XNNPACK off stderr, and nothing else.
+
+    It is written by C++ to the file descriptor, and no setting turns it off.
+    """
+    with _starting, tempfile.TemporaryFile() as written:
+        try:
+            stderr = os.dup(2)
+        except OSError:  # closed: nobody reads it
+            yield
+            return
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            written.seek(0)
+            for line in written:
+                if not line.startswith(_NOTICE):
+                    os.write(stderr, line)
+            os.close(stderr)
+
+
 class Int8Network:
     """A full-int8 network in LiteRT.
 
@@ -114,7 +147,7 @@ class Int8Network:
 
         resolver = OpResolverType.BUILTIN_REF if reference_kernels else OpResolverType.AUTO
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _without_notice():
                 warnings.simplefilter("ignore")
                 interpreter = Interpreter(
                     model_content=self._bytes,
@@ -122,7 +155,7 @@ class Int8Network:
                     experimental_op_resolver_type=resolver,
                     experimental_preserve_all_tensors=keep,
                 )
-            interpreter.allocate_tensors()
+                interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             reason = (str(error).splitlines() or [""])[0]
             raise ModelError(f"{self._source}: LiteRT refuses it ({reason})") from error
