@@ -52,7 +52,9 @@ def psi_at(ratio: ArrayLike, gamma: float, time_bandwidth: float) -> NDArray[np.
     return psi(x, gamma, time_bandwidth)
 
 
-def cwt_scale(f_hz: ArrayLike, fs_hz: float, gamma: float, time_bandwidth: float) -> NDArray[np.float64]:
+def cwt_scale(
+    f_hz: ArrayLike, fs_hz: float, gamma: float, time_bandwidth: float
+) -> NDArray[np.float64]:
     """Scale s, in samples, whose centre frequency is ``f_hz``: f = (w_p / s) / (2 pi) * fs."""
     f_hz = np.asarray(f_hz, dtype=np.float64)
     return peak_frequency(gamma, time_bandwidth) / (2.0 * np.pi * f_hz) * fs_hz

@@ -1,5 +1,6 @@
 """The C front end bound into Python: training, calibration, evaluation and the device run the same
-source files, ``firmware_bridge/src``."""
+source files, ``firmware_bridge/src``.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgqa_tflite import frontend
 from ecgqa_tflite.errors import ArgumentError, EcgqaError
 from ecgqa_tflite.frontend import tables as tables_module
 from ecgqa_tflite.frontend.tables import Tables
 from ecgqa_tflite.spec import FrontEnd
+
+_LIBRARY = "_ecgqa.so"
 
 _SCALARS = {
     "format": ctypes.c_uint16,
@@ -47,7 +51,7 @@ _ARRAYS = (
 class _CTables(ctypes.Structure):
     """``ecgqa_cwt_tables_t``; its size is held against the library's own."""
 
-    _fields_ = [*_SCALARS.items(), *((name, ctypes.c_void_p) for name in _ARRAYS)]  # noqa: RUF012
+    _fields_ = [*_SCALARS.items(), *((name, ctypes.c_void_p) for name in _ARRAYS)]
 
 
 def _c_tables(tables: Tables) -> _CTables:
@@ -70,12 +74,15 @@ def library() -> ctypes.CDLL:
     EcgqaError
         It isn't built, or is of another version than this package.
     """
-    path = Path(__file__).with_name("_ecgqa.so")
+    # An editable install keeps what it compiled apart from the sources; __path__ names both.
+    found = [p / _LIBRARY for p in map(Path, frontend.__path__) if (p / _LIBRARY).exists()]
+    if not found:
+        raise EcgqaError(f"the compiled front end {_LIBRARY} is missing; reinstall: pip install .")
     try:
-        lib = ctypes.CDLL(str(path))
+        lib = ctypes.CDLL(str(found[0]))
     except OSError as error:
         raise EcgqaError(
-            f"the compiled front end {path.name} does not load ({error}); reinstall: pip install ."
+            f"the compiled front end {found[0]} does not load ({error}); reinstall: pip install ."
         ) from error
     for name in ("ecgqa_host_index_maps", "ecgqa_host_index_maps_two_pass"):
         function = getattr(lib, name)
@@ -86,7 +93,7 @@ def library() -> ctypes.CDLL:
     lib.ecgqa_host_sizeof_row.restype = ctypes.c_size_t
     sizes = lib.ecgqa_host_sizeof_tables(), lib.ecgqa_host_sizeof_row()
     if sizes != (ctypes.sizeof(_CTables), tables_module.ROW_DTYPE.itemsize):
-        raise EcgqaError(f"{path.name} is of another version; reinstall: pip install .")
+        raise EcgqaError(f"{found[0]} is of another version; reinstall: pip install .")
     return lib
 
 
@@ -135,7 +142,7 @@ class NativeFrontEnd:
 
         A constant segment's is all zeros. Raises :class:`ArgumentError` as :meth:`index_maps`.
         """
-        return self.index_maps(np.asarray(samples)[None], threads=1)[0]
+        return np.asarray(self.index_maps(np.asarray(samples)[None], threads=1)[0])
 
     def index_maps(
         self,

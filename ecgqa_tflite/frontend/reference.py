@@ -24,7 +24,9 @@ Wavelet = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 def _checked(samples: ArrayLike, fs_hz: float, spec: FrontEnd) -> NDArray[np.float64]:
     x = np.asarray(samples, dtype=np.float64)
     if x.shape != (spec.segment_len(fs_hz),):
-        raise ArgumentError(f"a segment at {fs_hz:g} Hz has shape ({spec.segment_len(fs_hz)},), not {x.shape}")
+        raise ArgumentError(
+            f"a segment at {fs_hz:g} Hz has shape ({spec.segment_len(fs_hz)},), not {x.shape}"
+        )
     if not np.isfinite(x).all():
         raise ArgumentError("the segment has NaN or infinite samples")
     return x
@@ -66,6 +68,7 @@ def magnitude(
     """
     x = _checked(samples, fs_hz, spec)
     if wavelet is None:
+
         def wavelet(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
             return morse.psi_at(ratio, spec.gamma, spec.time_bandwidth)
 
@@ -75,7 +78,7 @@ def magnitude(
     bands = wavelet(f_hz[None, :] / spec.centre_frequencies_hz[:, None]) * amplitude[None, 1:]
     # Sample n lies at (n + 1/2) / fs, so column times need no shift.
     turns = np.exp(2j * np.pi * f_hz[:, None] * spec.column_times_s[None, :])
-    return np.abs(bands @ turns)
+    return np.asarray(np.abs(bands @ turns))
 
 
 def to_index(magnitudes: NDArray[np.float64], spec: FrontEnd) -> NDArray[np.uint8]:
@@ -89,7 +92,9 @@ def to_index(magnitudes: NDArray[np.float64], spec: FrontEnd) -> NDArray[np.uint
         low, high = 0.0, magnitudes[spec.qrs_rows].max()
     if not high > low:
         return np.zeros(magnitudes.shape, dtype=np.uint8)
-    return np.clip(np.floor((magnitudes - low) * (255.0 / (high - low)) + 0.5), 0, 255).astype(np.uint8)
+    return np.clip(np.floor((magnitudes - low) * (255.0 / (high - low)) + 0.5), 0, 255).astype(
+        np.uint8
+    )
 
 
 def index_map(samples: ArrayLike, fs_hz: float, spec: FrontEnd) -> NDArray[np.uint8]:

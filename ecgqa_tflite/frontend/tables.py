@@ -125,7 +125,7 @@ def _taps(cols: int, gamma: float, time_bandwidth: float) -> NDArray[np.int16]:
     taps_q14 = np.ascontiguousarray(np.rint(taps * 2.0**14).astype(np.int16))
     if np.abs(taps_q14.astype(int)).sum(axis=1).max() > TAPS_SUM_MAX:
         raise SpecError(
-            f"gamma {gamma:g} and time_bandwidth {time_bandwidth:g} give a band too wide to interpolate"
+            f"gamma {gamma:g}, time_bandwidth {time_bandwidth:g}: band too wide to interpolate"
         )
     return taps_q14
 

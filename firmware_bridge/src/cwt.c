@@ -219,7 +219,6 @@ static ecgqa_cwt_level_t bound_of(uint32_t sum, int32_t exponent)
     return (ecgqa_cwt_level_t){sum / 16u * 27u + 27u, exponent + 14};
 }
 
-ECGQA_HOT
 ecgqa_cwt_row_info_t ecgqa_cwt_band(const ecgqa_cwt_t *cwt, uint16_t row, int32_t *re, int32_t *im)
 {
     const ecgqa_cwt_tables_t *t = cwt->tables;
@@ -270,7 +269,6 @@ ecgqa_cwt_row_info_t ecgqa_cwt_band(const ecgqa_cwt_t *cwt, uint16_t row, int32_
     return info;
 }
 
-ECGQA_HOT
 void ecgqa_cwt_to_time(const ecgqa_cwt_tables_t *tables, uint16_t row, int32_t *re, int32_t *im,
                        int16_t *w_re, int16_t *w_im, ecgqa_cwt_row_info_t *info)
 {
@@ -325,7 +323,6 @@ static inline int32_t interpolated(const int16_t *w, const int16_t *tap)
     return sum;
 }
 
-ECGQA_HOT
 void ecgqa_cwt_columns(const ecgqa_cwt_tables_t *tables, uint16_t row, const int16_t *w_re,
                        const int16_t *w_im, unsigned first, unsigned count, uint32_t *magnitude)
 {
@@ -357,7 +354,6 @@ void ecgqa_cwt_columns(const ecgqa_cwt_tables_t *tables, uint16_t row, const int
     }
 }
 
-ECGQA_HOT
 ecgqa_cwt_extremes_t ecgqa_cwt_extremes(const uint32_t *magnitude, unsigned count)
 {
     /* Mantissas stay below 2^31, and signed comparisons are the ones that SIMD has. */
@@ -464,7 +460,6 @@ ecgqa_cwt_scaler_t ecgqa_cwt_scaler(const ecgqa_cwt_t *cwt, int32_t exponent)
     return s;
 }
 
-ECGQA_HOT
 void ecgqa_cwt_to_index(const ecgqa_cwt_scaler_t *scaler, const uint32_t *magnitude, unsigned count,
                         uint8_t *index)
 {

@@ -4,11 +4,6 @@
 
 #include "ecgqa/cwt.h"
 
-/* A host build may ask for several instruction sets of the hot functions. */
-#ifndef ECGQA_HOT
-#define ECGQA_HOT
-#endif
-
 /* Before a short loop: leave it to the vectoriser, which a compiler that unrolls first spoils. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define ECGQA_ROLLED _Pragma("GCC unroll 1")

@@ -164,7 +164,6 @@ static inline complex_t twiddle(const ecgqa_cwt_tables_t *tables, uint32_t angle
     return (complex_t){tables->twiddle_cos_q31[angle], tables->twiddle_sin_q31[angle]};
 }
 
-ECGQA_HOT
 static void fft_stages(const ecgqa_cwt_tables_t *tables, unsigned log2_fft, int32_t *re, int32_t *im)
 {
     const uint32_t points = UINT32_C(1) << log2_fft;
