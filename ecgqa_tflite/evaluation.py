@@ -112,7 +112,7 @@ class _Counts:
 
     @classmethod
     def of(
-        cls, high: NDArray[np.bool_], called: NDArray[np.bool_], member: NDArray, n_groups: int
+        cls, high: NDArray[np.bool_], called: NDArray[np.bool_], member: NDArray[Any], n_groups: int
     ) -> _Counts:
         cells = (high, ~high, high & called, ~high & ~called)
         return cls(np.array([np.bincount(member, cell, n_groups) for cell in cells]))
@@ -130,7 +130,7 @@ class _Ranks:
     starts: NDArray[np.intp]
 
     @classmethod
-    def of(cls, high: NDArray[np.bool_], score: NDArray, member: NDArray) -> _Ranks:
+    def of(cls, high: NDArray[np.bool_], score: NDArray[Any], member: NDArray[Any]) -> _Ranks:
         order = np.argsort(score, kind="stable")
         ordered = score[order]
         starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
@@ -208,12 +208,6 @@ def choose_threshold(y_true: ArrayLike, logit: ArrayLike) -> float:
     return float((lowest + levels[last]) / 2)
 
 
-def logit(probability: ArrayLike, resolution: float) -> NDArray[np.float64]:
-    """Log odds, with probabilities kept ``resolution`` away from 0 and 1."""
-    p = np.clip(np.asarray(probability, float), resolution, 1 - resolution)
-    return np.log(p / (1 - p))
-
-
 # ---- float against int8 -------------------------------------------------------------------------
 
 
@@ -276,7 +270,7 @@ def _shifted(progress: Progress, done: int, total: int) -> Progress:
 
 
 def table_of(
-    parts: Sequence[LabelledSegments], score: NDArray, threshold: float, n_boot: int = 2000
+    parts: Sequence[LabelledSegments], score: NDArray[Any], threshold: float, n_boot: int = 2000
 ) -> dict[str, Any]:
     """:func:`score_table` of all parts together; ``score`` in their order."""
     return score_table(
@@ -290,7 +284,7 @@ def table_of(
 
 def graded_table(
     parts: Sequence[LabelledSegments],
-    score: NDArray,
+    score: NDArray[Any],
     threshold: float,
     graded: Graded,
     n_boot: int = 2000,
@@ -358,7 +352,7 @@ def evaluate(
         ``flips`` (:func:`compare_decisions` from float to int8).
     """
 
-    def figures(values: NDArray, threshold: float) -> dict[str, Any]:
+    def figures(values: NDArray[Any], threshold: float) -> dict[str, Any]:
         table = table_of(parts, values, threshold, n_boot)
         table["threshold"] = threshold
         if graded is not None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,7 +155,11 @@ def build(
     ]
     mixed = _mix_all(jobs, folders["nstdb"], held_out, spec, composition, cache, workers, tell)
     parts: dict[Part, list[LabelledSegments]] = {}
-    for part, n in (("train", composition.n_train), ("validation", composition.n_validation)):
+    sizes: dict[Part, int] = {
+        "train": composition.n_train,
+        "validation": composition.n_validation,
+    }
+    for part, n in sizes.items():
         inside = part == "validation"
         pools = _pools(
             [job for job in mixed if (job.group in held_out) == inside],
@@ -234,7 +239,7 @@ def _mix_all(
 ) -> list[_Mixed]:
     banks = {part: NoiseBank.read(nstdb, part) for part in ("train", "validation")}
     done: dict[int, list[_Mixed]] = {}
-    waiting: dict[int, tuple] = {}
+    waiting: dict[int, tuple[_Job, NoiseBank, Composition, FrontEnd, Path]] = {}
     for i, job in enumerate(jobs):
         bank = banks["validation" if job.leads[0].group in held_out else "train"]
         path = cache / "mixtures" / f"{_job_hash(job, bank, spec, composition)}.npz"
@@ -275,9 +280,9 @@ def _job_hash(job: _Job, bank: NoiseBank, spec: FrontEnd, composition: Compositi
     }
     sha = hashlib.sha256(json.dumps(numbers, sort_keys=True).encode())
     for lead in job.leads:
-        sha.update(np.ascontiguousarray(lead.signal_mv))
+        sha.update(np.ascontiguousarray(lead.signal_mv).data)
     for kind in sorted(bank.recorded):
-        sha.update(np.ascontiguousarray(bank.recorded[kind][::97]))
+        sha.update(np.ascontiguousarray(bank.recorded[kind][::97]).data)
     return sha.hexdigest()[:32]
 
 
@@ -285,7 +290,7 @@ def _mix_record(
     job: _Job, bank: NoiseBank, composition: Composition, spec: FrontEnd, path: Path
 ) -> None:
     """Mix into every lead of a record and write what came of it, whole."""
-    arrays: dict[str, NDArray] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for number, bare in enumerate(job.leads):
         beats = beats_before(bare)
         lead = bare if job.known else with_agreed_beats(bare, beats)
@@ -296,7 +301,7 @@ def _mix_record(
         arrays |= {f"{number}/{name}": value for name, value in mixtures.arrays().items()}
         arrays[f"{number}/clean"] = clean_starts_s(lead, beats, spec)
     with whole_file(path, overwrite=True) as temporary:
-        np.savez(temporary, **arrays)
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]
 
 
 def _load(job: _Job, path: Path) -> list[_Mixed]:
@@ -317,7 +322,7 @@ def _number(name: str) -> int:
     return int(name.split("/")[0])
 
 
-def _clean_segments(lead: AnnotatedLead, starts_s: NDArray, length: int) -> LabelledSegments:
+def _clean_segments(lead: AnnotatedLead, starts_s: NDArray[Any], length: int) -> LabelledSegments:
     n = len(starts_s)
     samples = np.zeros((n, length), np.int16)
     for row, start in enumerate(np.rint(starts_s * lead.fs_hz).astype(int)):
@@ -368,17 +373,21 @@ def _draw(
     rng: np.random.Generator,
 ) -> list[LabelledSegments]:
     """Draw each source's share; a segment that fits two sources (lost beats and a poor ratio)
-    is drawn once."""
+    is drawn once.
+    """
     drawn: list[LabelledSegments] = []
-    used: NDArray[np.str_] = np.zeros(0, np.str_)
+    used: set[str] = set()
     for weights in (composition.high, composition.low):
-        total = sum(weight for _, weight in weights)
-        for source, weight in weights:
-            wanted = round(n / 2 * weight / total)
+        share = np.cumsum([weight for _, weight in weights])
+        edges = np.rint(n / 2 * share / share[-1]).astype(int)
+        for (source, _), wanted in zip(weights, np.diff(edges, prepend=0), strict=True):
             if source == "noise":
                 drawn.append(_noise_alone(bank, wanted, spec, rng))
                 continue
-            pool = [part.take(~np.isin(part.ids, used)) for part in pools[source]]
+            pool = [
+                part.take(np.array([name not in used for name in part.ids], bool))
+                for part in pools[source]
+            ]
             sizes = np.array([len(part) for part in pool])
             if sizes.sum() < wanted:
                 raise DatasetError(
@@ -393,7 +402,7 @@ def _draw(
                 if len(here):
                     taken.append(part.take(here))
             drawn += by_rate(taken, source)
-            used = np.concatenate([used, *(part.ids for part in taken)])
+            used.update(str(name) for part in taken for name in part.ids)
     return drawn
 
 

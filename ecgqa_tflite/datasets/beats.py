@@ -7,6 +7,7 @@ a segment: a human's "R peaks can't be identified" in a form that can be compute
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import wfdb.processing
@@ -21,7 +22,7 @@ QRS_BAND_HZ = (5.0, 25.0)
 """Band in which signal-to-noise ratios are stated."""
 
 
-def detect_beats(signal_mv: NDArray, fs_hz: float) -> tuple[NDArray, NDArray]:
+def detect_beats(signal_mv: NDArray[Any], fs_hz: float) -> tuple[NDArray[Any], NDArray[Any]]:
     """Beat times that XQRS and GQRS find.
 
     Parameters
@@ -50,16 +51,16 @@ def detect_beats(signal_mv: NDArray, fs_hz: float) -> tuple[NDArray, NDArray]:
     return found[0], found[1]
 
 
-def _xqrs(x: NDArray) -> NDArray:
-    return wfdb.processing.xqrs_detect(x, DETECTOR_FS_HZ, verbose=False)
+def _xqrs(x: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(wfdb.processing.xqrs_detect(x, DETECTOR_FS_HZ, verbose=False))
 
 
-def _gqrs(x: NDArray) -> NDArray:
-    return wfdb.processing.gqrs_detect(x, DETECTOR_FS_HZ)
+def _gqrs(x: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(wfdb.processing.gqrs_detect(x, DETECTOR_FS_HZ))
 
 
 def count_errors(
-    known_s: NDArray, found_s: NDArray, start_s: float, stop_s: float
+    known_s: NDArray[Any], found_s: NDArray[Any], start_s: float, stop_s: float
 ) -> tuple[int, int, int]:
     """Compare found beats with known ones inside a segment.
 
@@ -78,17 +79,17 @@ def count_errors(
     return len(inside), missed, extra
 
 
-def _distance(times: NDArray, others: NDArray) -> NDArray:
+def _distance(times: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
     """Distance of each time to the nearest of ``others`` (sorted), s."""
     if not len(others):
         return np.full(len(times), np.inf)
     at = np.searchsorted(others, times)
     before = others[np.clip(at - 1, 0, len(others) - 1)]
     after = others[np.clip(at, 0, len(others) - 1)]
-    return np.minimum(np.abs(times - before), np.abs(times - after))
+    return np.asarray(np.minimum(np.abs(times - before), np.abs(times - after)))
 
 
-def qrs_band(signal_mv: NDArray, fs_hz: float) -> NDArray[np.float64]:
+def qrs_band(signal_mv: NDArray[Any], fs_hz: float) -> NDArray[np.float64]:
     """The signal in the QRS band (zero phase, 4th order), along the last axis."""
     sos = butter(2, QRS_BAND_HZ, "bandpass", fs=fs_hz, output="sos")
-    return sosfiltfilt(sos, np.asarray(signal_mv, float), axis=-1)
+    return np.asarray(sosfiltfilt(sos, np.asarray(signal_mv, float), axis=-1))

@@ -48,7 +48,7 @@ def read_lead_labels(folder: Path) -> dict[str, dict[str, Quality]]:
 def read_record_labels(folder: Path) -> dict[str, Quality]:
     """Quality by record, from ``RECORDS-acceptable`` and ``RECORDS-unacceptable``."""
     folder = find_folder(folder, "RECORDS-acceptable", NAME)
-    labels = {}
+    labels: dict[str, Quality] = {}
     for quality, name in ((Quality.HIGH, "acceptable"), (Quality.LOW, "unacceptable")):
         path = folder / f"RECORDS-{name}"
         if not path.exists():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ class LabelledSegments:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def take(self, index: NDArray) -> LabelledSegments:
+    def take(self, index: NDArray[Any]) -> LabelledSegments:
         """The segments at ``index`` (integers or a mask), in that order."""
         return LabelledSegments(
             self.samples[index],
@@ -70,12 +71,12 @@ class LabelledSegments:
     @property
     def usable(self) -> NDArray[np.bool_]:
         """Mask of the segments that hold a signal: what gaps and flat lines left is all zeros."""
-        return self.samples.any(axis=1)
+        return np.asarray(self.samples.any(axis=1))
 
     def digest(self) -> str:
         """SHA-256 over the samples and the sampling rate: what an image cache depends on."""
         sha = hashlib.sha256(f"{self.fs_hz!r} {self.samples.shape}".encode())
-        sha.update(np.ascontiguousarray(self.samples))
+        sha.update(np.ascontiguousarray(self.samples).data)
         return sha.hexdigest()
 
 
@@ -118,13 +119,13 @@ def by_rate(parts: Sequence[LabelledSegments], source: str) -> list[LabelledSegm
     return [concatenate(found, source) for found in rates.values()]
 
 
-def first_of_identical(signals: Sequence[NDArray]) -> NDArray[np.bool_]:
+def first_of_identical(signals: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
     """Mask of the signals that no earlier signal equals, sample for sample (NaN equals NaN)."""
     seen: set[bytes] = set()
     keep = np.zeros(len(signals), bool)
     for i, signal in enumerate(signals):
         key = hashlib.sha256(str(signal.shape).encode())
-        key.update(np.ascontiguousarray(signal))
+        key.update(np.ascontiguousarray(signal).data)
         keep[i] = key.digest() not in seen
         seen.add(key.digest())
     return keep

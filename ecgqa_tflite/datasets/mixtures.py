@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,14 +86,14 @@ class Mixtures:
     @property
     def beats_lost(self) -> NDArray[np.bool_]:
         """Both detectors err at least twice: known beats missed, or found where there is none."""
-        return (self.missed + self.extra).min(axis=1) > 1
+        return np.asarray((self.missed + self.extra).min(axis=1) > 1)
 
     @property
     def beats_found(self) -> NDArray[np.bool_]:
         """Both detectors find every known beat and nothing else."""
-        return (self.missed + self.extra).max(axis=1) == 0
+        return np.asarray((self.missed + self.extra).max(axis=1) == 0)
 
-    def labelled(self, chosen: NDArray, quality: int, fs_hz: float) -> LabelledSegments:
+    def labelled(self, chosen: NDArray[Any], quality: int, fs_hz: float) -> LabelledSegments:
         """The segments at ``chosen``, all of one quality."""
         index = np.arange(len(self.samples))[chosen]
         return LabelledSegments(
@@ -104,19 +105,19 @@ class Mixtures:
             "mixtures",
         )
 
-    def arrays(self) -> dict[str, NDArray]:
+    def arrays(self) -> dict[str, NDArray[Any]]:
         """The fields by name, for ``np.savez``."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> Mixtures:
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Mixtures:
         """Inverse of :meth:`arrays`; other names are ignored."""
         return cls(**{field.name: arrays[field.name] for field in fields(cls)})
 
 
 def mix_lead(
     lead: AnnotatedLead,
-    clean_beats_s: tuple[NDArray, NDArray],
+    clean_beats_s: tuple[NDArray[Any], NDArray[Any]],
     bank: NoiseBank,
     n_stretches: int,
     rule: MixtureRule,
@@ -151,7 +152,7 @@ def mix_lead(
     judged = n_side * length
     kinds, weights = zip(*rule.kinds, strict=True)
     p = np.asarray(weights) / sum(weights)
-    rows: list[tuple] = []
+    rows: list[tuple[Any, ...]] = []
     for stretch in range(n_stretches):
         first = int(rng.integers(len(lead.signal_mv) - judged + 1))
         kind, snr_db = str(rng.choice(kinds, p=p)), rng.uniform(*rule.snr_db)
@@ -203,7 +204,7 @@ def mix_lead(
 
 
 def _sound(
-    lead: AnnotatedLead, found: tuple[NDArray, NDArray], start_s: float, length_s: float
+    lead: AnnotatedLead, found: tuple[NDArray[Any], NDArray[Any]], start_s: float, length_s: float
 ) -> bool:
     """Whether the lead is clean there and both detectors see exactly its beats."""
     if not lead.clean(start_s, start_s + length_s):
@@ -212,14 +213,14 @@ def _sound(
     return counts[0][0] > 0 and all(missed == extra == 0 for _, missed, extra in counts)
 
 
-def _with_context(signal: NDArray, start: int, stop: int, context: int) -> NDArray[np.float64]:
+def _with_context(signal: NDArray[Any], start: int, stop: int, context: int) -> NDArray[np.float64]:
     """``signal[start - context : stop + context]``, mirrored where it ends."""
     before, after = min(context, start), min(context, len(signal) - stop)
     piece = np.asarray(signal[start - before : stop + after], float)
     return np.pad(piece, (context - before, context - after), mode="symmetric")
 
 
-def beats_before(lead: AnnotatedLead) -> tuple[NDArray, NDArray]:
+def beats_before(lead: AnnotatedLead) -> tuple[NDArray[Any], NDArray[Any]]:
     """Beat times, s, that XQRS and GQRS find in the lead as it is, mirrored at its ends."""
     context = round(CONTEXT_S * lead.fs_hz)
     padded = _with_context(lead.signal_mv, 0, len(lead.signal_mv), context)
@@ -228,16 +229,16 @@ def beats_before(lead: AnnotatedLead) -> tuple[NDArray, NDArray]:
 
 
 def clean_starts_s(
-    lead: AnnotatedLead, clean_beats_s: tuple[NDArray, NDArray], spec: FrontEnd
+    lead: AnnotatedLead, clean_beats_s: tuple[NDArray[Any], NDArray[Any]], spec: FrontEnd
 ) -> NDArray[np.float64]:
     """Starts, s, of the lead's segments side by side that are clean and whose beats all show."""
     starts = np.arange(int(lead.duration_s // spec.segment_s)) * spec.segment_s
     sound = [_sound(lead, clean_beats_s, start, spec.segment_s) for start in starts]
-    return starts[np.array(sound, bool)]
+    return np.asarray(starts[np.array(sound, bool)])
 
 
 def with_agreed_beats(
-    lead: AnnotatedLead, clean_beats_s: tuple[NDArray, NDArray]
+    lead: AnnotatedLead, clean_beats_s: tuple[NDArray[Any], NDArray[Any]]
 ) -> AnnotatedLead | None:
     """The same lead with the beats on which both detectors agree; None where they don't.
 

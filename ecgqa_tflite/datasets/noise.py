@@ -95,7 +95,7 @@ def _pink(n_samples: int, fs_hz: float, rng: np.random.Generator) -> NDArray[np.
     shape = 1 / np.sqrt(np.maximum(f, 0.2))
     phase = rng.standard_normal(len(f)) + 1j * rng.standard_normal(len(f))
     x = np.fft.irfft(phase * shape, n_samples)
-    return x / x.std()
+    return np.asarray(x / x.std())
 
 
 def _emg(n_samples: int, fs_hz: float, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -113,7 +113,7 @@ def _emg(n_samples: int, fs_hz: float, rng: np.random.Generator) -> NDArray[np.f
         envelope += rng.uniform(0.3, 1.0) * burst
         at += length + rng.exponential(1.5)
     x = x * envelope
-    return x / x.std()
+    return np.asarray(x / x.std())
 
 
 def _pops(n_samples: int, fs_hz: float, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -127,4 +127,4 @@ def _pops(n_samples: int, fs_hz: float, rng: np.random.Generator) -> NDArray[np.
         on = since >= 0
         x[on] += rng.normal(0, 1) * np.exp(-since[on] / rng.choice([0.05, 0.15, 0.5, 1.5]))
         at += rng.exponential(1 / rate_hz)
-    return x / x.std()
+    return np.asarray(x / x.std())

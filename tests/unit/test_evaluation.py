@@ -13,7 +13,6 @@ from ecgqa_tflite.evaluation import (
     PLATEAU,
     choose_threshold,
     compare_decisions,
-    graded_table,
     score_table,
 )
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from synthetic_leads import FS_HZ, pulse_train
 
 from ecgqa_tflite.datasets.beats import count_errors, detect_beats, qrs_band
 from ecgqa_tflite.datasets.labelled import (
@@ -17,7 +18,6 @@ from ecgqa_tflite.datasets.labelled import (
     concatenate,
     first_of_identical,
 )
-from ecgqa_tflite.datasets.mitdb import AnnotatedLead
 from ecgqa_tflite.datasets.mixtures import (
     MixtureRule,
     beats_before,
@@ -30,21 +30,7 @@ from ecgqa_tflite.datasets.splits import held_out_groups
 from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.spec import FrontEnd
 
-FS_HZ = 250.0
 SPEC = FrontEnd()
-
-
-def pulse_train(duration_s: float, rr_s: float = 0.8, seed: int = 0) -> AnnotatedLead:
-    """A lead of R waves with T waves and a little noise, with its beats."""
-    rng = np.random.default_rng(seed)
-    beats = np.arange(0.5, duration_s - 0.2, rr_s)
-    t = np.arange(round(duration_s * FS_HZ)) / FS_HZ
-    x = 0.003 * rng.standard_normal(t.size)
-    for beat in beats:
-        x += np.exp(-0.5 * ((t - beat) / 0.012) ** 2)
-        x += 0.2 * np.exp(-0.5 * ((t - beat - 0.25) / 0.04) ** 2)
-    none = np.zeros(0)
-    return AnnotatedLead("set/1/I", "set/1", x.astype(np.float32), FS_HZ, beats, none)
 
 
 def bank(part: str = "train") -> NoiseBank:

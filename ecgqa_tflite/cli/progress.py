@@ -1,0 +1,73 @@
+"""Progress of work that tells what it does, how far it is and how far it goes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bar
+
+Tell = Callable[[str, int, int], None]
+
+LOG_INTERVAL_S = 30.0
+"""Where stderr is no terminal, a line so often takes the place of the bars."""
+
+
+@contextmanager
+def progress() -> Iterator[Tell]:
+    """Yield a callback (what, done, total); each kind of work gets a bar of its own on stderr.
+
+    What follows a comma in ``what`` may change while the bar stays.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(console)
+        return
+    bars: dict[str, TaskID] = {}
+    with Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    ) as bar:
+
+        def tell(what: str, done: int, total: int) -> None:
+            kind = what.split(",")[0]
+            if kind not in bars:
+                bars[kind] = bar.add_task(what, total=total)
+            bar.update(bars[kind], description=what, completed=done, total=total)
+
+        yield tell
+
+
+def _lines(console: Console) -> Tell:
+    started = time.monotonic()
+    last: dict[str, float] = {}
+
+    def tell(what: str, done: int, total: int) -> None:
+        kind, now = what.split(",")[0], time.monotonic()
+        if done == total or now - last.get(kind, started) >= LOG_INTERVAL_S:
+            last[kind] = now
+            console.print(f"{now - started:6.0f} s  {what}: {done} of {total}", highlight=False)
+
+    return tell
+
+
+def default_cache() -> Path:
+    """``ecgqa`` in the user's cache folder (``$XDG_CACHE_HOME``, else ``~/.cache``)."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "ecgqa"

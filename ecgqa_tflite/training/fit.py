@@ -1,0 +1,210 @@
+"""The fit itself: seeded, with a checkpoint each epoch from which a killed run goes on.
+
+What is deterministic: the sets, the order of the segments, their augmentation and the initial
+weights follow from the recipe's seed, and a run that was killed and started again takes the same
+steps as one that wasn't. The weights that come out were the same, bit for bit, whenever that was
+tried on one CPU with one TensorFlow and number of threads; TensorFlow promises it only with
+``TF_DETERMINISTIC_OPS=1`` in the environment, which halves the speed. Another processor rounds sums
+differently. InceptionV1's dropout draws are not part of a checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.errors import DatasetError
+from ecgqa_tflite.output import whole_file
+from ecgqa_tflite.spec import FrontEnd, Quality
+from ecgqa_tflite.training.images import augmented
+from ecgqa_tflite.training.recipe import Recipe
+
+CHECKPOINT = "checkpoint.npz"
+
+Progress = Callable[[str, int, int], None]
+LogitFunction = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
+
+
+def learning_rate(step: int, n_steps: int, recipe: Recipe) -> float:
+    """Rate of a step: linear warm-up, then a cosine that reaches 0 after the last step."""
+    warmup = min(recipe.warmup_steps, n_steps // 4)
+    if step < warmup:
+        return recipe.learning_rate * (step + 1) / warmup
+    phase = (step - warmup) / max(1, n_steps - warmup)
+    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * phase))
+
+
+def new_network(recipe: Recipe, spec: FrontEnd, name: str) -> Any:
+    """The recipe's network, with seeded random weights or the ones that it starts from."""
+    from ecgqa_tflite.networks import build, load_model
+    from ecgqa_tflite.networks._keras import keras
+
+    keras.utils.set_random_seed(recipe.seed)
+    network = build(recipe.architecture, **recipe.network_arguments(spec), name=name)
+    if recipe.initial_weights is not None:
+        _take_body(network, load_model(recipe.initial_weights))
+    return network
+
+
+def _take_body(network: Any, trained: Any) -> None:
+    """Copy the weights of every layer that both have with the same shapes; the head is new."""
+    for layer in network.layers:
+        try:
+            weights = trained.get_layer(layer.name).get_weights()
+        except ValueError:
+            continue
+        if [w.shape for w in weights] == [w.shape for w in layer.get_weights()]:
+            layer.set_weights(weights)
+
+
+def fit(
+    network: Any,
+    index_maps: NDArray[np.uint8],
+    quality: NDArray[np.uint8],
+    spec: FrontEnd,
+    recipe: Recipe,
+    work: Path,
+    progress: Progress | None = None,
+) -> list[dict[str, float]]:
+    """Train ``network`` in place.
+
+    Parameters
+    ----------
+    network
+        tf_keras model that ends in a softmax over (low, high).
+    index_maps
+        uint8, (n, rows, cols).
+    quality
+        Class of each, shape (n,).
+    work
+        Folder for the checkpoint; a run that finds one goes on after it.
+    progress
+        Called each step.
+
+    Returns
+    -------
+    list of dict
+        Per epoch: ``loss`` (with label smoothing), ``accuracy`` and ``seconds``.
+
+    Raises
+    ------
+    DatasetError
+        There are fewer segments than a batch holds.
+    """
+    from ecgqa_tflite.networks._keras import keras, tf
+
+    steps_per_epoch = len(index_maps) // recipe.batch
+    if not steps_per_epoch:
+        raise DatasetError(f"{len(index_maps)} segments are fewer than a batch of {recipe.batch}")
+    n_steps = steps_per_epoch * recipe.epochs
+    tell = progress or (lambda *_: None)
+
+    logits_of = keras.Model(network.input, network.layers[-2].output)
+    optimiser = keras.optimizers.Adam(recipe.learning_rate)
+    optimiser.build(network.trainable_variables)
+    smoothing = recipe.label_smoothing
+
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    def step(images: Any, target: Any) -> Any:
+        x = tf.cast(images, tf.float32) / 255.0
+        wanted = tf.one_hot(target, 2) * (1 - smoothing) + smoothing / 2
+        with tf.GradientTape() as tape:
+            logits = logits_of(x, training=True)
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(wanted, logits))
+        variables = network.trainable_variables
+        optimiser.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        right = tf.argmax(logits, axis=1, output_type=tf.int32) == target
+        return loss, tf.reduce_mean(tf.cast(right, tf.float32))
+
+    history = _restore(work, network, optimiser)
+    for epoch in range(len(history), recipe.epochs):
+        started, sums = time.monotonic(), np.zeros(2)
+        batches = _batches(index_maps, quality, spec, recipe, epoch)
+        dataset = tf.data.Dataset.from_generator(
+            lambda batches=batches: batches,
+            output_signature=(
+                tf.TensorSpec((recipe.batch, *spec.image_shape), tf.uint8),
+                tf.TensorSpec((recipe.batch,), tf.int32),
+            ),
+        ).prefetch(2)
+        for n, (images, target) in enumerate(dataset):
+            at = epoch * steps_per_epoch + n
+            optimiser.learning_rate.assign(learning_rate(at, n_steps, recipe))
+            loss, accuracy = step(images, target)
+            sums += float(loss), float(accuracy)
+            tell(f"training, epoch {epoch + 1}, loss {sums[0] / (n + 1):.3f}", at + 1, n_steps)
+        loss_mean, accuracy_mean = sums / steps_per_epoch
+        history.append(
+            {
+                "loss": round(float(loss_mean), 5),
+                "accuracy": round(float(accuracy_mean), 5),
+                "seconds": round(time.monotonic() - started, 1),
+            }
+        )
+        _save(work, network, optimiser, history)
+    return history
+
+
+def _batches(
+    index_maps: NDArray[np.uint8],
+    quality: NDArray[np.uint8],
+    spec: FrontEnd,
+    recipe: Recipe,
+    epoch: int,
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
+    """One epoch in a seeded order; what doesn't fill a batch is left for another epoch."""
+    rng = np.random.default_rng([recipe.seed, epoch])
+    order = rng.permutation(len(index_maps))
+    for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
+        chosen = order[start : start + recipe.batch]
+        images = augmented(index_maps, chosen, spec, recipe.augmentation, rng)
+        yield images, quality[chosen].astype(np.int32)
+
+
+def _save(work: Path, network: Any, optimiser: Any, history: list[dict[str, float]]) -> None:
+    weights = {f"weight/{i}": w for i, w in enumerate(network.get_weights())}
+    states = {f"optimiser/{i}": v.numpy() for i, v in enumerate(optimiser.variables)}
+    with whole_file(work / CHECKPOINT, overwrite=True) as temporary:
+        np.savez(temporary, history=json.dumps(history), **weights, **states)
+
+
+def _restore(work: Path, network: Any, optimiser: Any) -> list[dict[str, float]]:
+    """Put a checkpoint back, if there is one, and return its history."""
+    path = work / CHECKPOINT
+    if not path.exists():
+        return []
+    with np.load(path) as saved:
+        network.set_weights([saved[f"weight/{i}"] for i in range(len(network.get_weights()))])
+        for i, variable in enumerate(optimiser.variables):
+            variable.assign(saved[f"optimiser/{i}"])
+        history: list[dict[str, float]] = json.loads(str(saved["history"]))
+        return history
+
+
+def logit_function(network: Any, spec: FrontEnd, batch: int = 64) -> LogitFunction:
+    """A function from index maps (n, rows, cols) to the float network's log odds of high, (n,)."""
+    from ecgqa_tflite.frontend.colormap import image
+    from ecgqa_tflite.networks._keras import keras, tf
+
+    logits_of = keras.Model(network.input, network.layers[-2].output)
+
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    def forward(images: Any) -> Any:
+        return logits_of(tf.cast(images, tf.float32) / 255.0, training=False)
+
+    def logits(index_maps: NDArray[np.uint8]) -> NDArray[np.float64]:
+        out = np.empty(len(index_maps))
+        for start in range(0, len(index_maps), batch):
+            images = image(np.asarray(index_maps[start : start + batch]), spec.colormap)
+            pair = forward(tf.constant(images)).numpy().astype(float)
+            out[start : start + len(images)] = pair[:, Quality.HIGH] - pair[:, Quality.LOW]
+        return out
+
+    return logits

@@ -1,0 +1,127 @@
+"""Index maps of many segments, made once by the C front end and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.frontend.colormap import lut
+from ecgqa_tflite.frontend.native import NativeFrontEnd
+from ecgqa_tflite.spec import FrontEnd
+from ecgqa_tflite.training.recipe import Augmentation
+
+CHUNK = 256
+"""Segments between two notes of how far the making has come."""
+
+Progress = Callable[[str, int, int], None]
+
+
+def index_maps(
+    parts: Sequence[LabelledSegments],
+    spec: FrontEnd,
+    cache: Path,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> NDArray[np.uint8]:
+    """Index maps of all parts, one after the other, as a read-only memory map.
+
+    The file is named by the spec (less its colours, which come later), the segments and what the
+    front end makes of the first of them, so that another front end gets another file. A making
+    that was interrupted goes on where it was.
+
+    Returns
+    -------
+    uint8, shape (n, rows, cols).
+    """
+    front_ends = [NativeFrontEnd(spec, part.fs_hz) for part in parts]
+    sha = hashlib.sha256(replace(spec, colormap="grey").hash.encode())
+    for part, front_end in zip(parts, front_ends, strict=True):
+        sha.update(part.digest().encode())
+        sha.update(front_end.index_maps(part.samples[:1]).data)
+    folder = cache / "index_maps"
+    path = folder / f"{sha.hexdigest()[:32]}.npy"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        _make(parts, front_ends, spec, path, threads, progress or (lambda *_: None))
+    maps: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    return maps
+
+
+def _make(
+    parts: Sequence[LabelledSegments],
+    front_ends: Sequence[NativeFrontEnd],
+    spec: FrontEnd,
+    path: Path,
+    threads: int,
+    tell: Progress,
+) -> None:
+    partial, note = path.with_suffix(".partial"), path.with_suffix(".done.json")
+    total = sum(map(len, parts))
+    shape = (total, spec.rows, spec.cols)
+    done = json.loads(note.read_text()) if note.exists() and partial.exists() else 0
+    mode = "r+" if done else "w+"
+    maps = np.lib.format.open_memmap(partial, mode=mode, dtype=np.uint8, shape=shape)
+    first = 0
+    for part, front_end in zip(parts, front_ends, strict=True):
+        for start in range(0, len(part), CHUNK):
+            at, n = first + start, min(CHUNK, len(part) - start)
+            if at + n <= done:
+                continue
+            front_end.index_maps(
+                part.samples[start : start + n], threads=threads, out=maps[at : at + n]
+            )
+            maps.flush()
+            note.write_text(json.dumps(at + n))
+            tell("making scalograms", at + n, total)
+        first += len(part)
+    del maps
+    partial.rename(path)
+    note.unlink(missing_ok=True)
+
+
+def augmented(
+    index_maps: NDArray[np.uint8],
+    chosen: NDArray[np.intp],
+    spec: FrontEnd,
+    augmentation: Augmentation,
+    rng: np.random.Generator,
+) -> NDArray[np.uint8]:
+    """Images of the chosen index maps, augmented and coloured.
+
+    Parameters
+    ----------
+    index_maps
+        uint8, (n, rows, cols).
+    chosen
+        Indices into them, shape (m,).
+    rng
+        Draws for every map in the same order whatever the augmentation says.
+
+    Returns
+    -------
+    uint8, (m, rows, cols, channels).
+    """
+    m, (rows, cols) = len(chosen), index_maps.shape[1:]
+    roll, flip = rng.integers(cols, size=m), rng.random(m) < 0.5
+    shift = rng.integers(-augmentation.shift_rows, augmentation.shift_rows + 1, size=m)
+    gain = rng.uniform(*augmentation.gain, size=m)
+    colours, index = lut(spec.colormap), np.arange(256)
+    out = np.empty((m, rows, cols, spec.channels), np.uint8)
+    for i, number in enumerate(chosen):
+        column = np.arange(cols)
+        if augmentation.roll:
+            column = (column + roll[i]) % cols
+        if augmentation.flip and flip[i]:
+            column = column[::-1]
+        row = np.clip(np.arange(rows) + shift[i], 0, rows - 1)
+        table = colours[np.minimum(np.rint(index * gain[i]), 255).astype(np.uint8)]
+        moved = np.asarray(index_maps[number])[row][:, column]
+        np.take(table, moved, axis=0, out=out[i])
+    return out

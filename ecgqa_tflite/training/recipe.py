@@ -1,0 +1,145 @@
+"""Every number of a training, saved beside the model that it made."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ecgqa_tflite.datasets.balanced import Composition
+from ecgqa_tflite.errors import ArgumentError
+from ecgqa_tflite.spec import FrontEnd
+
+RECIPE_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to an index map before its colours, anew in each epoch.
+
+    Attributes
+    ----------
+    roll
+        Rotate in time by a random number of columns.
+    flip
+        Reverse time in half of the maps.
+    shift_rows
+        Move up or down by up to so many rows, the edge row repeated.
+    gain
+        Range of a factor on the indices, clipped at 255.
+    """
+
+    roll: bool = True
+    flip: bool = True
+    shift_rows: int = 6
+    gain: tuple[float, float] = (0.8, 1.2)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained and quantised.
+
+    Attributes
+    ----------
+    architecture, alpha
+        Network and, for Light-CNN, its width multiplier.
+    initial_weights
+        Name of the model whose weights training starts from; None: random.
+    epochs, batch
+        Passes over the training set; segments a step.
+    learning_rate, warmup_steps
+        Adam's rate rises linearly over the first steps to this, then falls as a cosine to 0.
+    label_smoothing
+        Share of the target that goes to both classes alike: keeps the softmax from saturating, so
+        that int8 scores keep their resolution.
+    augmentation, composition
+        See there.
+    n_calibration
+        Training segments that calibrate the int8 model, as many of each source as its share.
+    seed
+        Of weights, order, augmentation and calibration.
+    """
+
+    architecture: str = "light_cnn"
+    alpha: float = 1.0
+    initial_weights: str | None = None
+    epochs: int = 4
+    batch: int = 32
+    learning_rate: float = 1e-3
+    warmup_steps: int = 200
+    label_smoothing: float = 0.05
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    composition: Composition = field(default_factory=Composition)
+    n_calibration: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 1 or not self.learning_rate > 0:
+            raise ArgumentError("a recipe needs epochs and batch of 1 or more and a positive rate")
+        if not 0 <= self.label_smoothing < 1 or self.n_calibration < 1 or self.warmup_steps < 0:
+            raise ArgumentError("label_smoothing must be 0..1, n_calibration 1 or more")
+
+    def network_arguments(self, spec: FrontEnd) -> dict[str, Any]:
+        """Arguments for :func:`ecgqa_tflite.networks.build`."""
+        arguments: dict[str, Any] = {"input_shape": list(spec.image_shape), "classes": 2}
+        if self.architecture == "light_cnn":
+            arguments["alpha"] = self.alpha
+        return arguments
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, with the format number first."""
+        return {"format": RECIPE_FORMAT, **json.loads(json.dumps(asdict(self)))}
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Recipe:
+        """Inverse of :meth:`to_dict`; further keys at the top, which a training notes, are ignored.
+
+        Raises
+        ------
+        ArgumentError
+            Another format, a field that is missing or unknown, or a value of another type.
+        """
+        if not isinstance(data, dict) or data.get("format") != RECIPE_FORMAT:
+            raise ArgumentError(f"a recipe is a JSON object of format {RECIPE_FORMAT}")
+        known = {f.name for f in dataclasses.fields(cls)}
+        plain = {k: v for k, v in data.items() if k in known}
+        recipe: Recipe = _from_plain(cls, plain, "recipe")
+        return recipe
+
+    def digest(self, *others: str) -> str:
+        """SHA-256 over the recipe and ``others``: what a run's work folder is named by."""
+        text = json.dumps([self.to_dict(), *others], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _from_plain(kind: Any, value: Any, where: str) -> Any:
+    """JSON value to ``kind``: dataclasses, tuples, unions with None and plain types."""
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        if not isinstance(value, dict) or value.keys() != hints.keys():
+            raise ArgumentError(f"{where}: needs exactly {', '.join(hints)}")
+        return kind(**{k: _from_plain(hints[k], v, f"{where}.{k}") for k, v in value.items()})
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:
+        inner = next(a for a in arguments if a is not type(None))
+        return None if value is None else _from_plain(inner, value, where)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ArgumentError(f"{where}: must be a list")
+        if arguments[-1] is Ellipsis:
+            arguments = (arguments[0],) * len(value)
+        if len(arguments) != len(value):
+            raise ArgumentError(f"{where}: must hold {len(arguments)} values")
+        return tuple(
+            _from_plain(a, v, f"{where}[{i}]")
+            for i, (a, v) in enumerate(zip(arguments, value, strict=True))
+        )
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        raise ArgumentError(f"{where}: {value!r} is no {kind.__name__}")
+    return value

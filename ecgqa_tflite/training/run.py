@@ -1,0 +1,192 @@
+"""From folders of recordings to a model folder: the whole of ``ecgqa train``."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.datasets.balanced import build
+from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.evaluation import choose_threshold, compare_decisions, table_of
+from ecgqa_tflite.frontend.colormap import image
+from ecgqa_tflite.litert import Int8Network, to_int8
+from ecgqa_tflite.model_card import model_card
+from ecgqa_tflite.model_folder import ModelFolder, write_model
+from ecgqa_tflite.output import refuse_existing
+from ecgqa_tflite.spec import FrontEnd, Quality
+from ecgqa_tflite.training.fit import fit, logit_function, new_network
+from ecgqa_tflite.training.images import index_maps
+from ecgqa_tflite.training.recipe import Recipe
+
+Progress = Callable[[str, int, int], None]
+
+
+def train(
+    data: Path,
+    out: Path,
+    spec: FrontEnd,
+    recipe: Recipe,
+    cache: Path,
+    *,
+    workers: int = 1,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> ModelFolder:
+    """Train, choose the thresholds on validation, quantise, and write the model folder.
+
+    Parameters
+    ----------
+    data
+        Folder that holds ``challenge-2011``, ``mitdb`` and ``nstdb``. Nothing else is read.
+    out
+        Model folder to write; its last part is the model's name.
+    cache
+        Folder for mixtures, index maps and the checkpoint of an unfinished run: the same call goes
+        on where it was killed.
+    workers
+        Processes and threads for making segments and index maps.
+
+    Raises
+    ------
+    OutputExistsError
+        ``out`` exists and ``overwrite`` is false; nothing has been done.
+    DatasetError
+        A set is missing or too small.
+    """
+    refuse_existing(out, overwrite)
+    sets = build(data, spec, recipe.composition, cache, workers, progress)
+    maps = index_maps(sets.train, spec, cache, workers, progress)
+    validation_maps = index_maps(sets.validation, spec, cache, workers, progress)
+    quality = np.concatenate([part.quality for part in sets.train])
+
+    digests = [part.digest() for part in sets.train]
+    work = cache / "runs" / recipe.digest(spec.hash, *digests)[:32]
+    network = new_network(recipe, spec, out.name)
+    history = fit(network, maps, quality, spec, recipe, work, progress)
+
+    chosen = calibration(sets.train, recipe.n_calibration, recipe.seed)
+    from ecgqa_tflite.quantize.ptq import quantise_ptq
+
+    tflite = quantise_ptq(network, image(np.asarray(maps[chosen]), spec.colormap))
+    truth = np.concatenate([part.quality for part in sets.validation])
+    float_logits = logit_function(network, spec)(validation_maps)
+    threshold_logit = choose_threshold(truth, float_logits)
+    int8 = _int8_scores(tflite, validation_maps, spec, progress)
+    threshold_int8 = match_threshold(int8, float_logits >= threshold_logit)
+
+    metrics = {
+        "training": {
+            "epochs": history,
+            "segments": _census(sets.train),
+            "parameters": int(network.count_params()),
+            "tflite_bytes": len(tflite),
+        },
+        "validation": {
+            "segments": _census(sets.validation),
+            "float": table_of(sets.validation, float_logits, threshold_logit),
+            "int8": table_of(sets.validation, int8, threshold_int8),
+            "flips": compare_decisions(float_logits >= threshold_logit, int8 >= threshold_int8),
+            "called_high_by_source": _called_high(sets.validation, int8 >= threshold_int8),
+        },
+        "external": {},
+    }
+    model = write_model(
+        out,
+        name=out.name,
+        architecture=recipe.architecture,
+        arguments=recipe.network_arguments(spec),
+        spec=spec,
+        threshold=1 / (1 + math.exp(-threshold_logit)),
+        threshold_int8=threshold_int8,
+        save_weights=network.save_weights,
+        tflite=tflite,
+        recipe=recipe.to_dict(),
+        metrics=metrics,
+        calibration_ids=[str(name) for name in _ids(sets.train)[chosen]],
+        model_card=model_card(out.name, spec, recipe.to_dict(), metrics),
+        overwrite=overwrite,
+    )
+    shutil.rmtree(work, ignore_errors=True)
+    return model
+
+
+def calibration(parts: Sequence[LabelledSegments], n: int, seed: int) -> NDArray[np.intp]:
+    """Indices (over all parts) of ``n`` segments, from each part by its share; seeded, sorted."""
+    sizes = np.array([len(part) for part in parts])
+    n = min(n, int(sizes.sum()))
+    # Largest remainders: shares add up to n.
+    exact = n * sizes / sizes.sum()
+    shares = np.floor(exact).astype(int)
+    rest = np.argsort(shares - exact, kind="stable")[: n - shares.sum()]
+    shares[rest] += 1
+    rng = np.random.default_rng(seed)
+    first = np.cumsum(sizes) - sizes
+    return np.concatenate(
+        [
+            begin + np.sort(rng.choice(size, share, replace=False))
+            for begin, size, share in zip(first, sizes, shares, strict=True)
+        ]
+    )
+
+
+def match_threshold(int8_scores: NDArray[np.int8], float_high: NDArray[np.bool_]) -> int:
+    """The int8 threshold whose decisions agree best with the float model's.
+
+    The int8 score of class 1 is its softmax in 256 steps. Of equally good thresholds the middle
+    one is taken.
+
+    Parameters
+    ----------
+    int8_scores
+        Of class 1 on validation segments, shape (n,).
+    float_high
+        What the float model calls high there, shape (n,).
+    """
+    levels = np.arange(-127, 128)
+    high = np.sort(int8_scores[float_high])
+    low = np.sort(int8_scores[~float_high])
+    flips = np.searchsorted(high, levels) + len(low) - np.searchsorted(low, levels)
+    best = np.flatnonzero(flips == flips.min())
+    return int(levels[best[len(best) // 2]])
+
+
+def _int8_scores(
+    tflite: bytes, maps: NDArray[np.uint8], spec: FrontEnd, progress: Progress | None
+) -> NDArray[np.int8]:
+    network = Int8Network(tflite)
+    scores = np.empty(len(maps), np.int8)
+    for start in range(0, len(maps), 256):
+        block = to_int8(image(np.asarray(maps[start : start + 256]), spec.colormap))
+        scores[start : start + 256] = network.scores(block)[:, Quality.HIGH]
+        if progress is not None:
+            progress("scoring validation, int8", min(start + 256, len(maps)), len(maps))
+    return scores
+
+
+def _ids(parts: Sequence[LabelledSegments]) -> NDArray[np.str_]:
+    return np.concatenate([part.ids for part in parts])
+
+
+def _census(parts: Sequence[LabelledSegments]) -> dict[str, dict[str, int]]:
+    """Segments and groups by source."""
+    by_source: dict[str, list[LabelledSegments]] = {}
+    for part in parts:
+        by_source.setdefault(part.source, []).append(part)
+    return {
+        source: {
+            "segments": sum(map(len, found)),
+            "groups": len(np.unique(np.concatenate([part.group for part in found]))),
+        }
+        for source, found in by_source.items()
+    }
+
+
+def _called_high(parts: Sequence[LabelledSegments], high: NDArray[np.bool_]) -> dict[str, float]:
+    """Share called high by source: what a single figure hides."""
+    source = np.concatenate([np.full(len(part), part.source) for part in parts])
+    return {str(name): float(high[source == name].mean()) for name in dict.fromkeys(source)}

@@ -1,0 +1,293 @@
+"""Recipe, augmentation, the fit with kill and resume, and a whole training on synthetic sets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import require_module
+from synthetic_leads import pulse_train
+
+from ecgqa_tflite.datasets.balanced import Composition
+from ecgqa_tflite.errors import ArgumentError, DatasetError, OutputExistsError
+from ecgqa_tflite.frontend.colormap import image
+from ecgqa_tflite.spec import FrontEnd
+from ecgqa_tflite.training.fit import learning_rate
+from ecgqa_tflite.training.images import augmented, index_maps
+from ecgqa_tflite.training.recipe import Augmentation, Recipe
+from ecgqa_tflite.training.run import calibration, match_threshold
+
+SPEC = FrontEnd(rows=77, cols=77, colormap="grey")
+TINY = Recipe(alpha=0.0625, epochs=4, batch=16, learning_rate=5e-3, warmup_steps=2, n_calibration=8)
+STILL = Augmentation(roll=False, flip=False, shift_rows=0, gain=(1.0, 1.0))
+
+
+# ---- recipe -------------------------------------------------------------------------------------
+
+
+def test_recipe_round_trips_through_json() -> None:
+    recipe = replace(TINY, initial_weights="light_cnn", composition=Composition(n_train=10))
+    text = json.dumps(recipe.to_dict())
+    assert Recipe.from_dict(json.loads(text)) == recipe
+    assert Recipe.from_dict(json.loads(text)).digest("a") == recipe.digest("a") != recipe.digest()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 99},
+        {"epochs": 1.5},
+        {"epochs": None},
+        {"augmentation": {"roll": True}},
+        {"composition": []},
+    ],
+)
+def test_broken_recipes_are_refused(change: dict) -> None:
+    with pytest.raises(ArgumentError):
+        Recipe.from_dict(TINY.to_dict() | change)
+
+
+@pytest.mark.parametrize("change", [{"epochs": 0}, {"learning_rate": 0}, {"label_smoothing": 1}])
+def test_recipes_that_make_no_sense_are_refused(change: dict) -> None:
+    with pytest.raises(ArgumentError):
+        replace(TINY, **change)
+
+
+def test_learning_rate_warms_up_and_ends_near_zero() -> None:
+    recipe = Recipe(warmup_steps=10)
+    rates = [learning_rate(step, 100, recipe) for step in range(100)]
+    assert np.argmax(rates) in (9, 10) and max(rates) == pytest.approx(recipe.learning_rate)
+    assert np.all(np.diff(rates[:10]) > 0) and np.all(np.diff(rates[10:]) < 0)
+    assert 0 < rates[-1] < 0.01 * recipe.learning_rate
+
+
+# ---- images -------------------------------------------------------------------------------------
+
+
+def maps_of(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, 77, 77), dtype=np.uint8)
+
+
+def test_no_augmentation_is_the_image() -> None:
+    maps, chosen = maps_of(4), np.array([2, 0])
+    out = augmented(maps, chosen, SPEC, STILL, np.random.default_rng(0))
+    assert np.array_equal(out, image(maps[chosen], "grey"))
+    jet = replace(SPEC, colormap="jet")
+    out = augmented(maps, chosen, jet, STILL, np.random.default_rng(0))
+    assert np.array_equal(out, image(maps[chosen], "jet"))
+
+
+def test_roll_and_flip_only_move_columns() -> None:
+    maps = maps_of(8)
+    move = replace(STILL, roll=True, flip=True)
+    out = augmented(maps, np.arange(8), SPEC, move, np.random.default_rng(1))[..., 0]
+    assert not np.array_equal(out, maps)
+    for before, after in zip(maps, out, strict=True):
+        assert sorted(before.T.tolist()) == sorted(after.T.tolist())
+
+
+def test_rows_shift_by_no_more_than_asked_and_gain_clips() -> None:
+    maps = maps_of(20)
+    out = augmented(
+        maps, np.arange(20), SPEC, replace(STILL, shift_rows=3), np.random.default_rng(1)
+    )[..., 0]
+    shifts = set()
+    for before, after in zip(maps, out, strict=True):
+        found = [
+            s for s in range(-3, 4) if np.array_equal(after[3:-3], np.roll(before, -s, 0)[3:-3])
+        ]
+        assert len(found) == 1
+        shifts |= set(found)
+    assert len(shifts) > 3
+    louder = augmented(
+        maps, np.arange(20), SPEC, replace(STILL, gain=(1.5, 1.5)), np.random.default_rng(1)
+    )[..., 0]
+    assert np.array_equal(louder, np.minimum(np.rint(maps * 1.5), 255))
+
+
+def test_index_maps_are_cached_and_an_interrupted_making_goes_on(tmp_path: Path) -> None:
+    from ecgqa_tflite.datasets.labelled import LabelledSegments
+    from ecgqa_tflite.frontend.native import NativeFrontEnd
+
+    def part(n: int, fs_hz: float) -> LabelledSegments:
+        rng = np.random.default_rng(int(fs_hz))
+        samples = rng.integers(-999, 999, (n, round(5 * fs_hz))).astype(np.int16)
+        names = np.array([str(i) for i in range(n)])
+        return LabelledSegments(samples, fs_hz, np.ones(n, np.uint8), names, names, "s")
+
+    parts = [part(300, 250.0), part(5, 360.0)]
+
+    class KilledError(Exception):
+        pass
+
+    def kill(what: str, done: int, total: int) -> None:
+        assert total == 305
+        if done == 256:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        index_maps(parts, SPEC, tmp_path, progress=kill)
+    steps: list[int] = []
+    maps = index_maps(parts, SPEC, tmp_path, progress=lambda what, done, total: steps.append(done))
+    assert steps == [300, 305]
+    assert np.array_equal(maps[300:], NativeFrontEnd(SPEC, 360.0).index_maps(parts[1].samples))
+    assert np.array_equal(maps[:9], NativeFrontEnd(SPEC, 250.0).index_maps(parts[0].samples[:9]))
+    files = sorted(path.name for path in (tmp_path / "index_maps").iterdir())
+    assert len(files) == 1
+    # colours come after the map: another colour map needs no other file
+    index_maps(parts, replace(SPEC, colormap="jet"), tmp_path)
+    assert sorted(path.name for path in (tmp_path / "index_maps").iterdir()) == files
+
+
+# ---- thresholds and calibration -----------------------------------------------------------------
+
+
+def test_int8_threshold_agrees_best_with_the_float_decisions() -> None:
+    rng = np.random.default_rng(0)
+    p = rng.random(2000)
+    scores = np.clip(np.rint(256 * p - 128), -128, 127).astype(np.int8)
+    assert match_threshold(scores, p >= 0.4) == pytest.approx(256 * 0.4 - 128, abs=1)
+    assert match_threshold(np.array([-128, 127], np.int8), np.array([False, True])) in (-1, 0, 1)
+
+
+def test_calibration_is_stratified_seeded_and_without_repeats() -> None:
+    sized = [range(1000), range(500), range(10)]
+    chosen = calibration(sized, 151, seed=4)  # type: ignore[arg-type]
+    assert len(set(chosen)) == 151
+    counts = np.histogram(chosen, [0, 1000, 1500, 1510])[0]
+    assert list(counts) == [100, 50, 1]
+    assert np.array_equal(chosen, calibration(sized, 151, seed=4))  # type: ignore[arg-type]
+    assert len(calibration([range(3)], 200, seed=0)) == 3  # type: ignore[list-item]
+
+
+# ---- the fit ------------------------------------------------------------------------------------
+
+
+def separable(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Maps whose upper half is bright in class 1."""
+    quality = (np.arange(n) % 2).astype(np.uint8)
+    maps = maps_of(n) // 2
+    maps[quality == 1, :38] += 120
+    return maps, quality
+
+
+def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    require_module("tf_keras")
+    from ecgqa_tflite.training.fit import fit, logit_function, new_network
+
+    maps, quality = separable(64)
+    whole = new_network(TINY, SPEC, "tiny")
+    history = fit(whole, maps, quality, SPEC, TINY, tmp_path / "whole")
+    assert len(history) == 4 and history[-1]["loss"] < history[0]["loss"]
+
+    class KilledError(Exception):
+        pass
+
+    def kill(what: str, done: int, total: int) -> None:
+        assert total == 16
+        if done == 6:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        fit(new_network(TINY, SPEC, "t"), maps, quality, SPEC, TINY, tmp_path / "cut", kill)
+    steps: list[int] = []
+    resumed = new_network(TINY, SPEC, "t")
+    again = fit(
+        resumed, maps, quality, SPEC, TINY, tmp_path / "cut", lambda w, d, t: steps.append(d)
+    )
+    assert steps[0] == 5 and len(again) == 4
+    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+    logits = logit_function(resumed, SPEC)(maps)
+    assert ((logits > 0) == quality).mean() > 0.9
+
+    with pytest.raises(DatasetError, match="fewer than a batch"):
+        fit(whole, maps[:3], quality[:3], SPEC, TINY, tmp_path / "few")
+
+
+# ---- the whole ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder laid out like challenge-2011, mitdb and nstdb, with a few synthetic recordings."""
+    import wfdb
+
+    root = tmp_path_factory.mktemp("data")
+
+    def write(
+        folder: str, name: str, signal_mv: np.ndarray, fs_hz: float, leads: list[str]
+    ) -> None:
+        (root / folder).mkdir(exist_ok=True)
+        n = len(leads)
+        wfdb.wrsamp(
+            name,
+            fs=fs_hz,
+            units=["mV"] * n,
+            sig_name=leads,
+            p_signal=signal_mv.astype(float),
+            fmt=["16"] * n,
+            adc_gain=[1000.0] * n,
+            baseline=[0] * n,
+            write_dir=str(root / folder),
+        )
+
+    rng = np.random.default_rng(0)
+    rows = ["record,lead,quality"]
+    for i in range(8):
+        good = pulse_train(10, 0.7 + 0.03 * i, seed=i).signal_mv
+        write(
+            "challenge-2011", f"{i}", np.stack([good, rng.normal(size=2500)], 1), 250, ["I", "II"]
+        )
+        rows += [f"{i},I,good", f"{i},II,bad"]
+    (root / "challenge-2011" / "LEADS.csv").write_text("\n".join(rows) + "\n")
+    for i in range(4):
+        lead = pulse_train(70, 0.7 + 0.05 * i, seed=20 + i)
+        write("mitdb", f"{100 + i}", lead.signal_mv[:, None], 250, ["MLII"])
+        marks = np.round(lead.beats_s * 250).astype(int)
+        wfdb.wrann(f"{100 + i}", "atr", marks, ["N"] * len(marks), write_dir=str(root / "mitdb"))
+    for kind in ("bw", "em", "ma"):
+        noise = rng.normal(size=(360 * 300, 1)).cumsum(0) / 50 + rng.normal(size=(360 * 300, 1))
+        write("nstdb", kind, noise, 360, ["noise1"])
+    return root
+
+
+def test_a_whole_training_leaves_a_model_that_opens(data: Path, tmp_path: Path) -> None:
+    require_module("tf_keras")
+    from ecgqa_tflite.model_folder import open_model
+    from ecgqa_tflite.training.run import train
+
+    composition = Composition(
+        n_train=48, n_validation=16, validation_share=0.3, stretches_per_lead=(12, 2)
+    )
+    recipe = replace(TINY, composition=composition, epochs=1)
+    out, cache = tmp_path / "tiny", tmp_path / "cache"
+    said: set[str] = set()
+    train(data, out, SPEC, recipe, cache, progress=lambda what, d, t: said.add(what.split(",")[0]))
+    model = open_model(out)
+    assert {"mixing noise into clean leads", "making scalograms", "training"} <= said
+    assert Recipe.from_dict(model.recipe) == recipe
+    assert len(model.calibration_ids) == 8
+    assert 0 < model.threshold < 1
+    assert model.metrics["validation"]["int8"]["n"] == {"high": 8, "low": 8}
+    assert model.metrics["external"] == {}
+    card = (out / "MODEL_CARD.md").read_text()
+    assert "challenge-2011 leads labelled good" in card and "No external test" in card
+    with pytest.raises(OutputExistsError):
+        train(data, out, SPEC, recipe, cache)
+    # nothing of an unfinished run is left, and what was made is found again
+    assert not any((cache / "runs").iterdir())
+    again = train(data, tmp_path / "again" / "tiny", SPEC, recipe, cache)
+    assert again.tflite_path.read_bytes() == model.tflite_path.read_bytes()
+
+
+def test_a_set_too_small_says_so(data: Path, tmp_path: Path) -> None:
+    from ecgqa_tflite.datasets.balanced import build
+
+    with pytest.raises(DatasetError, match="ask for fewer segments"):
+        build(data, SPEC, Composition(stretches_per_lead=(1, 1)), tmp_path)
+    with pytest.raises(DatasetError, match="ecgqa data get"):
+        build(tmp_path, SPEC, Composition(), tmp_path)
