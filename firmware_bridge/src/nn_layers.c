@@ -106,39 +106,62 @@ static const int8_t *row_under(const ecgqa_nn_t *net, uint32_t layer, uint32_t k
     return ecgqa_nn_row(net, layer, row - l->kernel.pad_top);
 }
 
+/* Colours of `count` indices. */
+static void colour(int8_t *x, const uint8_t *index, uint32_t count, const int8_t *lut_s8,
+                   uint32_t channels)
+{
+    if (channels == 3u) {
+        for (uint32_t i = 0; i < count; i++) {
+            memcpy(x + 3u * i, lut_s8 + 3u * (uint32_t)index[i], 3);
+        }
+    } else {
+        for (uint32_t i = 0; i < count; i++) {
+            for (uint32_t c = 0; c < channels; c++) {
+                x[i * channels + c] = lut_s8[index[i] * channels + c];
+            }
+        }
+    }
+}
+
 /* Taps [first, first + count) of the kernel over output column `col`, colour and padding done. */
 static void gather(const ecgqa_nn_t *net, uint32_t layer, uint32_t col, uint32_t first,
                    uint32_t count, int8_t *x)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
-    const int8_t *lut_s8 = net->model->lut_s8;
     const uint32_t channels = l->in.channels;
     const uint32_t cols = l->kernel.cols;
+    const uint32_t left = col * l->kernel.stride_cols;
     uint32_t ky = first / cols;
     uint32_t kx = first % cols;
 
     while (count > 0u) {
         const uint32_t run = cols - kx < count ? cols - kx : count;
         const int8_t *row = row_under(net, layer, ky);
-        /* Wraps where it is left of the image, and is not below in.cols then either. */
-        const uint32_t start = col * l->kernel.stride_cols + kx - l->kernel.pad_left;
+        /* Of the run, taps before the image and those up to its right edge. */
+        const uint32_t start = left + kx;
+        const uint32_t pad = l->kernel.pad_left;
+        const uint32_t edge = l->in.cols + pad;
+        const uint32_t before = row == NULL || start + run <= pad ? run
+                                : start < pad                     ? pad - start
+                                                                  : 0u;
+        const uint32_t until = start + run <= edge ? run : start < edge ? edge - start : before;
 
-        for (uint32_t i = 0; i < run; i++) {
-            const uint32_t in_col = start + i;
+        memset(x, l->in_zero_point, before * channels);
+        if (until > before) {
+            const uint32_t in_col = start + before - pad;
+            int8_t *to = x + before * channels;
 
-            if (row == NULL || in_col >= l->in.cols) {
-                memset(x, l->in_zero_point, channels);
-            } else if (!l->from_index) {
-                memcpy(x, row + in_col * channels, channels);
+            if (l->from_index) {
+                colour(to, (const uint8_t *)row + in_col, until - before, net->model->lut_s8,
+                       channels);
             } else {
-                const int8_t *colour = lut_s8 + ((const uint8_t *)row)[in_col] * channels;
-
-                for (uint32_t c = 0; c < channels; c++) {
-                    x[c] = colour[c];
-                }
+                memcpy(to, row + in_col * channels, (until - before) * channels);
             }
-            x += channels;
         }
+        if (run > until) {
+            memset(x + until * channels, l->in_zero_point, (run - until) * channels);
+        }
+        x += run * channels;
         count -= run;
         kx = 0;
         ky++;

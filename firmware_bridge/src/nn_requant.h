@@ -19,13 +19,11 @@ static inline int32_t ecgqa_nn_mul_q31(int32_t a, int32_t b)
 #endif
 }
 
-/* a / 2^shift, rounded to nearest, halves away from zero; 0 <= shift <= 30, |a| < 2^30. */
+/* a / 2^shift, rounded to nearest, halves away from zero; 0 <= shift <= 30, |a| < 2^30.
+ * 2 a - 1 is odd, so taking 1 off a negative 2 a moves halves down and nothing else. */
 static inline int32_t ecgqa_nn_shr_away(int32_t a, uint32_t shift)
 {
-    const int32_t half = (int32_t)((UINT32_C(1) << shift) >> 1);
-    const int32_t down = shift == 0u ? 0 : a >> 31;
-
-    return (a + half + down) >> shift;
+    return (((a * 2 + (a >> 31)) >> shift) + 1) >> 1;
 }
 
 static inline int8_t ecgqa_nn_clamp(int32_t y, const ecgqa_nn_requant_t *requant)
