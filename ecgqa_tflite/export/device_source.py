@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from ecgqa_tflite.errors import ArgumentError, ConversionError
 from ecgqa_tflite.export.c_source import array, preamble
 from ecgqa_tflite.export.golden import fnv1a
+from ecgqa_tflite.export.layers import Layer
 from ecgqa_tflite.export.nn_source import model_id, nn_source
 from ecgqa_tflite.export.planner import ALIGN, Plan, plan_tflite
 from ecgqa_tflite.frontend import colormap, native
@@ -266,17 +266,16 @@ def golden_rows(device: Device, samples: NDArray[np.int16]) -> list[bytes]:
     index_map = NativeFrontEnd(device.spec, fs_hz).index_map(samples)
     network = Int8Network(device.tflite, reference_kernels=True)
     tensors = network.tensors(to_int8(colormap.image(index_map, device.spec.colormap)))
-    return [*map(bytes, index_map), *_layer_rows(device.plan, tensors), _scores(network, tensors)]
+    rows = [row for layer in device.plan.network.layers for row in layer_rows(layer, tensors)]
+    scores = tensors[network.graph.outputs[0]].tobytes()
+    return [*(row.tobytes() for row in index_map), *rows, scores]
 
 
-def _layer_rows(plan: Plan, tensors: dict[int, NDArray]) -> Iterable[bytes]:
-    for layer in plan.network.layers:
-        rows, cols, channels = layer.pooled.rows, layer.pooled.cols, layer.pooled.channels
-        tensor = tensors[layer.output]
-        whole = tensor.reshape(tensor.shape[1:] if tensor.ndim == 4 else (1, 1, -1))
-        # The engine leaves out rows and columns that nothing later needs.
-        yield from (row.tobytes() for row in whole[:rows, :cols, :channels])
+def layer_rows(layer: Layer, tensors: dict[int, NDArray]) -> list[bytes]:
+    """Rows of a layer's pooled output as the engine makes them, from LiteRT's tensors.
 
-
-def _scores(network: Int8Network, tensors: dict[int, NDArray]) -> bytes:
-    return tensors[network.graph.outputs[0]].tobytes()
+    The engine leaves out rows and columns that nothing later needs.
+    """
+    tensor = tensors[layer.output]
+    whole = tensor.reshape(tensor.shape[1:] if tensor.ndim == 4 else (1, 1, -1))
+    return [row.tobytes() for row in whole[: layer.pooled.rows, : layer.pooled.cols]]

@@ -10,7 +10,9 @@
 #include "marks.h"
 #include "platform.h"
 
-enum { CHUNK_LEN = 32 };
+enum { CHUNK_LEN = 32, MAX_LAYERS = 32 };
+
+#define FNV_START UINT32_C(2166136261)
 
 MARK(mark_start)
 MARK(mark_end)
@@ -43,7 +45,7 @@ static int next_segment(int file)
 {
     int16_t samples[CHUNK_LEN];
     ecgqa_event_t event = ECGQA_EVENT_NONE;
-    size_t wanted = ecgqa_bundle.cwt->segment_len - context.n_samples;
+    size_t wanted = (size_t)ecgqa_bundle.cwt->segment_len - context.n_samples;
     size_t taken;
 
     while (wanted > 0u) {
@@ -60,15 +62,24 @@ static int next_segment(int file)
     return event == ECGQA_EVENT_SEGMENT;
 }
 
-/* One segment, slice by slice, with the digest of each stage. */
+static void say_digest(uint32_t digest)
+{
+    platform_puts(" ");
+    platform_put_hex32(digest);
+}
+
+/* One segment, slice by slice: digests of the index map and of each layer's rows, the scores. */
 static ecgqa_status_t look_inside(void)
 {
-    uint32_t index_map = UINT32_C(2166136261);
-    uint32_t rows = index_map;
+    uint32_t index_map = FNV_START;
+    uint32_t layers[MAX_LAYERS];
     const uint8_t *scores = NULL;
     ecgqa_status_t status;
     ecgqa_work_t did;
 
+    for (size_t i = 0; i < MAX_LAYERS; i++) {
+        layers[i] = FNV_START;
+    }
     do {
         status = ecgqa_work(&context, &did);
         if (status != ECGQA_OK) {
@@ -77,15 +88,16 @@ static ecgqa_status_t look_inside(void)
         if (did.kind == ECGQA_WORK_INDEX_ROW) {
             index_map = digest_more(index_map, did.data, did.len);
         } else if (did.kind == ECGQA_WORK_LAYER_ROW) {
-            rows = digest_more(rows, did.data, did.len);
+            layers[did.layer] = digest_more(layers[did.layer], did.data, did.len);
         } else if (did.kind == ECGQA_WORK_SCORES) {
             scores = did.data;
         }
     } while (did.kind < ECGQA_WORK_SCORES);
-    platform_puts("inside ");
-    platform_put_hex32(index_map);
-    platform_puts(" ");
-    platform_put_hex32(rows);
+    platform_puts("inside");
+    say_digest(index_map);
+    for (size_t i = 0; i < ecgqa_bundle.model->n_layers; i++) {
+        say_digest(layers[i]);
+    }
     for (size_t i = 0; scores != NULL && i < ecgqa_bundle.model->classes; i++) {
         platform_puts(" ");
         platform_put_i32((int8_t)scores[i]);

@@ -1,4 +1,4 @@
-"""The fixed-point front end gives the same bytes on every core and compiler as it does in Python."""
+"""The fixed-point front end gives the same bytes on every core and compiler."""
 
 from __future__ import annotations
 

@@ -1,0 +1,118 @@
+"""Samples to decision on every board, bit for bit: index maps, every layer's rows, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from models_for_boards import KINDS, network, reference
+from numpy.typing import NDArray
+from segments_for_boards import FS_HZ, edge_segments, fnv1a, real_segments
+from targets import every_board, usable
+
+from ecgqa_tflite.benchmark import boards
+from ecgqa_tflite.export import c_source, device_source
+from ecgqa_tflite.frontend import tables
+from ecgqa_tflite.resources import firmware_bridge_dir
+
+LEAST_SEGMENTS = 48
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, what it is given and what must come out."""
+
+    device: device_source.Device
+    segments: NDArray[np.int16]
+    inside: list[str]
+    scores: NDArray[np.int8]
+
+    def write(self, folder: Path, **options: object) -> list[Path]:
+        """The generated C, and the segments as ``segments.bin``."""
+        sources = device_source.device_sources(self.device, self.segments[0], **options)
+        sources["ecgqa_cwt_tables.c"] = c_source.cwt_source(self.device.tables, "ecgqa_cwt_tables")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in sources.items():
+            (folder / name).write_text(text)
+        (folder / "segments.bin").write_bytes(self.segments.astype("<i2").tobytes())
+        return sorted(folder.glob("*.c"))
+
+
+def built(
+    board: boards.Board, generated: list[Path], out: Path, *flags: str, stack_bytes: int = 2048
+) -> boards.Image:
+    """The program of ``path_program.c`` with the library and a bundle."""
+    library = firmware_bridge_dir()
+    sources = [*sorted((library / "src").glob("*.c")), library / "tests" / "path_program.c"]
+    return boards.build(
+        board,
+        [*sources, *generated],
+        out,
+        include=[generated[0].parent],
+        flags=("-O2", *flags),
+        stack_bytes=stack_bytes,
+    )
+
+
+def lines(run: boards.Run, word: str) -> list[str]:
+    """The lines of a report that start with ``word``."""
+    return [line for line in run.output.splitlines() if line.split(" ")[0] == word]
+
+
+@pytest.fixture(scope="module")
+def cases(shared_data: Callable[[str], Path]) -> Callable[[str], Case]:
+    """``cases("light")``: made once a module."""
+    made: dict[str, Case] = {}
+
+    def case(kind: str) -> Case:
+        if kind not in made:
+            made[kind] = _case(kind, real_segments(shared_data("challenge-2011")))
+        return made[kind]
+
+    return case
+
+
+def _case(kind: str, real: NDArray[np.int16]) -> Case:
+    spec = KINDS[kind].spec
+    # The first is the golden segment; every third of the others keeps good and bad ones.
+    alive = real[np.ptp(real, axis=1) > 0]
+    segments = np.concatenate([alive[:: max(1, len(alive) // LEAST_SEGMENTS)], edge_segments()[2:]])
+    tflite = network(kind, segments, FS_HZ)
+    device = device_source.plan_device(spec, tables.build(spec, FS_HZ), tflite, 0)
+    inside, scores = [], []
+    for index_map, tensors in reference(tflite, spec, segments, FS_HZ):
+        digests = [fnv1a(index_map.tobytes())]
+        for layer in device.plan.network.layers:
+            rows = device_source.layer_rows(layer, tensors)
+            digests.append(fnv1a(b"".join(rows)))
+        given = tensors[max(tensors)].reshape(-1)
+        words = [f"{d:08x}" for d in digests] + [str(int(s)) for s in given]
+        inside.append("inside " + " ".join(words))
+        scores.append(given)
+    return Case(device, segments, inside, np.array(scores))
+
+
+@every_board
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_row_and_score_is_the_references(
+    name: str, kind: str, cases: Callable[[str], Case], tmp_path: Path
+) -> None:
+    board, case = usable(name), cases(kind)
+    image = built(board, case.write(tmp_path / "generated"), tmp_path)
+    run = boards.run(image, [str(tmp_path / "generated" / "segments.bin"), "inside"])
+    assert run.status == 0, run.output
+    assert lines(run, "selftest") == ["selftest 0"]
+    assert lines(run, "workspace") == [f"workspace {case.device.workspace.bytes}"]
+    assert lines(run, "inside") == case.inside
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_segments_can_tell_a_wrong_kernel(kind: str, cases: Callable[[str], Case]) -> None:
+    # A saturated softmax would let one pass.
+    case = cases(kind)
+    unsaturated = np.abs(case.scores[:, 1].astype(int)) < 120
+    assert unsaturated.sum() >= LEAST_SEGMENTS
+    assert len(set(case.inside)) == len(case.inside)
