@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from ecgqa_tflite.cli import Command
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.datasets.challenge2017 import read_graded
 from ecgqa_tflite.datasets.folders import load_folder
@@ -18,7 +19,7 @@ from ecgqa_tflite.model_folder import json_text, open_model
 from ecgqa_tflite.output import refuse_existing, whole_file
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model", metavar="MODEL")
 @click.argument("data", metavar="DATA", type=click.Path(file_okay=False, path_type=Path))
 @click.option(

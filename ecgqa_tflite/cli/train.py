@@ -9,13 +9,14 @@ from typing import Any, get_args
 
 import click
 
+from ecgqa_tflite.cli import Command
 from ecgqa_tflite.cli.progress import default_cache, progress
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.spec import PRESETS, Colormap, FrontEnd, Scaling
 from ecgqa_tflite.training.recipe import Recipe
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--data",
     required=True,

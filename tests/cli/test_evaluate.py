@@ -1,0 +1,113 @@
+"""``ecgqa evaluate`` as a user types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny_model
+from click.testing import CliRunner, Result
+
+from ecgqa_tflite.cli.evaluate import command
+from ecgqa_tflite.datasets.balanced import Composition
+from ecgqa_tflite.evaluation import FIGURES
+from ecgqa_tflite.model_folder import open_model
+from ecgqa_tflite.recording.simulator import simulate
+from ecgqa_tflite.recording.wfdb_writer import write_wfdb
+from ecgqa_tflite.training.recipe import Recipe
+
+METRICS = {
+    "training": {"epochs": [], "segments": {}, "parameters": 10_194, "tflite_bytes": 1},
+    "validation": {
+        "segments": {},
+        "float": {key: {"value": 0.5, "low": None, "high": None} for key in FIGURES}
+        | {"n": {"high": 1, "low": 1}},
+        "int8": {key: {"value": None, "low": None, "high": None} for key in FIGURES}
+        | {"n": {"high": 1, "low": 1}},
+        "flips": {"flipped": 0, "share": 0.0, "to_high": 0, "to_low": 0},
+    },
+    "external": {},
+}
+RECIPE = Recipe(alpha=0.125, composition=Composition(n_train=2, n_validation=2)).to_dict()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return tiny_model.folder(tmp_path / "models", metrics=METRICS, recipe=RECIPE).path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four simulated recordings in challenge-2017's layout."""
+    root = tmp_path_factory.mktemp("set")
+    for i, fs_hz in enumerate((250.0, 250.0, 300.0, 300.0)):
+        write_wfdb(simulate(21, fs_hz, seed=i, name=f"A{i}"), root / "training2017")
+    reference = "A0,N\nA1,~\nA2,O\nA3,~\n"
+    (root / "training2017" / "REFERENCE.csv").write_text(reference)
+    (root / "graded.csv").write_text(
+        "record,start_s,label_v3,read_1,read_2\nA0,0,N,A,A\nA1,5,~,C,C\nA2,10,O,B,B\nA3,0,~,A,B\n"
+    )
+    return root
+
+
+def evaluate(*arguments: object) -> Result:
+    return CliRunner().invoke(command, [str(a) for a in arguments])
+
+
+def test_figures_by_class_with_intervals(model: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    done = evaluate(
+        model, data, "--json", out, "--float", "--adjudicated", data / "graded.csv",
+        "--resamples", 50,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    figures = json.loads(out.read_text())
+    for table in (figures, figures["float"], figures["graded"]):
+        assert all(set(table[name]) == {"value", "low", "high"} for name in FIGURES)
+    assert figures["n"] == {"high": 8, "low": 8} and figures["groups"] == 4
+    assert figures["graded"]["n"] == {"high": 1, "low": 1}
+    assert figures["flips"]["flipped"] <= 2
+    assert figures["float"]["bacc"]["value"] == pytest.approx(figures["bacc"]["value"], abs=0.2)
+    assert "flip from float to int8" in done.output and "BAcc" in done.output
+
+    assert evaluate(model, data, "--json", out).exit_code == 1
+    before = out.read_bytes()
+    assert evaluate(model, tmp_path, "--json", out, "--overwrite").exit_code == 1
+    assert out.read_bytes() == before
+
+
+def test_a_result_is_noted_in_the_model_and_its_card(model: Path, data: Path) -> None:
+    done = evaluate(model, data, "--record", "--resamples", 20)
+    assert done.exit_code == 0, done.output
+    noted = open_model(model)
+    assert noted.metrics["external"]["challenge-2017"]["n"] == {"high": 8, "low": 8}
+    assert "External test: challenge-2017" in (model / "MODEL_CARD.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["none", "."], "no such model"),
+        (["MODEL", "nowhere"], "no folder"),
+        (["MODEL", "."], "no labels that are understood"),
+        (["MODEL", "DATA", "--adjudicated", "missing.csv"], "missing.csv"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    model: Path,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = [{"MODEL": str(model), "DATA": str(data)}.get(a, a) for a in arguments]
+    done = evaluate(*given)
+    assert done.exit_code == 1
+    assert says in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_help_has_examples() -> None:
+    assert "Examples:" in evaluate("--help").output
