@@ -1,0 +1,182 @@
+"""The integer front end against the float64 reference, and against itself."""
+
+import re
+import threading
+
+import numpy as np
+import pytest
+from front_end_segments import edge_cases, real_segments
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecgqa_tflite import errors
+from ecgqa_tflite.errors import ArgumentError, EcgqaError
+from ecgqa_tflite.frontend import native, reference, tables
+from ecgqa_tflite.frontend.native import NativeFrontEnd
+from ecgqa_tflite.resources import firmware_bridge_dir
+from ecgqa_tflite.spec import FrontEnd
+
+SPECS = {
+    "wearable": FrontEnd.preset("wearable"),
+    "seed": FrontEnd.preset("seed"),
+    "qrs": FrontEnd.preset("wearable", scaling="qrs"),
+    "small": FrontEnd.preset("wearable", rows=113, cols=113),
+    "224": FrontEnd.preset("wearable", rows=224, cols=224),
+}
+RATES_HZ = (125, 128, 250, 256, 300, 360, 500, 512, 1000)
+
+
+def difference(front_end, samples):
+    """Index map of the C less that of the reference."""
+    wanted = reference.index_map(samples, front_end.fs_hz, front_end.spec)
+    return front_end.index_map(samples).astype(int) - wanted.astype(int)
+
+
+def synthetic(fs_hz, seed=0):
+    """Beats, wander and noise, int16."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(5 * fs_hz) / fs_hz
+    x = np.exp(-(((t % 0.8) - 0.4) ** 2) / 4e-4) + 0.4 * np.sin(2 * np.pi * 0.3 * t + seed)
+    return np.rint(1000 * (x + rng.normal(0, 0.05, t.size))).astype(np.int16)
+
+
+@pytest.mark.parametrize(
+    ("name", "fs_hz"),
+    [(name, fs) for name, spec in SPECS.items() for fs in RATES_HZ if fs >= spec.fs_min_hz],
+)
+def test_every_rate_and_spec_follows_the_reference(name, fs_hz):
+    d = difference(NativeFrontEnd(SPECS[name], fs_hz), synthetic(fs_hz))
+    assert np.abs(d).max() <= 2
+    assert (np.abs(d) <= 1).mean() > 0.9999
+    assert (d == 0).mean() > 0.93  # one segment; over many it is 98 %
+
+
+@pytest.mark.parametrize("fs_hz", [125, 250, 500])
+@pytest.mark.parametrize("name", edge_cases(125))
+def test_edge_cases_stay_within_two_levels(name, fs_hz):
+    front_end = NativeFrontEnd(FrontEnd(), fs_hz)
+    samples = edge_cases(fs_hz)[name]
+    d = difference(front_end, samples)
+    assert np.abs(d).max() <= 2, name
+    if samples.min() == samples.max():
+        assert not front_end.index_map(samples).any()
+
+
+def test_real_segments_follow_the_reference(shared_data):
+    """>= 300 segments, noisy ones too: 96 % of pixels equal, 99.999 % within 1, none over 2."""
+    segments = real_segments(shared_data, 300)
+    front_ends = {fs_hz: NativeFrontEnd(FrontEnd(), fs_hz) for fs_hz in {fs for _, fs in segments}}
+    d = np.array([np.abs(difference(front_ends[fs_hz], x)) for x, fs_hz in segments])
+    assert len(d) >= 300
+    print(f"{len(d)} segments: {(d == 0).mean():.4%} equal, {(d <= 1).mean():.6%} within 1")
+    assert (d == 0).mean() >= 0.96
+    assert (d <= 1).mean() >= 0.99999
+    assert d.max() <= 2
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_device_s_two_passes_give_the_same_bytes(name):
+    front_end = NativeFrontEnd(SPECS[name], 250)
+    samples = np.array([*edge_cases(250).values(), *(synthetic(250, s) for s in range(8))])
+    assert (front_end.index_maps(samples) == front_end.index_maps(samples, two_pass=True)).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    size=st.sampled_from([1, 2, 30, 1000, 32767]),
+    offset=st.integers(-32768, 32767),
+)
+def test_any_samples_give_the_reference_within_two_levels(seed, size, offset):
+    rng = np.random.default_rng(seed)
+    walk = rng.integers(-size, size + 1, 625)
+    if seed % 2:
+        walk = np.cumsum(walk)
+    samples = np.clip(walk + offset, -32768, 32767).astype(np.int16)
+    front_end = NativeFrontEnd(FrontEnd(rows=64, cols=64), 125)
+    assert np.abs(difference(front_end, samples)).max() <= 2
+    both = front_end.index_maps(samples[None], two_pass=True)
+    assert (both[0] == front_end.index_map(samples)).all()
+
+
+def test_offset_and_a_power_of_two_of_gain_change_nothing():
+    front_end = NativeFrontEnd(FrontEnd(), 250)
+    x = synthetic(250)
+    index_map = front_end.index_map(x)
+    assert (front_end.index_map((x + 12345).astype(np.int16)) == index_map).all()
+    assert (
+        np.abs(front_end.index_map((x * 8).astype(np.int16)).astype(int) - index_map) <= 1
+    ).all()
+
+
+def test_threads_share_the_work_and_change_nothing():
+    front_end = NativeFrontEnd(FrontEnd(rows=64, cols=64), 250)
+    samples = np.array([synthetic(250, s) for s in range(13)])
+    one = front_end.index_maps(samples, threads=1)
+    for threads in (2, 5, 50, None):
+        assert (front_end.index_maps(samples, threads=threads) == one).all()
+    results = {}
+    workers = [
+        threading.Thread(target=lambda i=i: results.update({i: front_end.index_maps(samples)}))
+        for i in range(4)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert all((results[i] == one).all() for i in range(4))
+
+
+def test_out_is_written_to_and_no_segments_are_no_error():
+    front_end = NativeFrontEnd(FrontEnd(rows=16, cols=16), 250)
+    out = np.full((2, 16, 16), 7, dtype=np.uint8)
+    samples = np.array([synthetic(250), np.zeros(1250, np.int16)])
+    assert front_end.index_maps(samples, out=out) is out
+    assert out[0].any() and not out[1].any()
+    assert front_end.index_maps(samples[:0]).shape == (0, 16, 16)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((1, 1249), np.int16),
+        np.zeros((1, 1250), np.int32),
+        np.zeros((1, 1250)),
+        np.zeros(1250, np.int16),
+    ],
+)
+def test_what_is_no_batch_of_segments_is_refused(bad):
+    with pytest.raises(ArgumentError, match="1250"):
+        NativeFrontEnd(FrontEnd(), 250).index_maps(bad)
+    with pytest.raises(ArgumentError, match="out"):
+        NativeFrontEnd(FrontEnd(), 250).index_maps(
+            np.zeros((1, 1250), np.int16), out=np.empty((1, 2, 3), np.uint8)
+        )
+
+
+def test_status_codes_and_exceptions_are_one_list():
+    header = (firmware_bridge_dir() / "include/ecgqa/status.h").read_text()
+    codes = {int(v): text for v, text in re.findall(r'X\(ECGQA_\w+, (-?\d+),\s*"(.+?)"\)', header)}
+    assert codes[0] == "ok" and len(codes) == header.count("X(ECGQA_")
+    assert all(native.status_text(value) == text for value, text in codes.items())
+    assert native.status_text(-99) == "unknown status"
+    classes = {c.status: c for c in EcgqaError.__subclasses__() if c.status is not None}
+    assert classes.keys() == codes.keys() - {0}
+    for cls in classes.values():
+        name = re.search(r"``(ECGQA_ERR_\w+)``", cls.__doc__ or "")
+        assert name and f"X({name.group(1)}, {cls.status}," in header
+    assert errors.WorkspaceError.status == -2
+
+
+def test_format_numbers_agree_with_the_header():
+    header = (firmware_bridge_dir() / "include/ecgqa/cwt.h").read_text()
+    assert f"#define ECGQA_CWT_FORMAT {tables.CWT_FORMAT}\n" in header
+    assert f"#define ECGQA_CWT_PSI_LEN {tables.PSI_LEN}u\n" in header
+    assert f"#define ECGQA_CWT_TAPS {tables.TAPS}u\n" in header
+
+
+def test_tables_are_made_once_and_can_not_be_changed():
+    made = tables.build(FrontEnd(), 250)
+    assert made is tables.build(FrontEnd(), 250)
+    with pytest.raises(ValueError, match="read-only"):
+        made.psi_q15[0] = 1

@@ -1,0 +1,45 @@
+import pytest
+
+from ecgqa_tflite.errors import OutputExistsError
+from ecgqa_tflite.output import whole_file, whole_folder
+
+
+def test_a_file_appears_whole(tmp_path):
+    path = tmp_path / "sub" / "a.json"
+    with whole_file(path) as temporary:
+        temporary.write_text("x")
+        assert not path.exists()
+        assert temporary.suffix == ".json"
+    assert path.read_text() == "x"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("context", [whole_file, whole_folder])
+def test_an_error_leaves_nothing(tmp_path, context):
+    with pytest.raises(RuntimeError), context(tmp_path / "a") as temporary:
+        if temporary.is_dir():
+            (temporary / "half").write_text("x")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("context", [whole_file, whole_folder])
+def test_nothing_is_overwritten_without_being_asked(tmp_path, context):
+    path = tmp_path / "a"
+    path.write_text("old")
+    with pytest.raises(OutputExistsError, match="--overwrite"), context(path):
+        pass
+    assert path.read_text() == "old"
+
+
+def test_a_folder_is_replaced_whole_or_kept(tmp_path):
+    path = tmp_path / "a"
+    path.mkdir()
+    (path / "old").write_text("old")
+    with pytest.raises(RuntimeError), whole_folder(path, overwrite=True) as temporary:
+        raise RuntimeError
+    assert (path / "old").read_text() == "old"
+    with whole_folder(path, overwrite=True) as temporary:
+        (temporary / "new").write_text("new")
+    assert [p.name for p in path.iterdir()] == ["new"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
