@@ -23,6 +23,9 @@ C_FLAGS = (
 )
 """The language and the warnings that every source has to pass, on every compiler."""
 
+OPTIMISE = ("-O2",)
+"""What figures are measured with."""
+
 SYSTEM_FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror")
 """For ``boards/`` itself, which holds assembly, addresses and the host's C library."""
 
@@ -161,46 +164,80 @@ def read_symbols(board: Board, path: Path) -> list[Symbol]:
     return sorted(symbols, key=lambda s: (s.address, s.name))
 
 
-def build(
+def compile_sources(
     board: Board,
     sources: Iterable[Path],
     out: Path,
     *,
     include: Iterable[Path] = (),
-    flags: Sequence[str] = ("-O2",),
-    stack_bytes: int | None = None,
-) -> Image:
-    """Compile ``sources`` with the board's platform into the folder ``out``.
+    flags: Sequence[str] = OPTIMISE,
+) -> dict[Path, Path]:
+    """Compile C files for a board into the folder ``out``; the object file of each.
 
     Parameters
     ----------
-    sources
-        C files of the library and the program; it defines ``board_main`` (``platform.h``).
     include
         Folders of headers, next to ``firmware_bridge/include`` and ``boards``.
     flags
         Optimisation and definitions.
-    stack_bytes
-        Size of the stack that a bare board's linker script lays out.
 
     Raises
     ------
     ToolError
-        The compiler is missing, or the program does not compile, link or fit.
+        The compiler is missing or a file does not compile.
     """
     out.mkdir(parents=True, exist_ok=True)
-    system = ["startup.c", "semihosting.c"] if board.bare else ["posix.c"]
     folders = [f"-I{p}" for p in (firmware_bridge_dir() / "include", boards_dir(), *include)]
     objects: dict[Path, Path] = {}
-    for source in [*sources, *(boards_dir() / name for name in [*system, "print.c"])]:
+    for source in sources:
         language = SYSTEM_FLAGS if source.parent == boards_dir() else C_FLAGS
-        target = out / f"{len(objects):02d}-{source.stem}.o"
+        target = out / f"{source.parent.name}-{source.stem}.o"
         tool(
             board.compiler,
             *(*board.flags, *language, *flags, *folders),
             *("-fstack-usage", "-g", "-c", str(source), "-o", str(target)),
         )
         objects[source] = target
+    return objects
+
+
+def library_sources() -> list[Path]:
+    """Every C file of the library itself."""
+    return sorted((firmware_bridge_dir() / "src").glob("*.c"))
+
+
+def build(
+    board: Board,
+    sources: Iterable[Path],
+    out: Path,
+    *,
+    include: Iterable[Path] = (),
+    flags: Sequence[str] = OPTIMISE,
+    stack_bytes: int | None = None,
+    objects: Mapping[Path, Path] | None = None,
+) -> Image:
+    """Compile ``sources`` and the board's platform and link them, in the folder ``out``.
+
+    Parameters
+    ----------
+    sources
+        C files of the program; it defines ``board_main`` (``platform.h``).
+    include, flags
+        As :func:`compile_sources`.
+    stack_bytes
+        Size of the stack that a bare board's linker script lays out.
+    objects
+        What was compiled before, of the same board and flags.
+
+    Raises
+    ------
+    ToolError
+        The compiler is missing, or the program does not compile, link or fit.
+    """
+    system = ["startup.c", "semihosting.c"] if board.bare else ["posix.c"]
+    platform = [boards_dir() / name for name in (*system, "print.c")]
+    made = compile_sources(board, [*sources, *platform], out, include=include, flags=flags)
+    linked = {**(objects or {}), **made}
     elf = out / f"{board.name}.elf"
     link = ["-Wl,--gc-sections"]
     if board.bare:
@@ -209,8 +246,8 @@ def build(
         link += ["-nostartfiles", f"-L{boards_dir()}", "-T", str(board.linker_script)]
         if stack_bytes is not None:
             link += [f"-Wl,--defsym=ld_stack_bytes={stack_bytes}"]
-    tool(board.compiler, *board.flags, *flags, *link, *map(str, objects.values()), "-o", str(elf))
-    return Image(board, elf, objects)
+    tool(board.compiler, *board.flags, *flags, *link, *map(str, linked.values()), "-o", str(elf))
+    return Image(board, elf, linked)
 
 
 @functools.cache

@@ -160,15 +160,31 @@ def plan_device(
     return Device(spec, tables, tflite, threshold_int8, plan, workspace, collect, hop_len)
 
 
+@dataclass(frozen=True, eq=False)
+class GoldenPath:
+    """A golden segment, the digests of the constants and the rows of every stage."""
+
+    samples: NDArray[np.int16]
+    constants: list[int]
+    rows: list[bytes]
+
+
+def golden(
+    device: Device, samples: NDArray[np.int16], *, rows: list[bytes] | None = None
+) -> GoldenPath:
+    """What the self-test compares with; ``rows`` default to :func:`golden_rows`."""
+    return GoldenPath(samples, constant_digests(device), rows or golden_rows(device, samples))
+
+
 def device_sources(
-    device: Device, samples: NDArray[np.int16] | None, *, golden_bytes: bool = False
+    device: Device, vectors: GoldenPath | None, *, golden_bytes: bool = False
 ) -> dict[str, str]:
     """C files of the network and of ``ecgqa_bundle``; the tables' file is ``cwt_source``'s.
 
     Parameters
     ----------
-    samples
-        The golden segment, int16 (segment_len,), which must not be constant; None: no self-test.
+    vectors
+        Golden vectors, made of the same device; None: no self-test.
     golden_bytes
         Keep the golden rows themselves beside their digests: many kilobytes of flash, for which
         the self-test names a divergence to the index.
@@ -183,7 +199,7 @@ def device_sources(
     return {
         "ecgqa_model.c": network,
         "ecgqa_bundle.h": _header(device),
-        "ecgqa_bundle.c": _bundle(device, samples, golden_bytes),
+        "ecgqa_bundle.c": _bundle(device, vectors, golden_bytes),
     }
 
 
@@ -207,7 +223,7 @@ def _header(device: Device) -> str:
     )
 
 
-def _bundle(device: Device, samples: NDArray[np.int16] | None, golden_bytes: bool) -> str:
+def _bundle(device: Device, vectors: GoldenPath | None, golden_bytes: bool) -> str:
     text = (
         "/* Generated with ecgqa_bundle.h. Do not edit. */\n"
         '#include "ecgqa_bundle.h"\n\n'
@@ -217,14 +233,13 @@ def _bundle(device: Device, samples: NDArray[np.int16] | None, golden_bytes: boo
         "#ifdef __cplusplus\n}\n#endif\n\n"
     )
     pointer = "NULL"
-    if samples is not None:
+    if vectors is not None:
         pointer = "&golden"
-        rows = golden_rows(device, samples)
-        digests = [*constant_digests(device), *(fnv1a(row) for row in rows)]
-        text += array("golden_samples", samples) + "\n"
+        digests = [*vectors.constants, *(fnv1a(row) for row in vectors.rows)]
+        text += array("golden_samples", vectors.samples) + "\n"
         text += array("golden_digests", np.array(digests, np.uint32)) + "\n"
         if golden_bytes:
-            text += array("golden_bytes", np.frombuffer(b"".join(rows), np.uint8)) + "\n"
+            text += array("golden_bytes", np.frombuffer(b"".join(vectors.rows), np.uint8)) + "\n"
         text += (
             "static const ecgqa_golden_t golden = {golden_samples, golden_digests, "
             f"{'golden_bytes' if golden_bytes else 'NULL'}}};\n\n"

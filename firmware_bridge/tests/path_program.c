@@ -22,7 +22,6 @@ MARK(mark_classified)
 static ecgqa_t context;
 static uint64_t workspace[(ECGQA_WORKSPACE_BYTES + 7u) / 8u];
 
-/* ecgqa_init must answer ERR_WORKSPACE for one byte less. */
 typedef char workspace_is_known_at_compile_time[sizeof workspace >= ECGQA_WORKSPACE_BYTES ? 1 : -1];
 
 static void say(const char *what, int32_t value)
@@ -189,13 +188,13 @@ int board_main(void)
     }
     say("workspace ", (int32_t)ecgqa_workspace_bytes(&ecgqa_bundle));
     say("context ", (int32_t)sizeof context);
-    status = ecgqa_init(&context, &ecgqa_bundle, workspace, ECGQA_WORKSPACE_BYTES - 1u);
-    if (status != ECGQA_ERR_WORKSPACE) {
-        return 65;
-    }
     status = ecgqa_init(&context, &ecgqa_bundle, workspace, ECGQA_WORKSPACE_BYTES);
     say("init ", status);
     if (status == ECGQA_OK) {
+        if (ecgqa_init(&context, &ecgqa_bundle, workspace, ECGQA_WORKSPACE_BYTES - 1u) !=
+            ECGQA_ERR_WORKSPACE) {
+            return 65;
+        }
         file = platform_open(path);
         if (file < 0) {
             return 66;

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +33,26 @@ class Case:
     inside: list[str]
     scores: NDArray[np.int8]
 
-    def write(self, folder: Path, **options: object) -> list[Path]:
-        """The generated C, and the segments as ``segments.bin``."""
-        sources = device_source.device_sources(self.device, self.segments[0], **options)
-        sources["ecgqa_cwt_tables.c"] = c_source.cwt_source(self.device.tables, "ecgqa_cwt_tables")
+    def write(
+        self,
+        folder: Path,
+        *,
+        golden: NDArray[np.int16] | None = None,
+        golden_bytes: bool = False,
+        rows: list[bytes] | None = None,
+        **disturbed: object,
+    ) -> list[Path]:
+        """The generated C, and the segments as ``segments.bin``.
+
+        The golden vectors are of ``golden`` (default: the first segment) and of the device as it
+        should be, or ``rows``; ``disturbed`` fields go to the C alone.
+        """
+        right = self.device
+        samples = self.segments[0] if golden is None else golden
+        wrong = replace(right, **disturbed)  # type: ignore[arg-type]
+        vectors = device_source.golden(right, samples, rows=rows)
+        sources = device_source.device_sources(wrong, vectors, golden_bytes=golden_bytes)
+        sources["ecgqa_cwt_tables.c"] = c_source.cwt_source(wrong.tables, "ecgqa_cwt_tables")
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in sources.items():
             (folder / name).write_text(text)
@@ -41,20 +60,37 @@ class Case:
         return sorted(folder.glob("*.c"))
 
 
+@functools.cache
+def _library(board: boards.Board, flags: tuple[str, ...], out: Path) -> dict[Path, Path]:
+    return boards.compile_sources(board, boards.library_sources(), out, flags=flags)
+
+
 def built(
-    board: boards.Board, generated: list[Path], out: Path, *flags: str, stack_bytes: int = 2048
+    board: boards.Board,
+    generated: list[Path],
+    out: Path,
+    flags: tuple[str, ...] = boards.OPTIMISE,
+    *,
+    stack_bytes: int = 2048,
 ) -> boards.Image:
-    """The program of ``path_program.c`` with the library and a bundle."""
-    library = firmware_bridge_dir()
-    sources = [*sorted((library / "src").glob("*.c")), library / "tests" / "path_program.c"]
+    """The program of ``path_program.c`` with the library, compiled once a session, and a bundle."""
+    library = _library(board, flags, _objects_folder() / board.name / "".join(flags))
     return boards.build(
         board,
-        [*sources, *generated],
+        [firmware_bridge_dir() / "tests" / "path_program.c", *generated],
         out,
         include=[generated[0].parent],
-        flags=("-O2", *flags),
+        flags=flags,
         stack_bytes=stack_bytes,
+        objects=library,
     )
+
+
+@functools.cache
+def _objects_folder() -> Path:
+    folder = tempfile.TemporaryDirectory(prefix="ecgqa-objects-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
 
 
 def lines(run: boards.Run, word: str) -> list[str]:
@@ -76,11 +112,20 @@ def cases(shared_data: Callable[[str], Path]) -> Callable[[str], Case]:
 
 
 def _case(kind: str, real: NDArray[np.int16]) -> Case:
-    spec = KINDS[kind].spec
-    # The first is the golden segment; every third of the others keeps good and bad ones.
+    # The first is the golden segment; a stride through the others keeps good and bad ones.
     alive = real[np.ptp(real, axis=1) > 0]
     segments = np.concatenate([alive[:: max(1, len(alive) // LEAST_SEGMENTS)], edge_segments()[2:]])
-    tflite = network(kind, segments, FS_HZ)
+    return _expected(kind, network(kind, segments, FS_HZ), segments)
+
+
+def small_case(segments: NDArray[np.int16]) -> Case:
+    """The small network and a few segments, for tests that build many programs."""
+    tflite = network("small", segments, FS_HZ)
+    return _expected("small", tflite, segments[np.ptp(segments, axis=1) > 0][:4])
+
+
+def _expected(kind: str, tflite: bytes, segments: NDArray[np.int16]) -> Case:
+    spec = KINDS[kind].spec
     device = device_source.plan_device(spec, tables.build(spec, FS_HZ), tflite, 0)
     inside, scores = [], []
     for index_map, tensors in reference(tflite, spec, segments, FS_HZ):
