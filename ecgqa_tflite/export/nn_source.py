@@ -151,6 +151,7 @@ def _layer(plan: LayerPlan, name: str) -> str:
         ("run_len", str(layer.run_len)),
         ("chunk_len", str(plan.chunk_len)),
         ("channel_block", str(plan.channel_block)),
+        ("blocks_a_step", str(plan.blocks_a_step)),
         ("window_rows", str(plan.window_rows)),
         ("carry_rows", str(plan.carry_rows)),
         ("window_at", str(plan.window_at)),

@@ -27,6 +27,9 @@ CHANNEL_BLOCK = 128
 CHUNK = 256
 """Inputs of a pixel that a kernel call takes: more need a larger patch, fewer load and store
 accumulators more often."""
+STEP_MACS = 40_000
+"""Multiply-accumulates that a step of the engine does, about: some thousandths of a second of a
+Cortex-M, and few enough steps that their own cost does not count."""
 TRIES = 400
 """Orders of placement that are tried, all from one seed: the same network, the same plan."""
 
@@ -63,6 +66,7 @@ class LayerPlan:
     layer: Layer
     chunk_len: int
     channel_block: int
+    blocks_a_step: int
     window_rows: int
     carry_rows: int
     window_at: int = 0
@@ -144,6 +148,7 @@ def plan_network(network: Network, row_scratch_bytes: int = 0) -> Plan:
             p.layer,
             p.chunk_len,
             p.channel_block,
+            p.blocks_a_step,
             p.window_rows,
             p.carry_rows,
             *(at.get(f"{what} {i + 1}", 0) for what in
@@ -189,6 +194,7 @@ def _sized(network: Network, i: int) -> LayerPlan:
         layer,
         chunk_len=_chunk_len(layer),
         channel_block=_channel_block(layer),
+        blocks_a_step=_blocks_a_step(layer),
         window_rows=min(kernel.rows, layer.in_.rows),
         carry_rows=carry,
     )
@@ -216,6 +222,17 @@ def _channel_block(layer: Layer) -> int:
     if layer.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         return min(CHANNEL_BLOCK, channels)
     return channels
+
+
+def _blocks_a_step(layer: Layer) -> int:
+    if layer.accumulates:
+        return 1
+    pixels = 2 if layer.kind == "CONV_2D" else 1
+    channels = layer.in_.channels if layer.kind == "CONV_2D" else 1
+    taps = layer.kernel.rows * layer.kernel.cols * channels
+    macs = pixels * taps * min(_channel_block(layer), layer.out.channels)
+    blocks = -(-layer.out.cols // pixels) * -(-layer.out.channels // _channel_block(layer))
+    return max(1, min(blocks, STEP_MACS // macs))
 
 
 def _buffers(

@@ -99,7 +99,7 @@ static int layer_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t 
     const uint64_t row = ecgqa_nn_row_bytes(l);
 
     if (!shape_is_valid(&l->in) || !shape_is_valid(&l->out) || !shape_is_valid(&l->pooled) ||
-        l->from_index > 1u || l->gather > 1u || l->window_rows == 0u ||
+        l->from_index > 1u || l->gather > 1u || l->window_rows == 0u || l->blocks_a_step == 0u ||
         !fits(model, l->window_at, row * l->window_rows, 1) ||
         !fits(model, l->carry_at, row * l->carry_rows, 1) || l->act_min > l->act_max) {
         return 0;

@@ -17,6 +17,8 @@ typedef int ecgqa_nn_kernels_dsp_c_is_not_empty;
 
 #include "nn_requant.h"
 
+#define LOW_BYTES UINT32_C(0x00FF00FF) /* of each half: UXTB16 */
+
 static inline uint32_t word_at(const void *at)
 {
     uint32_t word;
@@ -84,7 +86,7 @@ static void dot_1(const ecgqa_nn_dot_t *job, int32_t sum)
             const uint32_t word = *w++;
 
             both = __smlad(halves(word), halves(*x), both);
-            even = __smlad((int16x2_t)__uxtb16((uint8x4_t)word), halves(*x++), even);
+            even = __smlad(halves(word & LOW_BYTES), halves(*x++), even);
         }
         acc[0] += even - ECGQA_NN_EVEN_BIAS * sum;
         acc[1] += (both - even) >> 8;
@@ -149,7 +151,7 @@ static void dot_2(const ecgqa_nn_dot_t *job, const int32_t sums[2])
             DOT_UNTIL(s, s.w + rest, DOT_STEP);
         }
         if ((words & 1u) != 0u) {
-            const int16x2_t even = (int16x2_t)__uxtb16((uint8x4_t)s.w[0]);
+            const int16x2_t even = halves(s.w[0] & LOW_BYTES);
 
             s.both0 = __smlad(halves(s.w[0]), halves(s.x[0]), s.both0);
             s.both1 = __smlad(halves(s.w[0]), halves(s.x[1]), s.both1);

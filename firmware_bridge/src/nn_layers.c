@@ -93,17 +93,34 @@ static void move_on(const ecgqa_nn_layer_t *l, ecgqa_nn_progress_t *p, uint32_t 
 
 /* ---- taps ------------------------------------------------------------------------------------ */
 
-/* Input row under kernel row `ky`, NULL in the padding. */
-static const int8_t *row_under(const ecgqa_nn_t *net, uint32_t layer, uint32_t ky)
+/* The input rows under a kernel: those of the window from its front. */
+typedef struct {
+    const int8_t *row;   /* under kernel row `first` */
+    uint32_t row_bytes;
+    uint32_t first, end; /* kernel rows that are not in the padding */
+} rows_t;
+
+static rows_t rows_under(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
-    const uint32_t row =
-        (uint32_t)ecgqa_nn_progress(net, layer)->out_row * l->kernel.stride_rows + ky;
+    const uint32_t top =
+        (uint32_t)ecgqa_nn_progress(net, layer)->out_row * l->kernel.stride_rows;
+    const uint32_t pad = l->kernel.pad_top;
+    const uint32_t left = l->in.rows + pad - top;
+    rows_t rows;
 
-    if (row < l->kernel.pad_top || row - l->kernel.pad_top >= l->in.rows) {
-        return NULL;
-    }
-    return ecgqa_nn_row(net, layer, row - l->kernel.pad_top);
+    rows.first = top < pad ? pad - top : 0u;
+    rows.end = left < l->kernel.rows ? left : l->kernel.rows;
+    rows.row = (const int8_t *)(net->workspace + l->window_at);
+    rows.row_bytes = ecgqa_nn_row_bytes(l);
+    return rows;
+}
+
+/* NULL in the padding. */
+static const int8_t *row_at(const rows_t *rows, uint32_t ky)
+{
+    return ky < rows->first || ky >= rows->end ? NULL
+                                               : rows->row + (ky - rows->first) * rows->row_bytes;
 }
 
 /* Colours of `count` indices. */
@@ -113,6 +130,10 @@ static void colour(int8_t *x, const uint8_t *index, uint32_t count, const int8_t
     if (channels == 3u) {
         for (uint32_t i = 0; i < count; i++) {
             memcpy(x + 3u * i, lut_s8 + 3u * (uint32_t)index[i], 3);
+        }
+    } else if (channels == 1u) {
+        for (uint32_t i = 0; i < count; i++) {
+            x[i] = lut_s8[index[i]];
         }
     } else {
         for (uint32_t i = 0; i < count; i++) {
@@ -128,6 +149,7 @@ static void gather(const ecgqa_nn_t *net, uint32_t layer, uint32_t col, uint32_t
                    uint32_t count, int8_t *x)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
+    const rows_t rows = rows_under(net, layer);
     const uint32_t channels = l->in.channels;
     const uint32_t cols = l->kernel.cols;
     const uint32_t left = col * l->kernel.stride_cols;
@@ -136,7 +158,7 @@ static void gather(const ecgqa_nn_t *net, uint32_t layer, uint32_t col, uint32_t
 
     while (count > 0u) {
         const uint32_t run = cols - kx < count ? cols - kx : count;
-        const int8_t *row = row_under(net, layer, ky);
+        const int8_t *row = row_at(&rows, ky);
         /* Of the run, taps before the image and those up to its right edge. */
         const uint32_t start = left + kx;
         const uint32_t pad = l->kernel.pad_left;
@@ -197,9 +219,10 @@ static void conv_direct(const ecgqa_nn_t *net, uint32_t layer, ecgqa_nn_dot_t *j
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     const ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
     const uint32_t step = (uint32_t)l->kernel.stride_cols * l->in.channels;
+    const rows_t rows = rows_under(net, layer);
 
     for (uint32_t ky = 0; ky < l->runs; ky++) {
-        const int8_t *x = row_under(net, layer, ky) + p->out_col * step;
+        const int8_t *x = rows.row + ky * rows.row_bytes + p->out_col * step;
 
         for (uint32_t k = 0; k < l->run_len; k += job->len) {
             const uint32_t left = l->run_len - k;
@@ -257,10 +280,11 @@ static void run_depthwise(const ecgqa_nn_t *net, uint32_t layer)
     const int8_t *weights = (const int8_t *)l->weights + p->channel;
     int32_t *acc = (int32_t *)(void *)(net->workspace + l->accumulators_at);
     int8_t *taps = (int8_t *)(net->workspace + l->gather_at);
+    const rows_t rows = rows_under(net, layer);
 
     memcpy(acc, l->bias + p->channel, block * sizeof *acc);
     for (uint32_t ky = 0; ky < l->kernel.rows; ky++) {
-        const int8_t *row = row_under(net, layer, ky);
+        const int8_t *row = row_at(&rows, ky);
 
         for (uint32_t kx = 0; kx < l->kernel.cols; kx++) {
             const uint32_t in_col = col_under(l, p->out_col, kx);
@@ -305,10 +329,11 @@ static void run_pool(const ecgqa_nn_t *net, uint32_t layer)
     const uint32_t channels = l->out.channels;
     int32_t *acc = (int32_t *)(void *)(net->workspace + l->accumulators_at);
     int8_t *y = (int8_t *)acc;
+    const rows_t rows = rows_under(net, layer);
     int32_t count = 0;
 
     for (uint32_t ky = 0; ky < l->kernel.rows; ky++) {
-        const int8_t *row = row_under(net, layer, ky);
+        const int8_t *row = row_at(&rows, ky);
 
         for (uint32_t kx = 0; kx < l->kernel.cols; kx++) {
             const uint32_t in_col = col_under(l, p->out_col, kx);
@@ -404,7 +429,7 @@ static void run_accumulating(const ecgqa_nn_t *net, uint32_t layer)
     p->out_row++;
 }
 
-void ecgqa_nn_run_layer(const ecgqa_nn_t *net, uint32_t layer)
+static void run_block(const ecgqa_nn_t *net, uint32_t layer)
 {
     switch (net->model->layers[layer].kind) {
     case ECGQA_NN_CONV_2D:
@@ -421,4 +446,15 @@ void ecgqa_nn_run_layer(const ecgqa_nn_t *net, uint32_t layer)
         run_accumulating(net, layer);
         break;
     }
+}
+
+void ecgqa_nn_run_layer(const ecgqa_nn_t *net, uint32_t layer)
+{
+    const ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
+    const uint16_t row = p->out_row;
+    uint32_t blocks = net->model->layers[layer].blocks_a_step;
+
+    do {
+        run_block(net, layer);
+    } while (--blocks > 0u && p->out_row == row);
 }

@@ -81,7 +81,8 @@ typedef struct {
     uint16_t runs, run_len;
     /* The plan: positions in the workspace, bytes. */
     uint16_t chunk_len;               /* inputs of one pixel that a kernel call takes at most */
-    uint16_t channel_block;           /* output channels of a step, even */
+    uint16_t channel_block;           /* output channels of a block, even */
+    uint16_t blocks_a_step;           /* blocks of two pixels (CONV_2D) or one that a step does */
     uint16_t window_rows, carry_rows;
     uint32_t window_at;               /* input rows, window_rows of them */
     uint32_t carry_at;                /* carry_rows more that pooling starts before the oldest go */
@@ -172,7 +173,8 @@ uint16_t ecgqa_nn_next_row(const ecgqa_nn_t *net);
 /* The row is in its slot. ERR_NOT_READY: steps are due or all rows are in. */
 ecgqa_status_t ecgqa_nn_row_ready(ecgqa_nn_t *net);
 
-/* One bounded piece of work: at most two pixels of channel_block channels of one layer. */
+/* One bounded piece of work: at most blocks_a_step blocks of one row of one layer; of a
+ * FULLY_CONNECTED or MEAN layer, one input row. */
 ecgqa_status_t ecgqa_nn_step(ecgqa_nn_t *net, ecgqa_nn_event_t *event);
 
 /* The above for one index row, uint8 [cols], until there is nothing left to do. */
