@@ -286,7 +286,7 @@ def golden_rows(device: Device, samples: NDArray[np.int16]) -> list[bytes]:
     return [*(row.tobytes() for row in index_map), *rows, scores]
 
 
-def layer_rows(layer: Layer, tensors: dict[int, NDArray]) -> list[bytes]:
+def layer_rows(layer: Layer, tensors: dict[int, NDArray[np.generic]]) -> list[bytes]:
     """Rows of a layer's pooled output as the engine makes them, from LiteRT's tensors.
 
     The engine leaves out rows and columns that nothing later needs.
