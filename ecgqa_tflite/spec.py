@@ -33,6 +33,10 @@ NYQUIST_MARGIN = 2.3
 6 % of its peak 30 % above its centre; 2.3 is the ratio of 250 Hz to the 108.5 Hz limit that the
 seed's toolbox sets for it."""
 
+RANGE_FLOOR = 2.0**-10
+"""``minmax`` takes a smallest ``|W|`` of this much of the largest, or less, for zero: a quarter of a
+grey level at most. Nearly every segment's is, and a device that has met one looks no further."""
+
 FFT_RADICES = (2, 3, 5)
 """Prime factors that the fixed-point forward transform handles."""
 
@@ -60,7 +64,8 @@ class FrontEnd:
         Generalised Morse wavelet (Olhede & Walden 2002; Lilly & Olhede 2012);
         beta = time_bandwidth / gamma.
     scaling
-        ``minmax``: the segment's smallest ``|W|`` becomes 0 and its largest 255 (the seed's).
+        ``minmax``: the segment's smallest ``|W|`` (see :data:`RANGE_FLOOR`) becomes 0 and its
+        largest 255 (the seed's).
         ``qrs``: 0 stays 0, the largest ``|W|`` among rows whose centre lies in ``qrs_band_hz``
         becomes 255 and what exceeds it is clipped, so that one baseline jump can't own the range.
     qrs_band_hz

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.frontend import morse
-from ecgqa_tflite.spec import FrontEnd
+from ecgqa_tflite.spec import RANGE_FLOOR, FrontEnd
 
 Wavelet = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """A wavelet's real spectrum over f / f0."""
@@ -88,6 +88,8 @@ def to_index(magnitudes: NDArray[np.float64], spec: FrontEnd) -> NDArray[np.uint
     """
     if spec.scaling == "minmax":
         low, high = magnitudes.min(), magnitudes.max()
+        if low <= high * RANGE_FLOOR:
+            low = 0.0
     else:
         low, high = 0.0, magnitudes[spec.qrs_rows].max()
     if not high > low:

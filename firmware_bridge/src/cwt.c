@@ -389,8 +389,14 @@ void ecgqa_cwt_range_clear(ecgqa_cwt_range_t *range)
     range->high = normalised((ecgqa_cwt_level_t){0u, 0});
 }
 
-/* A low level 2^-12 of the high one is a sixteenth of a grey level: a lower one is not looked for. */
-#define LOW_ENOUGH 12
+/* The smallest |W| counts as zero where it is 2^-10 of the largest or less (spec.RANGE_FLOOR), so
+ * that the range does not depend on which rows are looked at once such a one is found. */
+static int low_is_zero(const ecgqa_cwt_range_t *range)
+{
+    ecgqa_cwt_level_t floor = range->high;
+    floor.exponent -= ECGQA_CWT_RANGE_FLOOR_LOG2;
+    return !less(floor, range->low);
+}
 
 int ecgqa_cwt_range_needs(const ecgqa_cwt_tables_t *tables, const ecgqa_cwt_range_t *range,
                           uint16_t row, const ecgqa_cwt_level_t *bound)
@@ -398,12 +404,8 @@ int ecgqa_cwt_range_needs(const ecgqa_cwt_tables_t *tables, const ecgqa_cwt_rang
     if (tables->row[row].in_range == 0u) {
         return 0;
     }
-    if (less(range->high, normalised(*bound))) {
-        return 1;
-    }
-    ecgqa_cwt_level_t enough = range->high;
-    enough.exponent -= LOW_ENOUGH;
-    return tables->subtract_min != 0u && less(enough, range->low);
+    return less(range->high, normalised(*bound)) ||
+           (tables->subtract_min != 0u && !low_is_zero(range));
 }
 
 void ecgqa_cwt_range_take(ecgqa_cwt_range_t *range, int32_t exponent, ecgqa_cwt_extremes_t extremes)
@@ -430,7 +432,7 @@ void ecgqa_cwt_range_close(ecgqa_cwt_t *cwt)
     cwt->low = 0u;
     cwt->scale = 0u;
     if (range->high.mantissa != 0u) {
-        if (cwt->tables->subtract_min != 0u) {
+        if (cwt->tables->subtract_min != 0u && !low_is_zero(range)) {
             cwt->low = shifted_down(range->low.mantissa, range->high.exponent - range->low.exponent);
         }
         const uint32_t width = range->high.mantissa - cwt->low;

@@ -14,7 +14,7 @@ from ecgqa_tflite.errors import ArgumentError, EcgqaError
 from ecgqa_tflite.frontend import native, reference, tables
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.resources import firmware_bridge_dir
-from ecgqa_tflite.spec import FrontEnd
+from ecgqa_tflite.spec import RANGE_FLOOR, FrontEnd
 
 SPECS = {
     "wearable": FrontEnd.preset("wearable"),
@@ -173,6 +173,7 @@ def test_format_numbers_agree_with_the_header():
     assert f"#define ECGQA_CWT_FORMAT {tables.CWT_FORMAT}\n" in header
     assert f"#define ECGQA_CWT_PSI_LEN {tables.PSI_LEN}u\n" in header
     assert f"#define ECGQA_CWT_TAPS {tables.TAPS}u\n" in header
+    assert 2.0 ** -int(re.search(r"RANGE_FLOOR_LOG2 (\d+)", header).group(1)) == RANGE_FLOOR
 
 
 def test_tables_are_made_once_and_can_not_be_changed():

@@ -122,6 +122,10 @@ def test_min_max_spans_the_range_and_silence_is_zero():
     spec = FrontEnd(rows=32, cols=32)
     index_map = reference.index_map(np.random.default_rng(1).normal(size=1250), 250, spec)
     assert index_map.min() == 0 and index_map.max() == 255
+    narrow = reference.to_index(np.array([[1.0, 2.0, 3.0]]), spec)
+    assert narrow.tolist() == [[0, 128, 255]]
+    floor = reference.to_index(np.array([[1.0, 2.0, 1024.0]]), spec)
+    assert floor.tolist() == [[0, 0, 255]]
     assert not reference.index_map(np.full(1250, 7.0), 250, spec).any()
 
 

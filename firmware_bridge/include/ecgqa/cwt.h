@@ -63,6 +63,7 @@ typedef struct {
 #define ECGQA_CWT_PSI_LEN 256u
 #define ECGQA_CWT_TAPS 8u
 #define ECGQA_CWT_GROUP 16u /* bins that share an exponent */
+#define ECGQA_CWT_RANGE_FLOOR_LOG2 10 /* a smallest |W| below 2^-10 of the largest is zero */
 
 /* |W| = mantissa * 2^exponent, in units that hold within one segment. */
 typedef struct {
