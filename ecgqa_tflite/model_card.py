@@ -12,10 +12,10 @@ from ecgqa_tflite.output import whole_folder
 from ecgqa_tflite.spec import FrontEnd
 
 SOURCES = {
-    "leads_good": "challenge-2011 leads labelled good",
+    "leads_good": "challenge-2011 leads labelled good, whose beats two detectors agree on",
     "clean": "mitdb, clean segments whose beats all show",
     "mixtures_found": "clean ECG with noise, every beat still found",
-    "leads_bad": "challenge-2011 leads labelled bad",
+    "leads_bad": "challenge-2011 leads labelled bad, on whose beats they don't agree",
     "mixtures_lost": "clean ECG with noise, beats lost",
     "mixtures_low_snr": "clean ECG with noise, poor signal-to-noise ratio",
     "noise": "noise alone (nstdb and synthetic)",
@@ -72,7 +72,9 @@ def model_card(name: str, spec: FrontEnd, recipe: dict[str, Any], metrics: dict[
         "(XQRS, GQRS) both err on two or more, or the signal-to-noise ratio (5-25 Hz) is below",
         f"{recipe['composition']['mixture']['low_snr_db']:g} dB; high where both find every beat "
         f"and it exceeds {recipe['composition']['mixture']['high_snr_db']:g} dB; what lies between",
-        "is left out. No patient, recording or stretch of noise is in both sets; identical",
+        "is left out, and so is what a reader sees through though detectors don't (noise of kind "
+        + ", ".join(recipe["composition"]["mixture"]["see_through"])
+        + "). No patient, recording or stretch of noise is in both sets; identical",
         "recordings were counted once.",
         "",
         "## Validation (patients and recordings held out)",

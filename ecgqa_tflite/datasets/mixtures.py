@@ -8,6 +8,7 @@ badly: 3 dB of baseline wander harms no beat, 3 dB of electrode motion hides sev
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -38,6 +39,9 @@ class MixtureRule:
         Below the first a segment is low whatever the beats; above the second it may be high.
     kinds
         Kinds of noise and their weights.
+    see_through
+        Kinds that confuse detectors more than readers: such mixtures are never low quality. (R
+        peaks between electrode pops are plain to see.)
     segments_per_stretch
         Segments judged side by side in one stretch.
     """
@@ -54,6 +58,7 @@ class MixtureRule:
         ("emg", 0.12),
         ("pop", 0.12),
     )
+    see_through: tuple[str, ...] = ("pop",)
     segments_per_stretch: int = 5
 
 
@@ -82,6 +87,12 @@ class Mixtures:
     known: NDArray[np.int16]
     missed: NDArray[np.int16]
     extra: NDArray[np.int16]
+
+    @property
+    def kind(self) -> NDArray[np.str_]:
+        """Kind of noise of each, shape (n,)."""
+        noise = (str(name).split("+")[1] for name in self.ids)
+        return np.array([re.split("[/#]", name)[0] for name in noise], np.str_)
 
     @property
     def beats_lost(self) -> NDArray[np.bool_]:

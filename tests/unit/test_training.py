@@ -275,7 +275,7 @@ def test_a_whole_training_leaves_a_model_that_opens(data: Path, tmp_path: Path) 
     assert model.metrics["validation"]["int8"]["n"] == {"high": 8, "low": 8}
     assert model.metrics["external"] == {}
     card = (out / "MODEL_CARD.md").read_text()
-    assert "challenge-2011 leads labelled good" in card and "No external test" in card
+    assert "leads labelled good" in card and "No external test" in card
     with pytest.raises(OutputExistsError):
         train(data, out, SPEC, recipe, cache)
     # nothing of an unfinished run is left, and what was made is found again
