@@ -20,6 +20,15 @@ SPEC = FrontEnd.preset("wearable", rows=113, cols=113, colormap="grey")
 ARGUMENTS = {"classes": 2, "alpha": 0.125, "input_shape": list(SPEC.image_shape)}
 
 
+_FIGURES = {"bacc": {"value": 0.75}, "auc": {"value": 0.8}}
+METRICS = {
+    "training": {},
+    "validation": {"segments": {}, "float": _FIGURES, "int8": _FIGURES},
+    "external": {"elsewhere": {**_FIGURES, "float": _FIGURES}},
+}
+"""As the training writes them, as far as a bundle reads them."""
+
+
 def images(n: int, seed: int = 0) -> NDArray[np.uint8]:
     """(n, 113, 113, 1): blobs on a dark ground, from 0 to 255."""
     rng = np.random.default_rng(seed)
@@ -70,7 +79,7 @@ def folder(parent: Path, **changes: Any) -> ModelFolder:
         "save_weights": network().save_weights,
         "tflite": tflite(),
         "recipe": {"seed": 11},
-        "metrics": {"external": {"float": {"bacc": 0.5}, "int8": {"bacc": 0.5}}},
+        "metrics": METRICS,
         "calibration_ids": ["synthetic/0", "synthetic/1"],
         "model_card": "# A tiny model\n",
     }

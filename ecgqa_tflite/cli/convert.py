@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ecgqa_tflite.cli import Command
-from ecgqa_tflite.export import Bundle, export_bundle
+from ecgqa_tflite.export import Bundle, accuracy_lines, export_bundle
 from ecgqa_tflite.model_folder import open_model
 from ecgqa_tflite.output import refuse_existing
 
@@ -71,7 +71,7 @@ def command(model: str, out: Path, fs_hz: float, calibrate: Path | None, overwri
                 )
         bundle = export_bundle(opened, out, fs_hz=fs_hz, overwrite=overwrite)
     console.print(_summary(bundle))
-    console.print(_proof(bundle), markup=False, highlight=False)
+    console.print(_proof(bundle), markup=False, highlight=False, soft_wrap=True)
 
 
 def _summary(bundle: Bundle) -> Table:
@@ -85,7 +85,8 @@ def _summary(bundle: Bundle) -> Table:
 
     def size(*patterns: str) -> str:
         paths = [p for pattern in patterns for p in bundle.path.glob(pattern) if p.is_file()]
-        return f"{sum(p.stat().st_size for p in paths):,} bytes in {len(paths)} files"
+        files = "1 file" if len(paths) == 1 else f"{len(paths)} files"
+        return f"{sum(p.stat().st_size for p in paths):,} bytes in {files}"
 
     table.add_row(model["tflite"], f"{bundle.census.file_bytes:,} bytes, full int8")
     table.add_row("operators", ", ".join(f"{k} x {n}" for k, n in bundle.census.operators.items()))
@@ -94,6 +95,12 @@ def _summary(bundle: Bundle) -> Table:
         "front end",
         f"{manifest['segment_len']} samples at {manifest['fs_hz']:g} Hz to {image['shape'][1]} x "
         f"{image['shape'][2]} x {image['shape'][3]}; tables {manifest['tables_bytes']:,} bytes",
+    )
+    engine = manifest["engine"]
+    table.add_row(
+        "row-streaming engine",
+        engine.get("refused")
+        or f"workspace {engine['workspace_bytes']:,} bytes, the front end's included",
     )
     table.add_row(
         "input",
@@ -104,6 +111,8 @@ def _summary(bundle: Bundle) -> Table:
         f"{scores['name']}, int8, scale {scores['quant_scale']:g}, zero point "
         f"{scores['zero_point']}; high quality from {model['threshold_int8']}",
     )
+    for line in accuracy_lines(manifest["metrics"]):
+        table.add_row("accuracy", line)
     table.add_row("spec", model["spec_hash"][:16])
     table.add_row("calibration", f"{len(manifest['calibration']['ids'])} segments, ids in manifest")
     table.add_row("model/", size("model/*"))

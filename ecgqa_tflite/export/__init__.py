@@ -3,7 +3,7 @@
 ``export`` sees the bytes of a ``.tflite`` and the spec, never Keras.
 """
 
-from ecgqa_tflite.export.bundle import Bundle, export_bundle
+from ecgqa_tflite.export.bundle import Bundle, accuracy_lines, export_bundle
 from ecgqa_tflite.export.proof import Proof, prove
 
-__all__ = ["Bundle", "Proof", "export_bundle", "prove"]
+__all__ = ["Bundle", "Proof", "accuracy_lines", "export_bundle", "prove"]

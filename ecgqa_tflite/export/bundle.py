@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
 from ecgqa_tflite import __version__
-from ecgqa_tflite.errors import ModelError
+from ecgqa_tflite.errors import ConversionError, ModelError
 from ecgqa_tflite.export import model_source
+from ecgqa_tflite.export.device_source import Device, device_sources, plan_device
+from ecgqa_tflite.export.device_source import golden as golden_path
 from ecgqa_tflite.export.golden import Golden, make_golden
+from ecgqa_tflite.export.planner import memory_map
 from ecgqa_tflite.export.proof import Proof, prove
 from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.litert import Int8Network
@@ -79,11 +84,14 @@ def export_bundle(
             f"{model.spec.image_shape}; train or convert the model again"
         )
     golden = make_golden(model.spec, fs_hz, tflite)
+    device, refused = _plan(model, front_end_tables, tflite)
     shipped = replace(model, weights_name=None, tflite_name=f"{model.name}.tflite")
 
     with whole_folder(out, overwrite) as folder:
         (folder / f"{model.name}.tflite").write_bytes(tflite)
-        _write_model_sources(folder / "model", model, tflite, front_end_tables, golden)
+        _write_sources(folder / "model", model, tflite, front_end_tables, golden, device)
+        if device is not None:
+            (folder / "memory_map.txt").write_text(memory_map(device.plan), encoding="ascii")
         _copy_runtime(folder / "firmware_bridge")
         golden_file = f"golden/{model.name}_golden.npz"
         (folder / "golden").mkdir()
@@ -97,6 +105,7 @@ def export_bundle(
             "segment_len": front_end_tables.segment_len,
             "formats": {"cwt_tables": front_end_tables.format},
             "tables_bytes": front_end_tables.nbytes,
+            "engine": _engine(device) if device is not None else {"refused": refused},
             "quantisation": _quantisation(network),
             "census": counted.to_dict(),
             "golden": {"file": golden_file, "segments": list(golden.names)},
@@ -116,15 +125,44 @@ def export_bundle(
     return Bundle(out, manifest, counted, proof)
 
 
-def _write_model_sources(
-    folder: Path, model: ModelFolder, tflite: bytes, built: tables.Tables, golden: Golden
+def _plan(
+    model: ModelFolder, built: tables.Tables, tflite: bytes
+) -> tuple[Device | None, str | None]:
+    """The row-streaming engine's form of the network, or why it can't run it."""
+    try:
+        return plan_device(model.spec, built, tflite, model.threshold_int8), None
+    except ConversionError as refusal:
+        return None, str(refusal)
+
+
+def _engine(device: Device) -> dict[str, Any]:
+    return {
+        "workspace_bytes": device.workspace.bytes,
+        "network_bytes": device.plan.workspace_bytes,
+        "hop_len": device.hop_len,
+        "collect_while_classifying": device.collect,
+    }
+
+
+def _write_sources(
+    folder: Path,
+    model: ModelFolder,
+    tflite: bytes,
+    built: tables.Tables,
+    golden: Golden,
+    device: Device | None,
 ) -> None:
     folder.mkdir()
+    spec_hash = built.spec_hash
     sources = {
-        **model_source.tflite_sources(model.name, tflite, built.spec_hash),
-        **model_source.cwt_sources(model.name, built),
-        **model_source.golden_sources(model.name, golden, tflite, built.spec_hash),
+        **model_source.tflite_sources(model.name, tflite, spec_hash),
+        **model_source.tables_sources(built),
+        **model_source.golden_sources(
+            golden, model.name, tflite, spec_hash, engine=device is not None
+        ),
     }
+    if device is not None:
+        sources |= device_sources(device, golden_path(device, golden.samples[0]))
     for name, text in sources.items():
         (folder / name).write_text(text, encoding="ascii")
 
@@ -183,11 +221,43 @@ def _write_templates(folder: Path, manifest: dict[str, Any], counted: OperatorCe
         "operators": ", ".join(f"{op} x {n}" for op, n in counted.operators.items()),
         "golden_segments": ", ".join(manifest["golden"]["segments"]),
     }
+    accuracy = accuracy_lines(manifest["metrics"])
+    words["accuracy"] = "\n".join(f"- {line}" for line in accuracy)
+    engine = manifest["engine"]
+    refused = engine.get("refused")
+    words["workspace_bytes"] = f"{engine.get('workspace_bytes', 0):,}"
+    words["refused"] = str(refused)
     for template in sorted(_templates(), key=lambda t: t.name):
         text = template.read_text(encoding="utf-8")
+        text = _section(text, "engine", refused is None)
+        text = _section(text, "tflm", refused is not None)
+        text = _section(text, "accuracy", bool(accuracy))
         for word, value in words.items():
             text = text.replace(f"@{word}@", value)
         (folder / template.name).write_text(text, encoding="utf-8")
+
+
+def accuracy_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """Balanced accuracy and AUC, float beside int8, a line a set; none where none was measured."""
+    validation = metrics.get("validation", {})
+    sets = {"validation": {"float": validation.get("float"), "int8": validation.get("int8")}}
+    for name, result in metrics.get("external", {}).items():
+        sets[name] = {"float": result.get("float"), "int8": result}
+    lines = []
+    for name, tables_ in sets.items():
+        figures = [
+            f"{kind} BAcc {t['bacc']['value']:.3f}, AUC {t['auc']['value']:.3f}"
+            for kind, t in tables_.items()
+            if t and t["bacc"]["value"] is not None and t["auc"]["value"] is not None
+        ]
+        if figures:
+            lines.append(f"{name}: {'; '.join(figures)}")
+    return lines
+
+
+def _section(text: str, name: str, keep: bool) -> str:
+    """Keep or drop what stands between ``@begin name@`` and ``@end@``."""
+    return re.sub(rf"@begin {name}@\n?(.*?)@end@\n?", r"\1" if keep else "", text, flags=re.DOTALL)
 
 
 def _templates() -> list[Any]:

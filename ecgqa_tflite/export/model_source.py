@@ -5,8 +5,6 @@ Everything is valid in C99 and in C++; the arrays' declarations have C linkage i
 
 from __future__ import annotations
 
-import numpy as np
-
 from ecgqa_tflite import __version__
 from ecgqa_tflite.export import c_source
 from ecgqa_tflite.export.golden import Golden, fnv1a, fnv1a_rows
@@ -38,9 +36,9 @@ def _stamp(what: str, spec_hash: int) -> str:
     )
 
 
-def header(name: str, part: str, spec_hash: int, what: str, includes: str, body: str) -> str:
+def header(stem: str, spec_hash: int, what: str, includes: str, body: str) -> str:
     """A header of declarations with C linkage, guarded."""
-    guard = f"{name}_{part}_H".upper()
+    guard = f"{stem}_H".upper()
     return (
         f"{_stamp(what, spec_hash)}#ifndef {guard}\n#define {guard}\n\n{includes}\n"
         f'#ifdef __cplusplus\nextern "C" {{\n#endif\n\n{body}\n'
@@ -49,62 +47,69 @@ def header(name: str, part: str, spec_hash: int, what: str, includes: str, body:
 
 
 def tflite_sources(name: str, tflite: bytes, spec_hash: int) -> dict[str, str]:
-    """Header and source of the ``.tflite``'s bytes."""
-    upper = name.upper()
-    declarations = (
-        f"#define {upper}_TFLITE_LEN {len(tflite)}u\n\n"
-        f"/* The file, 16-byte aligned. */\n"
-        f"extern const uint8_t {name}_tflite[{upper}_TFLITE_LEN];\n"
-    )
+    """Header and source of the ``.tflite``'s bytes: ``<name>_tflite``."""
+    stem = f"{name}_tflite"
+    length = f"{stem}_LEN".upper()
     lines = [
         "    " + " ".join(_BYTE_TEXT[b] for b in tflite[i : i + _BYTES_A_LINE])
         for i in range(0, len(tflite), _BYTES_A_LINE)
     ]
     body = "\n".join(lines)
     return {
-        f"{name}_tflite.h": header(
-            name, "tflite", spec_hash, f"{name}.tflite.", "#include <stdint.h>\n", declarations
+        f"{stem}.h": header(
+            stem,
+            spec_hash,
+            f"{name}.tflite.",
+            "#include <stdint.h>\n",
+            f"#define {length} {len(tflite)}u\n\n"
+            f"/* The file, 16-byte aligned. */\nextern const uint8_t {stem}[{length}];\n",
         ),
-        f"{name}_tflite.c": (
+        f"{stem}.c": (
             f"{_stamp(f'{name}.tflite, byte for byte.', spec_hash)}"
-            f'#include "{name}_tflite.h"\n\n{_ALIGNED}\n'
-            f"MODEL_ALIGNED const uint8_t {name}_tflite[{upper}_TFLITE_LEN] = {{\n{body}\n}};\n"
+            f'#include "{stem}.h"\n\n{_ALIGNED}\n'
+            f"MODEL_ALIGNED const uint8_t {stem}[{length}] = {{\n{body}\n}};\n"
         ),
     }
 
 
-def cwt_sources(name: str, tables: Tables) -> dict[str, str]:
-    """Header and source of the front end's tables."""
-    declarations = (
-        f"/* {tables.segment_len} samples to {tables.rows} x {tables.cols} indices. */\n"
-        f"extern const ecgqa_cwt_tables_t {name}_cwt;\n"
-    )
+def tables_sources(tables: Tables) -> dict[str, str]:
+    """Header and source of the front end's tables: ``ecgqa_cwt_tables``."""
+    stem = "ecgqa_cwt_tables"
     return {
-        f"{name}_cwt.h": header(
-            name,
-            "cwt",
+        f"{stem}.h": header(
+            stem,
             tables.spec_hash,
             "Tables of the front end.",
             '#include "ecgqa/cwt.h"\n',
-            declarations,
+            f"/* {tables.segment_len} samples to {tables.rows} x {tables.cols} indices. */\n"
+            f"extern const ecgqa_cwt_tables_t {stem};\n",
         ),
-        f"{name}_cwt.c": c_source.cwt_source(tables, f"{name}_cwt"),
+        f"{stem}.c": c_source.cwt_source(tables, stem),
     }
 
 
-def golden_sources(name: str, golden: Golden, tflite: bytes, spec_hash: int) -> dict[str, str]:
-    """Header and source of the golden vectors that the bundle's self-test compares with."""
-    upper = f"{name}_golden".upper()
+def golden_sources(
+    golden: Golden, name: str, tflite: bytes, spec_hash: int, *, engine: bool
+) -> dict[str, str]:
+    """Header and source of what the bundle's self-test compares with: ``ecgqa_golden_*``.
+
+    ``engine``: the bundle holds ``ecgqa_bundle``, so the whole path can be tested.
+    """
+    stem = "ecgqa_golden"
     n, segment_len = golden.samples.shape
     _, rows, cols = golden.index_maps.shape
-    classes = golden.scores.shape[1]
     listed = "".join(f" *   {i}  {what}\n" for i, what in enumerate(golden.names))
     defines = {
-        "SEGMENTS": n,
-        "SEGMENT_LEN": segment_len,
-        "ROWS": rows,
-        "COLS": cols,
-        "CLASSES": classes,
+        "SEGMENTS": f"{n}u",
+        "SEGMENT_LEN": f"{segment_len}u",
+        "ROWS": f"{rows}u",
+        "COLS": f"{cols}u",
+        "CLASSES": f"{golden.scores.shape[1]}u",
+        "ENGINE": str(int(engine)),
+        "SPEC_HASH": f"UINT64_C(0x{spec_hash:016x})",
+        "TFLITE": f"{name}_tflite",
+        "TFLITE_LEN": f"{name}_tflite_LEN".upper(),
+        "TFLITE_DIGEST": f"UINT32_C(0x{fnv1a(tflite):08x})",
     }
     arrays = {
         "samples": (golden.samples, "[SEGMENTS][SEGMENT_LEN]"),
@@ -113,29 +118,22 @@ def golden_sources(name: str, golden: Golden, tflite: bytes, spec_hash: int) -> 
         "logits": (golden.logits, "[SEGMENTS][CLASSES]: into the softmax"),
         "scores": (golden.scores, "[SEGMENTS][CLASSES]: out of it"),
     }
-    body = "".join(f"#define {upper}_{key} {value}u\n" for key, value in defines.items())
-    body += (
-        f"#define {upper}_SPEC_HASH UINT64_C(0x{spec_hash:016x})\n"
-        f"/* FNV-1a, 32 bits, of {name}.tflite. */\n"
-        f"#define {upper}_TFLITE_DIGEST UINT32_C(0x{fnv1a(tflite):08x})\n\n"
-    )
+    body = "".join(f"#define {stem.upper()}_{key} {value}\n" for key, value in defines.items())
     for key, (values, shape) in arrays.items():
         kind = c_source.c_type(values.dtype)
-        body += (
-            f"/* {shape} */\nextern const {kind} {name}_golden_{key}[{np.asarray(values).size}];\n"
-        )
+        body += f"\n/* {shape} */\nextern const {kind} {stem}_{key}[{values.size}];\n"
     what = (
         "Golden vectors: what each stage must give for these segments.\n"
         f" *\n{listed} *\n"
         " * Digests are FNV-1a, 32 bits. Index maps are the C front end's, logits and scores\n"
         " * those of LiteRT's reference kernels."
     )
-    source = _stamp("Golden vectors.", spec_hash) + f'#include "{name}_golden.h"\n\n'
+    source = _stamp("Golden vectors.", spec_hash) + f'#include "{stem}.h"\n\n'
     source += "\n".join(
-        c_source.array(f"{name}_golden_{key}", values, static=False)
-        for key, (values, _) in arrays.items()
+        c_source.array(f"{stem}_{key}", values, static=False) for key, (values, _) in arrays.items()
     )
+    includes = f'#include <stdint.h>\n\n#include "{name}_tflite.h"\n'
     return {
-        f"{name}_golden.h": header(name, "golden", spec_hash, what, "#include <stdint.h>\n", body),
-        f"{name}_golden.c": source,
+        f"{stem}.h": header(stem, spec_hash, what, includes, body),
+        f"{stem}.c": source,
     }

@@ -118,10 +118,10 @@ def _draw(
     if not choices:
         raise DatasetError("every segment is flat or has gaps")
     choices = [choice for choice in choices if choice[0] not in taken]
-    picked = rng.choice(len(choices), min(share, len(choices)), replace=False) if choices else []
+    order = rng.permutation(len(choices))[:share]
     return {
         identifier: NativeFrontEnd(spec, fs_hz).index_map(samples)
-        for identifier, samples, fs_hz in (choices[p] for p in sorted(picked))
+        for identifier, samples, fs_hz in (choices[p] for p in sorted(order))
     }
 
 

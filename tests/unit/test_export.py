@@ -24,7 +24,7 @@ from ecgqa_tflite.errors import (
     SamplingRateError,
     SelfTestError,
 )
-from ecgqa_tflite.export import Bundle, export_bundle, prove
+from ecgqa_tflite.export import Bundle, accuracy_lines, export_bundle, prove
 from ecgqa_tflite.export import proof as proof_module
 from ecgqa_tflite.export.golden import Golden, fnv1a, fnv1a_rows, golden_samples
 from ecgqa_tflite.export.proof import C_FLAGS, run_selftest
@@ -84,9 +84,19 @@ def test_the_manifest_says_what_was_promised(bundle: Bundle) -> None:
     }  # fmt: skip
     assert m["quantisation"]["output"]["name"] == "scores"
     assert m["census"]["operators"]["CONV_2D"] == 3
+    assert 1_000 < m["engine"]["network_bytes"] < m["engine"]["workspace_bytes"] < 20_000
     assert m["calibration"]["ids"] == ["synthetic/0", "synthetic/1"]
-    assert m["metrics"]["external"]["int8"]["bacc"] == 0.5
+    assert m["metrics"] == tiny_model.METRICS
     assert {"ai-edge-litert", "numpy"} <= m["versions"].keys()
+
+
+def test_accuracy_is_said_where_it_was_measured(bundle: Bundle) -> None:
+    both = "float BAcc 0.750, AUC 0.800; int8 BAcc 0.750, AUC 0.800"
+    lines = accuracy_lines(tiny_model.METRICS)
+    assert lines == [f"validation: {both}", f"elsewhere: {both}"]
+    text = (bundle.path / "README.md").read_text()
+    assert all(line in text for line in lines)
+    assert accuracy_lines({}) == accuracy_lines({"external": {}, "validation": {}}) == []
 
 
 def test_no_date_and_no_path(bundle: Bundle, tmp_path: Path) -> None:
@@ -99,9 +109,12 @@ def test_no_date_and_no_path(bundle: Bundle, tmp_path: Path) -> None:
 def test_generated_c_is_stamped_and_guarded(bundle: Bundle) -> None:
     for path in (bundle.path / "model").iterdir():
         text = path.read_text()
+        if path.name == "ecgqa_bundle.c":  # nothing without its header, which is stamped
+            assert '#include "ecgqa_bundle.h"' in text
+            continue
         assert f"ecgqa-tflite {__version__}, spec {tiny_model.SPEC.short_hash}" in text, path
         assert max(map(len, text.splitlines())) <= 100, path
-    assert "#error" in (bundle.path / "model/tiny_cwt.c").read_text()
+    assert "#error" in (bundle.path / "model/ecgqa_cwt_tables.c").read_text()
     assert not re.search(r"@\w+@", (bundle.path / "README.md").read_text())
 
 
@@ -134,6 +147,25 @@ def test_other_sampling_rates(model: ModelFolder, tmp_path: Path, fs_hz: float) 
     made = export_bundle(model, tmp_path / "bundle", fs_hz=fs_hz)
     assert made.manifest["segment_len"] == 5 * fs_hz
     assert made.proof.segments == 9 and made.proof.c_selftest
+
+
+def test_a_network_that_the_engine_cannot_run(tmp_path: Path) -> None:
+    """Branches: the bundle goes the way of TensorFlow Lite Micro, and says why."""
+    tiny_model.network()
+    from ecgqa_tflite.networks._keras import keras
+    from ecgqa_tflite.quantize import quantise_ptq
+
+    layers = keras.layers
+    image = layers.Input(shape=tiny_model.SPEC.image_shape)
+    x = layers.Conv2D(8, 5, 5, activation="relu")(image)
+    x = layers.Concatenate()([layers.Conv2D(8, 1)(x), layers.MaxPooling2D(1)(x)])
+    x = layers.Softmax()(layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    tflite = quantise_ptq(keras.Model(image, x, name="branches"), tiny_model.images(8))
+    made = export_bundle(tiny_model.folder(tmp_path, tflite=tflite), tmp_path / "bundle")
+    assert made.manifest["engine"]["refused"]
+    assert not (made.path / "model/ecgqa_bundle.c").exists()
+    assert "TensorFlow Lite\nMicro" in (made.path / "README.md").read_text()
+    assert made.proof.c_output and "whole path" not in made.proof.c_output[-1]
 
 
 # ---- golden vectors -------------------------------------------------------------------------
@@ -178,7 +210,10 @@ def test_golden_vectors_are_the_front_ends_and_the_reference_kernels(bundle: Bun
 def test_it_was_proven(bundle: Bundle) -> None:
     assert bundle.proof.segments == 9
     assert bundle.proof.distinct_scores >= 5
-    assert bundle.proof.c_selftest and "bit for bit" in bundle.proof.c_output[0]
+    assert bundle.proof.c_selftest
+    front_end, whole_path = bundle.proof.c_output
+    assert "9 segments of 113 rows, bit for bit" in front_end
+    assert "9 decisions" in whole_path
 
 
 @pytest.mark.parametrize("optimisation", ["-O0", "-O3"])
@@ -220,11 +255,11 @@ def test_headers_and_arrays_are_cpp_too(copy: Path, tmp_path: Path) -> None:
     """The model's C compiled as C++ links with a C++ main through its headers."""
     main = tmp_path / "main.cpp"
     main.write_text(
-        '#include "tiny_cwt.h"\n#include "tiny_golden.h"\n#include "tiny_tflite.h"\n'
-        '#include "ecgqa/ecgqa.h"\n#include <stdint.h>\n'
+        '#include "ecgqa_cwt_tables.h"\n#include "ecgqa_golden.h"\n#include "tiny_tflite.h"\n'
+        '#include "ecgqa_bundle.h"\n#include <stdint.h>\n'
         "int main() { return reinterpret_cast<uintptr_t>(tiny_tflite) % 16 == 0 &&\n"
-        "    tiny_tflite[4] == 'T' && tiny_golden_samples[0] == tiny_golden_samples[0] &&\n"
-        "    tiny_cwt.rows == TINY_GOLDEN_ROWS ? 0 : 1; }\n"
+        "    tiny_tflite[4] == 'T' && ecgqa_golden_samples[0] == ecgqa_golden_samples[0] &&\n"
+        "    ecgqa_cwt_tables.rows == ECGQA_GOLDEN_ROWS ? 0 : 1; }\n"
     )
     for standard in ("c++98", "c++11", "c++20"):
         flags = [f"-std={standard}", "-Wall", "-Wextra", "-x", "c++"]
@@ -248,37 +283,39 @@ def change(path: Path, pattern: str, replacement: str) -> None:
     path.write_text(changed)
 
 
-def first_number_after(marker: str) -> tuple[str, str]:
-    """A substitution that makes the first number after ``marker`` one larger or smaller."""
-    return rf"({marker}\[[^\]]*\] = \{{\s*)(-?)(\d+)", r"\g<1>\g<2>1\3"
+def nth_number(array: str, n: int = 0) -> str:
+    """A pattern of two groups: what comes before the n-th number of a C array, and that number."""
+    return rf"({array}\[\w+\] = \{{(?:[^,]*,){{{n}}}\s*)(-?\d+)"
 
 
-@pytest.mark.parametrize(
-    ("file", "pattern", "replacement", "message"),
-    [
-        ("golden", *first_number_after("tiny_golden_row_digests"), "overflow|segment 0 differs"),
-        ("golden", r"(row_digests\[\d+\] = \{\s*)\d+u", r"\g<1>7u", "differs in row 0"),
-        ("golden", r"(index_map\[\d+\] = \{\s*)\d+", r"\g<1>77", "segment 0 differs in row 0, col"),
-        ("golden", r"(samples\[\d+\] = \{\s*)-?\d+", r"\g<1>-32768", "segment 0 differs"),
-        ("cwt", r"(psi_q15\[\d+\] = \{(?:[^,]*,){100}\s*)\d+", r"\g<1>9", "segment 0 differs"),
-        ("cwt", r"spec_hash", "spec_hash", ""),
-        ("tflite", r"(tiny_tflite\[\w+\] = \{(?:[^,]*,){5000}\s*)(\d+)", r"\g<1>(\2 ^ 1)",
-         "tiny_tflite differs"),
-    ],
-)  # fmt: skip
-def test_a_changed_file_fails_the_selftest(
-    copy: Path, file: str, pattern: str, replacement: str, message: str
-) -> None:
-    if not message:
-        pattern, replacement = r"UINT64_C\(0x[0-9a-f]{16}\)", "UINT64_C(0x0123456789abcdef)"
-        message = "different spec hashes"
-    change(copy / f"model/tiny_{file}.c", pattern, replacement)
+MUTATIONS = {
+    "digest": ("ecgqa_golden", nth_number("row_digests"), r"\g<1>7", "segment 0 differs in row 0"),
+    "index": ("ecgqa_golden", nth_number("index_map"), r"\g<1>77", "differs in row 0, column 0"),
+    "sample": ("ecgqa_golden", nth_number("samples", 600), r"\g<1>-32768", "segment 0 differs"),
+    "score": ("ecgqa_golden", nth_number("scores", 1), r"\g<1>1", "whole path: segment 0 differs"),
+    "wavelet": ("ecgqa_cwt_tables", nth_number("psi_q15", 100), r"\g<1>9", "segment 0 differs"),
+    "spec": ("ecgqa_cwt_tables", r"()UINT64_C\(0x[0-9a-f]+\)", "1", "different spec hashes"),
+    "array": ("tiny_tflite", nth_number("tiny_tflite", 5000), r"\g<1>1 ^ \2", "array differs"),
+    "weight": ("ecgqa_model", nth_number("model_2_weights", 9), r"\g<1>1 ^ \2",
+               "layer constants differs: layer 1"),
+    "multiplier": ("ecgqa_model", nth_number("model_4_multiplier_q31", 1), r"\g<1>8 ^ \2",
+                   "layer constants differs: layer 3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", MUTATIONS)
+def test_a_changed_file_fails_the_selftest(copy: Path, what: str) -> None:
+    file, pattern, replacement, message = MUTATIONS[what]
+    change(copy / f"model/{file}.c", pattern, replacement)
     with pytest.raises(SelfTestError, match=message) as caught:
         run_selftest(copy, [require_tool("cc")])
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("file", ["tiny_golden.c", "tiny_golden.h", "tiny_cwt.c", "tiny_tflite.c"])
+FILES = ("ecgqa_golden.c", "ecgqa_golden.h", "ecgqa_cwt_tables.c", "ecgqa_model.c", "tiny_tflite.c")
+
+
+@pytest.mark.parametrize("file", FILES)
 def test_an_absent_file_fails_the_selftest(copy: Path, file: str) -> None:
     (copy / "model" / file).unlink()
     with pytest.raises(SelfTestError, match="does not compile"):
@@ -343,9 +380,9 @@ def test_changed_golden_vectors_are_found(
 
 
 def test_a_file_that_differs_from_the_manifest(copy: Path) -> None:
-    with (copy / "model/tiny_cwt.c").open("a") as file:
+    with (copy / "model/ecgqa_cwt_tables.c").open("a") as file:
         file.write("\n")
-    with pytest.raises(ModelError, match=r"tiny_cwt\.c: differs from its SHA-256"):
+    with pytest.raises(ModelError, match=r"ecgqa_cwt_tables\.c: differs from its SHA-256"):
         prove(copy)
 
 
