@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import local
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+import ecgqa_tflite
 from ecgqa_tflite.frontend.colormap import lut
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.litert import Int8Network
@@ -26,6 +27,9 @@ from ecgqa_tflite.spec import Colormap, Quality
 
 BATCH = 16
 """Segments a thread takes at a time: their images (2.5 MB) stay near the caches."""
+
+REPORT_FORMAT = 1
+"""Format number of :func:`report`'s JSON."""
 
 Reason = Literal["ok", "gap", "flat"]
 Progress = Callable[[int, int], None]
@@ -123,7 +127,7 @@ def assess(
                 start_s=float(start_s),
                 end_s=float(start_s) + model.spec.segment_s,
                 quality=Quality.HIGH if asked and is_high else Quality.LOW,
-                score=(int(score) + 128) / 256 if asked else 0.0,
+                score=probability(int(score)) if asked else 0.0,
                 reason=str(status),  # type: ignore[arg-type]
             )
         )
@@ -150,7 +154,8 @@ def score_segments(
         if not hasattr(mine, "network"):
             mine.network = Int8Network(model.tflite_path, threads=1)
         index_maps = front_end.index_maps(segments.samples[batch], threads=1)
-        return mine.network.scores(_colour(index_maps, colours))[:, Quality.HIGH]
+        batch_scores: NDArray[np.int8] = mine.network.scores(_colour(index_maps, colours))
+        return batch_scores[:, Quality.HIGH]
 
     scores = np.full(len(segments.status), -128, np.int8)
     wanted = np.flatnonzero(segments.status == SegmentStatus.OK)
@@ -180,6 +185,47 @@ def _int8_colours(colormap: Colormap) -> NDArray[np.void]:
 def _colour(index_maps: NDArray[np.uint8], colours: NDArray[np.void]) -> NDArray[np.int8]:
     """Index maps (n, rows, cols) to what the network takes: int8 (n, rows, cols, channels)."""
     return np.take(colours, index_maps).view(np.int8).reshape(*index_maps.shape, -1)
+
+
+def report(
+    recording: Recording,
+    model: ModelFolder,
+    decisions: Sequence[Decision],
+    lead: str | int | None = None,
+) -> dict[str, Any]:
+    """Everything that was decided, as plain types for JSON; the same input gives the same bytes.
+
+    Qualities are the names of the classes in the model's spec. ``threshold`` is on the scale of
+    the scores: a segment is high where its score is at least that.
+    """
+    return {
+        "format": REPORT_FORMAT,
+        "record": recording.name,
+        "lead": recording.lead_names[recording.lead_index(lead)],
+        "fs_hz": recording.fs_hz,
+        "duration_s": recording.duration_s,
+        "model": model.name,
+        "spec_hash": model.spec.hash,
+        "threshold": probability(model.threshold_int8),
+        "tool_version": ecgqa_tflite.__version__,
+        "n_segments": len(decisions),
+        "n_high": sum(d.quality == Quality.HIGH for d in decisions),
+        "decisions": [
+            {
+                "start_s": d.start_s,
+                "end_s": d.end_s,
+                "quality": model.labels[d.quality],
+                "score": d.score,
+                "reason": d.reason,
+            }
+            for d in decisions
+        ],
+    }
+
+
+def probability(score_int8: int) -> float:
+    """Real value of a softmax's int8 score: quant_scale 1/256, zero point -128."""
+    return (score_int8 + 128) / 256
 
 
 def spans(decisions: Sequence[Decision]) -> list[Span]:

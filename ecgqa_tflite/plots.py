@@ -6,6 +6,8 @@ are laid out in millimetres and saved with their resolution, so that they print 
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,13 +35,15 @@ ROW_MM = ROW_S * MM_PER_S
 MARGIN_LEFT_MM, MARGIN_RIGHT_MM = 30.0, 17.0
 PAGE_WIDTH_MM = MARGIN_LEFT_MM + ROW_MM + MARGIN_RIGHT_MM  # 297: A4 across
 PAGE_HEIGHT_MM = 210.0
-HEAD_MM, OVERVIEW_MM, FOOT_MM = 17.0, 15.0, 9.0
+HEAD_MM, OVERVIEW_MM, FOOT_MM = 17.0, 17.0, 9.0
 BAND_MM, ROW_GAP_MM = 5.0, 8.0
 LOWEST_ROW_MM, HIGHEST_ROW_MM = 20.0, 40.0
 PNG_PX_PER_MM = 6
 """A small box is 6 pixels: its lines fall on whole pixels, all of one weight."""
-PNG_LONGEST_S = 300.0
+PNG_LONGEST_S = 120.0
 """A PNG is one sheet; what is longer goes into a PDF of A4 pages."""
+
+STRIP_SUFFIXES, SCALOGRAM_SUFFIXES = (".png", ".pdf"), (".png", ".pdf", ".svg")
 
 PAPER, SMALL_BOX, BIG_BOX, INK = "#fffaf7", "#f6d5cf", "#e79a8f", "#111111"
 MUTED = "#555555"
@@ -71,7 +75,8 @@ def clock(seconds: float, decimals: int = 0) -> str:
     total = round(seconds * 10**decimals)
     whole, fraction = divmod(total, 10**decimals)
     hours, rest = divmod(whole, 3600)
-    text = f"{rest // 60}:{rest % 60:02d}" if not hours else f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
+    minutes = f"{hours}:{rest // 60:02d}" if hours else f"{rest // 60}"
+    text = f"{minutes}:{rest % 60:02d}"
     return f"{text}.{fraction:0{decimals}d}" if decimals else text
 
 
@@ -115,7 +120,7 @@ def save_strip(
     ArgumentError
         ``path`` ends neither in ``.png`` nor in ``.pdf``; the interval is empty.
     """
-    check_picture_suffix(path, (".png", ".pdf"))
+    check_picture_suffix(path, STRIP_SUFFIXES)
     duration_s = len(signal_mv) / fs_hz
     as_pdf = path.suffix.lower() == ".pdf"
     last_s = duration_s if end_s is None else min(end_s, duration_s)
@@ -128,22 +133,18 @@ def save_strip(
         last_s = min(last_s, start_s + PNG_LONGEST_S)
     starts = [start_s + i * ROW_S for i in range(math.ceil((last_s - start_s) / ROW_S - 1e-9))]
     strip = _Strip(signal_mv, fs_hz, list(spans), title, start_s, last_s, progress, len(starts))
+    around_mm = HEAD_MM + OVERVIEW_MM + FOOT_MM
     if as_pdf:
         from matplotlib.backends.backend_pdf import PdfPages
 
-        per_page = int(
-            (PAGE_HEIGHT_MM - HEAD_MM - OVERVIEW_MM - FOOT_MM) // (strip.row_mm + BAND_MM + ROW_GAP_MM)
-        )
+        per_page = int((PAGE_HEIGHT_MM - around_mm) // strip.pitch_mm)
         pages = [starts[i : i + per_page] for i in range(0, len(starts), per_page)]
         with PdfPages(path, metadata={"CreationDate": None}) as pdf:
             for number, rows in enumerate(pages, start=1):
                 foot = f"page {number} of {len(pages)}"
                 pdf.savefig(strip.page(rows, PAGE_HEIGHT_MM, foot))
     else:
-        height_mm = (
-            HEAD_MM + OVERVIEW_MM + FOOT_MM + len(starts) * (strip.row_mm + BAND_MM + ROW_GAP_MM)
-        )
-        figure = strip.page(starts, height_mm, "")
+        figure = strip.page(starts, around_mm + len(starts) * strip.pitch_mm, "")
         figure.savefig(path, dpi=PNG_PX_PER_MM * 25.4)
     return start_s, last_s
 
@@ -169,9 +170,11 @@ class _Strip:
         n_rows: int,
     ) -> None:
         self.signal_mv, self.fs_hz, self.spans = signal_mv, fs_hz, spans
+        self.span_ends = [span.end_s for span in spans]
         self.title, self.start_s, self.end_s = title, start_s, end_s
         self.progress, self.n_rows, self.drawn = progress, n_rows, 0
         self.row_mm = self._row_height_mm()
+        self.pitch_mm = self.row_mm + BAND_MM + ROW_GAP_MM
 
     def _row_height_mm(self) -> float:
         """High enough for all but the wildest row, in whole big boxes, above and below alike."""
@@ -207,7 +210,7 @@ class _Strip:
         right = MARGIN_LEFT_MM + ROW_MM
         axes.text(right, y + 5, scale, fontsize=9, color=MUTED, ha="right", va="baseline")
         y -= OVERVIEW_MM
-        self._overview(axes, y + 6, row_starts)
+        self._overview(axes, y + 8, row_starts)
         for start in row_starts:
             y -= self.row_mm
             self._row(axes, y, start)
@@ -225,7 +228,9 @@ class _Strip:
         duration_s = len(self.signal_mv) / self.fs_hz
         mm_per_s = ROW_MM / duration_s
         x0 = MARGIN_LEFT_MM
-        axes.text(x0 - 2, y + 2, "whole\nrecording", fontsize=7, color=MUTED, ha="right", va="center")
+        axes.text(
+            x0 - 2, y + 2, "whole\nrecording", fontsize=7, color=MUTED, ha="right", va="center"
+        )
         _box(axes, x0, y, ROW_MM, 4, face="white", line=0.4)
         for span in merged(self.spans):
             look = _LOOKS[span.quality, span.reason]
@@ -247,8 +252,11 @@ class _Strip:
         times, row = self._samples(start_s)
         width = min(ROW_S, self.end_s - start_s) * MM_PER_S
         _paper(axes, x0, y, width, self.row_mm)
-        pulse = np.array([[0, 0], [1, 0], [1, 10], [6, 10], [6, 0], [7, 0]]) + (x0 - 9, middle - 5)
-        axes.plot(*pulse.T, color=INK, lw=0.7, solid_joinstyle="miter")
+        pulse_x, pulse_y = np.array([0, 1, 1, 6, 6, 7]), np.array([0, 0, 1, 1, 0, 0]) * MM_PER_MV
+        axes.plot(
+            x0 - 9 + pulse_x, middle - MM_PER_MV / 2 + pulse_y,
+            color=INK, lw=0.7, solid_joinstyle="miter",
+        )  # fmt: skip
         axes.text(x0 - 11, middle, clock(start_s), fontsize=9, ha="right", va="center")
         if np.isfinite(row).any():
             level = (row - np.nanmedian(row)) * MM_PER_MV
@@ -264,7 +272,9 @@ class _Strip:
         """One box a span, with its word and score."""
         end_s = min(start_s + ROW_S, self.end_s)
         _box(axes, MARGIN_LEFT_MM, y, (end_s - start_s) * MM_PER_S, BAND_MM, "white", line=0.3)
-        for span in self.spans:
+        self._unassessed(axes, y, start_s, end_s)
+        first = bisect.bisect_right(self.span_ends, start_s)
+        for span in itertools.takewhile(lambda s: s.start_s < end_s, self.spans[first:]):
             left_s, right_s = max(span.start_s, start_s), min(span.end_s, end_s)
             if right_s - left_s < 1e-6:
                 continue
@@ -282,6 +292,17 @@ class _Strip:
                     )  # fmt: skip
                     break
 
+    def _unassessed(self, axes: Axes, y: float, start_s: float, end_s: float) -> None:
+        """Say so where the recording ends before another segment is whole."""
+        left_s = max(self.spans[-1].end_s, start_s)
+        width = (end_s - left_s) * MM_PER_S
+        if width >= 25:
+            x = MARGIN_LEFT_MM + (left_s - start_s) * MM_PER_S + width / 2
+            axes.text(
+                x, y + BAND_MM / 2, "not assessed", fontsize=8, color=MUTED,
+                ha="center", va="center_baseline",
+            )  # fmt: skip
+
 
 def _box(
     axes: Axes, x: float, y: float, width: float, height: float, face: str, hatch: str = "",
@@ -293,7 +314,9 @@ def _box(
     edge = "white" if line and face not in ("white", "none") else "#777777"
     if hatch:
         axes.add_patch(
-            Rectangle((x, y), width, height, facecolor=face, edgecolor="#00000066", lw=0, hatch=hatch)
+            Rectangle(
+                (x, y), width, height, facecolor=face, edgecolor="#00000066", lw=0, hatch=hatch
+            )
         )
         face = "none"
     patch = Rectangle((x, y), width, height, facecolor=face, edgecolor=edge, lw=line)
@@ -347,7 +370,7 @@ def save_scalogram(
     """
     from matplotlib.figure import Figure
 
-    check_picture_suffix(path, (".png", ".pdf", ".svg"))
+    check_picture_suffix(path, SCALOGRAM_SUFFIXES)
     end_s = start_s + spec.segment_s
     left, width = 22.0, spec.segment_s * MM_PER_S * 1.2
     page_w, page_h = left + width + 24.0, 148.0
@@ -378,7 +401,13 @@ def save_scalogram(
         pixels, extent=(start_s, end_s, f[-1] - half_row, f[0] + half_row),
         aspect="auto", interpolation="nearest", origin="upper",
     )  # fmt: skip
-    ticks = [t for t in (0.5, 1, 2, 5, 10, 20, 50, 100, 200) if f[-1] <= math.log10(t) <= f[0]]
+    inside = [t for t in (1, 2, 5, 10, 20, 50, 100, 200) if f[-1] < math.log10(t) < f[0]]
+    ends = [
+        end
+        for end in (spec.f_min_hz, spec.f_max_hz)
+        if all(not 0.8 < end / tick < 1.25 for tick in inside)
+    ]
+    ticks = sorted({*inside, *ends})
     bottom.set_yticks([math.log10(t) for t in ticks], [f"{t:g}" for t in ticks])
     minor = [t for d in (-1, 0, 1, 2) for t in np.arange(1, 10) * 10.0**d]
     bottom.set_yticks([math.log10(t) for t in minor if f[-1] <= math.log10(t) <= f[0]], minor=True)

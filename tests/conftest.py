@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from ecgqa_tflite.model_folder import ModelFolder
+from ecgqa_tflite.recording.simulator import write_demo
+
 REPO = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 
@@ -66,6 +69,22 @@ def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
         return folder / name
 
     return unpacked
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    """A small int8 model with random weights, as ``ecgqa train`` would leave it."""
+    import tiny_model
+
+    return tiny_model.folder(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def demo_record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """WFDB record ``demo``: 90 simulated seconds, each disturbance in its turn, 250 Hz."""
+    folder = tmp_path_factory.mktemp("demo")
+    write_demo(folder)
+    return folder / "demo"
 
 
 def _run_folder(factory: pytest.TempPathFactory) -> Path:

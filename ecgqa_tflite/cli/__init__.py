@@ -103,8 +103,8 @@ def main() -> None:
 
     \b
     Examples:
-      ecgqa assess recordings/100                   a WFDB record, its first lead
-      ecgqa assess 100 --picture strip.png          the same, as a strip to look at
-      ecgqa convert light_cnn -o build/bundle       what a firmware needs
-      ecgqa COMMAND --help                          every command has examples
+      ecgqa assess mitdb/100                     a WFDB record, its first lead
+      ecgqa assess mitdb/100 --picture strip.png
+      ecgqa convert light_cnn -o build/bundle    what a firmware needs
+      ecgqa COMMAND --help                       every command has examples
     """

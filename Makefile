@@ -1,0 +1,82 @@
+# make help lists the targets. Needed: make, Python 3.11 or newer, a C compiler; `make test` of the
+# firmware needs what .ci/run installs.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := build/demo
+TEST_ARGS ?= -n auto --dist loadfile
+# What the compiled front end is made of: a change in it builds the package anew.
+NATIVE := CMakeLists.txt $(wildcard firmware_bridge/src/*.[ch] firmware_bridge/host/*.[ch] \
+	firmware_bridge/include/ecgqa/*.h)
+STARTED := $(shell date +%s)
+elapsed = $$(( ($$(date +%s) - $(STARTED)) / 60 )) min $$(( ($$(date +%s) - $(STARTED)) % 60 )) s
+
+# Many small matrices and one process a core: threads of BLAS would only get in each other's way.
+export OMP_NUM_THREADS = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format clean pictures readme bench-frontend
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.built ## make .venv with the package, training and development tools, if needed
+
+$(VENV)/.made: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make setup PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make setup PYTHON=...")'
+	@command -v $${CC:-cc} >/dev/null || { echo "a C compiler is needed (cc, or set CC)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[train,dev]'
+	@touch $@
+	@echo "set up in $(elapsed), $$(du -sm $(VENV) | cut -f1) MB in $(VENV)"
+
+# Without isolation: the build tools are in the environment, and nothing is fetched again.
+$(VENV)/.built: $(VENV)/.made $(NATIVE)
+	PATH="$(CURDIR)/$(BIN):$$PATH" \
+		$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## a simulated recording, its assessment, two pictures and a proven firmware bundle
+	@mkdir -p $(DEMO)
+	@$(BIN)/python -c "from ecgqa_tflite.recording.simulator import write_demo; \
+		write_demo('$(DEMO)/recording', overwrite=True)"
+	$(BIN)/ecgqa assess $(DEMO)/recording/demo --picture $(DEMO)/strip.png \
+		--json $(DEMO)/decisions.json --overwrite
+	$(BIN)/ecgqa scalogram $(DEMO)/recording/demo --at 35 -o $(DEMO)/scalogram.png --overwrite
+	$(BIN)/ecgqa-convert light_cnn -o $(DEMO)/bundle --overwrite
+	@echo
+	@echo "recording  $(DEMO)/recording/demo.hea   90 simulated seconds, some of them disturbed"
+	@echo "decisions  $(DEMO)/decisions.json"
+	@echo "pictures   $(DEMO)/strip.png $(DEMO)/scalogram.png"
+	@echo "bundle     $(DEMO)/bundle   see its manifest.json; copy it into a firmware"
+	@echo "took $(elapsed); $$(du -sm $(VENV) | cut -f1) MB in $(VENV), $$(du -sm $(DEMO) | cut -f1) MB in $(DEMO)"
+
+test: setup ## every test (firmware under QEMU too, where its tools are installed)
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## let ruff rewrite the sources
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+readme: setup pictures ## write the README's figures and pictures anew
+	$(BIN)/python .ci/readme_figures.py
+
+pictures: setup ## draw the README's pictures anew
+	$(BIN)/python .ci/readme_pictures.py
+
+bench-frontend: setup ## time the C front end, the float64 reference and pywt on one core
+	$(BIN)/python -m ecgqa_tflite.benchmark.frontend
+
+clean: ## remove what was built and cached; .venv stays
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+-include firmware_bridge/firmware.mk

@@ -1,0 +1,53 @@
+"""``ecgqa`` itself: errors in one line, missing extras, standalone commands."""
+
+from __future__ import annotations
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from ecgqa_tflite import cli
+from ecgqa_tflite.errors import EcgqaError
+
+
+def run(error: BaseException):  # type: ignore[no-untyped-def]
+    """A standalone command that raises ``error``."""
+
+    @click.command(cls=cli.Command)
+    def command() -> None:
+        raise error
+
+    return CliRunner().invoke(command, [])
+
+
+def test_what_a_user_can_cause_is_one_line() -> None:
+    done = run(EcgqaError("a message\nthat was broken"))
+    assert (done.exit_code, done.stderr) == (1, "Error: a message that was broken\n")
+    done = run(PermissionError(13, "Permission denied", "out.json"))
+    assert (done.exit_code, done.stderr) == (1, "Error: out.json: Permission denied\n")
+
+
+def test_a_missing_extra_says_how_to_get_it() -> None:
+    done = run(ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib.figure"))
+    assert done.exit_code == 1
+    assert "pip install 'ecgqa-tflite[train]'" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ZeroDivisionError(), ModuleNotFoundError("no nonesuch", name="nonesuch"), OSError("of ours")],
+)
+def test_a_fault_of_ours_is_no_user_error(error: Exception) -> None:
+    assert run(error).exception is error
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    done = CliRunner().invoke(cli.main, ["asses"])
+    assert done.exit_code == 2 and "asses" in done.stderr
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_short_and_long_help(name: str) -> None:
+    for flag in ("-h", "--help"):
+        done = CliRunner().invoke(cli.main, [name, flag])
+        assert done.exit_code == 0 and "Examples:" in done.stdout

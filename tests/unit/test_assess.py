@@ -1,0 +1,178 @@
+"""assess.py: the decisions, the threads, and what the spans say."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from ecgqa_tflite.assess import BATCH, Decision, assess, merged, report, score_segments, spans
+from ecgqa_tflite.errors import RecordingError, SamplingRateError
+from ecgqa_tflite.frontend.colormap import image
+from ecgqa_tflite.frontend.native import NativeFrontEnd
+from ecgqa_tflite.litert import Int8Network, to_int8
+from ecgqa_tflite.model_folder import ModelFolder
+from ecgqa_tflite.recording import Recording
+from ecgqa_tflite.recording.disturbances import Gap, MuscleNoise
+from ecgqa_tflite.recording.simulator import simulate
+from ecgqa_tflite.segments import cut
+from ecgqa_tflite.spec import FrontEnd, Quality
+
+
+def flat_between(recording: Recording, start_s: float, end_s: float) -> Recording:
+    signal = recording.signal_mv.copy()
+    signal[round(start_s * recording.fs_hz) : round(end_s * recording.fs_hz)] = 0.25
+    return Recording(recording.name, signal, recording.fs_hz, recording.lead_names)
+
+
+@pytest.fixture(scope="module")
+def recording() -> Recording:
+    """Three batches and a bit, noisy in places; a gap in segment 4, segment 6 flat."""
+    clean = simulate(
+        5 * (3 * BATCH + 2) + 3, 300.0, seed=3, disturbances=(MuscleNoise(40, 60, 0.3), Gap(21, 1))
+    )
+    return flat_between(clean, 30, 35)
+
+
+def test_decisions_are_what_the_parts_say_one_by_one(
+    recording: Recording, small_model: ModelFolder
+) -> None:
+    decisions = assess(recording, small_model)
+    front_end = NativeFrontEnd(small_model.spec, recording.fs_hz)
+    network = Int8Network(small_model.tflite_path)
+    segments = cut(recording.lead(None), recording.fs_hz, small_model.spec)
+    assert len(decisions) == len(segments) == 3 * BATCH + 2
+    seen = set()
+    for decision, samples, status, start_s in zip(
+        decisions, segments.samples, segments.status, segments.start_s, strict=True
+    ):
+        assert (decision.start_s, decision.end_s) == (start_s, start_s + 5)
+        assert decision.reason == status
+        if status != "ok":
+            assert (decision.quality, decision.score) == (Quality.LOW, 0.0)
+            continue
+        pixels = image(front_end.index_map(samples), small_model.spec.colormap)
+        score = int(network.scores(to_int8(pixels)[None])[0, 1])
+        assert decision.score == (score + 128) / 256
+        assert decision.quality == int(score >= small_model.threshold_int8)
+        seen.add(score)
+    assert len(seen) > 3, "one score for all would hide a mix-up of segments"
+    assert {d.reason for d in decisions} == {"ok", "gap", "flat"}
+
+
+def test_threads_and_repetition_change_nothing(
+    recording: Recording, small_model: ModelFolder
+) -> None:
+    once = assess(recording, small_model)
+    assert assess(recording, small_model, threads=3) == once
+
+
+def test_colours_of_three_channels(recording: Recording, small_model: ModelFolder) -> None:
+    """The byte-wise lookup against the plain one."""
+    from ecgqa_tflite.assess import _colour, _int8_colours
+
+    index_maps = np.arange(2 * 6 * 256, dtype=np.uint32).astype(np.uint8).reshape(2, 6, 256)
+    for colormap, channels in (("jet", 3), ("grey", 1)):
+        got = _colour(index_maps, _int8_colours(colormap))  # type: ignore[arg-type]
+        assert got.shape == (2, 6, 256, channels) and got.dtype == np.int8
+        assert (got == to_int8(image(index_maps, colormap))).all()  # type: ignore[arg-type]
+
+
+def test_progress_counts_every_segment(recording: Recording, small_model: ModelFolder) -> None:
+    calls: list[tuple[int, int]] = []
+    decisions = assess(recording, small_model, progress=lambda *call: calls.append(call))
+    assert calls[-1] == (len(decisions), len(decisions))
+    assert [done for done, _ in calls] == sorted({done for done, _ in calls})
+
+
+def test_an_interruption_comes_through(recording: Recording, small_model: ModelFolder) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        assess(recording, small_model, progress=interrupt)
+
+
+def test_a_recording_without_signal_is_low_throughout(small_model: ModelFolder) -> None:
+    nothing = Recording("off", np.full((2500, 1), np.nan, np.float32), 250.0, ("I",))
+    assert [(d.quality, d.reason) for d in assess(nothing, small_model)] == [(0, "gap")] * 2
+
+
+def test_bad_input(small_model: ModelFolder) -> None:
+    short = Recording("short", np.zeros((1249, 1), np.float32), 250.0, ("I",))
+    with pytest.raises(RecordingError, match="shorter than one segment"):
+        assess(short, small_model)
+    slow = Recording("slow", np.zeros((5000, 1), np.float32), 50.0, ("I",))
+    with pytest.raises(SamplingRateError, match="too low"):
+        assess(slow, small_model)
+    with pytest.raises(RecordingError, match="no lead 'V9': choose among I"):
+        assess(short, small_model, lead="V9")
+
+
+def test_a_rate_that_no_transform_takes_is_resampled(small_model: ModelFolder) -> None:
+    odd = simulate(20, 257.0, seed=1)
+    assert [d.start_s for d in assess(odd, small_model)] == [0.0, 5.0, 10.0, 15.0]
+
+
+def test_score_segments_leaves_out_what_is_not_ok(
+    recording: Recording, small_model: ModelFolder
+) -> None:
+    segments = cut(recording.lead(None), recording.fs_hz, small_model.spec)
+    scores = score_segments(segments, small_model)
+    assert scores.dtype == np.int8
+    assert (scores[segments.status != "ok"] == -128).all()
+
+
+def test_report(recording: Recording, small_model: ModelFolder) -> None:
+    decisions = assess(recording, small_model)
+    what = report(recording, small_model, decisions)
+    assert json.loads(json.dumps(what)) == what
+    assert what["record"] == "simulated" and what["lead"] == "ECG" and what["fs_hz"] == 300
+    assert what["spec_hash"] == small_model.spec.hash and what["model"] == small_model.name
+    assert what["n_segments"] == len(decisions) == len(what["decisions"])
+    assert what["n_high"] == sum(d["quality"] == "high" for d in what["decisions"])
+    for d in what["decisions"]:
+        high = d["reason"] == "ok" and d["score"] >= what["threshold"]
+        assert d["quality"] == ("high" if high else "low")
+
+
+# ---- spans ---------------------------------------------------------------------------------
+
+
+def made(hop_s: float, qualities: str, reasons: str = "") -> list[Decision]:
+    names = {"o": "ok", "g": "gap", "f": "flat"}
+    return [
+        Decision(
+            i * hop_s,
+            i * hop_s + FrontEnd().segment_s,
+            Quality(int(q)),
+            0.1 * (i + 1),
+            names[r],  # type: ignore[arg-type]
+        )
+        for i, (q, r) in enumerate(zip(qualities, reasons or "o" * len(qualities), strict=True))
+    ]
+
+
+def edges(parts: list) -> list[tuple[float, float]]:  # type: ignore[type-arg]
+    return [(p.start_s, p.end_s) for p in parts]
+
+
+def test_spans_of_segments_side_by_side_are_the_segments() -> None:
+    assert edges(spans(made(5, "101"))) == [(0, 5), (5, 10), (10, 15)]
+
+
+def test_spans_of_overlapping_segments_meet_between_their_centres() -> None:
+    assert edges(spans(made(1, "101"))) == [(0, 3), (3, 4), (4, 7)]
+
+
+def test_spans_leave_spaces_between_segments_to_nobody() -> None:
+    assert edges(spans(made(8, "11"))) == [(0, 5), (8, 13)]
+    assert edges(merged(spans(made(8, "11")))) == [(0, 5), (8, 13)]
+
+
+def test_merged_joins_what_is_alike() -> None:
+    runs = merged(spans(made(5, "110000", "ooogfo")))
+    assert edges(runs) == [(0, 10), (10, 15), (15, 20), (20, 25), (25, 30)]
+    assert (runs[0].lowest_score, runs[0].highest_score) == (0.1, 0.2)
+    assert [r.reason for r in runs] == ["ok", "ok", "gap", "flat", "ok"]
