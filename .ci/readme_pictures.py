@@ -26,4 +26,6 @@ if __name__ == "__main__":
         ):  # fmt: skip
             main([*arguments, "--overwrite"], standalone_mode=False)
     strip = DOCS / "strip.png"  # few colours: a palette takes a third of the bytes
-    Image.open(strip).quantize(256, dither=Image.Dither.NONE).save(strip, optimize=True)
+    Image.open(strip).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+        strip, optimize=True
+    )

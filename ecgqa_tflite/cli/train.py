@@ -43,7 +43,9 @@ from ecgqa_tflite.training.recipe import Recipe
     type=click.Path(dir_okay=False, path_type=Path),
     help="recipe.json to repeat; the options below change it.",
 )
-@click.option("--architecture", type=click.Choice(["light_cnn", "inception_v1"]))
+@click.option(
+    "--architecture", type=click.Choice(["light_cnn", "inception_v1"]), help="Network to train."
+)
 @click.option("--alpha", type=float, help="Width of Light-CNN.")
 @click.option("--from", "initial_weights", help="Model whose body training starts from.")
 @click.option("--epochs", type=int, help="Passes over the training set.")
