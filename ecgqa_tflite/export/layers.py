@@ -36,6 +36,7 @@ EVEN_BIAS = 128
 SHORT_RUN = 128
 """Kernel rows shorter than this are gathered into one run, where one chunk holds all of them."""
 
+_CONVERT = "convert it with ecgqa-convert"
 _OTHERWISE = "export it for TensorFlow Lite Micro instead (--target tflm)"
 
 
@@ -134,6 +135,14 @@ class Layer:
             "FULLY_CONNECTED": self.in_.rows * self.in_.row_bytes * self.out.channels,
         }.get(self.kind, 0)
 
+    def uses_row(self, row: int) -> bool:
+        """Whether an input row is used: all are, unless the stride is above the kernel."""
+        if self.accumulates:
+            return True
+        k = self.kernel
+        position = (row + k.pad_top) % k.stride_rows
+        return position < k.rows and row < k.reach(self.out.rows)
+
     @property
     def constant_bytes(self) -> int:
         """Bytes of weights, bias and requantisation."""
@@ -162,6 +171,12 @@ class Network:
     def macs(self) -> int:
         """Multiply-accumulates of one inference."""
         return sum(layer.macs for layer in self.layers)
+
+    def kept_rows(self, index: int) -> list[int]:
+        """Rows of a layer's pooled output that the engine keeps, and so can show."""
+        rows = range(self.layers[index].pooled.rows)
+        following = self.layers[index + 1 : index + 2]
+        return [r for r in rows if all(layer.uses_row(r) for layer in following)]
 
 
 def read_network(graph: Graph) -> Network:
@@ -216,20 +231,23 @@ def _chain(graph: Graph) -> list[Operator]:
     at = graph.inputs[0]
     for op in graph.operators:
         if op.name not in KINDS + OTHERS:
-            raise _refusal(
-                op, f"is not one that the engine runs ({', '.join(KINDS + OTHERS)})"
-            )
+            raise _refusal(op, f"is not one that the engine runs ({', '.join(KINDS + OTHERS)})")
         if not op.inputs or op.inputs[0] != at or len(op.outputs) != 1:
-            raise _refusal(op, "does not take the output of the operator before it; the engine runs "
-                           "chains without branches")
+            raise _refusal(
+                op, "does not take the output of the operator before it; branches are not run"
+            )
         for i in op.inputs[1:]:
             if i >= 0 and graph.tensors[i].data is None:
                 raise _refusal(op, "has weights that are not constant")
         for i in (op.inputs[0], op.outputs[0]):
             t = graph.tensors[i]
             if t.dtype != "int8" or t.quant_scale.size != 1 or t.dynamic:
-                raise _refusal(op, f"works on {t.dtype} {t.shape}; every activation must be int8 of "
-                               "a fixed shape, quantised per tensor", "convert it with ecgqa-convert")
+                raise _refusal(
+                    op,
+                    f"works on {t.dtype} {t.shape}; every activation must be int8 of a fixed "
+                    f"shape, quantised per tensor",
+                    _CONVERT,
+                )
             if t.shape and t.shape[0] != 1:
                 raise _refusal(op, f"works on a batch of {t.shape[0]}", "convert it for batch 1")
         at = op.outputs[0]
@@ -263,7 +281,7 @@ def _activation(op: Operator, y: Tensor) -> tuple[int, int]:
     def quantised(value: float) -> int:
         # float32 division, rounded half away from zero, as TfLiteRound does
         steps = np.float32(value) / np.float32(_scale(y))
-        return _zero_point(y) + int(math.floor(abs(float(steps)) + 0.5))
+        return _zero_point(y) + math.floor(abs(float(steps)) + 0.5)
 
     act_min = -128 if low is None else max(-128, quantised(low))
     act_max = 127 if high is None else min(127, quantised(high))
@@ -272,8 +290,7 @@ def _activation(op: Operator, y: Tensor) -> tuple[int, int]:
 
 def _same_quantisation(op: Operator, x: Tensor, y: Tensor) -> None:
     if _scale(x) != _scale(y) or _zero_point(x) != _zero_point(y):
-        raise _refusal(op, "has another quantisation at its output than at its input",
-                       "convert it with ecgqa-convert")
+        raise _refusal(op, "has another quantisation at its output than at its input", _CONVERT)
 
 
 # ---- layers ----------------------------------------------------------------------------------
@@ -287,8 +304,13 @@ def _layer(op: Operator, graph: Graph, before: Shape | None) -> Layer:
         return _mean(op, graph)
     if op.name in ("MAX_POOL_2D", "AVERAGE_POOL_2D"):
         _same_quantisation(op, x, y)
-        kernel = _window(op, _shape4(op, x), _shape4(op, y),
-                         op.options["filter_height"], op.options["filter_width"])
+        kernel = _window(
+            op,
+            _shape4(op, x),
+            _shape4(op, y),
+            op.options["filter_height"],
+            op.options["filter_width"],
+        )
         return _new(op, graph, kernel, _shape4(op, y))
     filter_ = graph.tensors[op.inputs[1]]
     shape = _shape4(op, y)
@@ -384,7 +406,7 @@ def quantise_multiplier(real: float) -> tuple[int, int]:
     TensorFlow Lite's QuantizeMultiplier.
     """
     mantissa, exponent = math.frexp(real)
-    multiplier = int(math.floor(mantissa * 2**31 + 0.5))
+    multiplier = math.floor(mantissa * 2**31 + 0.5)
     if multiplier == 2**31:
         multiplier //= 2
         exponent += 1
@@ -397,13 +419,12 @@ def _check_requantisation(
     if np.any(multiplier < least) or np.any(multiplier >= 1 << 31):
         raise _refusal(op, "has a multiplier outside [2^30, 2^31)")
     if np.any(shift > 0) or np.any(shift < -30):
-        raise _refusal(op, f"has a requantisation shift of {int(shift.max())}; the engine takes 0 "
-                       f"to -30")
+        raise _refusal(
+            op, f"has a requantisation shift of {int(shift.max())}; the engine takes 0 to -30"
+        )
 
 
-def _with_constants(
-    layer: Layer, op: Operator, graph: Graph, weights: NDArray[np.int8]
-) -> Layer:
+def _with_constants(layer: Layer, op: Operator, graph: Graph, weights: NDArray[np.int8]) -> Layer:
     """Bias, multipliers and checked accumulators; weights (channels, K) are packed later."""
     x, filter_ = graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]]
     y = graph.tensors[op.outputs[0]]
@@ -427,8 +448,11 @@ def _with_constants(
     # While a sum is under way the zero point's part is ahead of its products.
     reach = np.abs(folded) + 256 * np.abs(wide).sum(1)
     if max(largest.max(), -smallest.min()) >= 1 << 30 or reach.max() >= 1 << 31:
-        raise _refusal(op, "can reach accumulators of 2^30", "retrain it with smaller weights, or "
-                       + _OTHERWISE)
+        raise _refusal(
+            op,
+            "can reach accumulators of 2^30",
+            "retrain it with smaller weights, or " + _OTHERWISE,
+        )
 
     real = _scale(x) * filter_.quant_scale.astype(np.float64) / _scale(y)
     pairs = [quantise_multiplier(float(r)) for r in np.broadcast_to(real, channels)]

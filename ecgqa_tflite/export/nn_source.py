@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,9 +98,9 @@ def nn_source(
     )
 
 
-def _constants(plan: LayerPlan) -> dict[str, NDArray]:
+def _constants(plan: LayerPlan) -> dict[str, NDArray[Any]]:
     layer = plan.layer
-    constants: dict[str, NDArray] = {}
+    constants: dict[str, NDArray[Any]] = {}
     if layer.packed:
         # As words, so that the array is aligned in every dialect of C; little-endian cores.
         tail = np.zeros(WEIGHTS_TAIL, np.uint8)
@@ -117,9 +118,7 @@ def _shape(shape: Shape) -> str:
 
 
 def _window(w: Window) -> str:
-    return (
-        f"{{{w.rows}, {w.cols}, {w.stride_rows}, {w.stride_cols}, {w.pad_top}, {w.pad_left}}}"
-    )
+    return f"{{{w.rows}, {w.cols}, {w.stride_rows}, {w.stride_cols}, {w.pad_top}, {w.pad_left}}}"
 
 
 def _layer(plan: LayerPlan, name: str) -> str:

@@ -151,8 +151,10 @@ def plan_network(network: Network, row_scratch_bytes: int = 0) -> Plan:
             p.blocks_a_step,
             p.window_rows,
             p.carry_rows,
-            *(at.get(f"{what} {i + 1}", 0) for what in
-              ("window", "carry", "accumulators", "gather", "patch")),
+            *(
+                at.get(f"{what} {i + 1}", 0)
+                for what in ("window", "carry", "accumulators", "gather", "patch")
+            ),
         )
         for i, p in enumerate(sized)
     )
@@ -235,9 +237,7 @@ def _blocks_a_step(layer: Layer) -> int:
     return max(1, min(blocks, STEP_MACS // macs))
 
 
-def _buffers(
-    network: Network, sized: Sequence[LayerPlan], row_scratch_bytes: int
-) -> list[Buffer]:
+def _buffers(network: Network, sized: Sequence[LayerPlan], row_scratch_bytes: int) -> list[Buffer]:
     n = len(sized)
     always = frozenset(range(n + 1))
     out = [Buffer("progress", 4, (Part("", PROGRESS_BYTES * (n + 1), always),))]
@@ -295,8 +295,11 @@ def _window(sized: Sequence[LayerPlan], i: int, always: frozenset[int]) -> Buffe
     last = 0 if grows or front == rows else 1
     parts = (
         Part(f"{front} rows kept", front * row, always),
-        Part(f"{rows - front - last} rows until it runs", (rows - front - last) * row,
-             frozenset(range(run + 1))),
+        Part(
+            f"{rows - front - last} rows until it runs",
+            (rows - front - last) * row,
+            frozenset(range(run + 1)),
+        ),
         Part(f"{last} row as it comes", last * row, frozenset({run - 1, run})),
     )
     return Buffer(f"window {run}", 1, tuple(p for p in parts if p.bytes))
@@ -314,16 +317,13 @@ def _place(buffers: Sequence[Buffer]) -> list[tuple[int, Buffer]]:
     first = [b for b in buffers if b.name == IDLE]
     rest = [b for b in buffers if b.name != IDLE]
     by_size = sorted(rest, key=lambda b: (-b.bytes, b.name))
-    by_life = sorted(
-        rest, key=lambda b: (-sum(p.bytes * len(p.phases) for p in b.parts), b.name)
-    )
+    by_life = sorted(rest, key=lambda b: (-sum(p.bytes * len(p.phases) for p in b.parts), b.name))
     by_brevity = by_life[::-1]
     shuffle = random.Random(0)
     best: list[tuple[int, Buffer]] = []
     least = 1 << 62
-    for order in itertools.chain(
-        (by_size, by_life, by_brevity), (shuffle.sample(by_size, len(by_size)) for _ in range(TRIES))
-    ):
+    shuffled = (shuffle.sample(by_size, len(by_size)) for _ in range(TRIES))
+    for order in itertools.chain((by_size, by_life, by_brevity), shuffled):
         placed = _first_fit(first + order)
         total = max(at + b.bytes for at, b in placed)
         if total < least:
@@ -370,8 +370,13 @@ def memory_map(plan: Plan) -> str:
     """The plan as text: a line a part, by address, with a column a phase."""
     head = f"workspace {plan.workspace_bytes:,} bytes"
     live = [plan.live_bytes(p) for p in range(len(plan.phases))]
-    lines = [head, "", "      from        to     bytes  " + " ".join(
-        f"{p:>2}" for p in range(len(plan.phases))) + "  what"]
+    lines = [
+        head,
+        "",
+        "      from        to     bytes  "
+        + " ".join(f"{p:>2}" for p in range(len(plan.phases)))
+        + "  what",
+    ]
     for at, buffer in plan.placed:
         start = at
         for part in buffer.parts:
