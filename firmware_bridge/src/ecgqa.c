@@ -6,6 +6,9 @@
 
 enum { PHASE_COLLECT = 0, PHASE_SCAN, PHASE_ROWS };
 
+/* More than any device has; sums of sizes below it can't overflow. */
+#define MAX_NETWORK_BYTES (UINT32_C(1) << 28)
+
 /* Where things lie in the workspace, bytes from its start:
  *
  *   keep       the front end's spectrum: from the forward transform to the last row
@@ -44,7 +47,8 @@ static ecgqa_status_t lay_out(const ecgqa_bundle_t *bundle, layout_t *at)
     }
     at->keep_bytes = ecgqa_cwt_keep_bytes(cwt);
     at->network_bytes = ecgqa_nn_workspace_bytes(model);
-    if (at->keep_bytes == 0u || at->network_bytes == 0u || model->classes != 2u ||
+    if (at->keep_bytes == 0u || at->network_bytes == 0u ||
+        at->network_bytes > MAX_NETWORK_BYTES || model->classes != 2u ||
         model->rows != cwt->rows || model->cols != cwt->cols || bundle->hop_len == 0u ||
         bundle->hop_len > cwt->segment_len || bundle->collect_while_classifying > 1u ||
         (bundle->collect_while_classifying == 0u && bundle->hop_len != cwt->segment_len)) {
@@ -87,6 +91,7 @@ static void forget(ecgqa_t *ctx)
     ctx->n_samples = 0;
     ctx->scan_row = 0;
     ctx->phase = PHASE_COLLECT;
+    ctx->row_waits = 0;
     ctx->segment = 0;
 }
 
@@ -195,7 +200,8 @@ static ecgqa_status_t make_row(ecgqa_t *ctx, uint8_t *slot, ecgqa_work_t *did)
     did->row = row;
     did->data = slot;
     did->len = ctx->bundle->cwt->cols;
-    return ecgqa_nn_row_ready(&ctx->net);
+    ctx->row_waits = 1;
+    return ECGQA_OK;
 }
 
 static ecgqa_status_t step_network(ecgqa_t *ctx, ecgqa_work_t *did)
@@ -239,6 +245,13 @@ ecgqa_status_t ecgqa_work(ecgqa_t *ctx, ecgqa_work_t *did)
             ctx->phase = PHASE_ROWS;
         }
         return status;
+    }
+    if (ctx->row_waits != 0u) { /* not before: the network may colour the row in place */
+        ctx->row_waits = 0;
+        status = ecgqa_nn_row_ready(&ctx->net);
+        if (status != ECGQA_OK) {
+            return status;
+        }
     }
     slot = ecgqa_nn_row_slot(&ctx->net);
     return slot != NULL ? make_row(ctx, slot, did) : step_network(ctx, did);

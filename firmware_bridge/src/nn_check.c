@@ -140,11 +140,33 @@ static int follows(const ecgqa_nn_layer_t *l, const ecgqa_nn_layer_t *next)
            next->carry_rows >= (starts < spare ? starts : spare);
 }
 
+/* Requantisation stays inside what nn_requant.h is proven for. */
+static int scales_are_valid(const ecgqa_nn_layer_t *l)
+{
+    int valid = 1;
+
+    if (l->kind == ECGQA_NN_MAX_POOL_2D || l->kind == ECGQA_NN_AVERAGE_POOL_2D) {
+        return 1;
+    }
+    for (uint32_t c = 0; c < ecgqa_nn_even(l->out.channels); c++) {
+        valid &= l->multiplier_q31[c] >= 0 && l->shift[c] <= 0 && l->shift[c] > -31;
+    }
+    return valid;
+}
+
+/* The differences of logits that count, scaled, stay in int32. */
+static int softmax_is_valid(const ecgqa_nn_softmax_t *softmax)
+{
+    return softmax == NULL ||
+           (softmax->multiplier_q31 >= 0 && softmax->left_shift <= 30u &&
+            softmax->diff_min <= 0 && softmax->diff_min >= -(INT32_MAX >> softmax->left_shift));
+}
+
 int ecgqa_nn_model_is_valid(const ecgqa_nn_model_t *model)
 {
     const ecgqa_nn_layer_t *last;
 
-    if (model->layers == NULL || model->lut_s8 == NULL || model->n_layers == 0u ||
+    if (model->layers == NULL || model->lut_s8 == NULL || !softmax_is_valid(model->softmax) || model->n_layers == 0u ||
         model->classes == 0u ||
         !fits(model, model->progress_at,
               ((uint64_t)model->n_layers + 1u) * ECGQA_NN_PROGRESS_BYTES, 4) ||
@@ -154,7 +176,7 @@ int ecgqa_nn_model_is_valid(const ecgqa_nn_model_t *model)
         return 0;
     }
     for (uint32_t i = 0; i < model->n_layers; i++) {
-        if (!layer_is_valid(model, &model->layers[i]) ||
+        if (!layer_is_valid(model, &model->layers[i]) || !scales_are_valid(&model->layers[i]) ||
             (i + 1u < model->n_layers && !follows(&model->layers[i], &model->layers[i + 1u]))) {
             return 0;
         }

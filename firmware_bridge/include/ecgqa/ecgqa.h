@@ -108,6 +108,7 @@ typedef struct {
     uint16_t n_samples; /* collected so far */
     uint16_t scan_row;
     uint8_t phase;
+    uint8_t row_waits; /* an index row lies in its slot, untaken */
     uint32_t segment;
     ecgqa_cwt_t cwt;
     ecgqa_nn_t net;
