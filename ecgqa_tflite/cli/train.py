@@ -81,7 +81,7 @@ def command(
     Examples:
       ecgqa train --data data -o models/mine
       ecgqa train --data data -o models/small --alpha 0.25 --colormap grey
-      ecgqa train --data data -o models/again --recipe models/light_cnn/recipe.json
+      ecgqa train --data data -o models/again --recipe models/mine/recipe.json
     """
     look = {"colormap": colormap, "scaling": scaling, "rows": size, "cols": size}
     spec = FrontEnd.preset(preset, **{k: v for k, v in look.items() if v is not None})

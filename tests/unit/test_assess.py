@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from ecgqa_tflite.assess import BATCH, Decision, assess, merged, report, score_segments, spans
+from ecgqa_tflite.assess import (
+    BATCH,
+    Decision,
+    _colour,
+    assess,
+    merged,
+    report,
+    score_segments,
+    spans,
+)
 from ecgqa_tflite.errors import RecordingError, SamplingRateError
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.frontend.native import NativeFrontEnd
@@ -17,7 +27,7 @@ from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.recording.disturbances import Gap, MuscleNoise
 from ecgqa_tflite.recording.simulator import simulate
 from ecgqa_tflite.segments import cut
-from ecgqa_tflite.spec import FrontEnd, Quality
+from ecgqa_tflite.spec import Colormap, FrontEnd, Quality
 
 
 def flat_between(recording: Recording, start_s: float, end_s: float) -> Recording:
@@ -68,15 +78,15 @@ def test_threads_and_repetition_change_nothing(
     assert assess(recording, small_model, threads=3) == once
 
 
-def test_colours_of_three_channels(recording: Recording, small_model: ModelFolder) -> None:
-    """The byte-wise lookup against the plain one."""
-    from ecgqa_tflite.assess import _colour, _int8_colours
-
-    index_maps = np.arange(2 * 6 * 256, dtype=np.uint32).astype(np.uint8).reshape(2, 6, 256)
-    for colormap, channels in (("jet", 3), ("grey", 1)):
-        got = _colour(index_maps, _int8_colours(colormap))  # type: ignore[arg-type]
-        assert got.shape == (2, 6, 256, channels) and got.dtype == np.int8
-        assert (got == to_int8(image(index_maps, colormap))).all()  # type: ignore[arg-type]
+@pytest.mark.parametrize("colormap", get_args(Colormap))
+@pytest.mark.parametrize("shape", [(2, 256, 256), (3, 7, 9)])
+def test_two_pixels_at_a_time_are_the_plain_colours(
+    colormap: Colormap, shape: tuple[int, int, int]
+) -> None:
+    index_maps = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    got = _colour(index_maps, colormap)
+    assert got.dtype == np.int8
+    assert np.array_equal(got, to_int8(image(index_maps, colormap)))
 
 
 def test_progress_counts_every_segment(recording: Recording, small_model: ModelFolder) -> None:
