@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -40,7 +40,7 @@ from ecgqa_tflite.datasets.noise import KINDS, NoiseBank, Part
 from ecgqa_tflite.datasets.splits import held_out_groups
 from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.output import whole_file
-from ecgqa_tflite.recording import read_recording
+from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.segments import quantise
 from ecgqa_tflite.spec import FrontEnd, Quality
 
@@ -153,12 +153,13 @@ def build(
         n_read += 1
         tell("reading challenge-2011", n_read, total)
 
-    leads = challenge2011.lead_segments(folders["challenge-2011"], spec, tick)
+    recordings = challenge2011.labelled_recordings(folders["challenge-2011"], tick)
+    leads = challenge2011.lead_segments(recordings, spec)
     leads = [part.take(part.usable) for part in leads]
 
     jobs = [
         *_mitdb_jobs(folders["mitdb"], records, composition),
-        *_challenge2011_jobs(folders["challenge-2011"], leads, composition),
+        *_challenge2011_jobs([recording for recording, _ in recordings], leads, composition),
     ]
     mixed = _mix_all(jobs, folders["nstdb"], held_out, spec, composition, cache, workers, tell)
     parts: dict[Part, list[LabelledSegments]] = {}
@@ -214,7 +215,7 @@ def _mitdb_jobs(folder: Path, records: list[str], composition: Composition) -> I
 
 
 def _challenge2011_jobs(
-    folder: Path, leads: list[LabelledSegments], composition: Composition
+    recordings: Sequence[Recording], leads: list[LabelledSegments], composition: Composition
 ) -> Iterable[_Job]:
     """Two jobs a record, its good leads to mix into and its bad ones to look at.
 
@@ -228,8 +229,9 @@ def _challenge2011_jobs(
             if lead not in names:
                 names.append(lead)
     nowhere = np.zeros(0)
+    by_name = {recording.name: recording for recording in recordings}
     for (record, quality), names in wanted.items():
-        recording = read_recording(folder / record)
+        recording = by_name[record]
         found = tuple(
             AnnotatedLead(
                 f"challenge-2011/{record}/{name}",
@@ -351,11 +353,10 @@ def _clean_segments(
     lead: AnnotatedLead, starts_s: NDArray[Any], length: int, source: str
 ) -> LabelledSegments:
     n = len(starts_s)
-    samples = np.zeros((n, length), np.int16)
-    for row, start in enumerate(np.rint(starts_s * lead.fs_hz).astype(int)):
-        samples[row] = quantise(lead.signal_mv[start : start + length])
+    first = np.rint(starts_s * lead.fs_hz).astype(int)
+    windows = np.lib.stride_tricks.sliding_window_view(lead.signal_mv, length)[first]
     return LabelledSegments(
-        samples,
+        quantise(windows) if n else np.zeros((0, length), np.int16),
         lead.fs_hz,
         np.full(n, Quality.HIGH, np.uint8),
         np.full(n, lead.group),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ecgqa_tflite.datasets.labelled import (
@@ -71,29 +71,30 @@ def read_distinct(folder: Path, names: list[str], tick: Tick | None = None) -> I
     return (recording for recording, kept in zip(recordings, keep, strict=True) if kept)
 
 
-def lead_segments(folder: Path, spec: FrontEnd, tick: Tick | None = None) -> list[LabelledSegments]:
-    """Segments of the leads that were labelled one by one; identical recordings once.
+def labelled_recordings(
+    folder: Path, tick: Tick | None = None
+) -> list[tuple[Recording, dict[str, Quality]]]:
+    """The recordings whose leads were labelled one by one, with the labels; identical ones once."""
+    labels = read_lead_labels(folder)
+    folder = find_folder(folder, "LEADS.csv", NAME)
+    found = read_distinct(folder, list(labels), tick)
+    return [(recording, labels[recording.name]) for recording in found]
 
-    Parameters
-    ----------
-    folder
-        The set, or the folder above it.
-    spec
-        Says how long a segment is.
-    tick
-        Called once a record.
+
+def lead_segments(
+    recordings: Sequence[tuple[Recording, dict[str, Quality]]], spec: FrontEnd
+) -> list[LabelledSegments]:
+    """Segments of the labelled leads of :func:`labelled_recordings`.
 
     Returns
     -------
     list of LabelledSegments
         One for each sampling rate.
     """
-    labels = read_lead_labels(folder)
-    folder = find_folder(folder, "LEADS.csv", NAME)
     parts = [
         label_lead(recording, lead, quality, spec, f"{NAME}/{recording.name}", NAME)
-        for recording in read_distinct(folder, list(labels), tick)
-        for lead, quality in labels[recording.name].items()
+        for recording, labels in recordings
+        for lead, quality in labels.items()
     ]
     return by_rate(parts, NAME)
 

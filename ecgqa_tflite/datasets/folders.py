@@ -39,7 +39,7 @@ def load_folder(folder: Path, spec: FrontEnd, tick: Tick | None = None) -> list[
         if (base / "REFERENCE.csv").exists():
             return challenge2017.segments(base, spec, tick)
         if (base / "LEADS.csv").exists():
-            return challenge2011.lead_segments(base, spec, tick)
+            return challenge2011.lead_segments(challenge2011.labelled_recordings(base, tick), spec)
         if (base / "RECORDS-acceptable").exists():
             return challenge2011.record_segments(base, spec, tick)
     known = "; ".join(f"{name} ({what})" for name, what in MARKERS.items())

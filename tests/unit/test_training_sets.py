@@ -221,7 +221,7 @@ def test_challenge_2011_by_lead_and_by_record_once_each(tmp_path: Path) -> None:
     (folder / "RECORDS-acceptable").write_text("1\n")
     (folder / "RECORDS-unacceptable").write_text("2\n3\n")
 
-    (by_lead,) = challenge2011.lead_segments(tmp_path, SPEC)
+    (by_lead,) = challenge2011.lead_segments(challenge2011.labelled_recordings(tmp_path), SPEC)
     assert list(by_lead.quality) == [1, 1, 1, 1, 0, 0]
     assert by_lead.ids[2] == "challenge-2011/1/II@0.00" and by_lead.ids[5].endswith("/2/I@5.00")
     assert set(by_lead.group) == {"challenge-2011/1", "challenge-2011/2"}
@@ -230,7 +230,7 @@ def test_challenge_2011_by_lead_and_by_record_once_each(tmp_path: Path) -> None:
 
     (folder / "LEADS.csv").write_text("record,lead,quality\n1,I,fine\n")
     with pytest.raises(DatasetError, match="good or bad"):
-        challenge2011.lead_segments(folder, SPEC)
+        challenge2011.labelled_recordings(folder)
 
 
 def test_challenge_2017_inherits_labels_and_reads_grades(tmp_path: Path) -> None:
