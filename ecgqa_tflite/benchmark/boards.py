@@ -23,6 +23,9 @@ C_FLAGS = (
 )
 """The language and the warnings that every source has to pass, on every compiler."""
 
+MAX_TOLD = 20_000
+"""Characters of a failed program's report that an error repeats."""
+
 OPTIMISE = ("-O2",)
 """What figures are measured with."""
 
@@ -131,13 +134,24 @@ def boards() -> Mapping[str, Board]:
 
 
 def tool(name: str, *arguments: str, timeout_s: float = 120) -> str:
-    """Output of an outside program.
+    """Standard output of an outside program.
 
     Raises
     ------
     ToolError
         It is not installed, failed or did not end in time.
     """
+    return _done(name, arguments, timeout_s).stdout
+
+
+def tool_report(name: str, *arguments: str, timeout_s: float = 120) -> str:
+    """As :func:`tool`, of a program that reports on standard error."""
+    return _done(name, arguments, timeout_s).stderr
+
+
+def _done(
+    name: str, arguments: Sequence[str], timeout_s: float
+) -> subprocess.CompletedProcess[str]:
     path = shutil.which(name)
     if path is None:
         raise ToolError(f"{name} is not installed; `make setup-firmware` installs it")
@@ -148,8 +162,9 @@ def tool(name: str, *arguments: str, timeout_s: float = 120) -> str:
     except subprocess.TimeoutExpired:
         raise ToolError(f"{name} did not end within {timeout_s:g} s") from None
     if done.returncode != 0:
-        raise ToolError(f"{name} failed: {' '.join(arguments)}\n{done.stderr.strip()}")
-    return done.stdout
+        told = (done.stderr.strip() or done.stdout.strip())[-MAX_TOLD:]
+        raise ToolError(f"{name} failed: {' '.join(arguments)}\n{told}")
+    return done
 
 
 def read_symbols(board: Board, path: Path) -> list[Symbol]:

@@ -1,7 +1,7 @@
 """A front end and networks so small that a fuzzer runs the whole path thousands of times a second.
 
-The ``.tflite`` files lie in ``firmware_bridge/tests/tiny``; ``python tests/firmware/tiny_device.py``
-makes them anew (that needs TensorFlow), and nothing but that does.
+The ``.tflite`` files lie in ``firmware_bridge/tests/tiny``; running this file makes them anew (that
+needs TensorFlow), and nothing but that does.
 """
 
 from __future__ import annotations

@@ -1,0 +1,135 @@
+"""Fuzz the functions that take data from outside: ``python tests/firmware/fuzz.py --runs N``.
+
+Each harness of ``firmware_bridge/fuzz`` states its invariants first. They are built with the tiny
+bundles (``tiny_device.py``), libFuzzer and sanitizers; the corpora lie in ``fuzz/corpus``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import tiny_device
+
+from ecgqa_tflite.benchmark import boards
+from ecgqa_tflite.errors import ToolError
+from ecgqa_tflite.resources import firmware_bridge_dir
+
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+FLAGS = ("-O1", "-g", *SANITIZERS)
+TIMEOUT_S = 7200
+
+
+@dataclass(frozen=True)
+class Target:
+    """A harness with a bundle."""
+
+    harness: str
+    network: str
+    max_len: int
+
+    @property
+    def name(self) -> str:
+        """Of the program and the corpus."""
+        return f"{self.harness}-{self.network}"
+
+    @property
+    def corpus(self) -> Path:
+        """Inputs kept in the repository."""
+        return firmware_bridge_dir() / "fuzz" / "corpus" / self.name
+
+
+TARGETS = (
+    Target("fuzz_stream", "chain", 1024),
+    Target("fuzz_stream", "odd", 1024),
+    Target("fuzz_bundle", "chain", 64),
+    Target("fuzz_bundle", "jet", 64),
+)
+
+
+def build(target: Target, out: Path) -> Path:
+    """Compile a harness; the program."""
+    board = boards.boards()["host-clang"]
+    generated = tiny_device.write(
+        tiny_device.device(target.network), out / "generated", golden_bytes=False
+    )
+    include = [generated[0].parent]
+    flags = (*FLAGS, "-fsanitize=fuzzer-no-link")
+    sources = [*boards.library_sources(), *generated]
+    objects = boards.compile_sources(board, sources, out, include=include, flags=flags)
+    harness = firmware_bridge_dir() / "fuzz" / f"{target.harness}.c"
+    folders = [f"-I{p}" for p in (firmware_bridge_dir() / "include", *include)]
+    program = out / target.name
+    boards.tool(
+        board.compiler,
+        *("-std=gnu11", "-Wall", "-Wextra", "-Werror", *FLAGS, "-fsanitize=fuzzer", *folders),
+        *(str(harness), *map(str, objects.values()), "-o", str(program)),
+    )
+    return program
+
+
+def run(target: Target, runs: int, work: Path, seed: int = 1) -> str:
+    """Run a harness; its last words. A finding raises ToolError with the report.
+
+    New inputs go to ``work``, not to the repository's corpus.
+    """
+    program = build(target, work / target.name)
+    found = work / f"{target.name}-found"
+    found.mkdir(exist_ok=True)
+    target.corpus.mkdir(parents=True, exist_ok=True)
+    arguments = [str(found), str(target.corpus), f"-runs={runs}", f"-max_len={target.max_len}"]
+    report = boards.tool_report(
+        str(program),
+        *(*arguments, f"-seed={seed}", f"-artifact_prefix={work}/", "-print_final_stats=1"),
+        timeout_s=TIMEOUT_S,
+    )
+    executed = re.search(r"stat::number_of_executed_units: (\d+)", report)
+    coverage = re.findall(r"cov: (\d+)", report)
+    return (
+        f"{target.name}: {int(executed[1]) if executed else 0:,} runs, "
+        f"{coverage[-1] if coverage else '?'} edges"
+    )
+
+
+def minimise(target: Target, work: Path) -> None:
+    """Put what was found, minimised, into the repository's corpus."""
+    merged = work / f"{target.name}-merged"
+    merged.mkdir()
+    program = work / target.name / target.name
+    found = work / f"{target.name}-found"
+    boards.tool_report(
+        str(program), "-merge=1", str(merged), str(found), str(target.corpus), timeout_s=TIMEOUT_S
+    )
+    shutil.rmtree(target.corpus)
+    shutil.copytree(merged, target.corpus)
+
+
+def main() -> int:
+    """Run every harness; 1 where one found something."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=100_000, help="runs of each harness")
+    parser.add_argument("--only", help="part of a harness's name")
+    parser.add_argument("--keep", action="store_true", help="renew the repository's corpora")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="ecgqa-fuzz-") as folder:
+        work = Path(folder)
+        for target in TARGETS:
+            if options.only and options.only not in target.name:
+                continue
+            try:
+                print(run(target, options.runs, work), flush=True)
+            except ToolError as error:
+                print(f"{target.name}: {error}", file=sys.stderr)
+                return 1
+            if options.keep:
+                minimise(target, work)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
