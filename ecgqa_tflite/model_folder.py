@@ -292,8 +292,17 @@ def _from_parts(path: Path, parts: Mapping[str, Any], sums: Mapping[str, str]) -
 
 
 def json_text(data: Any) -> str:
-    """Indented JSON ending in a newline; NaN and infinity refused, which no other reader takes."""
-    return json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    """Indented JSON ending in a newline.
+
+    Raises
+    ------
+    ModelError
+        A NaN or an infinity, which other readers of JSON don't take.
+    """
+    try:
+        return json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    except ValueError as error:
+        raise ModelError(f"a figure is NaN or infinite and can't be written ({error})") from error
 
 
 def write_model(

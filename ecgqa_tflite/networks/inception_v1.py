@@ -11,10 +11,10 @@ Parameters. Nine inception modules and three convolutions, with biases and witho
 have 5,973,552; a fully connected layer adds 1,025,000 with 1,000 classes (6,998,552 in all: the
 7.0 million that MATLAB states) and 2,050 with two (5,975,602). Batch normalisation takes each of
 the 7,280 channels' bias away and gives it four numbers, two of them trained: 5,997,442 with two
-classes. The paper's "6.7 million" is the network of 1,000 classes, before its last layer was cut
-down to two; the layer's 1,022,950 parameters are the difference that matters. We know of no way of
-counting that gives 6.7 million exactly (6,998,552 is 6.67 times 2**20; Szegedy's own table,
-which leaves biases out and rounds each line, adds up to 6.8), and the paper doesn't say.
+classes. The paper states 6.7 million for the network of 1,000 classes, before its last layer was
+cut down to two. That is 6,998,552 here: 6.67 times 2**20, and Szegedy's own table counts in 2**10
+(159K for the 163,328 weights of module 3a), which may be where 6.7 comes from; the paper doesn't
+say.
 """
 
 from __future__ import annotations
