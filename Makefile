@@ -1,5 +1,5 @@
-# make help lists the targets. Needed: make, Python 3.11 or newer, a C compiler; `make test` of the
-# firmware needs what .ci/run installs.
+# make help lists the targets. Needed: make, Python 3.11 or newer and a C compiler; the firmware's
+# tests need what `make setup-firmware` installs.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -57,7 +57,7 @@ demo: setup ## a simulated recording, its assessment, two pictures and a proven 
 test: setup ## every test (firmware under QEMU too, where its tools are installed)
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff and mypy (lint-c: the C sources)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
