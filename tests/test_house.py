@@ -241,6 +241,10 @@ def test_readme_commands_are_there() -> None:
             parse(main, words[1:], "ecgqa")
 
 
+def test_readme_figures_are_the_models() -> None:
+    subprocess.run([sys.executable, str(REPO / ".ci/readme_figures.py"), "--check"], check=True)
+
+
 def test_readme_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", (REPO / "README.md").read_text()):
         if not target.startswith("http"):
