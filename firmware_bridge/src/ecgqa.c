@@ -35,7 +35,7 @@ static ecgqa_status_t lay_out(const ecgqa_bundle_t *bundle, layout_t *at)
 {
     const ecgqa_cwt_tables_t *cwt;
     const ecgqa_nn_model_t *model;
-    size_t analyse_bytes, row_bytes, idle_bytes, samples_bytes;
+    size_t analyse_bytes, row_bytes, samples_bytes;
 
     if (bundle == NULL) {
         return ECGQA_ERR_ARGUMENT;
@@ -67,8 +67,9 @@ static ecgqa_status_t lay_out(const ecgqa_bundle_t *bundle, layout_t *at)
     if (model->idle_bytes >= row_bytes) {
         at->scratch_at += model->idle_at;
     } else {
-        idle_bytes = model->idle_at == 0u ? model->idle_bytes : 0u;
-        at->network_at += aligned(row_bytes - idle_bytes);
+        const size_t shared = model->idle_at == 0u ? model->idle_bytes : 0u;
+
+        at->network_at += aligned(row_bytes - shared);
     }
     at->samples_at = at->scratch_at + aligned(analyse_bytes);
     at->bytes = larger(at->scratch_at + at->scratch_bytes, at->network_at + at->network_bytes);
@@ -230,31 +231,43 @@ static ecgqa_status_t step_network(ecgqa_t *ctx, ecgqa_work_t *did)
     return ECGQA_OK;
 }
 
-ecgqa_status_t ecgqa_work(ecgqa_t *ctx, ecgqa_work_t *did)
+static ecgqa_status_t scan_row(ecgqa_t *ctx)
 {
-    ecgqa_status_t status;
+    const ecgqa_status_t status = ecgqa_cwt_scan_step(&ctx->cwt, &ctx->scan_row);
+
+    if (status == ECGQA_OK && ctx->scan_row == ctx->bundle->cwt->rows) {
+        ctx->phase = PHASE_ROWS;
+    }
+    return status;
+}
+
+static ecgqa_status_t feed_network(ecgqa_t *ctx, ecgqa_work_t *did)
+{
     uint8_t *slot;
 
-    (void)memset(did, 0, sizeof *did); /* ECGQA_WORK_FRONT_END */
-    if (ctx->phase == PHASE_COLLECT) {
-        return take_segment(ctx, did);
-    }
-    if (ctx->phase == PHASE_SCAN) {
-        status = ecgqa_cwt_scan_step(&ctx->cwt, &ctx->scan_row);
-        if (status == ECGQA_OK && ctx->scan_row == ctx->bundle->cwt->rows) {
-            ctx->phase = PHASE_ROWS;
-        }
-        return status;
-    }
     if (ctx->row_waits != 0u) { /* not before: the network may colour the row in place */
-        ctx->row_waits = 0;
-        status = ecgqa_nn_row_ready(&ctx->net);
+        const ecgqa_status_t status = ecgqa_nn_row_ready(&ctx->net);
+
         if (status != ECGQA_OK) {
             return status;
         }
+        ctx->row_waits = 0;
     }
     slot = ecgqa_nn_row_slot(&ctx->net);
     return slot != NULL ? make_row(ctx, slot, did) : step_network(ctx, did);
+}
+
+ecgqa_status_t ecgqa_work(ecgqa_t *ctx, ecgqa_work_t *did)
+{
+    (void)memset(did, 0, sizeof *did); /* ECGQA_WORK_FRONT_END */
+    switch (ctx->phase) {
+    case PHASE_COLLECT:
+        return take_segment(ctx, did);
+    case PHASE_SCAN:
+        return scan_row(ctx);
+    default:
+        return feed_network(ctx, did);
+    }
 }
 
 ecgqa_status_t ecgqa_classify_step(ecgqa_t *ctx, ecgqa_decision_t *out, uint8_t *done)

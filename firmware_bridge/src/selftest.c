@@ -165,7 +165,7 @@ static int row_differs(const ecgqa_bundle_t *bundle, const ecgqa_work_t *did,
 
 ecgqa_status_t ecgqa_selftest(ecgqa_t *ctx, ecgqa_divergence_t *first)
 {
-    ecgqa_divergence_t unread;
+    ecgqa_divergence_t unread = {0, 0, 0, 0};
     ecgqa_divergence_t *const at = first != NULL ? first : &unread;
     ecgqa_status_t status = ECGQA_OK;
     ecgqa_work_t did;

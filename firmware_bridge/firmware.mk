@@ -1,0 +1,36 @@
+# Firmware targets, included by the top Makefile ($(BIN): the virtual environment's programs).
+
+FIRMWARE := firmware_bridge
+FIRMWARE_C := $(wildcard $(FIRMWARE)/src/*.c)
+MODEL ?= light_cnn
+FUZZ_RUNS ?= 100000
+
+# Debian's names. libclang-rt: the sanitizers and libFuzzer.
+FIRMWARE_TOOLS := gcc libc6-dev make cmake \
+	gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm qemu-user \
+	gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
+	g++ libcmocka-dev clang-14 libclang-rt-14-dev clang-tidy-14 cppcheck
+
+.PHONY: setup-firmware test-firmware size fuzz lint-c
+
+setup-firmware: ## install compilers, emulators and checkers of the firmware (apt-get)
+	$(if $(filter 0,$(shell id -u)),,sudo )apt-get install -y --no-install-recommends $(FIRMWARE_TOOLS)
+
+test-firmware: setup ## the firmware on every board and core, bit for bit, under QEMU
+	$(BIN)/python -m pytest $(TEST_ARGS) tests/firmware
+
+size: setup ## RAM, flash and instructions of MODEL (default light_cnn) on each core
+	$(BIN)/python -m ecgqa_tflite.benchmark.qemu_cortex_m $(MODEL)
+
+fuzz: setup ## FUZZ_RUNS (default 100000) inputs to each function that takes outside data
+	$(BIN)/python tests/firmware/fuzz.py --runs $(FUZZ_RUNS)
+
+# cppcheck sees src/ alone, never generated constants: weights take it minutes. A MISRA rule that is
+# deviated from is named, with the reason, in misra_deviations.txt; every other one is an error.
+lint-c: ## clang-tidy, cppcheck and its MISRA add-on on the C library
+	clang-tidy-14 --quiet --warnings-as-errors='*' $(FIRMWARE_C) -- -std=c99 -I$(FIRMWARE)/include
+	cppcheck --quiet --std=c99 --error-exitcode=1 --inline-suppr --addon=misra \
+		--enable=warning,style,performance,portability -I$(FIRMWARE)/include \
+		--suppressions-list=$(FIRMWARE)/cppcheck_suppressions.txt \
+		$(shell awk '/^[0-9]/ {print "--suppress=misra-c2012-" $$1}' $(FIRMWARE)/misra_deviations.txt) \
+		$(FIRMWARE_C)
