@@ -74,8 +74,10 @@ def model_card(name: str, spec: FrontEnd, recipe: dict[str, Any], metrics: dict[
         f"and it exceeds {recipe['composition']['mixture']['high_snr_db']:g} dB; what lies between",
         "is left out, and so is what a reader sees through though detectors don't (noise of kind "
         + ", ".join(recipe["composition"]["mixture"]["see_through"])
-        + "). No patient, recording or stretch of noise is in both sets; identical",
-        "recordings were counted once.",
+        + ").",
+        f"{recipe['composition']['jump_share']:.0%} of all segments got a jump of the baseline on "
+        "top, which changes no label. No patient, recording or stretch",
+        "of noise is in both sets; identical recordings were counted once.",
         "",
         "## Validation (patients and recordings held out)",
         "",

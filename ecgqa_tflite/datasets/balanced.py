@@ -17,7 +17,7 @@ import json
 import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from ecgqa_tflite.datasets.mixtures import (
     mix_lead,
     with_agreed_beats,
 )
-from ecgqa_tflite.datasets.noise import KINDS, NoiseBank, Part
+from ecgqa_tflite.datasets.noise import KINDS, NoiseBank, Part, jump
 from ecgqa_tflite.datasets.splits import held_out_groups
 from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.output import whole_file
@@ -67,6 +67,10 @@ class Composition:
         Share of patients (mitdb) and of records (challenge-2011) held out.
     high, low
         Sources and their weights.
+    jump_share, jump_height
+        Share of the segments, whatever their source, that get a jump of the baseline on top, and
+        the range of its height over the segment's own (log-uniform). A jump says nothing of the
+        beats around it, yet owns the range of the image: a network has to see it in both classes.
     stretches_per_lead
         Stretches mixed for each lead of mitdb (30 min) and of challenge-2011 (10 s).
     mixture
@@ -89,6 +93,8 @@ class Composition:
         ("mixtures_low_snr", 1.0),
         ("noise", 1.0),
     )
+    jump_share: float = 0.2
+    jump_height: tuple[float, float] = (0.5, 10.0)
     stretches_per_lead: tuple[int, int] = (42, 2)
     mixture: MixtureRule = field(default_factory=MixtureRule)
     seed: int = 0
@@ -176,7 +182,8 @@ def build(
         )
         bank = NoiseBank.read(folders["nstdb"], part)
         rng = np.random.default_rng([seed, inside])
-        parts[part] = _draw(pools, bank, n, composition, spec, rng)
+        drawn = _draw(pools, bank, n, composition, spec, rng)
+        parts[part] = [_with_jumps(segments, composition, rng) for segments in drawn]
     return BalancedSets(parts["train"], parts["validation"])
 
 
@@ -437,6 +444,23 @@ def _draw(
             drawn += by_rate(taken, source)
             used.update(str(name) for part in taken for name in part.ids)
     return drawn
+
+
+def _with_jumps(
+    part: LabelledSegments, composition: Composition, rng: np.random.Generator
+) -> LabelledSegments:
+    """The part with a jump added to some of its segments; their ids end in ``+jump``."""
+    chosen = np.flatnonzero(rng.random(len(part)) < composition.jump_share)
+    samples, ids = part.samples.copy(), [str(name) for name in part.ids]
+    lowest, highest = np.log(composition.jump_height)
+    for i in chosen:
+        own = part.samples[i].astype(float)
+        height = np.exp(rng.uniform(lowest, highest)) * np.ptp(own)
+        step = height * jump(own.size, part.fs_hz, rng)
+        # The least significant bit doesn't matter here: a quarter of a microvolt, as if.
+        samples[i] = quantise((own + step) / 4000)
+        ids[i] += "+jump"
+    return replace(part, samples=samples, ids=np.array(ids, np.str_))
 
 
 def _noise_alone(

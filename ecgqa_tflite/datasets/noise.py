@@ -85,6 +85,21 @@ class NoiseBank:
         return piece[:n_samples], f"{kind}/{channel}/{self.part}@{start / self.fs_hz:.2f}"
 
 
+def jump(n_samples: int, fs_hz: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """One jump of the baseline, of height 1: a step that decays, or a pulse of up to 1 s.
+
+    What a pulled cable or a shifted electrode leaves. It takes 0-0.15 s to rise.
+    """
+    since = np.arange(n_samples) / fs_hz - rng.uniform(0, n_samples / fs_hz)
+    rise_s = rng.uniform(0.002, 0.15)
+    x = np.clip(since / rise_s, 0, 1)
+    if rng.random() < 0.5:
+        x = x * np.exp(-np.maximum(since, 0) / rng.choice([0.1, 0.3, 1.0, 5.0]))
+    else:
+        x = x - np.clip((since - rng.uniform(0.1, 1.0)) / rise_s, 0, 1)
+    return np.asarray(x * rng.choice([-1.0, 1.0]))
+
+
 def _white(n_samples: int, fs_hz: float, rng: np.random.Generator) -> NDArray[np.float64]:
     return rng.standard_normal(n_samples)
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_leads import FS_HZ, pulse_train
 
+from ecgqa_tflite.datasets.balanced import Composition
 from ecgqa_tflite.datasets.beats import count_errors, detect_beats, qrs_band
 from ecgqa_tflite.datasets.labelled import (
     LabelledSegments,
@@ -287,3 +288,27 @@ def test_mitdb_leads_come_with_beats_bars_and_patient(tmp_path: Path) -> None:
     assert first.bars_s == pytest.approx([4999 / FS_HZ])
     with pytest.raises(DatasetError, match="not the layout of mitdb"):
         mitdb.record_names(tmp_path.parent)
+
+
+def test_jumps_move_the_baseline_and_keep_the_label() -> None:
+    from ecgqa_tflite.datasets.balanced import _with_jumps
+    from ecgqa_tflite.datasets.noise import jump
+    from ecgqa_tflite.segments import quantise
+
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        x = jump(1250, FS_HZ, rng)
+        assert np.isfinite(x).all() and np.abs(x).max() <= 1
+    one = quantise(pulse_train(5).signal_mv)
+    n = 200
+    names = np.array([f"s/{i}" for i in range(n)])
+    part = LabelledSegments(
+        np.tile(one, (n, 1)), FS_HZ, np.ones(n, np.uint8), names, names, "clean"
+    )
+    composition = Composition(jump_share=0.25, jump_height=(5.0, 5.0))
+    out = _with_jumps(part, composition, np.random.default_rng(1))
+    moved = np.array([name.endswith("+jump") for name in out.ids])
+    assert 0.15 < moved.mean() < 0.35
+    assert np.array_equal(out.samples[~moved], part.samples[~moved])
+    assert (out.samples[moved] != part.samples[moved]).any(axis=1).all()
+    assert np.array_equal(out.quality, part.quality)
