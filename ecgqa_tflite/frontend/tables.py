@@ -29,7 +29,7 @@ SPARE_BANDWIDTH = 1.11
 """Real points of a row's short transform over its centre bin, at least: the width of PSI_RANGE, so
 that the band fits; a power of two, so up to twice that."""
 
-TAPS_SUM_MAX = 28000
+TAPS_SUM_MAX = 27000
 """Sum of a phase's taps in size, Q14, up to which no magnitude can overflow (``magnitude_of``)."""
 
 LOG2_FFT_MIN = 3

@@ -58,8 +58,8 @@ static void one_pass(host_t *host, uint8_t *index_map)
     ecgqa_cwt_range_clear(&cwt->range);
     for (uint16_t row = 0u; row < t->rows; ++row) {
         ecgqa_cwt_row_info_t *info = &host->info[row];
-        *info = ecgqa_cwt_band(cwt, row, a.re, a.im);
-        ecgqa_cwt_to_time(t, row, a.re, a.im, a.w_re, a.w_im, info);
+        *info = ecgqa_cwt_band(cwt, row, a.z);
+        ecgqa_cwt_to_time(t, row, a.z, a.w_re, a.w_im, info);
         uint32_t *magnitude = host->magnitude + row * cols;
         ecgqa_cwt_columns(t, row, a.w_re, a.w_im, 0u, t->cols, magnitude);
         if (ecgqa_cwt_range_needs(t, &cwt->range, row, &info->bound)) {

@@ -8,6 +8,8 @@
 #define TRANSFORM_BITS 29u
 /* A mantissa of the spectrum and psi take 15 bits each. */
 #define MANTISSA_BITS 15u
+/* tables.TAPS_SUM_MAX: no phase's taps, Q14, sum to more in size. */
+#define TAPS_SUM_MAX 27000
 /* Columns worked on at a time: enough for SIMD, few enough for a small stack. */
 #define BLOCK 32u
 
@@ -96,9 +98,8 @@ ecgqa_cwt_arrays_t ecgqa_cwt_arrays(const ecgqa_cwt_t *cwt)
 {
     const size_t points = (size_t)1u << cwt->tables->max_log2_fft;
     ecgqa_cwt_arrays_t a;
-    a.re = (int32_t *)cwt->scratch;
-    a.im = a.re + points + 1u;
-    a.w_re = (int16_t *)(void *)(a.im + points + 1u);
+    a.z = (int32_t *)cwt->scratch;
+    a.w_re = (int16_t *)(void *)(a.z + 2u * (points + 1u));
     a.w_im = a.w_re + points + 1u + 2u * ECGQA_CWT_PAD;
     return a;
 }
@@ -134,21 +135,19 @@ ecgqa_status_t ecgqa_cwt_init(ecgqa_cwt_t *cwt, const ecgqa_cwt_tables_t *tables
  * 1980: even samples forward, odd ones backward make the DCT a Fourier transform of the same
  * length. */
 static void load_samples(const ecgqa_cwt_tables_t *t, const int16_t *samples, int32_t middle,
-                         unsigned shift, int32_t *re, int32_t *im)
+                         unsigned shift, int32_t *z)
 {
     const uint32_t n = t->segment_len;
     const uint32_t each = n / t->forward_points; /* samples a point: 1 or 2 */
     for (uint32_t i = 0u; i < n; ++i) {
         const uint32_t from = 2u * i < n ? 2u * i : 2u * (n - 1u - i) + 1u;
         const int32_t value = ecgqa_shl(samples[from] - middle, shift);
-        const uint32_t at = t->forward_order[i / each];
-        if (each == 2u && (i & 1u) != 0u) {
-            im[at] = value;
+        const uint32_t at = 2u * (uint32_t)t->forward_order[i / each];
+        if (each == 1u) {
+            z[at] = value;
+            z[at + 1u] = 0;
         } else {
-            re[at] = value;
-            if (each == 1u) {
-                im[at] = 0;
-            }
+            z[at + (i & 1u)] = value;
         }
     }
 }
@@ -191,10 +190,9 @@ ecgqa_status_t ecgqa_cwt_analyse(ecgqa_cwt_t *cwt, const int16_t *samples, size_
     for (size_t i = 0u; i < segment_len; ++i) {
         sum += (uint32_t)ecgqa_abs(samples[i] - middle);
     }
-    int32_t *re = (int32_t *)cwt->scratch;
-    int32_t *im = re + t->forward_points;
-    load_samples(t, samples, middle, TRANSFORM_BITS - ecgqa_bit_length(sum), re, im);
-    ecgqa_fft_forward(t, re, im);
+    int32_t *z = (int32_t *)cwt->scratch;
+    load_samples(t, samples, middle, TRANSFORM_BITS - ecgqa_bit_length(sum), z);
+    ecgqa_fft_forward(t, z);
 
     cwt->spectrum[0] = 0;
     for (uint32_t group = 0u; group * ECGQA_CWT_GROUP <= t->n_bins; ++group) {
@@ -203,7 +201,7 @@ ecgqa_status_t ecgqa_cwt_analyse(ecgqa_cwt_t *cwt, const int16_t *samples, size_
         const uint32_t left = t->n_bins + 1u - first;
         const uint32_t count = left < ECGQA_CWT_GROUP ? left : ECGQA_CWT_GROUP;
         for (uint32_t i = 0u; i < count; ++i) {
-            bins[i] = first + i == 0u ? 0 : ecgqa_fft_cosine_bin(t, re, im, first + i);
+            bins[i] = first + i == 0u ? 0 : ecgqa_fft_cosine_bin(t, z, first + i);
         }
         cwt->exponent[group] = store_group(bins, count, &cwt->spectrum[first]);
     }
@@ -219,17 +217,16 @@ static ecgqa_cwt_level_t bound_of(uint32_t sum, int32_t exponent)
     return (ecgqa_cwt_level_t){sum / 16u * 27u + 27u, exponent + 14};
 }
 
-ecgqa_cwt_row_info_t ecgqa_cwt_band(const ecgqa_cwt_t *cwt, uint16_t row, int32_t *re, int32_t *im)
+ecgqa_cwt_row_info_t ecgqa_cwt_band(const ecgqa_cwt_t *cwt, uint16_t row, int32_t *z)
 {
     const ecgqa_cwt_tables_t *t = cwt->tables;
     const ecgqa_cwt_row_t *r = &t->row[row];
-    const uint32_t points = UINT32_C(1) << r->log2_fft, period = 2u * points;
+    const uint32_t period = UINT32_C(2) << r->log2_fft;
     const unsigned reversal_shift = t->max_log2_fft - r->log2_fft;
     const uint32_t first_group = r->first_bin / ECGQA_CWT_GROUP;
     const uint32_t last_group = r->last_bin / ECGQA_CWT_GROUP;
-    for (uint32_t i = 0u; i < points; ++i) {
-        re[i] = 0;
-        im[i] = 0;
+    for (uint32_t i = 0u; i < period; ++i) {
+        z[i] = 0;
     }
     unsigned top = 0u;
     for (uint32_t g = first_group; g <= last_group; ++g) {
@@ -238,9 +235,12 @@ ecgqa_cwt_row_info_t ecgqa_cwt_band(const ecgqa_cwt_t *cwt, uint16_t row, int32_
     /* All products of the band together stay below 2^TRANSFORM_BITS. */
     const unsigned base = 2u * MANTISSA_BITS + ecgqa_bit_length(r->last_bin - (uint32_t)r->first_bin) -
                           TRANSFORM_BITS;
+    const uint32_t step = r->psi_step_q16;
+    const uint16_t *const reversal = t->bit_reversal;
+    const int16_t *const psi_q15 = t->psi_q15;
     uint32_t sum = 0u;
     uint32_t bin = r->first_bin;
-    uint32_t position = bin * r->psi_step_q16 - t->psi_first_q16;
+    uint32_t position = bin * step - t->psi_first_q16;
     uint32_t at = (bin - r->centre_bin) & (period - 1u);
     for (uint32_t g = first_group; g <= last_group; ++g) {
         const uint32_t group_end = (g + 1u) * ECGQA_CWT_GROUP - 1u;
@@ -248,18 +248,13 @@ ecgqa_cwt_row_info_t ecgqa_cwt_band(const ecgqa_cwt_t *cwt, uint16_t row, int32_
         unsigned shift = base + (top - cwt->exponent[g]);
         shift = shift > 30u ? 30u : shift;
         for (; bin <= end; ++bin) {
-            const int16_t *psi = &t->psi_q15[position >> 16];
+            const int16_t *psi = &psi_q15[position >> 16];
             const int32_t between = (int32_t)((position & 0xFFFFu) >> 1);
             const int32_t weight = psi[0] + ecgqa_shr_round((psi[1] - psi[0]) * between, 15u);
             const int32_t value = ecgqa_shr_round(cwt->spectrum[bin] * weight, shift);
-            const uint32_t place = (uint32_t)t->bit_reversal[at >> 1] >> reversal_shift;
-            if ((at & 1u) != 0u) {
-                im[place] = value;
-            } else {
-                re[place] = value;
-            }
+            z[2u * ((uint32_t)reversal[at >> 1] >> reversal_shift) + (at & 1u)] = value;
             sum += (uint32_t)ecgqa_abs(value);
-            position += r->psi_step_q16;
+            position += step;
             at = (at + 1u) & (period - 1u);
         }
     }
@@ -269,22 +264,22 @@ ecgqa_cwt_row_info_t ecgqa_cwt_band(const ecgqa_cwt_t *cwt, uint16_t row, int32_
     return info;
 }
 
-void ecgqa_cwt_to_time(const ecgqa_cwt_tables_t *tables, uint16_t row, int32_t *re, int32_t *im,
+void ecgqa_cwt_to_time(const ecgqa_cwt_tables_t *tables, uint16_t row, int32_t *z,
                        int16_t *w_re, int16_t *w_im, ecgqa_cwt_row_info_t *info)
 {
     const unsigned log2_fft = tables->row[row].log2_fft;
     const uint32_t points = UINT32_C(1) << log2_fft;
-    ecgqa_fft_real(tables, log2_fft, re, im);
+    ecgqa_fft_real(tables, log2_fft, z);
     uint32_t bits = 0u;
-    for (uint32_t i = 0u; i <= points; ++i) {
-        bits |= (uint32_t)ecgqa_abs(re[i]) | (uint32_t)ecgqa_abs(im[i]);
+    for (uint32_t i = 0u; i < 2u * points + 2u; ++i) {
+        bits |= (uint32_t)ecgqa_abs(z[i]);
     }
     unsigned shift = ecgqa_bit_length(bits);
     shift = shift > MANTISSA_BITS ? shift - MANTISSA_BITS : 0u;
     int16_t *const out_re = w_re + ECGQA_CWT_PAD, *const out_im = w_im + ECGQA_CWT_PAD;
     for (uint32_t i = 0u; i <= points; ++i) {
-        out_re[i] = ecgqa_saturate_s16(ecgqa_shr_round(re[i], shift));
-        out_im[i] = ecgqa_saturate_s16(ecgqa_shr_round(im[i], shift));
+        out_re[i] = ecgqa_saturate_s16(ecgqa_shr_round(z[2u * i], shift));
+        out_im[i] = ecgqa_saturate_s16(ecgqa_shr_round(z[2u * i + 1u], shift));
     }
     /* W is Hermitian about both ends of the segment. */
     for (uint32_t i = 1u; i <= ECGQA_CWT_PAD; ++i) {
@@ -296,31 +291,40 @@ void ecgqa_cwt_to_time(const ecgqa_cwt_tables_t *tables, uint16_t row, int32_t *
     info->exponent += (int32_t)shift - 1; /* the transform doubles */
 }
 
-/* |re + i im| times 1.646, |error| <= 0.05 %: the angle is folded at 45 degrees and at
- * atan(1/2, 1/4, 1/8, 1/16), each time to its absolute value, and what is left, 0 to 3.6 degrees, is
- * projected on its middle. |re|, |im| <= 28000 * 32767 (tables.TAPS_SUM_MAX) stay below 2^31. */
-static inline uint32_t magnitude_of(int32_t re, int32_t im)
+typedef struct {
+    int32_t along, across; /* across >= 0 */
+} vector_t;
+
+/* Turned by atan(2^-shift) and, where that went too far, mirrored back. */
+static inline vector_t folded(vector_t v, unsigned shift)
 {
-    int32_t x = ecgqa_abs(re), y = ecgqa_abs(im);
-    int32_t along = x + y, across = ecgqa_abs(y - x);
-    for (unsigned i = 1u; i <= 4u; ++i) {
-        x = along + (across >> i);
-        y = across - (along >> i);
-        along = x;
-        across = ecgqa_abs(y);
-    }
-    return (uint32_t)(along + (across >> 5));
+    return (vector_t){v.along + (v.across >> shift), ecgqa_abs(v.across - (v.along >> shift))};
 }
 
-/* Sum of the taps' products: at most 28000 (tables.TAPS_SUM_MAX) * 32767. */
-static inline int32_t interpolated(const int16_t *w, const int16_t *tap)
+/* |re + i im| times 1.646, |error| <= 0.05 %: the angle is folded at 45 degrees and at
+ * atan(1/2, 1/4, 1/8, 1/16), each time to its absolute value, and what is left, 0 to 3.6 degrees, is
+ * projected on its middle. |re|, |im| <= TAPS_SUM_MAX * 32767 stay below 2^31. */
+static inline uint32_t magnitude_of(int32_t re, int32_t im)
 {
-    int32_t sum = 0;
-    ECGQA_ROLLED
-    for (unsigned j = 0u; j < ECGQA_CWT_TAPS; ++j) {
-        sum += w[j] * tap[j];
-    }
-    return sum;
+    const int32_t x = ecgqa_abs(re), y = ecgqa_abs(im);
+    vector_t v = {x + y, ecgqa_abs(y - x)};
+    v = folded(v, 1u);
+    v = folded(v, 2u);
+    v = folded(v, 3u);
+    v = folded(v, 4u);
+    return (uint32_t)(v.along + (v.across >> 5));
+}
+
+/* Column c lies at (c + 1/2) / cols of `points` intervals: in units of 1 / cols of one. */
+static inline uint32_t column_place(uint32_t points, unsigned column)
+{
+    return (2u * column + 1u) * (points / 2u);
+}
+
+/* Index in w_re, w_im of the first point that a column's taps reach. */
+static inline uint32_t first_point(const ecgqa_cwt_tables_t *tables, uint32_t points, unsigned column)
+{
+    return column_place(points, column) / tables->cols + ECGQA_CWT_PAD - (ECGQA_CWT_TAPS / 2u - 1u);
 }
 
 void ecgqa_cwt_columns(const ecgqa_cwt_tables_t *tables, uint16_t row, const int16_t *w_re,
@@ -328,18 +332,26 @@ void ecgqa_cwt_columns(const ecgqa_cwt_tables_t *tables, uint16_t row, const int
 {
     const uint32_t cols = tables->cols;
     const uint32_t points = UINT32_C(1) << tables->row[row].log2_fft;
-    /* Column c lies at (c + 1/2) / cols of `points` intervals. */
-    const uint32_t start = (2u * first + 1u) * (points / 2u);
     const uint32_t whole = points / cols, part = points % cols;
-    size_t at = start / cols + ECGQA_CWT_PAD - (ECGQA_CWT_TAPS / 2u - 1u);
-    uint32_t phase = start % cols;
+    const int16_t *const taps = tables->taps_q14;
+    size_t at = first_point(tables, points, first);
+    uint32_t phase = column_place(points, first) % cols;
     for (unsigned done = 0u; done < count; done += BLOCK) {
         const unsigned left = count - done, block = left < BLOCK ? left : BLOCK;
-        int32_t re[BLOCK], im[BLOCK];
+#if !ECGQA_DSP
+        int32_t re[BLOCK], im[BLOCK]; /* apart, so that a SIMD compiler takes each loop whole */
+#endif
         for (unsigned c = 0u; c < block; ++c) {
-            const int16_t *tap = &tables->taps_q14[phase * ECGQA_CWT_TAPS];
-            re[c] = interpolated(w_re + at, tap);
-            im[c] = interpolated(w_im + at, tap);
+            const int16_t *tap = &taps[phase * ECGQA_CWT_TAPS];
+            /* At most TAPS_SUM_MAX * 32767 either way. */
+            const int32_t at_re = ecgqa_dot8_s16(w_re + at, tap);
+            const int32_t at_im = ecgqa_dot8_s16(w_im + at, tap);
+#if ECGQA_DSP
+            magnitude[c] = magnitude_of(at_re, at_im);
+#else
+            re[c] = at_re;
+            im[c] = at_im;
+#endif
             at += whole;
             phase += part;
             if (phase >= cols) {
@@ -347,9 +359,11 @@ void ecgqa_cwt_columns(const ecgqa_cwt_tables_t *tables, uint16_t row, const int
                 ++at;
             }
         }
+#if !ECGQA_DSP
         for (unsigned c = 0u; c < block; ++c) {
             magnitude[c] = magnitude_of(re[c], im[c]);
         }
+#endif
         magnitude += block;
     }
 }
@@ -462,21 +476,103 @@ ecgqa_cwt_scaler_t ecgqa_cwt_scaler(const ecgqa_cwt_t *cwt, int32_t exponent)
     return s;
 }
 
+/* 0 to 255, rounded. */
+static inline uint8_t level_of(uint32_t value, uint32_t low, unsigned widen, uint32_t scale)
+{
+    const uint32_t above = value > low ? value - low : 0u;
+    const uint32_t level_q22 = (uint32_t)(((uint64_t)(above << widen) * scale) >> 32);
+    return (uint8_t)((level_q22 + (UINT32_C(1) << 21)) >> 22);
+}
+
 void ecgqa_cwt_to_index(const ecgqa_cwt_scaler_t *scaler, const uint32_t *magnitude, unsigned count,
                         uint8_t *index)
 {
     const uint32_t scale = scaler->scale, low = scaler->low, high = scaler->high;
     const uint32_t limit = scaler->limit;
     const unsigned down = scaler->down, up = scaler->up, widen = scaler->widen;
-    for (unsigned i = 0u; i < count; ++i) {
-        const uint32_t clipped = magnitude[i] > limit ? high : (magnitude[i] >> down) << up;
-        const uint32_t above = clipped > low ? clipped - low : 0u;
-        const uint32_t level = (uint32_t)(((uint64_t)(above << widen) * scale) >> 32);
-        index[i] = (uint8_t)((level + (UINT32_C(1) << 21)) >> 22);
+    if (up == 0u && low == 0u) { /* by far the most rows */
+        for (unsigned i = 0u; i < count; ++i) {
+            index[i] = level_of(magnitude[i] >> down, 0u, 0u, scale);
+        }
+    } else if (up == 0u) {
+        for (unsigned i = 0u; i < count; ++i) {
+            index[i] = level_of(magnitude[i] >> down, low, widen, scale);
+        }
+    } else {
+        for (unsigned i = 0u; i < count; ++i) {
+            index[i] = level_of(magnitude[i] > limit ? high : magnitude[i] << up, low, widen, scale);
+        }
     }
 }
 
 /* ---- the two passes ---------------------------------------------------------------------------- */
+
+/* What no |W| at columns [first, first + count) can exceed: the taps' sum times the largest of the
+ * points that they reach. */
+static ecgqa_cwt_level_t peak_bound(const ecgqa_cwt_tables_t *t, const ecgqa_cwt_arrays_t *a,
+                                    uint32_t points, unsigned first, unsigned count, int32_t exponent)
+{
+    const uint32_t begin = first_point(t, points, first);
+    const uint32_t end = first_point(t, points, first + count - 1u) + ECGQA_CWT_TAPS;
+    uint32_t largest = 0u;
+    uint32_t at = begin;
+    for (uint32_t i = begin; i < end; ++i) {
+        const uint32_t power =
+            (uint32_t)(a->w_re[i] * a->w_re[i]) + (uint32_t)(a->w_im[i] * a->w_im[i]);
+        if (power > largest) {
+            largest = power;
+            at = i;
+        }
+    }
+    return (ecgqa_cwt_level_t){magnitude_of(a->w_re[at] * TAPS_SUM_MAX, a->w_im[at] * TAPS_SUM_MAX),
+                               exponent};
+}
+
+/* A row's share of the range; its costlier steps only where its bounds leave it a chance. */
+static void scan_row(ecgqa_cwt_t *cwt, uint16_t row)
+{
+    const ecgqa_cwt_tables_t *t = cwt->tables;
+    if (t->row[row].in_range == 0u) {
+        return;
+    }
+    const ecgqa_cwt_arrays_t a = ecgqa_cwt_arrays(cwt);
+    ecgqa_cwt_row_info_t info = ecgqa_cwt_band(cwt, row, a.z);
+    if (!ecgqa_cwt_range_needs(t, &cwt->range, row, &info.bound)) {
+        return;
+    }
+    ecgqa_cwt_to_time(t, row, a.z, a.w_re, a.w_im, &info);
+    const uint32_t points = UINT32_C(1) << t->row[row].log2_fft;
+    for (unsigned first = 0u; first < t->cols; first += BLOCK) {
+        uint32_t magnitude[BLOCK];
+        const unsigned left = t->cols - first, count = left < BLOCK ? left : BLOCK;
+        const ecgqa_cwt_level_t bound = peak_bound(t, &a, points, first, count, info.exponent);
+        if (ecgqa_cwt_range_needs(t, &cwt->range, row, &bound)) {
+            ecgqa_cwt_columns(t, row, a.w_re, a.w_im, first, count, magnitude);
+            ecgqa_cwt_range_take(&cwt->range, info.exponent, ecgqa_cwt_extremes(magnitude, count));
+        }
+    }
+}
+
+/* Of every SAMPLED-th row the one with the highest bound: looked at first, it spares others. */
+#define SAMPLED 16u
+static uint16_t likely_highest(ecgqa_cwt_t *cwt)
+{
+    const ecgqa_cwt_tables_t *t = cwt->tables;
+    const ecgqa_cwt_arrays_t a = ecgqa_cwt_arrays(cwt);
+    ecgqa_cwt_level_t highest = normalised((ecgqa_cwt_level_t){0u, 0});
+    unsigned at = 0u;
+    for (unsigned row = 0u; row < t->rows; row += SAMPLED) {
+        if (t->row[row].in_range != 0u) {
+            const ecgqa_cwt_row_info_t info = ecgqa_cwt_band(cwt, (uint16_t)row, a.z);
+            const ecgqa_cwt_level_t bound = normalised(info.bound);
+            if (less(highest, bound)) {
+                highest = bound;
+                at = row;
+            }
+        }
+    }
+    return (uint16_t)at;
+}
 
 ecgqa_status_t ecgqa_cwt_scan_step(ecgqa_cwt_t *cwt, uint16_t *next_row)
 {
@@ -490,23 +586,16 @@ ecgqa_status_t ecgqa_cwt_scan_step(ecgqa_cwt_t *cwt, uint16_t *next_row)
     if (*next_row >= t->rows) {
         return ECGQA_ERR_ARGUMENT;
     }
-    if (*next_row == 0u) {
+    const uint16_t row = *next_row;
+    if (row == 0u) {
         cwt->state = 1u;
         ecgqa_cwt_range_clear(&cwt->range);
     }
-    const uint16_t row = *next_row;
-    if (cwt->flat == 0u && t->row[row].in_range != 0u) {
-        const ecgqa_cwt_arrays_t a = ecgqa_cwt_arrays(cwt);
-        ecgqa_cwt_row_info_t info = ecgqa_cwt_band(cwt, row, a.re, a.im);
-        if (ecgqa_cwt_range_needs(t, &cwt->range, row, &info.bound)) {
-            ecgqa_cwt_to_time(t, row, a.re, a.im, a.w_re, a.w_im, &info);
-            for (unsigned first = 0u; first < t->cols; first += BLOCK) {
-                uint32_t magnitude[BLOCK];
-                const unsigned left = t->cols - first, count = left < BLOCK ? left : BLOCK;
-                ecgqa_cwt_columns(t, row, a.w_re, a.w_im, first, count, magnitude);
-                ecgqa_cwt_range_take(&cwt->range, info.exponent, ecgqa_cwt_extremes(magnitude, count));
-            }
+    if (cwt->flat == 0u) {
+        if (row == 0u) {
+            scan_row(cwt, likely_highest(cwt));
         }
+        scan_row(cwt, row);
     }
     *next_row = (uint16_t)(row + 1u);
     if (*next_row == t->rows) {
@@ -541,8 +630,8 @@ ecgqa_status_t ecgqa_cwt_index_row(ecgqa_cwt_t *cwt, uint16_t row, uint8_t *inde
         return ECGQA_OK;
     }
     const ecgqa_cwt_arrays_t a = ecgqa_cwt_arrays(cwt);
-    ecgqa_cwt_row_info_t info = ecgqa_cwt_band(cwt, row, a.re, a.im);
-    ecgqa_cwt_to_time(t, row, a.re, a.im, a.w_re, a.w_im, &info);
+    ecgqa_cwt_row_info_t info = ecgqa_cwt_band(cwt, row, a.z);
+    ecgqa_cwt_to_time(t, row, a.z, a.w_re, a.w_im, &info);
     const ecgqa_cwt_scaler_t scaler = ecgqa_cwt_scaler(cwt, info.exponent);
     for (unsigned first = 0u; first < t->cols; first += BLOCK) {
         uint32_t magnitude[BLOCK];

@@ -4,13 +4,6 @@
 
 #include "ecgqa/cwt.h"
 
-/* Before a short loop: leave it to the vectoriser, which a compiler that unrolls first spoils. */
-#if defined(__GNUC__) && !defined(__clang__)
-#define ECGQA_ROLLED _Pragma("GCC unroll 1")
-#else
-#define ECGQA_ROLLED
-#endif
-
 /* Magnitudes of a row are mantissas that share `exponent`; no |W| of the row exceeds `bound`. */
 typedef struct {
     ecgqa_cwt_level_t bound;
@@ -32,10 +25,10 @@ typedef struct {
     unsigned widen;
 } ecgqa_cwt_scaler_t;
 
-/* Band of a row to `re`, `im` in bit-reversed order; the row's bound. */
-ecgqa_cwt_row_info_t ecgqa_cwt_band(const ecgqa_cwt_t *cwt, uint16_t row, int32_t *re, int32_t *im);
+/* Band of a row to `z` (as ecgqa_fft_real takes it); the row's bound. */
+ecgqa_cwt_row_info_t ecgqa_cwt_band(const ecgqa_cwt_t *cwt, uint16_t row, int32_t *z);
 /* `band` to time, in place, then to int16; adds the row's shift to info->exponent. */
-void ecgqa_cwt_to_time(const ecgqa_cwt_tables_t *tables, uint16_t row, int32_t *re, int32_t *im,
+void ecgqa_cwt_to_time(const ecgqa_cwt_tables_t *tables, uint16_t row, int32_t *z,
                        int16_t *w_re, int16_t *w_im, ecgqa_cwt_row_info_t *info);
 /* |W| at columns [first, first + count) as mantissas. */
 void ecgqa_cwt_columns(const ecgqa_cwt_tables_t *tables, uint16_t row, const int16_t *w_re,
@@ -55,7 +48,7 @@ void ecgqa_cwt_to_index(const ecgqa_cwt_scaler_t *scaler, const uint32_t *magnit
 
 /* Where a row's arrays lie in scratch. */
 typedef struct {
-    int32_t *re, *im;
+    int32_t *z;
     int16_t *w_re, *w_im;
 } ecgqa_cwt_arrays_t;
 

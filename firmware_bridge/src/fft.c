@@ -17,21 +17,29 @@ static inline complex_t sub(complex_t a, complex_t b)
     return (complex_t){a.re - b.re, a.im - b.im};
 }
 
+/* Half of a * w: the caller doubles, most often inside an addition. */
+static inline complex_t half_mul(complex_t a, complex_t w_q31)
+{
+    return (complex_t){ecgqa_mul_high(a.re, w_q31.re) - ecgqa_mul_high(a.im, w_q31.im),
+                       ecgqa_mul_high(a.re, w_q31.im) + ecgqa_mul_high(a.im, w_q31.re)};
+}
+
 static inline complex_t mul(complex_t a, complex_t w_q31)
 {
-    return (complex_t){ecgqa_mul_q31(a.re, w_q31.re) - ecgqa_mul_q31(a.im, w_q31.im),
-                       ecgqa_mul_q31(a.re, w_q31.im) + ecgqa_mul_q31(a.im, w_q31.re)};
+    const complex_t half = half_mul(a, w_q31);
+    return (complex_t){half.re * 2, half.im * 2};
 }
 
-static inline complex_t load(const int32_t *re, const int32_t *im, uint32_t i)
+/* z holds real and imaginary parts in turn. */
+static inline complex_t load(const int32_t *z, uint32_t i)
 {
-    return (complex_t){re[i], im[i]};
+    return (complex_t){z[2u * i], z[2u * i + 1u]};
 }
 
-static inline void store(int32_t *re, int32_t *im, uint32_t i, complex_t a)
+static inline void store(int32_t *z, uint32_t i, complex_t a)
 {
-    re[i] = a.re;
-    im[i] = a.im;
+    z[2u * i] = a.re;
+    z[2u * i + 1u] = a.im;
 }
 
 /* ---- the forward transform: any mix of radices, once a segment -------------------------------- */
@@ -53,21 +61,16 @@ static complex_t turn(const ecgqa_cwt_tables_t *tables, uint32_t angle)
     return (complex_t){sine[angle - 3u * n], sine[4u * n - angle]};
 }
 
-/* Transform of 2 or 4 points in place. */
-static void small_even(complex_t *a, unsigned radix)
+/* Transform of four values, stored `step` apart from i on. */
+static inline void store_four(int32_t *z, uint32_t i, uint32_t step, complex_t a0,
+                              complex_t a1, complex_t a2, complex_t a3)
 {
-    if (radix == 2u) {
-        const complex_t sum = add(a[0], a[1]);
-        a[1] = sub(a[0], a[1]);
-        a[0] = sum;
-        return;
-    }
-    const complex_t s02 = add(a[0], a[2]), d02 = sub(a[0], a[2]);
-    const complex_t s13 = add(a[1], a[3]), d13 = sub(a[1], a[3]);
-    a[0] = add(s02, s13);
-    a[2] = sub(s02, s13);
-    a[1] = (complex_t){d02.re + d13.im, d02.im - d13.re};
-    a[3] = (complex_t){d02.re - d13.im, d02.im + d13.re};
+    const complex_t s02 = add(a0, a2), d02 = sub(a0, a2);
+    const complex_t s13 = add(a1, a3), d13 = sub(a1, a3);
+    store(z, i, add(s02, s13));
+    store(z, i + step, (complex_t){d02.re + d13.im, d02.im - d13.re});
+    store(z, i + 2u * step, sub(s02, s13));
+    store(z, i + 3u * step, (complex_t){d02.re - d13.im, d02.im + d13.re});
 }
 
 /* Transform of 3 or 5 points in place: cosines act on sums, sines on differences of a pair. */
@@ -98,7 +101,7 @@ static void small_odd(const ecgqa_cwt_tables_t *tables, complex_t *a, unsigned r
     a[0] = total;
 }
 
-void ecgqa_fft_forward(const ecgqa_cwt_tables_t *tables, int32_t *re, int32_t *im)
+void ecgqa_fft_forward(const ecgqa_cwt_tables_t *tables, int32_t *z)
 {
     const uint32_t points = tables->forward_points;
     const uint32_t circle = 4u * (uint32_t)tables->segment_len;
@@ -113,20 +116,23 @@ void ecgqa_fft_forward(const ecgqa_cwt_tables_t *tables, int32_t *re, int32_t *i
             }
             for (uint32_t block = j; block < points; block += span * radix) {
                 complex_t a[5];
-                a[0] = load(re, im, block);
+                a[0] = load(z, block);
                 for (unsigned q = 1u; q < radix; ++q) {
-                    a[q] = load(re, im, block + q * span);
+                    a[q] = load(z, block + q * span);
                     if (j != 0u) {
                         a[q] = mul(a[q], w[q]);
                     }
                 }
-                if (radix == 3u || radix == 5u) {
-                    small_odd(tables, a, radix);
+                if (radix == 4u) {
+                    store_four(z, block, span, a[0], a[1], a[2], a[3]);
+                } else if (radix == 2u) {
+                    store(z, block, add(a[0], a[1]));
+                    store(z, block + span, sub(a[0], a[1]));
                 } else {
-                    small_even(a, radix);
-                }
-                for (unsigned q = 0u; q < radix; ++q) {
-                    store(re, im, block + q * span, a[q]);
+                    small_odd(tables, a, radix);
+                    for (unsigned q = 0u; q < radix; ++q) {
+                        store(z, block + q * span, a[q]);
+                    }
                 }
             }
         }
@@ -134,20 +140,22 @@ void ecgqa_fft_forward(const ecgqa_cwt_tables_t *tables, int32_t *re, int32_t *i
     }
 }
 
-int32_t ecgqa_fft_cosine_bin(const ecgqa_cwt_tables_t *tables, const int32_t *re, const int32_t *im,
+int32_t ecgqa_fft_cosine_bin(const ecgqa_cwt_tables_t *tables, const int32_t *z,
                              uint32_t bin)
 {
     const uint32_t n = tables->segment_len, points = tables->forward_points;
     if (points == n) {
         const complex_t w = turn(tables, bin);
-        return ecgqa_mul_q31(re[bin], w.re) - ecgqa_mul_q31(im[bin], w.im);
+        const complex_t a = load(z, bin);
+        return ecgqa_mul_q31(a.re, w.re) - ecgqa_mul_q31(a.im, w.im);
     }
     /* The transform of n real samples from that of n / 2 pairs, then a quarter sample's turn; bins
      * above n / 2 are the imaginary parts of those below. */
     const uint32_t k = bin <= points ? bin : n - bin;
     const uint32_t at = k % points, mirror = (points - at) % points;
-    const complex_t even = {re[at] + re[mirror], im[at] - im[mirror]};
-    const complex_t odd = {im[at] + im[mirror], re[mirror] - re[at]};
+    const complex_t a = load(z, at), b = load(z, mirror);
+    const complex_t even = {a.re + b.re, a.im - b.im};
+    const complex_t odd = {a.im + b.im, b.re - a.re};
     const complex_t value = add(even, mul(odd, turn(tables, 4u * k)));
     const complex_t w = turn(tables, k);
     if (bin <= points) {
@@ -164,61 +172,58 @@ static inline complex_t twiddle(const ecgqa_cwt_tables_t *tables, uint32_t angle
     return (complex_t){tables->twiddle_cos_q31[angle], tables->twiddle_sin_q31[angle]};
 }
 
-static void fft_stages(const ecgqa_cwt_tables_t *tables, unsigned log2_fft, int32_t *re, int32_t *im)
+static void fft_stages(const ecgqa_cwt_tables_t *tables, unsigned log2_fft, int32_t *z)
 {
     const uint32_t points = UINT32_C(1) << log2_fft;
     uint32_t span = 1u;
     if ((log2_fft & 1u) != 0u) {
         for (uint32_t i = 0u; i < points; i += 2u) {
-            const complex_t a = load(re, im, i), b = load(re, im, i + 1u);
-            store(re, im, i, add(a, b));
-            store(re, im, i + 1u, sub(a, b));
+            const complex_t a = load(z, i), b = load(z, i + 1u);
+            store(z, i, add(a, b));
+            store(z, i + 1u, sub(a, b));
         }
         span = 2u;
     } else {
         for (uint32_t i = 0u; i < points; i += 4u) {
-            complex_t a[4] = {load(re, im, i), load(re, im, i + 2u), load(re, im, i + 1u),
-                              load(re, im, i + 3u)};
-            small_even(a, 4u);
-            for (uint32_t q = 0u; q < 4u; ++q) {
-                store(re, im, i + q, a[q]);
-            }
+            store_four(z, i, 1u, load(z, i), load(z, i + 2u), load(z, i + 1u),
+                       load(z, i + 3u));
         }
         span = 4u;
     }
     for (; span < points; span *= 4u) {
         const uint32_t step = (UINT32_C(2) << tables->max_log2_fft) / (4u * span);
-        for (uint32_t j = 0u; j < span; ++j) {
+        /* Bit-reversed order holds the second and third quarter exchanged. The first point of each
+         * quarter is not turned. */
+        for (uint32_t i = 0u; i < points; i += 4u * span) {
+            store_four(z, i, span, load(z, i), load(z, i + 2u * span),
+                       load(z, i + span), load(z, i + 3u * span));
+        }
+        for (uint32_t j = 1u; j < span; ++j) {
             const complex_t w1 = twiddle(tables, j * step), w2 = twiddle(tables, 2u * j * step);
             const complex_t w3 = twiddle(tables, 3u * j * step);
             for (uint32_t i = j; i < points; i += 4u * span) {
-                /* Bit-reversed order holds the second and third quarter exchanged. */
-                complex_t a[4] = {load(re, im, i), mul(load(re, im, i + 2u * span), w1),
-                                  mul(load(re, im, i + span), w2),
-                                  mul(load(re, im, i + 3u * span), w3)};
-                small_even(a, 4u);
-                for (uint32_t q = 0u; q < 4u; ++q) {
-                    store(re, im, i + q * span, a[q]);
-                }
+                store_four(z, i, span, load(z, i),
+                           mul(load(z, i + 2u * span), w1), mul(load(z, i + span), w2),
+                           mul(load(z, i + 3u * span), w3));
             }
         }
     }
 }
 
-void ecgqa_fft_real(const ecgqa_cwt_tables_t *tables, unsigned log2_fft, int32_t *re, int32_t *im)
+void ecgqa_fft_real(const ecgqa_cwt_tables_t *tables, unsigned log2_fft, int32_t *z)
 {
     const uint32_t points = UINT32_C(1) << log2_fft;
     const unsigned stride = tables->max_log2_fft - log2_fft;
-    fft_stages(tables, log2_fft, re, im);
-    const complex_t zero = load(re, im, 0u);
-    store(re, im, 0u, (complex_t){2 * (zero.re + zero.im), 0});
-    store(re, im, points, (complex_t){2 * (zero.re - zero.im), 0});
+    fft_stages(tables, log2_fft, z);
+    const complex_t zero = load(z, 0u);
+    store(z, 0u, (complex_t){2 * (zero.re + zero.im), 0});
+    store(z, points, (complex_t){2 * (zero.re - zero.im), 0});
     for (uint32_t i = 1u; i <= points / 2u; ++i) {
-        const complex_t a = load(re, im, i), b = load(re, im, points - i);
+        const complex_t a = load(z, i), b = load(z, points - i);
         const complex_t even = {a.re + b.re, a.im - b.im};
         const complex_t odd = {a.im + b.im, b.re - a.re};
         const complex_t turned = mul(odd, twiddle(tables, i << stride));
-        store(re, im, points - i, (complex_t){even.re - turned.re, turned.im - even.im});
-        store(re, im, i, add(even, turned));
+        store(z, points - i, (complex_t){even.re - turned.re, turned.im - even.im});
+        store(z, i, add(even, turned));
     }
 }

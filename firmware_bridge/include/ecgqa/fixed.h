@@ -7,20 +7,51 @@
 
 #include <stdint.h>
 
+/* Cortex-M4, M7, M33 and up: the same values in fewer instructions. */
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__thumb2__) && !defined(ECGQA_PORTABLE)
+#define ECGQA_DSP 1
+#include <arm_acle.h>
+#include <string.h>
+#else
+#define ECGQA_DSP 0
+#endif
+
+#if ECGQA_DSP
+/* Two neighbours in one register, at any even address. */
+static inline int16x2_t ecgqa_load_s16x2(const int16_t *a)
+{
+    int16x2_t pair;
+    memcpy(&pair, a, sizeof pair);
+    return pair;
+}
+#endif
+
+/* Before a short loop: leave it to the vectoriser, which a compiler that unrolls first spoils. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define ECGQA_ROLLED _Pragma("GCC unroll 1")
+#else
+#define ECGQA_ROLLED
+#endif
+
 /* The operators below shift negative numbers right and expect the sign to follow. */
 typedef char ecgqa_assert_arithmetic_shift[((-1 >> 1) == -1) ? 1 : -1];
 
-/* a * b, a Qn, b Q31 -> Qn, as twice the rounded high word of the 64-bit product (one SMMULR on
- * Cortex-M with DSP). |error| <= 1 LSB of Qn. |a| < 2^30 never overflows, whatever b is. */
-static inline int32_t ecgqa_mul_q31(int32_t a, int32_t b)
+/* High word of a * b, rounded: one SMMULR on Cortex-M with DSP. */
+static inline int32_t ecgqa_mul_high(int32_t a, int32_t b)
 {
-#if defined(__ARM_FEATURE_DSP) && !defined(ECGQA_PORTABLE)
+#if ECGQA_DSP
     int32_t high;
     __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a), "r"(b));
-    return high * 2;
+    return high;
 #else
-    return (int32_t)(((int64_t)a * b + INT64_C(0x80000000)) >> 32) * 2;
+    return (int32_t)(((int64_t)a * b + INT64_C(0x80000000)) >> 32);
 #endif
+}
+
+/* a * b, a Qn, b Q31 -> Qn. |error| <= 1 LSB of Qn. |a| < 2^30 never overflows, whatever b is. */
+static inline int32_t ecgqa_mul_q31(int32_t a, int32_t b)
+{
+    return ecgqa_mul_high(a, b) * 2;
 }
 
 /* a / 2^shift, rounded; 0 <= shift <= 30, |a| <= 2^30. */
@@ -39,13 +70,38 @@ static inline int32_t ecgqa_shl(int32_t a, unsigned shift)
 /* |a|; a > INT32_MIN. */
 static inline int32_t ecgqa_abs(int32_t a)
 {
-    return a < 0 ? -a : a;
+    const int32_t sign = a >> 31;
+    return (a ^ sign) - sign;
+}
+
+/* Sum of eight products; the caller keeps it below 2^31. */
+static inline int32_t ecgqa_dot8_s16(const int16_t *a, const int16_t *b)
+{
+#if ECGQA_DSP
+    int32_t sum = __smuad(ecgqa_load_s16x2(a), ecgqa_load_s16x2(b));
+    sum = __smlad(ecgqa_load_s16x2(a + 2), ecgqa_load_s16x2(b + 2), sum);
+    sum = __smlad(ecgqa_load_s16x2(a + 4), ecgqa_load_s16x2(b + 4), sum);
+    return __smlad(ecgqa_load_s16x2(a + 6), ecgqa_load_s16x2(b + 6), sum);
+#else
+    int32_t sum = 0;
+    ECGQA_ROLLED
+    for (unsigned j = 0u; j < 8u; ++j) {
+        sum += a[j] * b[j];
+    }
+    return sum;
+#endif
 }
 
 /* a, or the nearest int16. */
 static inline int16_t ecgqa_saturate_s16(int32_t a)
 {
+#if ECGQA_DSP
+    int32_t narrow;
+    __asm__("ssat %0, #16, %1" : "=r"(narrow) : "r"(a));
+    return (int16_t)narrow;
+#else
     return (int16_t)(a > INT16_MAX ? INT16_MAX : (a < INT16_MIN ? INT16_MIN : a));
+#endif
 }
 
 /* Bits that a needs: 0 for 0, 32 for 2^31 and more. */
