@@ -46,7 +46,8 @@ static uint32_t first_row(const ecgqa_nn_layer_t *l, uint32_t out_row)
 /* Whole rows of the (pooled) output after `out_rows` rows of the layer. */
 static uint32_t rows_out(const ecgqa_nn_layer_t *l, uint32_t out_rows)
 {
-    uint32_t reach;
+    const uint32_t reach = out_rows + l->pool.pad_top;
+    uint32_t rows;
 
     if (out_rows == l->out.rows) {
         return l->pooled.rows;
@@ -54,8 +55,8 @@ static uint32_t rows_out(const ecgqa_nn_layer_t *l, uint32_t out_rows)
     if (l->pool.rows == 0u) {
         return out_rows;
     }
-    reach = out_rows + l->pool.pad_top;
-    return reach < l->pool.rows ? 0u : (reach - l->pool.rows) / l->pool.stride_rows + 1u;
+    rows = reach < l->pool.rows ? 0u : (reach - l->pool.rows) / l->pool.stride_rows + 1u;
+    return rows < l->pooled.rows ? rows : l->pooled.rows;
 }
 
 /* Whole rows of its output that layer has made. */

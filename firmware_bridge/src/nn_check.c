@@ -2,10 +2,19 @@
  * outside the workspace, whatever the constants say. The weights' own lengths can't be known. */
 #include "nn_internal.h"
 
-/* `bytes` at `at` lie in the workspace, at a multiple of `align`. */
+enum { MAX_CLASSES = 4095 }; /* Q12.19 holds that many exponentials of at most 1 */
+
+static uint64_t progress_end(const ecgqa_nn_model_t *model)
+{
+    return model->progress_at + ((uint64_t)model->n_layers + 1u) * ECGQA_NN_PROGRESS_BYTES;
+}
+
+/* `bytes` at `at` lie in the workspace, at a multiple of `align`, and leave the engine's own state
+ * alone: whatever else a wrong plan mixes up, rows and columns stay those that were checked. */
 static int fits(const ecgqa_nn_model_t *model, uint32_t at, uint64_t bytes, uint32_t align)
 {
-    return at % align == 0u && (uint64_t)at + bytes <= model->workspace_bytes;
+    return at % align == 0u && at + bytes <= model->workspace_bytes &&
+           (at >= progress_end(model) || at + bytes <= model->progress_at || bytes == 0u);
 }
 
 static int shape_is_valid(const ecgqa_nn_shape_t *shape)
@@ -17,8 +26,7 @@ static int shape_is_valid(const ecgqa_nn_shape_t *shape)
  * position of it holds a pixel of the input. */
 static int slides(uint32_t in, uint32_t out, uint32_t size, uint32_t stride, uint32_t pad)
 {
-    return size > 0u && stride > 0u && pad < size && size > 0u &&
-           (out - 1u) * stride < in + pad;
+    return stride > 0u && pad < size && (out - 1u) * stride < in + pad;
 }
 
 static int window_is_valid(const ecgqa_nn_window_t *w, const ecgqa_nn_shape_t *in,
@@ -41,7 +49,7 @@ static int taps_are_valid(const ecgqa_nn_layer_t *l)
         return l->runs == 1u && l->run_len == taps * l->in.channels &&
                l->chunk_len % l->in.channels == 0u;
     }
-    return l->from_index == 0u && l->kernel.pad_top == 0u && l->kernel.pad_left == 0u &&
+    return l->kernel.pad_top == 0u && l->kernel.pad_left == 0u &&
            l->runs == l->kernel.rows &&
            l->run_len == (uint32_t)l->kernel.cols * l->in.channels && reach <= l->in.cols &&
            reach_rows <= l->in.rows;
@@ -97,9 +105,10 @@ static int pool_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *
 static int layer_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
 {
     const uint64_t row = ecgqa_nn_row_bytes(l);
+    const int colours = l->kind == ECGQA_NN_CONV_2D && l->gather;
 
     if (!shape_is_valid(&l->in) || !shape_is_valid(&l->out) || !shape_is_valid(&l->pooled) ||
-        l->from_index > 1u || l->gather > 1u || l->window_rows == 0u || l->blocks_a_step == 0u ||
+        l->from_index > (colours ? 1u : 0u) || l->gather > 1u || l->window_rows == 0u || l->blocks_a_step == 0u ||
         !fits(model, l->window_at, row * l->window_rows, 1) ||
         !fits(model, l->carry_at, row * l->carry_rows, 1) || l->act_min > l->act_max) {
         return 0;
@@ -166,10 +175,10 @@ int ecgqa_nn_model_is_valid(const ecgqa_nn_model_t *model)
 {
     const ecgqa_nn_layer_t *last;
 
-    if (model->layers == NULL || model->lut_s8 == NULL || !softmax_is_valid(model->softmax) || model->n_layers == 0u ||
-        model->classes == 0u ||
-        !fits(model, model->progress_at,
-              ((uint64_t)model->n_layers + 1u) * ECGQA_NN_PROGRESS_BYTES, 4) ||
+    if (model->layers == NULL || model->lut_s8 == NULL || model->n_layers == 0u ||
+        model->classes == 0u || model->classes > MAX_CLASSES ||
+        !softmax_is_valid(model->softmax) ||
+        model->progress_at % 4u != 0u || progress_end(model) > model->workspace_bytes ||
         !fits(model, model->logits_at, model->classes, 1) ||
         !fits(model, model->scores_at, model->classes, 1) ||
         !fits(model, model->idle_at, model->idle_bytes, 1)) {

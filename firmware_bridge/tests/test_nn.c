@@ -1,0 +1,363 @@
+/* The network engine's calls, and what they refuse. Run by tests/firmware/test_engine_units.py. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../src/nn_internal.h"
+#include "../src/nn_kernels.h"
+#include "../src/nn_requant.h"
+#include "nn_random.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+enum { NETWORKS = 1500, SEEDS = 400 };
+
+/* ---- rows and scores ------------------------------------------------------------------------- */
+
+static void random_networks_give_what_the_definition_gives(void **unused)
+{
+    (void)unused;
+    for (uint32_t seed = 0; seed < NETWORKS; seed++) {
+        assert_int_equal(nn_random_compare(seed), 0);
+    }
+}
+
+/* ---- calls ----------------------------------------------------------------------------------- */
+
+static void calls_refuse_null(void **unused)
+{
+    const ecgqa_nn_model_t *model = nn_random_model(1);
+    uint8_t *workspace = nn_random_workspace();
+    const size_t bytes = model->workspace_bytes;
+    const int8_t *scores;
+    ecgqa_nn_event_t event;
+    ecgqa_nn_t net = {NULL, NULL};
+    uint8_t row[64] = {0};
+
+    (void)unused;
+    assert_int_equal(ecgqa_nn_workspace_bytes(NULL), 0);
+    assert_int_equal(ecgqa_nn_init(NULL, model, workspace, bytes), ECGQA_ERR_ARGUMENT);
+    assert_int_equal(ecgqa_nn_init(&net, NULL, workspace, bytes), ECGQA_ERR_ARGUMENT);
+    assert_int_equal(ecgqa_nn_init(&net, model, NULL, bytes), ECGQA_ERR_ARGUMENT);
+    assert_int_equal(ecgqa_nn_init(&net, model, workspace + 4, bytes), ECGQA_ERR_ARGUMENT);
+    assert_null(net.model);
+    for (int uninitialised = 0; uninitialised < 2; uninitialised++) {
+        ecgqa_nn_t *none = uninitialised ? &net : NULL;
+
+        assert_int_equal(ecgqa_nn_reset(none), ECGQA_ERR_ARGUMENT);
+        assert_null(ecgqa_nn_row_slot(none));
+        assert_int_equal(ecgqa_nn_next_row(none), 0);
+        assert_int_equal(ecgqa_nn_row_ready(none), ECGQA_ERR_ARGUMENT);
+        assert_int_equal(ecgqa_nn_step(none, &event), ECGQA_ERR_ARGUMENT);
+        assert_int_equal(ecgqa_nn_push_row(none, row), ECGQA_ERR_ARGUMENT);
+        assert_int_equal(ecgqa_nn_scores(none, &scores), ECGQA_ERR_ARGUMENT);
+    }
+    assert_int_equal(ecgqa_nn_init(&net, model, workspace, bytes), ECGQA_OK);
+    assert_int_equal(ecgqa_nn_step(&net, NULL), ECGQA_ERR_ARGUMENT);
+    assert_int_equal(ecgqa_nn_push_row(&net, NULL), ECGQA_ERR_ARGUMENT);
+    assert_int_equal(ecgqa_nn_scores(&net, NULL), ECGQA_ERR_ARGUMENT);
+    assert_int_equal(ecgqa_nn_scores(&net, &scores), ECGQA_ERR_NOT_READY);
+}
+
+static void the_workspace_has_the_size_that_is_told(void **unused)
+{
+    const ecgqa_nn_model_t *model = nn_random_model(2);
+    ecgqa_nn_model_t other = *model;
+    uint8_t *workspace = nn_random_workspace();
+    ecgqa_nn_t net;
+
+    (void)unused;
+    assert_int_equal(ecgqa_nn_workspace_bytes(model), model->workspace_bytes);
+    assert_int_equal(ecgqa_nn_init(&net, model, workspace, model->workspace_bytes - 1u),
+                     ECGQA_ERR_WORKSPACE);
+    other.format++;
+    assert_int_equal(ecgqa_nn_workspace_bytes(&other), 0);
+    assert_int_equal(ecgqa_nn_init(&net, &other, workspace, other.workspace_bytes),
+                     ECGQA_ERR_FORMAT);
+}
+
+/* Rows pushed at once, in any workspace, again after a reset: the same scores; no row too many. */
+static void pushing_rows(void **unused)
+{
+    (void)unused;
+    for (uint32_t seed = 0; seed < SEEDS; seed++) {
+        const ecgqa_nn_model_t *model = nn_random_model(seed);
+        uint8_t *workspace = nn_random_workspace();
+        uint8_t row[64];
+        int8_t first[64];
+        const int8_t *scores = NULL;
+        ecgqa_nn_t net;
+
+        if (model == NULL) {
+            continue;
+        }
+        assert_int_equal(ecgqa_nn_init(&net, model, workspace, model->workspace_bytes), ECGQA_OK);
+        for (uint32_t again = 0; again < 2u; again++) {
+            for (uint32_t r = 0; r < model->rows; r++) {
+                memset(row, (int)(r * 37u + seed), sizeof row);
+                assert_int_equal(ecgqa_nn_push_row(&net, row), ECGQA_OK);
+            }
+            assert_int_equal(ecgqa_nn_scores(&net, &scores), ECGQA_OK);
+            if (again) {
+                assert_memory_equal(first, scores, model->classes);
+            } else {
+                memcpy(first, scores, model->classes);
+            }
+            assert_null(ecgqa_nn_row_slot(&net));
+            assert_int_equal(ecgqa_nn_row_ready(&net), ECGQA_ERR_NOT_READY);
+            assert_int_equal(ecgqa_nn_push_row(&net, row), ECGQA_ERR_NOT_READY);
+            assert_int_equal(ecgqa_nn_reset(&net), ECGQA_OK);
+            memset(workspace + model->idle_at, 0x5A, model->idle_bytes);
+        }
+    }
+}
+
+static void no_row_while_steps_are_due(void **unused)
+{
+    const ecgqa_nn_model_t *model = nn_random_model(2);
+    ecgqa_nn_event_t event = {ECGQA_NN_IDLE, 0, 0, NULL, 0};
+    ecgqa_nn_t net;
+
+    (void)unused;
+    assert_int_equal(
+        ecgqa_nn_init(&net, model, nn_random_workspace(), model->workspace_bytes), ECGQA_OK);
+    while (event.kind == ECGQA_NN_IDLE) {
+        assert_int_equal(ecgqa_nn_row_ready(&net), ECGQA_OK);
+        assert_int_equal(ecgqa_nn_step(&net, &event), ECGQA_OK);
+    }
+    assert_int_equal(ecgqa_nn_row_ready(&net), ECGQA_ERR_NOT_READY);
+    assert_null(ecgqa_nn_row_slot(&net));
+}
+
+/* ---- models that make no sense --------------------------------------------------------------- */
+
+typedef struct {
+    ecgqa_nn_model_t model;
+    ecgqa_nn_layer_t layers[8];
+    ecgqa_nn_softmax_t softmax;
+} copy_t;
+
+static void copy_model(copy_t *copy, const ecgqa_nn_model_t *model)
+{
+    copy->model = *model;
+    memcpy(copy->layers, model->layers, model->n_layers * sizeof copy->layers[0]);
+    copy->model.layers = copy->layers;
+    if (model->softmax != NULL) {
+        copy->softmax = *model->softmax;
+        copy->model.softmax = &copy->softmax;
+    }
+}
+
+static ecgqa_status_t try_model(copy_t *copy)
+{
+    ecgqa_nn_t net;
+
+    return ecgqa_nn_init(&net, &copy->model, nn_random_workspace(), copy->model.workspace_bytes);
+}
+
+#define REFUSED(copy, original, field, value)                       \
+    do {                                                            \
+        copy_model(&(copy), (original));                            \
+        (copy).field = (value);                                     \
+        assert_int_equal(try_model(&(copy)), ECGQA_ERR_FORMAT);     \
+    } while (0)
+
+static void a_model_that_makes_no_sense_is_refused(void **unused)
+{
+    copy_t copy;
+
+    (void)unused;
+    for (uint32_t seed = 0; seed < SEEDS; seed++) {
+        const ecgqa_nn_model_t *m = nn_random_model(seed);
+        const uint32_t n = m == NULL ? 0u : m->n_layers;
+
+        if (m == NULL) {
+            continue;
+        }
+        copy_model(&copy, m);
+        assert_int_equal(try_model(&copy), ECGQA_OK);
+        REFUSED(copy, m, model.layers, NULL);
+        REFUSED(copy, m, model.lut_s8, NULL);
+        REFUSED(copy, m, model.n_layers, 0);
+        REFUSED(copy, m, model.classes, 0);
+        REFUSED(copy, m, model.classes, 5000);
+        REFUSED(copy, m, model.classes, (uint16_t)(m->classes + 1u));
+        REFUSED(copy, m, model.rows, (uint16_t)(m->rows + 1u));
+        REFUSED(copy, m, model.cols, (uint16_t)(m->cols + 1u));
+        REFUSED(copy, m, model.channels, (uint16_t)(m->channels + 1u));
+        REFUSED(copy, m, model.progress_at, m->progress_at + 1u);
+        REFUSED(copy, m, model.progress_at, m->workspace_bytes);
+        REFUSED(copy, m, model.logits_at, m->workspace_bytes);
+        REFUSED(copy, m, model.scores_at, UINT32_MAX);
+        REFUSED(copy, m, model.idle_bytes, m->workspace_bytes + 1u);
+        if (m->softmax != NULL) {
+            REFUSED(copy, m, softmax.multiplier_q31, -1);
+            REFUSED(copy, m, softmax.left_shift, 31);
+            REFUSED(copy, m, softmax.diff_min, 1);
+            REFUSED(copy, m, softmax.diff_min, INT32_MIN);
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            const ecgqa_nn_layer_t *l = &m->layers[i];
+
+            REFUSED(copy, m, layers[i].kind, 99);
+            REFUSED(copy, m, layers[i].in.rows, 0);
+            REFUSED(copy, m, layers[i].out.cols, 0);
+            REFUSED(copy, m, layers[i].pooled.channels, 0);
+            REFUSED(copy, m, layers[i].pooled.channels, (uint16_t)(l->out.channels + 1u));
+            REFUSED(copy, m, layers[i].from_index, 2);
+            REFUSED(copy, m, layers[i].gather, 2);
+            REFUSED(copy, m, layers[i].window_rows, 0);
+            REFUSED(copy, m, layers[i].blocks_a_step, 0);
+            REFUSED(copy, m, layers[i].window_at, m->workspace_bytes);
+            REFUSED(copy, m, layers[i].accumulators_at, m->workspace_bytes);
+            if (l->act_min > INT8_MIN) {
+                REFUSED(copy, m, layers[i].act_max, INT8_MIN);
+            }
+        }
+    }
+}
+
+/* One number of a plan or a shape, altered at random: refused, or run without leaving the memory. */
+static void an_altered_model_stays_in_its_memory(void **unused)
+{
+    static const size_t fields[] = {
+        offsetof(ecgqa_nn_layer_t, in.rows),        offsetof(ecgqa_nn_layer_t, in.cols),
+        offsetof(ecgqa_nn_layer_t, out.rows),       offsetof(ecgqa_nn_layer_t, out.cols),
+        offsetof(ecgqa_nn_layer_t, pooled.rows),    offsetof(ecgqa_nn_layer_t, pooled.cols),
+        offsetof(ecgqa_nn_layer_t, kernel.stride_rows), offsetof(ecgqa_nn_layer_t, pool.rows),
+        offsetof(ecgqa_nn_layer_t, kernel.pad_top), offsetof(ecgqa_nn_layer_t, pool.pad_top),
+        offsetof(ecgqa_nn_layer_t, chunk_len),      offsetof(ecgqa_nn_layer_t, channel_block),
+        offsetof(ecgqa_nn_layer_t, window_rows),    offsetof(ecgqa_nn_layer_t, carry_rows),
+        offsetof(ecgqa_nn_layer_t, window_at),      offsetof(ecgqa_nn_layer_t, carry_at),
+        offsetof(ecgqa_nn_layer_t, accumulators_at), offsetof(ecgqa_nn_layer_t, gather_at),
+        offsetof(ecgqa_nn_layer_t, patch_at),       offsetof(ecgqa_nn_layer_t, gather),
+        offsetof(ecgqa_nn_layer_t, from_index)};
+    uint32_t ran = 0;
+    copy_t copy;
+
+    (void)unused;
+    for (uint32_t seed = 0; seed < 10u * SEEDS; seed++) {
+        const ecgqa_nn_model_t *model = nn_random_model(seed);
+        uint8_t *workspace = nn_random_workspace();
+        uint8_t row[64] = {0};
+        uint8_t *field;
+        ecgqa_nn_t net;
+
+        if (model == NULL) {
+            continue;
+        }
+        copy_model(&copy, model);
+        field = (uint8_t *)&copy.layers[seed % model->n_layers] + fields[seed % COUNT(fields)];
+        *field = (uint8_t)(*field > 4u && *field < 250u ? *field + (seed / 7u % 9u) - 4u : *field ^ 1u);
+        if (ecgqa_nn_init(&net, &copy.model, workspace, model->workspace_bytes) != ECGQA_OK) {
+            continue;
+        }
+        ran++;
+        memset(workspace + model->workspace_bytes, 0xEE, 4096);
+        for (uint32_t r = 0; r < model->rows; r++) {
+            assert_int_equal(ecgqa_nn_push_row(&net, row), ECGQA_OK);
+        }
+        for (uint32_t i = 0; i < 4096u; i++) {
+            assert_int_equal(workspace[model->workspace_bytes + i], 0xEE);
+        }
+    }
+    assert_true(ran > SEEDS);
+}
+
+/* ---- arithmetic ------------------------------------------------------------------------------ */
+
+static void division_rounds_halves_away_from_zero(void **unused)
+{
+    static const int32_t halves[][3] = {{1, 1, 1},  {-1, 1, -1}, {3, 1, 2},  {-3, 1, -2},
+                                        {2, 2, 1},  {-2, 2, -1}, {1, 2, 0},  {-1, 2, 0},
+                                        {7, 0, 7},  {-7, 0, -7}, {5, 3, 1},  {-5, 3, -1},
+                                        {-4, 3, -1}, {4, 3, 1},  {-3, 3, 0}, {0, 5, 0}};
+
+    (void)unused;
+    for (size_t i = 0; i < COUNT(halves); i++) {
+        assert_int_equal(ecgqa_nn_shr_away(halves[i][0], (uint32_t)halves[i][1]), halves[i][2]);
+    }
+}
+
+/* Every length, alignment and number of channels that a kernel may be given. */
+static void dot_products(void **unused)
+{
+    static int8_t x[2][600];
+    static uint32_t words[4 * 600 / 4 + 16];
+    static int16_t patch[1200];
+    uint8_t *weights = (uint8_t *)words;
+    uint32_t state = 1;
+
+    (void)unused;
+    for (uint32_t i = 0; i < sizeof x + sizeof words; i++) {
+        state = state * 1664525u + 1013904223u;
+        if (i < sizeof x) {
+            ((int8_t *)x)[i] = (int8_t)(state >> 24);
+        } else {
+            weights[i - sizeof x] = (uint8_t)(state >> 24);
+        }
+    }
+    for (uint32_t len = 1; len <= ECGQA_NN_MAX_CHUNK; len += len < 70u ? 1u : 61u) {
+        for (uint32_t pixels = 1; pixels <= 2u; pixels++) {
+            int32_t acc[8] = {1, -2, 3, -4, 5, -6, 7, -8};
+            const uint32_t pair_bytes = 2u * ecgqa_nn_even(len);
+            const ecgqa_nn_dot_t job = {acc, {x[0] + 1, x[1] + 2}, weights, pair_bytes,
+                                        (uint16_t)pixels, 2, (uint16_t)len, patch};
+
+            ecgqa_nn_dot(&job);
+            for (uint32_t p = 0; p < pixels; p++) {
+                for (uint32_t c = 0; c < 4u; c++) {
+                    const uint8_t *w = weights + c / 2u * pair_bytes + c % 2u;
+                    int32_t sum = (int32_t)(p * 4u + c + 1u) * (c % 2u ? -1 : 1);
+
+                    for (uint32_t k = 0; k < len; k++) {
+                        const int32_t weight = c % 2u ? (int8_t)w[2u * k] : w[2u * k] - 128;
+
+                        sum += job.x[p][k] * weight;
+                    }
+                    assert_int_equal(acc[p * 4u + c], sum);
+                }
+            }
+        }
+    }
+}
+
+static void softmax_of_equal_and_far_logits(void **unused)
+{
+    static const ecgqa_nn_softmax_t softmax = {1518500250, 22, -496};
+    static const int8_t equal[2] = {5, 5}, far[3] = {127, -128, -128}, many[4] = {1, 1, 1, 1};
+    int8_t scores[4];
+
+    (void)unused;
+    ecgqa_nn_softmax(scores, equal, 2, &softmax);
+    assert_int_equal(scores[0], 0);
+    assert_int_equal(scores[1], 0);
+    ecgqa_nn_softmax(scores, far, 3, &softmax);
+    assert_int_equal(scores[0], 127);
+    assert_int_equal(scores[1], -128);
+    assert_int_equal(scores[2], -128);
+    ecgqa_nn_softmax(scores, many, 4, &softmax);
+    assert_int_equal(scores[3], -64);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_networks_give_what_the_definition_gives),
+        cmocka_unit_test(calls_refuse_null),
+        cmocka_unit_test(the_workspace_has_the_size_that_is_told),
+        cmocka_unit_test(pushing_rows),
+        cmocka_unit_test(no_row_while_steps_are_due),
+        cmocka_unit_test(a_model_that_makes_no_sense_is_refused),
+        cmocka_unit_test(an_altered_model_stays_in_its_memory),
+        cmocka_unit_test(division_rounds_halves_away_from_zero),
+        cmocka_unit_test(dot_products),
+        cmocka_unit_test(softmax_of_equal_and_far_logits),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

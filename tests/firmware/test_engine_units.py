@@ -1,0 +1,51 @@
+"""The engine's calls under cmocka, and random networks against the definition on every kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from targets import usable
+
+from ecgqa_tflite.benchmark import boards
+from ecgqa_tflite.resources import firmware_bridge_dir
+
+SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+ON_BOARDS = [
+    ("mps2-an386", ("-O2",)),
+    ("mps2-an386", ("-Os",)),
+    ("mps2-an500", ("-O2",)),
+    ("mps2-an505", ("-O3",)),
+    ("mps3-an547", ("-O2",)),
+    ("mps3-an547", ("-Os",)),
+    ("armhf", ("-O2",)),
+    ("aarch64", ("-O2",)),
+]
+
+
+def engine() -> list[Path]:
+    folder = firmware_bridge_dir()
+    return [*sorted((folder / "src").glob("nn*.c")), folder / "tests" / "nn_random.c"]
+
+
+@pytest.mark.parametrize("name", ["host-gcc", "host-clang"])
+def test_calls(name: str, tmp_path: Path) -> None:
+    board = usable(name)
+    folder = firmware_bridge_dir()
+    objects = boards.compile_sources(board, engine(), tmp_path, flags=SANITIZERS)
+    program = tmp_path / "test_nn"
+    boards.tool(
+        board.compiler,
+        *("-std=gnu11", "-Wall", "-Wextra", "-Werror", *SANITIZERS, f"-I{folder / 'include'}"),
+        *(str(folder / "tests" / "test_nn.c"), *map(str, objects.values())),
+        *("-lcmocka", "-o", str(program)),
+    )
+    boards.tool(str(program), timeout_s=300)
+
+
+@pytest.mark.parametrize(("name", "flags"), ON_BOARDS, ids=[f"{n} {f[0]}" for n, f in ON_BOARDS])
+def test_random_networks(name: str, flags: tuple[str, ...], tmp_path: Path) -> None:
+    program = firmware_bridge_dir() / "tests" / "nn_random_program.c"
+    image = boards.build(usable(name), [*engine(), program], tmp_path, flags=flags)
+    done = boards.run(image, ["200"])
+    assert done.status == 0, done.output
