@@ -34,8 +34,8 @@ NYQUIST_MARGIN = 2.3
 seed's toolbox sets for it."""
 
 RANGE_FLOOR = 2.0**-10
-"""``minmax`` takes a smallest ``|W|`` of this much of the largest, or less, for zero: a quarter of a
-grey level at most. Nearly every segment's is, and a device that has met one looks no further."""
+"""``minmax`` takes a smallest ``|W|`` of this much of the largest, or less, for zero: a quarter of
+a grey level at most. Nearly every segment's is, and a device that has met one looks no further."""
 
 FFT_RADICES = (2, 3, 5)
 """Prime factors that the fixed-point forward transform handles."""

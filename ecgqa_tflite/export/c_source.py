@@ -6,6 +6,8 @@ runtime of another format number.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,7 @@ def c_type(dtype: np.dtype) -> str:
     return np.dtype(dtype).name + "_t"
 
 
-def array(name: str, values: NDArray, *, static: bool = True) -> str:
+def array(name: str, values: NDArray[Any], *, static: bool = True) -> str:
     """A constant array of integers; several axes are laid out one after another.
 
     Parameters
@@ -90,7 +92,7 @@ def cwt_source(tables: Tables, name: str) -> str:
     body = "\n".join(f"    {value}, /* {key} */" for key, value in cells)
     # extern first: a const object of C++ is else seen by its own file alone.
     return (
-        f"{text}#ifdef __cplusplus\nextern \"C\"\n#else\nextern\n#endif\n"
+        f'{text}#ifdef __cplusplus\nextern "C"\n#else\nextern\n#endif\n'
         f"const ecgqa_cwt_tables_t {name};\n"
         f"const ecgqa_cwt_tables_t {name} = {{\n{body}\n}};\n"
     )

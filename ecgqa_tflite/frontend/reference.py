@@ -94,9 +94,8 @@ def to_index(magnitudes: NDArray[np.float64], spec: FrontEnd) -> NDArray[np.uint
         low, high = 0.0, magnitudes[spec.qrs_rows].max()
     if not high > low:
         return np.zeros(magnitudes.shape, dtype=np.uint8)
-    return np.clip(np.floor((magnitudes - low) * (255.0 / (high - low)) + 0.5), 0, 255).astype(
-        np.uint8
-    )
+    levels = np.clip(np.floor((magnitudes - low) * (255.0 / (high - low)) + 0.5), 0, 255)
+    return np.asarray(levels, dtype=np.uint8)
 
 
 def index_map(samples: ArrayLike, fs_hz: float, spec: FrontEnd) -> NDArray[np.uint8]:
