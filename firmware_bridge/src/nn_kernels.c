@@ -7,53 +7,87 @@ typedef int ecgqa_nn_kernels_c_is_not_empty;
 
 #include "nn_requant.h"
 
-static void dot_pair(int32_t *acc, const int8_t *x, const uint8_t *weights, uint32_t len)
+/* Sum of a pixel's inputs: what the even channels' bias has to be taken off by. */
+static int32_t sum_of(const int8_t *x, uint32_t len)
 {
-    int32_t even = 0;
-    int32_t odd = 0;
     int32_t sum = 0;
 
     for (uint32_t k = 0; k < len; k++) {
-        even += x[k] * (int32_t)weights[2 * k];
-        odd += x[k] * (int32_t)(int8_t)weights[2 * k + 1];
         sum += x[k];
     }
-    acc[0] += even - ECGQA_NN_EVEN_BIAS * sum;
+    return sum;
+}
+
+static void dot_1(int32_t *acc, const int8_t *x, const uint8_t *w, uint32_t len)
+{
+    int32_t even = 0, odd = 0;
+
+    for (uint32_t k = 0; k < len; k++) {
+        even += x[k] * (int32_t)w[2 * k];
+        odd += x[k] * (int32_t)(int8_t)w[2 * k + 1];
+    }
+    acc[0] += even;
     acc[1] += odd;
 }
 
-/* Two pixels at once, so that a weight is loaded once for both. */
-static void dot_pair_2(int32_t *acc0, int32_t *acc1, const int8_t *x0, const int8_t *x1,
-                       const uint8_t *weights, uint32_t len)
+typedef struct {
+    int32_t even0, odd0, even1, odd1;
+} sums_t;
+
+static inline void add_products(sums_t *sums, int32_t x0, int32_t x1, const uint8_t *w)
 {
-    int32_t even0 = 0, even1 = 0;
-    int32_t odd0 = 0, odd1 = 0;
+    const int32_t even = w[0];
+    const int32_t odd = (int8_t)w[1];
 
-    for (uint32_t k = 0; k < len; k++) {
-        const int32_t even = (int32_t)weights[2 * k] - ECGQA_NN_EVEN_BIAS;
-        const int32_t odd = (int8_t)weights[2 * k + 1];
+    sums->even0 += x0 * even;
+    sums->even1 += x1 * even;
+    sums->odd0 += x0 * odd;
+    sums->odd1 += x1 * odd;
+}
 
-        even0 += x0[k] * even;
-        even1 += x1[k] * even;
-        odd0 += x0[k] * odd;
-        odd1 += x1[k] * odd;
+/* Two pixels at once, so that a weight is loaded once for both; four inputs a turn, because a turn
+ * costs about as much as one of them. */
+static void dot_2(int32_t *acc0, int32_t *acc1, const int8_t *x0, const int8_t *x1,
+                  const uint8_t *w, uint32_t len)
+{
+    const int8_t *const end = x0 + len;
+    const int8_t *const turns = x0 + (len & ~UINT32_C(3));
+    sums_t sums = {0, 0, 0, 0};
+
+    for (; x0 != turns; x0 += 4, x1 += 4, w += 8) {
+        add_products(&sums, x0[0], x1[0], w);
+        add_products(&sums, x0[1], x1[1], w + 2);
+        add_products(&sums, x0[2], x1[2], w + 4);
+        add_products(&sums, x0[3], x1[3], w + 6);
     }
-    acc0[0] += even0;
-    acc0[1] += odd0;
-    acc1[0] += even1;
-    acc1[1] += odd1;
+    for (; x0 != end; x0++, x1++, w += 2) {
+        add_products(&sums, *x0, *x1, w);
+    }
+    acc0[0] += sums.even0;
+    acc0[1] += sums.odd0;
+    acc1[0] += sums.even1;
+    acc1[1] += sums.odd1;
 }
 
 void ecgqa_nn_dot(const ecgqa_nn_dot_t *job)
 {
+    const uint32_t channels = 2u * (uint32_t)job->pairs;
+    const uint32_t len = job->len;
     const uint8_t *weights = job->weights;
     int32_t *acc = job->acc;
 
+    for (uint32_t p = 0; p < job->pixels; p++) {
+        const int32_t bias = ECGQA_NN_EVEN_BIAS * sum_of(job->x[p], len);
+
+        for (uint32_t c = 0; c < channels; c += 2u) {
+            acc[p * channels + c] -= bias;
+        }
+    }
     for (uint32_t pair = 0; pair < job->pairs; pair++) {
-        if (job->pixels == 2) {
-            dot_pair_2(acc, acc + 2 * (uint32_t)job->pairs, job->x[0], job->x[1], weights, job->len);
+        if (job->pixels == 2u) {
+            dot_2(acc, acc + channels, job->x[0], job->x[1], weights, len);
         } else {
-            dot_pair(acc, job->x[0], weights, job->len);
+            dot_1(acc, job->x[0], weights, len);
         }
         acc += 2;
         weights += job->pair_bytes;

@@ -70,44 +70,29 @@ static void widen(const ecgqa_nn_dot_t *job, int32_t sums[2])
     }
 }
 
-static void dot_1(const ecgqa_nn_dot_t *job, int32_t sum)
-{
-    const uint32_t words = ((uint32_t)job->len + 1u) / 2u;
-    const uint8_t *weights = job->weights;
-    int32_t *acc = job->acc;
+/* Two words of weights (four inputs of a pair of channels) with one pixel and with two. */
+#define STEP_1                                    \
+    "ldrd r8, r10, [%[x]], #8\n\t"                \
+    "ldrd %[w0], %[w1], [%[w]], #8\n\t"           \
+    "smlad %[both0], %[w0], r8, %[both0]\n\t"     \
+    "uxtb16 %[w0], %[w0]\n\t"                     \
+    "smlad %[even0], %[w0], r8, %[even0]\n\t"     \
+    "smlad %[both0], %[w1], r10, %[both0]\n\t"    \
+    "uxtb16 %[w1], %[w1]\n\t"                     \
+    "smlad %[even0], %[w1], r10, %[even0]\n\t"
 
-    for (uint32_t pair = job->pairs; pair > 0u; pair--) {
-        const uint32_t *x = (const uint32_t *)(const void *)job->patch;
-        const uint32_t *w = (const uint32_t *)(const void *)weights;
-        const uint32_t *const end = w + words;
-        int32_t both = 0, even = 0;
-
-        while (w != end) {
-            const uint32_t word = *w++;
-
-            both = __smlad(halves(word), halves(*x), both);
-            even = __smlad(halves(word & LOW_BYTES), halves(*x++), even);
-        }
-        acc[0] += even - ECGQA_NN_EVEN_BIAS * sum;
-        acc[1] += (both - even) >> 8;
-        acc += 2;
-        weights += job->pair_bytes;
-    }
-}
-
-/* Two words of weights (four inputs of a pair of channels) with two pixels. */
-#define DOT_STEP                             \
-    "ldmia %[x]!, {r8, r9, r10, r11}\n\t"    \
-    "ldrd %[w0], %[w1], [%[w]], #8\n\t"      \
-    "smlad %[both0], %[w0], r8, %[both0]\n\t" \
-    "smlad %[both1], %[w0], r9, %[both1]\n\t" \
-    "uxtb16 %[w0], %[w0]\n\t"                \
-    "smlad %[even0], %[w0], r8, %[even0]\n\t" \
-    "smlad %[even1], %[w0], r9, %[even1]\n\t" \
-    "smlad %[both0], %[w1], r10, %[both0]\n\t" \
-    "smlad %[both1], %[w1], r11, %[both1]\n\t" \
-    "uxtb16 %[w1], %[w1]\n\t"                \
-    "smlad %[even0], %[w1], r10, %[even0]\n\t" \
+#define STEP_2                                    \
+    "ldmia %[x]!, {r8, r9, r10, r11}\n\t"         \
+    "ldrd %[w0], %[w1], [%[w]], #8\n\t"           \
+    "smlad %[both0], %[w0], r8, %[both0]\n\t"     \
+    "smlad %[both1], %[w0], r9, %[both1]\n\t"     \
+    "uxtb16 %[w0], %[w0]\n\t"                     \
+    "smlad %[even0], %[w0], r8, %[even0]\n\t"     \
+    "smlad %[even1], %[w0], r9, %[even1]\n\t"     \
+    "smlad %[both0], %[w1], r10, %[both0]\n\t"    \
+    "smlad %[both1], %[w1], r11, %[both1]\n\t"    \
+    "uxtb16 %[w1], %[w1]\n\t"                     \
+    "smlad %[even0], %[w1], r10, %[even0]\n\t"    \
     "smlad %[even1], %[w1], r11, %[even1]\n\t"
 
 typedef struct {
@@ -115,17 +100,49 @@ typedef struct {
     int32_t both0, both1, even0, even1;
 } sums_t;
 
-/* Until `end`, `STEPS` at a time. In assembly because compilers make no LDM of this and spill. */
-#define DOT_UNTIL(s, end, STEPS)                                                              \
-    do {                                                                                      \
-        uint32_t w0, w1;                                                                      \
-        __asm__ volatile("1:\n\t" STEPS "cmp %[w], %[until]\n\tbne 1b"                       \
-                         : [w] "+r"((s).w), [x] "+r"((s).x), [both0] "+r"((s).both0),         \
-                           [both1] "+r"((s).both1), [even0] "+r"((s).even0),                  \
-                           [even1] "+r"((s).even1), [w0] "=&r"(w0), [w1] "=&r"(w1)            \
-                         : [until] "r"(end)                                                   \
-                         : "r8", "r9", "r10", "r11", "cc", "memory");                         \
+/* `STEPS` until the weights' end. In assembly: compilers make no LDM of this, and spill. */
+#define UNTIL(s, end, STEPS)                                                          \
+    do {                                                                              \
+        uint32_t w0, w1;                                                              \
+        __asm__ volatile("1:\n\t" STEPS "cmp %[w], %[until]\n\tbne 1b"               \
+                         : [w] "+r"((s).w), [x] "+r"((s).x), [both0] "+r"((s).both0), \
+                           [both1] "+r"((s).both1), [even0] "+r"((s).even0),          \
+                           [even1] "+r"((s).even1), [w0] "=&r"(w0), [w1] "=&r"(w1)    \
+                         : [until] "r"(end)                                           \
+                         : "r8", "r9", "r10", "r11", "cc", "memory");                 \
     } while (0)
+
+static void dot_1(const ecgqa_nn_dot_t *job, int32_t sum)
+{
+    const uint32_t words = ((uint32_t)job->len + 1u) / 2u;
+    const uint32_t blocks = words & ~UINT32_C(7);
+    const uint32_t rest = words & 6u;
+    const uint32_t *const patch = (const uint32_t *)(const void *)job->patch;
+    const int32_t bias = ECGQA_NN_EVEN_BIAS * sum;
+    const uint32_t pair_bytes = job->pair_bytes;
+    const uint8_t *weights = job->weights;
+    int32_t *acc = job->acc;
+    int32_t *const end = acc + 2u * (uint32_t)job->pairs;
+
+    do {
+        sums_t s = {(const uint32_t *)(const void *)weights, patch, 0, 0, 0, 0};
+
+        if (blocks != 0u) {
+            UNTIL(s, s.w + blocks, STEP_1 STEP_1 STEP_1 STEP_1);
+        }
+        if (rest != 0u) {
+            UNTIL(s, s.w + rest, STEP_1);
+        }
+        if ((words & 1u) != 0u) {
+            s.both0 = __smlad(halves(*s.w), halves(*s.x), s.both0);
+            s.even0 = __smlad(halves(*s.w & LOW_BYTES), halves(*s.x), s.even0);
+        }
+        acc[0] += s.even0 - bias;
+        acc[1] += (s.both0 - s.even0) >> 8;
+        acc += 2;
+        weights += pair_bytes;
+    } while (acc != end);
+}
 
 static void dot_2(const ecgqa_nn_dot_t *job, const int32_t sums[2])
 {
@@ -145,10 +162,10 @@ static void dot_2(const ecgqa_nn_dot_t *job, const int32_t sums[2])
         sums_t s = {(const uint32_t *)(const void *)weights, patch, 0, 0, 0, 0};
 
         if (blocks != 0u) {
-            DOT_UNTIL(s, s.w + blocks, DOT_STEP DOT_STEP DOT_STEP DOT_STEP);
+            UNTIL(s, s.w + blocks, STEP_2 STEP_2 STEP_2 STEP_2);
         }
         if (rest != 0u) {
-            DOT_UNTIL(s, s.w + rest, DOT_STEP);
+            UNTIL(s, s.w + rest, STEP_2);
         }
         if ((words & 1u) != 0u) {
             const int16x2_t even = halves(s.w[0] & LOW_BYTES);
