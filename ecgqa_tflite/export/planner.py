@@ -293,16 +293,17 @@ def _window(sized: Sequence[LayerPlan], i: int, always: frozenset[int]) -> Buffe
     front = max(0, rows - stride) + min(plan.carry_rows, stride, rows)
     front = min(front, rows)
     last = 0 if grows or front == rows else 1
+    middle = rows - front - last
     parts = (
-        Part(f"{front} rows kept", front * row, always),
-        Part(
-            f"{rows - front - last} rows until it runs",
-            (rows - front - last) * row,
-            frozenset(range(run + 1)),
-        ),
-        Part(f"{last} row as it comes", last * row, frozenset({run - 1, run})),
+        Part(f"{_rows(front)} kept", front * row, always),
+        Part(f"{_rows(middle)} until it runs", middle * row, frozenset(range(run + 1))),
+        Part(f"{_rows(last)} as it comes", last * row, frozenset({run - 1, run})),
     )
     return Buffer(f"window {run}", 1, tuple(p for p in parts if p.bytes))
+
+
+def _rows(n: int) -> str:
+    return "1 row" if n == 1 else f"{n} rows"
 
 
 # ---- places ----------------------------------------------------------------------------------

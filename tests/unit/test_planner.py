@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import tiny_model
 from ecgqa_tflite.errors import ArgumentError, ConversionError
 from ecgqa_tflite.export import layers, nn_source, planner
 from ecgqa_tflite.export.layers import Layer, Network, Shape, Softmax, Window
+from ecgqa_tflite.export.memory_map import memory_map_svg
 from ecgqa_tflite.export.planner import Plan, memory_map, plan_network, plan_tflite
 from ecgqa_tflite.frontend import colormap
 from ecgqa_tflite.resources import firmware_bridge_dir
@@ -110,6 +112,18 @@ def test_the_map_shows_every_part(plan: Plan) -> None:
         assert buffer.name in text
     for phase in range(len(plan.phases)):
         assert f"{plan.live_bytes(phase):,} bytes live" in text
+
+
+def test_the_picture_shows_every_part(plan: Plan) -> None:
+    picture = ElementTree.fromstring(memory_map_svg(plan))
+    titles = [t.text for t in picture.iter("{http://www.w3.org/2000/svg}title")]
+    assert len(titles) == sum(len(buffer.parts) for _, buffer in plan.placed)
+    for (at, buffer), wanted in ((p, p[1].parts[0]) for p in plan.placed):
+        assert any(
+            t and t.startswith(buffer.name) and t.endswith(f"{wanted.bytes:,} bytes at {at:,}")
+            for t in titles
+        )
+    assert memory_map_svg(plan) == memory_map_svg(plan)
 
 
 def test_packed_pairs() -> None:
