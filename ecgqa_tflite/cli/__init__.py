@@ -8,6 +8,7 @@ stderr and exit code 1 (2 where the command line itself is wrong, as click has i
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -56,6 +57,19 @@ def one_line_errors() -> Iterator[None]:
         if error.filename is None:  # not about a file: a closed pipe, a fault of ours
             raise
         raise click.ClickException(f"{error.filename}: {error.strerror}") from error
+
+
+def need(*modules: str) -> None:
+    """Say that a module is missing before the work that comes ahead of its import.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        One of ``modules`` isn't installed; :func:`one_line_errors` knows what to do about it.
+    """
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
 
 class Command(click.Command):

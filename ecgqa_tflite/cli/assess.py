@@ -83,8 +83,7 @@ def command(
 
     RECORD is a WFDB record, with or without .hea. Each 5-s segment is called high quality (every R
     peak can be told) or low, by the integer front end and the int8 network that a firmware runs.
-    Missing samples and flat signals are low quality, with the reason. Needs no TensorFlow;
-    pictures need matplotlib.
+    Missing samples and flat signals are low quality, with the reason. Needs no TensorFlow.
 
     \b
     Examples:

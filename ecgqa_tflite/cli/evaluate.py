@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ecgqa_tflite.cli import Command
+from ecgqa_tflite.cli import need
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.datasets.challenge2017 import read_graded
 from ecgqa_tflite.datasets.folders import load_folder
@@ -75,6 +76,8 @@ def command(
       ecgqa evaluate models/mine data/challenge-2017 --float
       ecgqa evaluate models/mine data/challenge-2011
     """
+    if with_float:
+        need("tensorflow", "tf_keras")
     folder = open_model(model)
     if json_file is not None:
         refuse_existing(json_file, overwrite)

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import click
 
 from ecgqa_tflite.cli import Command
+from ecgqa_tflite.cli import need
 from ecgqa_tflite.cli.progress import default_cache, progress
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.spec import PRESETS, Colormap, FrontEnd, Scaling
@@ -83,6 +84,7 @@ def command(
       ecgqa train --data data -o models/small --alpha 0.25 --colormap grey
       ecgqa train --data data -o models/again --recipe models/mine/recipe.json
     """
+    need("tensorflow", "tf_keras")
     look = {"colormap": colormap, "scaling": scaling, "rows": size, "cols": size}
     spec = FrontEnd.preset(preset, **{k: v for k, v in look.items() if v is not None})
     recipe = _recipe(recipe_file)

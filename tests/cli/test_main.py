@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -31,6 +34,17 @@ def test_a_missing_extra_says_how_to_get_it() -> None:
     done = run(ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib.figure"))
     assert done.exit_code == 1
     assert "pip install 'ecgqa-tflite[train]'" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_training_says_so_before_it_prepares_for_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    done = CliRunner().invoke(
+        cli.main, ["train", "--data", str(tmp_path), "-o", str(tmp_path / "out")]
+    )
+    assert done.exit_code == 1 and "this needs tensorflow" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
