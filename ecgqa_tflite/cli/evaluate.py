@@ -9,8 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ecgqa_tflite.cli import Command
-from ecgqa_tflite.cli import need
+from ecgqa_tflite.cli import Command, need
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.datasets.challenge2017 import read_graded
 from ecgqa_tflite.datasets.folders import load_folder

@@ -9,8 +9,7 @@ from typing import Any, get_args
 
 import click
 
-from ecgqa_tflite.cli import Command
-from ecgqa_tflite.cli import need
+from ecgqa_tflite.cli import Command, need
 from ecgqa_tflite.cli.progress import default_cache, progress
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.spec import PRESETS, Colormap, FrontEnd, Scaling
