@@ -15,6 +15,9 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import multiprocessing.connection
+import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
@@ -285,7 +288,7 @@ def _mix_all(
     elif waiting:
         # TensorFlow may be loaded in this process: its threads don't survive a fork.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with ProcessPoolExecutor(workers, context, _die_with_parent) as pool:
             futures = {pool.submit(_mix_record, *task): i for i, task in waiting.items()}
             for future in as_completed(futures):
                 future.result()
@@ -293,6 +296,19 @@ def _mix_all(
                 done[i] = _load(jobs[i], waiting[i][-1])
                 tell("mixing noise into clean leads", len(done), total)
     return [mixed for i in range(total) for mixed in done[i]]
+
+
+def _die_with_parent() -> None:
+    """End this worker when the process that started it is gone: a killed run leaves none behind."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch(sentinel: int) -> None:
+        multiprocessing.connection.wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
 
 
 def _job_hash(job: _Job, bank: NoiseBank, spec: FrontEnd, composition: Composition) -> str:
