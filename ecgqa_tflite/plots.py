@@ -296,7 +296,7 @@ class _Strip:
         """Say so where the recording ends before another segment is whole."""
         left_s = max(self.spans[-1].end_s, start_s)
         width = (end_s - left_s) * MM_PER_S
-        if width >= 25:
+        if width >= 21:
             x = MARGIN_LEFT_MM + (left_s - start_s) * MM_PER_S + width / 2
             axes.text(
                 x, y + BAND_MM / 2, "not assessed", fontsize=8, color=MUTED,
