@@ -7,6 +7,7 @@ a clock that moves, a Pi that throttles.
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import resource
@@ -41,7 +42,7 @@ class Protocol:
     loops
         Loops; the figure is the median of their medians.
     loop_s
-        Least length of a loop, s; its inputs are gone through whole, again and again.
+        Least length of a loop, s.
     warm_up_s
         Untimed calls before the first loop, s; the first call of all is timed apart.
     """
@@ -116,7 +117,8 @@ def take_times(
     calls
         Each is called with 0 .. ``n_inputs`` - 1; the stages of a path, in order.
     n_inputs
-        Inputs that differ; a loop goes through all of them at least once.
+        Inputs that differ; a loop goes on where the one before stopped (with ``peers``: through
+        all of them, at least once).
     one_thread
         All work is done in the calling thread; only then can stolen time be told from waiting.
     peers
@@ -127,12 +129,13 @@ def take_times(
     -------
     One :class:`Timing` a call, and last the sum of all calls on one input.
     """
-    first = _pass(calls, [0], peers)[0]
-    _until(calls, n_inputs, protocol.warm_up_s, peers)
+    turn = itertools.cycle(range(n_inputs))
+    first = _pass(calls, [next(turn)], peers)[0]
+    _until(calls, n_inputs, turn, protocol.warm_up_s, peers)
     loops = []
     wall, cpu = time.perf_counter(), time.thread_time()
     for _ in range(protocol.loops):
-        loops.append(_until(calls, n_inputs, protocol.loop_s, peers))
+        loops.append(_until(calls, n_inputs, turn, protocol.loop_s, peers))
     wall, cpu = time.perf_counter() - wall, time.thread_time() - cpu
     stolen = max(0.0, 1 - cpu / wall) if one_thread and wall > 0 else 0.0
     first_ms = np.append(first, first.sum()) * 1e3
@@ -181,13 +184,17 @@ def _pass(
 
 
 def _until(
-    calls: Sequence[Callable[[int], object]], n_inputs: int, least_s: float, peers: bool
+    calls: Sequence[Callable[[int], object]],
+    n_inputs: int,
+    turn: Iterator[int],
+    least_s: float,
+    peers: bool,
 ) -> NDArray[np.float64]:
-    """Whole passes through the inputs until ``least_s`` have gone by."""
+    """Seconds of each call, an input a row, until ``least_s`` have gone by."""
     passes: list[NDArray[np.float64]] = []
     started = time.perf_counter()
     while not passes or time.perf_counter() - started < least_s:
-        passes.append(_pass(calls, range(n_inputs), peers))
+        passes.append(_pass(calls, range(n_inputs) if peers else [next(turn)], peers))
     return np.concatenate(passes)
 
 

@@ -1,0 +1,114 @@
+"""What the whole path may cost, over real segments, and TensorFlow Lite Micro beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pytest
+from conftest import require_module
+from models_for_boards import KINDS, network
+from numpy.typing import NDArray
+from segments_for_boards import FS_HZ, real_segments
+from targets import usable
+from test_cwt_on_boards import built
+
+from ecgqa_tflite.benchmark import boards, qemu_cortex_m, tflm
+from ecgqa_tflite.export.device_source import Device, plan_device
+from ecgqa_tflite.frontend import colormap, tables
+from ecgqa_tflite.frontend.native import NativeFrontEnd
+from ecgqa_tflite.litert import Int8Network, to_int8
+
+MARKS = ("mark_analyse", "mark_scan", "mark_rows", "mark_end")
+
+LIGHT_RAM_BYTES = 30_720
+LIGHT_INSTRUCTIONS = 115_000_000
+SMALL_RAM_BYTES = 14 * 1024
+SMALL_INSTRUCTIONS = 10_000_000
+CWT_INSTRUCTIONS = 11_500_000
+PER_MAC = {"mps2-an386": 1.4, "mps2-an500": 1.4, "mps2-an505": 1.4, "mps3-an547": 0.35}
+CODE_BYTES = 20_000
+
+
+@pytest.fixture(scope="module")
+def segments(shared_data: Callable[[str], Path]) -> NDArray[np.int16]:
+    real = real_segments(shared_data("challenge-2011"))
+    return real[np.ptp(real, axis=1) > 0]
+
+
+def _device(kind: str, segments: NDArray[np.int16], **options: object) -> Device:
+    spec = KINDS[kind].spec
+    tflite = network(kind, segments, FS_HZ)
+    return plan_device(spec, tables.build(spec, FS_HZ), tflite, 0, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", qemu_cortex_m.CORES)
+def test_light_cnn(name: str, segments: NDArray[np.int16], tmp_path: Path) -> None:
+    figures = qemu_cortex_m.measure(
+        _device("light", segments), segments[::12], usable(name), tmp_path
+    )
+    assert figures.ram_bytes <= LIGHT_RAM_BYTES
+    assert figures.instructions <= LIGHT_INSTRUCTIONS
+    assert figures.per_mac <= PER_MAC[name]
+    assert figures.code_bytes <= CODE_BYTES
+    assert figures.macs == 78_785_920
+
+
+@pytest.mark.parametrize("name", qemu_cortex_m.CORES)
+def test_small_network(name: str, segments: NDArray[np.int16], tmp_path: Path) -> None:
+    figures = qemu_cortex_m.measure(
+        _device("small", segments), segments[::12], usable(name), tmp_path
+    )
+    assert figures.ram_bytes <= SMALL_RAM_BYTES
+    assert figures.instructions <= SMALL_INSTRUCTIONS
+
+
+def test_counts_are_the_same_three_times(segments: NDArray[np.int16], tmp_path: Path) -> None:
+    device = _device("small", segments)
+    measured = [
+        qemu_cortex_m.measure(device, segments[:3], usable("mps2-an386"), tmp_path / str(i))
+        for i in range(3)
+    ]
+    assert measured[0] == measured[1] == measured[2]
+
+
+def _scanned(stage: boards.Stage) -> bool:
+    """The first pass ends where the first row starts."""
+    return bool(stage.by_function.get("ecgqa_cwt_scan_step"))
+
+
+def test_the_front_end_alone(segments: NDArray[np.int16], tmp_path: Path) -> None:
+    (tmp_path / "segments.bin").write_bytes(segments.astype("<i2").tobytes())
+    image = built(usable("mps2-an386"), tmp_path)
+    run = boards.run(image, [str(tmp_path / "segments.bin")], marks=MARKS)
+    assert run.status == 0, run.output
+    totals: list[int] = []
+    for stage in run.stages:
+        if stage.mark == "mark_analyse":
+            totals.append(0)
+        elif stage.mark in ("mark_scan", "mark_end") or _scanned(stage):
+            totals[-1] += stage.total
+    assert len(totals) == len(segments)
+    assert median(totals) <= CWT_INSTRUCTIONS
+
+
+def test_collecting_while_classifying_costs_its_samples(segments: NDArray[np.int16]) -> None:
+    held, apart = (_device("light", segments, collect=collect) for collect in (False, True))
+    assert apart.workspace.bytes <= held.workspace.bytes + 2 * apart.tables.segment_len + 8
+
+
+def test_tensorflow_lite_micro_beside_it(segments: NDArray[np.int16]) -> None:
+    require_module("tflite_micro")
+    device = _device("light", segments)
+    spec = device.spec
+    maps = NativeFrontEnd(spec, FS_HZ).index_maps(segments[:12])
+    images = to_int8(colormap.image(maps, spec.colormap))
+    reference = Int8Network(device.tflite, reference_kernels=True).scores(images)
+    np.testing.assert_array_equal(tflm.scores(device.tflite, images), reference)
+    arena = tflm.smallest_arena_bytes(device.tflite)
+    # The figure that the engine is compared with; another one means another TFLM.
+    assert 400_000 < arena < 440_000
+    assert dataclasses.asdict(device.workspace)["bytes"] * 16 < arena
