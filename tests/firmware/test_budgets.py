@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -16,7 +15,8 @@ from segments_for_boards import FS_HZ, real_segments
 from targets import usable
 from test_cwt_on_boards import built
 
-from ecgqa_tflite.benchmark import boards, qemu_cortex_m, tflm
+from ecgqa_tflite.benchmark import boards, qemu_cortex_m
+from ecgqa_tflite.export import tflm
 from ecgqa_tflite.export.device_source import Device, plan_device
 from ecgqa_tflite.frontend import colormap, tables
 from ecgqa_tflite.frontend.native import NativeFrontEnd
@@ -106,9 +106,11 @@ def test_tensorflow_lite_micro_beside_it(segments: NDArray[np.int16]) -> None:
     spec = device.spec
     maps = NativeFrontEnd(spec, FS_HZ).index_maps(segments[:12])
     images = to_int8(colormap.image(maps, spec.colormap))
-    reference = Int8Network(device.tflite, reference_kernels=True).scores(images)
-    np.testing.assert_array_equal(tflm.scores(device.tflite, images), reference)
-    arena = tflm.smallest_arena_bytes(device.tflite)
+    reference = Int8Network(device.tflite, reference_kernels=True)
+    arena = tflm.find_arena(device.tflite, reference.graph)
+    np.testing.assert_array_equal(
+        tflm.tflm_scores(device.tflite, images, arena.bytes), reference.scores(images)
+    )
     # The figure that the engine is compared with; another one means another TFLM.
-    assert 400_000 < arena < 440_000
-    assert dataclasses.asdict(device.workspace)["bytes"] * 16 < arena
+    assert 400_000 < arena.least_bytes < 440_000
+    assert device.workspace.bytes * 16 < arena.least_bytes
