@@ -149,6 +149,8 @@ def _layer(plan: LayerPlan, name: str) -> str:
         ("runs", str(layer.runs)),
         ("run_len", str(layer.run_len)),
         ("chunk_len", str(plan.chunk_len)),
+        ("chunks", str(plan.chunks)),
+        ("chunks_a_step", str(plan.chunks_a_step)),
         ("channel_block", str(plan.channel_block)),
         ("blocks_a_step", str(plan.blocks_a_step)),
         ("window_rows", str(plan.window_rows)),

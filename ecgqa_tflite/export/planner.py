@@ -20,7 +20,7 @@ from ecgqa_tflite.tflite import read_tflite
 
 ALIGN = 8
 """``ECGQA_NN_ALIGN``."""
-PROGRESS_BYTES = 10
+PROGRESS_BYTES = 12
 """``ECGQA_NN_PROGRESS_BYTES``."""
 CHANNEL_BLOCK = 128
 """Output channels of a step: more need larger accumulators, fewer pack each patch more often."""
@@ -28,8 +28,8 @@ CHUNK = 256
 """Inputs of a pixel that a kernel call takes: more need a larger patch, fewer load and store
 accumulators more often."""
 STEP_MACS = 40_000
-"""Multiply-accumulates that a step of the engine does, about: some thousandths of a second of a
-Cortex-M, and few enough steps that their own cost does not count."""
+"""Multiply-accumulates that a step of the engine does, about; one chunk may be more. Around a
+thousandth of a second of a Cortex-M, and few enough steps that their own cost does not count."""
 TRIES = 400
 """Orders of placement that are tried, all from one seed: the same network, the same plan."""
 
@@ -66,6 +66,8 @@ class LayerPlan:
     layer: Layer
     chunk_len: int
     channel_block: int
+    chunks: int
+    chunks_a_step: int
     blocks_a_step: int
     window_rows: int
     carry_rows: int
@@ -148,6 +150,8 @@ def plan_network(network: Network, row_scratch_bytes: int = 0) -> Plan:
             p.layer,
             p.chunk_len,
             p.channel_block,
+            p.chunks,
+            p.chunks_a_step,
             p.blocks_a_step,
             p.window_rows,
             p.carry_rows,
@@ -192,11 +196,14 @@ def _sized(network: Network, i: int) -> LayerPlan:
             # Rows that a row of the layer before has started when it completes another.
             carry = -(-pool.rows // pool.stride_rows) - 1
         carry = min(carry, layer.in_.rows - 1)
+    chunks, chunks_a_step, blocks_a_step = _steps(layer)
     return LayerPlan(
         layer,
         chunk_len=_chunk_len(layer),
         channel_block=_channel_block(layer),
-        blocks_a_step=_blocks_a_step(layer),
+        chunks=chunks,
+        chunks_a_step=chunks_a_step,
+        blocks_a_step=blocks_a_step,
         window_rows=min(kernel.rows, layer.in_.rows),
         carry_rows=carry,
     )
@@ -226,15 +233,23 @@ def _channel_block(layer: Layer) -> int:
     return channels
 
 
-def _blocks_a_step(layer: Layer) -> int:
+def _steps(layer: Layer) -> tuple[int, int, int]:
+    """(chunks, chunks_a_step, blocks_a_step): a step of about STEP_MACS."""
     if layer.accumulates:
-        return 1
-    pixels = 2 if layer.kind == "CONV_2D" else 1
-    channels = layer.in_.channels if layer.kind == "CONV_2D" else 1
-    taps = layer.kernel.rows * layer.kernel.cols * channels
-    macs = pixels * taps * min(_channel_block(layer), layer.out.channels)
-    blocks = -(-layer.out.cols // pixels) * -(-layer.out.channels // _channel_block(layer))
-    return max(1, min(blocks, STEP_MACS // macs))
+        return 0, 0, 1
+    pixels, chunks, taps = 1, 0, layer.kernel.rows * layer.kernel.cols
+    if layer.kind == "CONV_2D":
+        pixels = 2
+        chunks = layer.runs * -(-layer.run_len // _chunk_len(layer))
+        taps *= layer.in_.channels
+    block = _channel_block(layer)
+    macs = pixels * taps * min(block, layer.out.channels)
+    blocks = -(-layer.out.cols // pixels) * -(-layer.out.channels // block)
+    return (
+        chunks,
+        max(1, min(chunks, chunks * STEP_MACS // macs)) if chunks else 0,
+        max(1, min(blocks, STEP_MACS // macs)),
+    )
 
 
 def _buffers(network: Network, sized: Sequence[LayerPlan], row_scratch_bytes: int) -> list[Buffer]:

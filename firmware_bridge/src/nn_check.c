@@ -61,6 +61,13 @@ static int chunk_is_valid(const ecgqa_nn_layer_t *l)
            (l->chunk_len % 2u == 0u || l->chunk_len >= l->run_len);
 }
 
+static int chunks_are_valid(const ecgqa_nn_layer_t *l)
+{
+    const uint32_t chunks_a_run = ((uint32_t)l->run_len + l->chunk_len - 1u) / l->chunk_len;
+
+    return l->chunks == l->runs * chunks_a_run && l->chunks_a_step > 0u;
+}
+
 static int convolution_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
 {
     const int is_conv = l->kind == ECGQA_NN_CONV_2D;
@@ -72,7 +79,7 @@ static int convolution_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_la
         return 0;
     }
     if (is_conv) {
-        return taps_are_valid(l) && chunk_is_valid(l) &&
+        return taps_are_valid(l) && chunk_is_valid(l) && chunks_are_valid(l) &&
                fits(model, l->patch_at, 4u * ecgqa_nn_even(l->chunk_len), 4) &&
                (!l->gather || fits(model, l->gather_at, 2u * l->chunk_len, 1));
     }

@@ -11,6 +11,7 @@ typedef struct {
     uint16_t out_row; /* output row under way; FULLY_CONNECTED and MEAN: input rows taken in */
     uint16_t out_col;
     uint16_t channel; /* first channel of the block under way */
+    uint16_t chunk;   /* chunks of it that are in the accumulators */
 } ecgqa_nn_progress_t;
 
 typedef char ecgqa_assert_progress_bytes

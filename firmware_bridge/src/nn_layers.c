@@ -1,4 +1,4 @@
-/* One step of each kind of layer: at most two pixels of a block of channels. */
+/* One step of each kind of layer: some blocks of two pixels or one, or a part of a block. */
 #include "nn_internal.h"
 #include "nn_kernels.h"
 #include "nn_requant.h"
@@ -78,6 +78,7 @@ static void finish_pixels(const ecgqa_nn_t *net, uint32_t layer, int32_t *acc, u
 static void move_on(const ecgqa_nn_layer_t *l, ecgqa_nn_progress_t *p, uint32_t pixels,
                     uint32_t channels)
 {
+    p->chunk = 0;
     p->channel = (uint16_t)(p->channel + channels);
     if (p->channel < l->out.channels) {
         return;
@@ -192,48 +193,45 @@ static void gather(const ecgqa_nn_t *net, uint32_t layer, uint32_t col, uint32_t
 
 /* ---- layers ---------------------------------------------------------------------------------- */
 
-static void conv_gathered(const ecgqa_nn_t *net, uint32_t layer, ecgqa_nn_dot_t *job)
+/* Products of a chunk of taps, gathered. */
+static void conv_gathered(const ecgqa_nn_t *net, uint32_t layer, uint32_t chunk,
+                          ecgqa_nn_dot_t *job)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     const ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
     const uint32_t channels = l->in.channels;
-    const uint32_t taps = (uint32_t)l->kernel.rows * l->kernel.cols;
-    const uint32_t taps_a_chunk = l->chunk_len / channels;
+    const uint32_t tap = chunk * (l->chunk_len / channels);
+    const uint32_t left = l->run_len - chunk * l->chunk_len;
     int8_t *x = (int8_t *)(net->workspace + l->gather_at);
 
-    for (uint32_t tap = 0; tap < taps; tap += taps_a_chunk) {
-        const uint32_t count = taps - tap < taps_a_chunk ? taps - tap : taps_a_chunk;
-
-        job->len = (uint16_t)(count * channels);
-        for (uint32_t i = 0; i < job->pixels; i++) {
-            job->x[i] = x + i * l->chunk_len;
-            gather(net, layer, (uint32_t)p->out_col + i, tap, count, x + i * l->chunk_len);
-        }
-        ecgqa_nn_dot(job);
-        job->weights += 2u * job->len;
+    job->len = (uint16_t)(left < l->chunk_len ? left : l->chunk_len);
+    job->weights += 2u * chunk * l->chunk_len;
+    for (uint32_t i = 0; i < job->pixels; i++) {
+        job->x[i] = x;
+        gather(net, layer, (uint32_t)p->out_col + i, tap, job->len / channels, x);
+        x += l->chunk_len;
     }
+    ecgqa_nn_dot(job);
 }
 
-static void conv_direct(const ecgqa_nn_t *net, uint32_t layer, ecgqa_nn_dot_t *job)
+/* Products of a chunk of a kernel row, read where it lies. */
+static void conv_direct(const ecgqa_nn_t *net, uint32_t layer, uint32_t chunk,
+                        ecgqa_nn_dot_t *job)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     const ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
     const uint32_t step = (uint32_t)l->kernel.stride_cols * l->in.channels;
     const rows_t rows = rows_under(net, layer);
+    const uint32_t chunks_a_run = (uint32_t)l->chunks / l->runs;
+    const uint32_t ky = chunk / chunks_a_run;
+    const uint32_t k = chunk % chunks_a_run * l->chunk_len;
+    const uint32_t left = l->run_len - k;
 
-    for (uint32_t ky = 0; ky < l->runs; ky++) {
-        const int8_t *x = rows.row + ky * rows.row_bytes + p->out_col * step;
-
-        for (uint32_t k = 0; k < l->run_len; k += job->len) {
-            const uint32_t left = l->run_len - k;
-
-            job->len = (uint16_t)(left < l->chunk_len ? left : l->chunk_len);
-            job->x[0] = x + k;
-            job->x[1] = x + k + step;
-            ecgqa_nn_dot(job);
-            job->weights += 2u * ecgqa_nn_even(job->len);
-        }
-    }
+    job->len = (uint16_t)(left < l->chunk_len ? left : l->chunk_len);
+    job->weights += 2u * (ky * ecgqa_nn_even(l->run_len) + k);
+    job->x[0] = rows.row + ky * rows.row_bytes + p->out_col * step + k;
+    job->x[1] = job->x[0] + step;
+    ecgqa_nn_dot(job);
 }
 
 static void run_conv(const ecgqa_nn_t *net, uint32_t layer)
@@ -243,25 +241,32 @@ static void run_conv(const ecgqa_nn_t *net, uint32_t layer)
     const uint32_t left = ecgqa_nn_even(l->out.channels) - p->channel;
     const uint32_t block = left < l->channel_block ? left : l->channel_block;
     const uint32_t pixels = l->out.cols - p->out_col < 2 ? 1u : 2u;
+    const uint32_t until = (uint32_t)p->chunk + l->chunks_a_step;
+    const uint32_t end = until < l->chunks ? until : l->chunks;
     int32_t *acc = (int32_t *)(void *)(net->workspace + l->accumulators_at);
     ecgqa_nn_dot_t job;
 
-    for (uint32_t i = 0; i < pixels; i++) {
+    for (uint32_t i = 0; p->chunk == 0u && i < pixels; i++) {
         memcpy(acc + i * block, l->bias + p->channel, block * sizeof *acc);
     }
     job.acc = acc;
     job.pair_bytes = 2u * l->runs * ecgqa_nn_even(l->run_len);
-    job.weights = (const uint8_t *)l->weights + p->channel / 2u * job.pair_bytes;
     job.pixels = (uint16_t)pixels;
     job.pairs = (uint16_t)(block / 2u);
     job.patch = (int16_t *)(void *)(net->workspace + l->patch_at);
-    if (l->gather) {
-        conv_gathered(net, layer, &job);
-    } else {
-        conv_direct(net, layer, &job);
+    for (uint32_t chunk = p->chunk; chunk < end; chunk++) {
+        job.weights = (const uint8_t *)l->weights + p->channel / 2u * job.pair_bytes;
+        if (l->gather) {
+            conv_gathered(net, layer, chunk, &job);
+        } else {
+            conv_direct(net, layer, chunk, &job);
+        }
     }
-    finish_pixels(net, layer, acc, pixels, block);
-    move_on(l, p, pixels, block);
+    p->chunk = (uint16_t)end;
+    if (end == l->chunks) {
+        finish_pixels(net, layer, acc, pixels, block);
+        move_on(l, p, pixels, block);
+    }
 }
 
 /* Input column under kernel column `kx`; not below in.cols in the padding. */
@@ -456,5 +461,5 @@ void ecgqa_nn_run_layer(const ecgqa_nn_t *net, uint32_t layer)
 
     do {
         run_block(net, layer);
-    } while (--blocks > 0u && p->out_row == row);
+    } while (--blocks > 0u && p->chunk == 0u && p->out_row == row);
 }

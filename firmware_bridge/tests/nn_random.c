@@ -178,6 +178,10 @@ static void cut_into_runs(ecgqa_nn_layer_t *l)
     if (l->chunk_len > ECGQA_NN_MAX_CHUNK) {
         l->chunk_len = (uint16_t)(2u * channels);
     }
+    if (l->kind == ECGQA_NN_CONV_2D) {
+        l->chunks = (uint16_t)(l->runs * ((l->run_len + l->chunk_len - 1u) / l->chunk_len));
+        l->chunks_a_step = (uint16_t)between(1, l->chunks);
+    }
 }
 
 static void place(ecgqa_nn_layer_t *l, const ecgqa_nn_layer_t *before)

@@ -81,6 +81,8 @@ typedef struct {
     uint16_t runs, run_len;
     /* The plan: positions in the workspace, bytes. */
     uint16_t chunk_len;               /* inputs of one pixel that a kernel call takes at most */
+    uint16_t chunks;                  /* of CONV_2D: chunks of all its runs */
+    uint16_t chunks_a_step;           /* of CONV_2D: fewer where a block is more than a step */
     uint16_t channel_block;           /* output channels of a block, even */
     uint16_t blocks_a_step;           /* blocks of two pixels (CONV_2D) or one that a step does */
     uint16_t window_rows, carry_rows;
@@ -100,7 +102,7 @@ typedef struct {
 #define ECGQA_NN_WEIGHTS_TAIL 32u
 
 /* The engine's own state, bytes a layer. */
-#define ECGQA_NN_PROGRESS_BYTES 10u
+#define ECGQA_NN_PROGRESS_BYTES 12u
 
 /* Softmax over the last layer's channels, as TensorFlow Lite's reference: 5 integer bits. */
 typedef struct {
@@ -173,8 +175,8 @@ uint16_t ecgqa_nn_next_row(const ecgqa_nn_t *net);
 /* The row is in its slot. ERR_NOT_READY: steps are due or all rows are in. */
 ecgqa_status_t ecgqa_nn_row_ready(ecgqa_nn_t *net);
 
-/* One bounded piece of work: at most blocks_a_step blocks of one row of one layer; of a
- * FULLY_CONNECTED or MEAN layer, one input row. */
+/* One bounded piece of work: at most blocks_a_step blocks of one row of one layer, or chunks_a_step
+ * chunks of one block; of a FULLY_CONNECTED or MEAN layer, one input row. */
 ecgqa_status_t ecgqa_nn_step(ecgqa_nn_t *net, ecgqa_nn_event_t *event);
 
 /* The above for one index row, uint8 [cols], until there is nothing left to do. */
