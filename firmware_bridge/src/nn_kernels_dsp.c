@@ -112,21 +112,33 @@ typedef struct {
                          : "r8", "r9", "r10", "r11", "cc", "memory");                 \
     } while (0)
 
+/* Both sums start at what the even channel's bias has to be taken off by: in their difference it
+ * cancels. */
+static inline void add_pair(int32_t *acc, int32_t both, int32_t even)
+{
+    const int32_t first = acc[0] + even;
+    const int32_t second = acc[1] + ((int32_t)((uint32_t)both - (uint32_t)even) >> 8);
+
+    acc[0] = first;
+    acc[1] = second;
+}
+
 static void dot_1(const ecgqa_nn_dot_t *job, int32_t sum)
 {
     const uint32_t words = ((uint32_t)job->len + 1u) / 2u;
     const uint32_t blocks = words & ~UINT32_C(7);
     const uint32_t rest = words & 6u;
+    const uint32_t skip = job->pair_bytes / 4u - words;
     const uint32_t *const patch = (const uint32_t *)(const void *)job->patch;
-    const int32_t bias = ECGQA_NN_EVEN_BIAS * sum;
-    const uint32_t pair_bytes = job->pair_bytes;
-    const uint8_t *weights = job->weights;
     int32_t *acc = job->acc;
     int32_t *const end = acc + 2u * (uint32_t)job->pairs;
+    sums_t s;
 
+    s.w = (const uint32_t *)(const void *)job->weights;
+    s.both1 = s.even1 = 0;
     do {
-        sums_t s = {(const uint32_t *)(const void *)weights, patch, 0, 0, 0, 0};
-
+        s.x = patch;
+        s.both0 = s.even0 = -ECGQA_NN_EVEN_BIAS * sum;
         if (blocks != 0u) {
             UNTIL(s, s.w + blocks, STEP_1 STEP_1 STEP_1 STEP_1);
         }
@@ -136,11 +148,11 @@ static void dot_1(const ecgqa_nn_dot_t *job, int32_t sum)
         if ((words & 1u) != 0u) {
             s.both0 = __smlad(halves(*s.w), halves(*s.x), s.both0);
             s.even0 = __smlad(halves(*s.w & LOW_BYTES), halves(*s.x), s.even0);
+            s.w++;
         }
-        acc[0] += s.even0 - bias;
-        acc[1] += (s.both0 - s.even0) >> 8;
+        s.w += skip;
+        add_pair(acc, s.both0, s.even0);
         acc += 2;
-        weights += pair_bytes;
     } while (acc != end);
 }
 
@@ -149,18 +161,20 @@ static void dot_2(const ecgqa_nn_dot_t *job, const int32_t sums[2])
     const uint32_t words = ((uint32_t)job->len + 1u) / 2u;
     const uint32_t blocks = words & ~UINT32_C(7);
     const uint32_t rest = words & 6u;
+    const uint32_t skip = job->pair_bytes / 4u - words;
     const uint32_t *const patch = (const uint32_t *)(const void *)job->patch;
-    const int32_t bias0 = ECGQA_NN_EVEN_BIAS * sums[0];
-    const int32_t bias1 = ECGQA_NN_EVEN_BIAS * sums[1];
-    const uint32_t pair_bytes = job->pair_bytes;
-    const uint8_t *weights = job->weights;
+    const int32_t start0 = -ECGQA_NN_EVEN_BIAS * sums[0];
+    const int32_t start1 = -ECGQA_NN_EVEN_BIAS * sums[1];
     int32_t *acc0 = job->acc;
     int32_t *acc1 = acc0 + 2u * (uint32_t)job->pairs;
     int32_t *const end = acc1;
+    sums_t s;
 
+    s.w = (const uint32_t *)(const void *)job->weights;
     do {
-        sums_t s = {(const uint32_t *)(const void *)weights, patch, 0, 0, 0, 0};
-
+        s.x = patch;
+        s.both0 = s.even0 = start0;
+        s.both1 = s.even1 = start1;
         if (blocks != 0u) {
             UNTIL(s, s.w + blocks, STEP_2 STEP_2 STEP_2 STEP_2);
         }
@@ -174,14 +188,13 @@ static void dot_2(const ecgqa_nn_dot_t *job, const int32_t sums[2])
             s.both1 = __smlad(halves(s.w[0]), halves(s.x[1]), s.both1);
             s.even0 = __smlad(even, halves(s.x[0]), s.even0);
             s.even1 = __smlad(even, halves(s.x[1]), s.even1);
+            s.w++;
         }
-        acc0[0] += s.even0 - bias0;
-        acc0[1] += (s.both0 - s.even0) >> 8;
-        acc1[0] += s.even1 - bias1;
-        acc1[1] += (s.both1 - s.even1) >> 8;
+        s.w += skip;
+        add_pair(acc0, s.both0, s.even0);
+        add_pair(acc1, s.both1, s.even1);
         acc0 += 2;
         acc1 += 2;
-        weights += pair_bytes;
     } while (acc0 != end);
 }
 

@@ -145,46 +145,61 @@ static void colour(int8_t *x, const uint8_t *index, uint32_t count, const int8_t
     }
 }
 
+/* `count` pixels of a row from column `col` on, which lie in it. */
+static void copy_pixels(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, int8_t *x,
+                        const int8_t *row, uint32_t col, uint32_t count)
+{
+    const uint32_t channels = l->in.channels;
+
+    if (l->from_index) {
+        colour(x, (const uint8_t *)row + col, count, net->model->lut_s8, channels);
+    } else {
+        memcpy(x, row + col * channels, count * channels);
+    }
+}
+
+/* As above where some columns, or the row (NULL), may lie in the padding; `col` counts it. */
+static void copy_padded(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, int8_t *x,
+                        const int8_t *row, uint32_t col, uint32_t count)
+{
+    const uint32_t channels = l->in.channels;
+    const uint32_t pad = l->kernel.pad_left;
+    const uint32_t edge = row == NULL ? 0u : pad + l->in.cols;
+    const uint32_t first = col < pad ? pad : col;
+    const uint32_t end = col + count < edge ? col + count : edge;
+
+    if (first < end) {
+        memset(x, l->in_zero_point, (first - col) * channels);
+        copy_pixels(net, l, x + (first - col) * channels, row, first - pad, end - first);
+        x += (end - col) * channels;
+        count -= end - col;
+    }
+    memset(x, l->in_zero_point, count * channels);
+}
+
 /* Taps [first, first + count) of the kernel over output column `col`, colour and padding done. */
 static void gather(const ecgqa_nn_t *net, uint32_t layer, uint32_t col, uint32_t first,
                    uint32_t count, int8_t *x)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     const rows_t rows = rows_under(net, layer);
-    const uint32_t channels = l->in.channels;
     const uint32_t cols = l->kernel.cols;
     const uint32_t left = col * l->kernel.stride_cols;
+    const uint32_t pad = l->kernel.pad_left;
+    const int inside = left >= pad && left + cols <= pad + l->in.cols;
     uint32_t ky = first / cols;
     uint32_t kx = first % cols;
 
     while (count > 0u) {
         const uint32_t run = cols - kx < count ? cols - kx : count;
         const int8_t *row = row_at(&rows, ky);
-        /* Of the run, taps before the image and those up to its right edge. */
-        const uint32_t start = left + kx;
-        const uint32_t pad = l->kernel.pad_left;
-        const uint32_t edge = l->in.cols + pad;
-        const uint32_t before = row == NULL || start + run <= pad ? run
-                                : start < pad                     ? pad - start
-                                                                  : 0u;
-        const uint32_t until = start + run <= edge ? run : start < edge ? edge - start : before;
 
-        memset(x, l->in_zero_point, before * channels);
-        if (until > before) {
-            const uint32_t in_col = start + before - pad;
-            int8_t *to = x + before * channels;
-
-            if (l->from_index) {
-                colour(to, (const uint8_t *)row + in_col, until - before, net->model->lut_s8,
-                       channels);
-            } else {
-                memcpy(to, row + in_col * channels, (until - before) * channels);
-            }
+        if (inside && row != NULL) {
+            copy_pixels(net, l, x, row, left + kx - pad, run);
+        } else {
+            copy_padded(net, l, x, row, left + kx, run);
         }
-        if (run > until) {
-            memset(x + until * channels, l->in_zero_point, (run - until) * channels);
-        }
-        x += run * channels;
+        x += run * l->in.channels;
         count -= run;
         kx = 0;
         ky++;
