@@ -83,7 +83,11 @@ def model_card(name: str, spec: FrontEnd, recipe: dict[str, Any], metrics: dict[
         "",
         *_tables({"float": validation["float"], "int8": validation["int8"]}),
         "",
-        f"{_flips(validation['flips'])} Thresholds were chosen here, on nothing else.",
+        f"{_flips(validation['flips'])} Thresholds were chosen here, on nothing else:",
+        f"best balanced accuracy with {validation['between']['segments']:,} mixtures between high",
+        "and low counted as low, because low is what has no *clearly* identifiable R peaks "
+        f"({validation['between']['float_called_high']:.1%}",
+        "of those are called high).",
         "",
     ]
     for source, result in metrics["external"].items():

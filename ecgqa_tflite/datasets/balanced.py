@@ -105,10 +105,15 @@ class Composition:
 
 @dataclass(frozen=True)
 class BalancedSets:
-    """Training and validation segments; each part is of one source and one sampling rate."""
+    """Training and validation segments; each part is of one source and one sampling rate.
+
+    ``between`` holds mixtures of validation leads that are neither high nor low (all there are, up
+    to half as many as ``validation``), labelled low: only a threshold looks at them.
+    """
 
     train: list[LabelledSegments]
     validation: list[LabelledSegments]
+    between: list[LabelledSegments]
 
 
 def build(
@@ -187,7 +192,12 @@ def build(
         rng = np.random.default_rng([seed, inside])
         drawn = _draw(pools, bank, n, composition, spec, rng)
         parts[part] = [_with_jumps(segments, composition, rng) for segments in drawn]
-    return BalancedSets(parts["train"], parts["validation"])
+        if part == "validation":
+            rng = np.random.default_rng([seed, 2])
+            n_between = min(n // 2, sum(map(len, pools["between"])))
+            taken = _pick(pools["between"], n_between, "validation, between", rng)
+            between = [_with_jumps(found, composition, rng) for found in by_rate(taken, "between")]
+    return BalancedSets(parts["train"], parts["validation"], between)
 
 
 # ---- mixing, lead by lead -----------------------------------------------------------------------
@@ -406,14 +416,18 @@ def _pools(
         "mixtures_found": [],
         "mixtures_lost": [],
         "mixtures_low_snr": [],
+        "between": [],
     }
     for item in mixed:
         m = item.mixtures
         hides = ~np.isin(m.kind, rule.see_through)
+        found = m.beats_found & (m.snr_db > rule.high_snr_db)
+        poor = m.snr_db < rule.low_snr_db
         chosen = {
-            "mixtures_found": (m.beats_found & (m.snr_db > rule.high_snr_db), Quality.HIGH),
+            "mixtures_found": (found, Quality.HIGH),
             "mixtures_lost": (m.beats_lost & hides, Quality.LOW),
-            "mixtures_low_snr": ((m.snr_db < rule.low_snr_db) & hides, Quality.LOW),
+            "mixtures_low_snr": (poor & hides, Quality.LOW),
+            "between": (~found & ~m.beats_lost & ~poor & hides, Quality.LOW),
         }
         for name, (mask, quality) in chosen.items():
             pools[name].append(m.labelled(mask, quality, item.fs_hz))
@@ -444,22 +458,30 @@ def _draw(
                 part.take(np.array([name not in used for name in part.ids], bool))
                 for part in pools[source]
             ]
-            sizes = np.array([len(part) for part in pool])
-            if sizes.sum() < wanted:
-                raise DatasetError(
-                    f"{bank.part}: {sizes.sum()} segments left of {source}, {wanted} wanted; "
-                    f"ask for fewer segments or more stretches per lead"
-                )
-            chosen = np.sort(rng.choice(sizes.sum(), wanted, replace=False))
-            first = np.cumsum(sizes) - sizes
-            taken = []
-            for part, begin, size in zip(pool, first, sizes, strict=True):
-                here = chosen[(chosen >= begin) & (chosen < begin + size)] - begin
-                if len(here):
-                    taken.append(part.take(here))
+            taken = _pick(pool, wanted, f"{bank.part}, {source}", rng)
             drawn += by_rate(taken, source)
             used.update(str(name) for part in taken for name in part.ids)
     return drawn
+
+
+def _pick(
+    pool: list[LabelledSegments], wanted: int, what: str, rng: np.random.Generator
+) -> list[LabelledSegments]:
+    """``wanted`` segments from all parts of the pool, without replacement."""
+    sizes = np.array([len(part) for part in pool], int)
+    if sizes.sum() < wanted:
+        raise DatasetError(
+            f"{what}: {wanted} segments wanted, {sizes.sum()} there; "
+            f"ask for fewer segments or more stretches per lead"
+        )
+    chosen = np.sort(rng.choice(sizes.sum(), wanted, replace=False))
+    first = np.cumsum(sizes) - sizes
+    taken = []
+    for part, begin, size in zip(pool, first, sizes, strict=True):
+        here = chosen[(chosen >= begin) & (chosen < begin + size)] - begin
+        if len(here):
+            taken.append(part.take(here))
+    return taken
 
 
 def _with_jumps(
