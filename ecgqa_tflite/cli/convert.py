@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -11,6 +13,7 @@ from rich.table import Table
 
 from ecgqa_tflite.cli import Command
 from ecgqa_tflite.export import Bundle, accuracy_lines, export_bundle
+from ecgqa_tflite.export.targets import DEFAULT, TARGETS
 from ecgqa_tflite.model_folder import open_model
 from ecgqa_tflite.output import refuse_existing
 
@@ -19,6 +22,14 @@ from ecgqa_tflite.output import refuse_existing
 @click.argument("model")
 @click.option(
     "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder to write."
+)
+@click.option(
+    "--target",
+    type=click.Choice(list(TARGETS)),
+    default=DEFAULT,
+    show_default=True,
+    metavar="NAME",
+    help="Device that the bundle is for; ecgqa targets lists them.",
 )
 @click.option(
     "--fs-hz",
@@ -33,8 +44,10 @@ from ecgqa_tflite.output import refuse_existing
     help="Quantise again, on WFDB recordings in this folder (needs TensorFlow).",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the output.")
-def command(model: str, out: Path, fs_hz: float, calibrate: Path | None, overwrite: bool) -> None:
-    """Make MODEL's firmware bundle: a full-int8 .tflite, the front end as C, and the proof.
+def command(
+    model: str, out: Path, target: str, fs_hz: float, calibrate: Path | None, overwrite: bool
+) -> None:
+    """Make MODEL's bundle for a device: a full-int8 .tflite, the front end as C, and the proof.
 
     MODEL is a shipped model's name or a model folder. Its int8 network, calibrated on
     training-domain segments, goes into the bundle as it is, so neither TensorFlow nor a recording
@@ -46,6 +59,7 @@ def command(model: str, out: Path, fs_hz: float, calibrate: Path | None, overwri
     Examples:
       ecgqa-convert light_cnn -o build/bundle
       ecgqa-convert light_cnn -o build/vest --fs-hz 500
+      ecgqa-convert light_cnn -o build/npu --target ethos-u55-128
       ecgqa-convert models/mine -o build/mine --calibrate recordings --overwrite
     """
     refuse_existing(out, overwrite)
@@ -69,7 +83,7 @@ def command(model: str, out: Path, fs_hz: float, calibrate: Path | None, overwri
                     markup=False,
                     highlight=False,
                 )
-        bundle = export_bundle(opened, out, fs_hz=fs_hz, overwrite=overwrite)
+        bundle = export_bundle(opened, out, target=target, fs_hz=fs_hz, overwrite=overwrite)
     console.print(_summary(bundle))
     console.print(_proof(bundle), markup=False, highlight=False, soft_wrap=True)
 
@@ -96,12 +110,7 @@ def _summary(bundle: Bundle) -> Table:
         f"{manifest['segment_len']} samples at {manifest['fs_hz']:g} Hz to {image['shape'][1]} x "
         f"{image['shape'][2]} x {image['shape'][3]}; tables {manifest['tables_bytes']:,} bytes",
     )
-    engine = manifest["engine"]
-    table.add_row(
-        "row-streaming engine",
-        engine.get("refused")
-        or f"workspace {engine['workspace_bytes']:,} bytes, the front end's included",
-    )
+    table.add_row(*_runtime(manifest))
     table.add_row(
         "input",
         f"{image['name']}, int8, scale 1/255, zero point {image['zero_point']}",
@@ -121,6 +130,18 @@ def _summary(bundle: Bundle) -> Table:
     return table
 
 
+def _runtime(manifest: Mapping[str, Any]) -> tuple[str, str]:
+    """What runs the network on the device, and in how much memory."""
+    target = manifest["target"]
+    if engine := manifest.get("engine"):
+        return "row-streaming engine", str(
+            engine.get("refused")
+            or f"workspace {engine['workspace_bytes']:,} bytes, the front end's included"
+        )
+    arena = target.get("arena")
+    return TARGETS[target["name"]].summary, f"arena {arena['bytes']:,} bytes" if arena else "LiteRT"
+
+
 def _proof(bundle: Bundle) -> str:
     """What was shown, in words."""
     proof = bundle.proof
@@ -128,6 +149,9 @@ def _proof(bundle: Bundle) -> str:
         f"Proven: {proof.segments} golden segments ({proof.distinct_scores} different scores) come "
         f"out of the C front end and LiteRT's reference kernels, bit for bit."
     ]
+    lines += proof.target_output
+    if not TARGETS[bundle.manifest["target"]["name"]].firmware:
+        return "\n".join(lines)
     if proof.c_selftest is None:
         lines.append("Its C self-test was not run: no C compiler here (cc, gcc, clang, or set CC).")
     else:

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ecgqa_tflite import __version__
-from ecgqa_tflite.errors import ConversionError, ModelError
+from ecgqa_tflite.errors import ModelError
 from ecgqa_tflite.export import model_source
-from ecgqa_tflite.export.device_source import Device, device_sources, plan_device
-from ecgqa_tflite.export.device_source import golden as golden_path
-from ecgqa_tflite.export.golden import Golden, make_golden
-from ecgqa_tflite.export.planner import memory_map
+from ecgqa_tflite.export.golden import make_golden
+from ecgqa_tflite.export.image_source import image_sources
 from ecgqa_tflite.export.proof import Proof, prove
+from ecgqa_tflite.export.space_to_depth import fold_image
+from ecgqa_tflite.export.targets import DEFAULT, Parts, Prepared, Target, find_target
 from ecgqa_tflite.frontend import tables
-from ecgqa_tflite.litert import Int8Network
+from ecgqa_tflite.frontend.colormap import image
+from ecgqa_tflite.litert import Int8Network, to_int8
 from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, json_text, sha256_of
 from ecgqa_tflite.output import refuse_existing, whole_folder
 from ecgqa_tflite.quantize.census import OperatorCensus, census
@@ -44,9 +45,14 @@ class Bundle:
 
 
 def export_bundle(
-    model: ModelFolder, out: str | Path, *, fs_hz: float = 250.0, overwrite: bool = False
+    model: ModelFolder,
+    out: str | Path,
+    *,
+    target: str = DEFAULT,
+    fs_hz: float = 250.0,
+    overwrite: bool = False,
 ) -> Bundle:
-    """Write a model's firmware bundle, prove it, and only then let it appear.
+    """Write a model's bundle for a device, prove it, and only then let it appear.
 
     Parameters
     ----------
@@ -54,6 +60,8 @@ def export_bundle(
         A model with a ``.tflite``; it may be a bundle itself.
     out
         The folder to write.
+    target
+        Name of the device: one of :data:`ecgqa_tflite.export.targets.TARGETS`.
     fs_hz
         Sampling rate of the device, Hz; the model is the same for all of them.
     overwrite
@@ -63,10 +71,14 @@ def export_bundle(
     ------
     OutputExistsError
         ``out`` exists and ``overwrite`` is false.
+    ArgumentError
+        No such target.
     SamplingRateError
         The rate is too low for the spec or the integer front end can't take it.
     ModelError, ConversionError
-        The model has no ``.tflite``, or one that is damaged or not full int8.
+        The model has no ``.tflite``, or one that is damaged, not full int8 or not for the target.
+    ToolError
+        What the target's bundle is made with is not installed.
     SelfTestError
         A golden vector doesn't come out of what was written.
 
@@ -74,6 +86,7 @@ def export_bundle(
     """
     out = Path(out)
     refuse_existing(out, overwrite)
+    device = find_target(target)
     front_end_tables = tables.build(model.spec, fs_hz)  # a wrong rate is said before any work
     tflite = model.tflite_path.read_bytes()
     counted = census(tflite, str(model.tflite_path))
@@ -84,14 +97,13 @@ def export_bundle(
             f"{model.spec.image_shape}; train or convert the model again"
         )
     golden = make_golden(model.spec, fs_hz, tflite)
-    device, refused = _plan(model, front_end_tables, tflite)
+    parts = Parts(model, tflite, front_end_tables, fs_hz, golden)
+    prepared = device.prepare(parts)
     shipped = replace(model, weights_name=None, tflite_name=f"{model.name}.tflite")
 
     with whole_folder(out, overwrite) as folder:
         (folder / f"{model.name}.tflite").write_bytes(tflite)
-        _write_sources(folder / "model", model, tflite, front_end_tables, golden, device)
-        if device is not None:
-            (folder / "memory_map.txt").write_text(memory_map(device.plan), encoding="ascii")
+        _write_sources(folder, parts, prepared, firmware=device.firmware)
         _copy_runtime(folder / "firmware_bridge")
         golden_file = f"golden/{model.name}_golden.npz"
         (folder / "golden").mkdir()
@@ -99,13 +111,13 @@ def export_bundle(
         manifest = {
             "format": BUNDLE_FORMAT,
             "tool_version": __version__,
+            **prepared.manifest,
             "model": shipped.description(),
             "spec": model.spec.to_dict(),
             "fs_hz": float(fs_hz),
             "segment_len": front_end_tables.segment_len,
             "formats": {"cwt_tables": front_end_tables.format},
             "tables_bytes": front_end_tables.nbytes,
-            "engine": _engine(device) if device is not None else {"refused": refused},
             "quantisation": _quantisation(network),
             "census": counted.to_dict(),
             "golden": {"file": golden_file, "segments": list(golden.names)},
@@ -114,7 +126,7 @@ def export_bundle(
             "recipe": model.recipe,
             "versions": {package: metadata.version(package) for package in VERSIONS_OF},
         }
-        _write_templates(folder, manifest, counted)
+        _write_templates(folder, manifest, counted, device, prepared)
         card = model.path / "MODEL_CARD.md"
         if card.is_file():
             shutil.copyfile(card, folder / card.name)
@@ -125,46 +137,29 @@ def export_bundle(
     return Bundle(out, manifest, counted, proof)
 
 
-def _plan(
-    model: ModelFolder, built: tables.Tables, tflite: bytes
-) -> tuple[Device | None, str | None]:
-    """The row-streaming engine's form of the network, or why it can't run it."""
-    try:
-        return plan_device(model.spec, built, tflite, model.threshold_int8), None
-    except ConversionError as refusal:
-        return None, str(refusal)
-
-
-def _engine(device: Device) -> dict[str, Any]:
-    return {
-        "workspace_bytes": device.workspace.bytes,
-        "network_bytes": device.plan.workspace_bytes,
-        "hop_len": device.hop_len,
-        "collect_while_classifying": device.collect,
-    }
-
-
-def _write_sources(
-    folder: Path,
-    model: ModelFolder,
-    tflite: bytes,
-    built: tables.Tables,
-    golden: Golden,
-    device: Device | None,
-) -> None:
-    folder.mkdir()
-    spec_hash = built.spec_hash
-    sources = {
-        **model_source.tflite_sources(model.name, tflite, spec_hash),
-        **model_source.tables_sources(built),
-        **model_source.golden_sources(
-            golden, model.name, tflite, spec_hash, engine=device is not None
-        ),
-    }
-    if device is not None:
-        sources |= device_sources(device, golden_path(device, golden.samples[0]))
-    for name, text in sources.items():
-        (folder / name).write_text(text, encoding="ascii")
+def _write_sources(folder: Path, parts: Parts, prepared: Prepared, *, firmware: bool) -> None:
+    """The front end's C for every target, the network's and the golden vectors' for a firmware."""
+    built = parts.tables
+    sources = dict(model_source.tables_sources(built))
+    shape = prepared.input_shape
+    if shape is not None:
+        model = parts.model
+        sources |= image_sources(model.spec, built, parts.fs_hz, shape, model.threshold_int8)
+    if firmware:
+        array, tflite = prepared.device_tflite
+        images = None
+        if shape is not None:
+            colour = image(parts.golden.index_maps, parts.model.spec.colormap)
+            images = fold_image(to_int8(colour), shape)
+        sources |= model_source.tflite_sources(array, tflite, built.spec_hash)
+        sources |= model_source.golden_sources(
+            parts.golden, array, tflite, built.spec_hash, images=images
+        )
+    files = {f"model/{name}": text for name, text in sources.items()} | dict(prepared.files)
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content.encode("ascii") if isinstance(content, str) else content)
 
 
 def _copy_runtime(folder: Path) -> None:
@@ -194,14 +189,22 @@ def _quantisation(network: Int8Network) -> dict[str, Any]:
     return out
 
 
-def _write_templates(folder: Path, manifest: dict[str, Any], counted: OperatorCensus) -> None:
+def _write_templates(
+    folder: Path,
+    manifest: dict[str, Any],
+    counted: OperatorCensus,
+    device: Target,
+    prepared: Prepared,
+) -> None:
     """The files that are the same for every model but for names and numbers: ``@word@``."""
     model = manifest["model"]
     spec = FrontEnd.from_dict(manifest["spec"])
     rows, cols, channels = spec.image_shape
+    array, _ = prepared.device_tflite
     words = {
         "name": model["name"],
-        "NAME": model["name"].upper(),
+        "array": array,
+        "target": device.name,
         "tool_version": __version__,
         "spec_hash": spec.short_hash,
         "fs_hz": f"{manifest['fs_hz']:g}",
@@ -220,21 +223,19 @@ def _write_templates(folder: Path, manifest: dict[str, Any], counted: OperatorCe
         "macs": f"{counted.macs:,}",
         "operators": ", ".join(f"{op} x {n}" for op, n in counted.operators.items()),
         "golden_segments": ", ".join(manifest["golden"]["segments"]),
+        **prepared.words,
     }
     accuracy = accuracy_lines(manifest["metrics"])
     words["accuracy"] = "\n".join(f"- {line}" for line in accuracy)
-    engine = manifest["engine"]
-    refused = engine.get("refused")
-    words["workspace_bytes"] = f"{engine.get('workspace_bytes', 0):,}"
-    words["refused"] = str(refused)
-    for template in sorted(_templates(), key=lambda t: t.name):
+    sections = {"accuracy": bool(accuracy), **prepared.sections}
+    folders = ["firmware"] if device.firmware else []
+    for template in _templates(*folders, device.templates):
         text = template.read_text(encoding="utf-8")
-        text = _section(text, "engine", refused is None)
-        text = _section(text, "tflm", refused is not None)
-        text = _section(text, "accuracy", bool(accuracy))
+        for section, keep in sections.items():
+            text = _section(text, section, keep)
         for word, value in words.items():
             text = text.replace(f"@{word}@", value)
-        (folder / template.name).write_text(text, encoding="utf-8")
+        (folder / template.name.removesuffix(".in")).write_text(text, encoding="utf-8")
 
 
 def accuracy_lines(metrics: Mapping[str, Any]) -> list[str]:
@@ -260,6 +261,7 @@ def _section(text: str, name: str, keep: bool) -> str:
     return re.sub(rf"@begin {name}@\n?(.*?)@end@\n?", r"\1" if keep else "", text, flags=re.DOTALL)
 
 
-def _templates() -> list[Any]:
+def _templates(*folders: str) -> list[Any]:
     root = resources.files("ecgqa_tflite.export") / "bundle_files"
-    return [entry for entry in root.iterdir() if entry.is_file()]
+    found = [entry for folder in folders for entry in (root / folder).iterdir()]
+    return sorted((entry for entry in found if entry.is_file()), key=lambda entry: entry.name)

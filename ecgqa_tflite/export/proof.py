@@ -14,6 +14,7 @@ import numpy as np
 
 from ecgqa_tflite.errors import SelfTestError
 from ecgqa_tflite.export.golden import Golden, run_network
+from ecgqa_tflite.export.targets import find_target
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.litert import Int8Network, to_int8
@@ -37,13 +38,16 @@ class Proof:
         The compiler that built the bundle's own self-test, which then passed; None where there is
         no C compiler.
     c_output
-        What the self-test printed.
+        What the self-test printed; empty where there was none.
+    target_output
+        What the target's own proof says.
     """
 
     segments: int
     distinct_scores: int
     c_selftest: str | None
     c_output: tuple[str, ...]
+    target_output: tuple[str, ...] = ()
 
 
 def find_c_compiler() -> list[str] | None:
@@ -79,13 +83,15 @@ def prove(folder: Path) -> Proof:
         _same(f"operator {name}", golden, tensor, golden.tensors[name])
     _same("logits", golden, logits, golden.logits)
     _same("scores", golden, scores, golden.scores)
-    compiler = find_c_compiler()
+    target = find_target(manifest["target"]["name"])
+    compiler = find_c_compiler() if target.firmware else None
     output = run_selftest(folder, compiler) if compiler else ()
     return Proof(
         segments=len(golden.names),
         distinct_scores=len({row.tobytes() for row in golden.scores}),
         c_selftest=" ".join(compiler) if compiler else None,
         c_output=output,
+        target_output=target.prove(folder, manifest, golden),
     )
 
 

@@ -1,5 +1,6 @@
 /* The bundle's proof: golden segments through the front end, and through the whole path where this
- * bundle holds the engine's form of the network, compared row by row and score by score.
+ * bundle holds the engine's form of the network, compared row by row and score by score; elsewhere
+ * as far as the network's input.
  * Exit code 0: everything came out, bit for bit. */
 #include <stdio.h>
 
@@ -8,6 +9,8 @@
 #include "ecgqa_golden.h"
 #if ECGQA_GOLDEN_ENGINE
 #include "ecgqa_bundle.h"
+#else
+#include "ecgqa_image.h"
 #endif
 
 /* Ample for any front end; a firmware takes what the functions below answer. */
@@ -185,8 +188,30 @@ static int whole_path_differs(void)
     return 0;
 }
 #else
+/* Another runtime runs the network: what it is given must be right. */
+static int8_t network_input[ECGQA_IMAGE_BYTES];
+
 static int whole_path_differs(void)
 {
+    size_t segment;
+
+    for (segment = 0; segment < ECGQA_GOLDEN_SEGMENTS; segment++) {
+        int flat = -1;
+        const ecgqa_status_t status = ecgqa_image(samples_of(segment), network_input, memory,
+                                                  sizeof memory, &flat);
+
+        if (status != ECGQA_OK) {
+            return failed("network's input", status);
+        }
+        if (fnv1a((const uint8_t *)network_input, sizeof network_input) !=
+            ecgqa_golden_image_digests[segment]) {
+            printf("network's input: segment %u differs\n", (unsigned)segment);
+            return 1;
+        }
+    }
+    printf("network's input: %u images of %u bytes, bit for bit; workspace %u bytes\n",
+           (unsigned)ECGQA_GOLDEN_SEGMENTS, (unsigned)ECGQA_IMAGE_BYTES,
+           (unsigned)ECGQA_IMAGE_WORKSPACE_BYTES);
     return 0;
 }
 #endif

@@ -1,0 +1,30 @@
+"""The devices that a bundle can be made for: one module a kind, listed by name."""
+
+from __future__ import annotations
+
+from ecgqa_tflite.errors import ArgumentError
+from ecgqa_tflite.export.targets import cortex_m, ethos_u, linux, tflm
+from ecgqa_tflite.export.targets.base import Parts, Prepared, Target
+
+DEFAULT = cortex_m.TARGET.name
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        cortex_m.TARGET,
+        tflm.TARGET,
+        linux.RASPBERRY_PI,
+        linux.CORAL,
+        *ethos_u.TARGETS,
+    )
+}
+
+
+def find_target(name: str) -> Target:
+    """The target of that name; :class:`ArgumentError` names those there are."""
+    if name not in TARGETS:
+        raise ArgumentError(f"no target {name!r}; there are: {', '.join(TARGETS)}")
+    return TARGETS[name]
+
+
+__all__ = ["DEFAULT", "TARGETS", "Parts", "Prepared", "Target", "find_target"]

@@ -1,0 +1,63 @@
+"""Cortex-M, or any core with a C99 compiler: the row-streaming engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ecgqa_tflite.errors import ConversionError
+from ecgqa_tflite.export.device_source import Device, device_sources, golden, plan_device
+from ecgqa_tflite.export.planner import memory_map
+from ecgqa_tflite.export.targets.base import (
+    Parts,
+    Prepared,
+    Target,
+    nothing_missing,
+    nothing_more,
+)
+
+
+def prepare(parts: Parts) -> Prepared:
+    """The engine's form of the network; where it can't run it, why, and the front end alone."""
+    model = parts.model
+    device: Device | None = None
+    files: dict[str, bytes | str] = {}
+    engine: dict[str, Any]
+    try:
+        device = plan_device(model.spec, parts.tables, parts.tflite, model.threshold_int8)
+    except ConversionError as refusal:
+        engine = {"refused": str(refusal)}
+    else:
+        sources = device_sources(device, golden(device, parts.golden.samples[0]))
+        files = {f"model/{name}": text for name, text in sources.items()}
+        files["memory_map.txt"] = memory_map(device.plan)
+        engine = {
+            "workspace_bytes": device.workspace.bytes,
+            "network_bytes": device.plan.workspace_bytes,
+            "hop_len": device.hop_len,
+            "collect_while_classifying": device.collect,
+        }
+    rows, cols, channels = model.spec.image_shape
+    return Prepared(
+        files=files,
+        manifest={"target": {"name": TARGET.name}, "engine": engine},
+        device_tflite=(model.name, parts.tflite),
+        input_shape=None if device else (rows, cols, channels),
+        words={
+            "workspace_bytes": f"{engine.get('workspace_bytes', 0):,}",
+            "refused": str(engine.get("refused")),
+        },
+        sections={"engine": device is not None, "tflm": device is None},
+    )
+
+
+TARGET = Target(
+    name="cortex-m",
+    summary="this toolkit's row-streaming engine, C99, any core",
+    bundle="network, front end and memory plan as C; the workspace's size as a constant",
+    proof="golden segments through LiteRT and through the bundle's C, compiled here",
+    firmware=True,
+    templates="cortex_m",
+    prepare=prepare,
+    prove=nothing_more,
+    missing=nothing_missing,
+)

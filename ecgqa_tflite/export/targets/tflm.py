@@ -1,0 +1,80 @@
+"""TensorFlow Lite Micro: array, resolver of exactly the operators, arena found by search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecgqa_tflite.errors import SelfTestError
+from ecgqa_tflite.export import tflm
+from ecgqa_tflite.export.golden import Golden
+from ecgqa_tflite.export.targets.base import Parts, Prepared, Target
+from ecgqa_tflite.export.tflm_source import tflm_header
+from ecgqa_tflite.frontend.colormap import image
+from ecgqa_tflite.litert import to_int8
+from ecgqa_tflite.spec import FrontEnd
+
+
+def prepare(parts: Parts) -> Prepared:
+    """Resolver and arena."""
+    model = parts.model
+    methods = tflm.resolver_methods([op.name for op in parts.graph.operators], model.name)
+    arena = tflm.find_arena(parts.tflite, parts.graph)
+    header = tflm_header(model.name, methods, arena.bytes, f"{arena.how}.", parts.tables.spec_hash)
+    rows, cols, channels = model.spec.image_shape
+    return Prepared(
+        files={f"model/{model.name}_tflm.h": header},
+        manifest={
+            "target": {
+                "name": TARGET.name,
+                "resolver": methods,
+                "arena": {
+                    "bytes": arena.bytes,
+                    "least_bytes": arena.least_bytes,
+                    "margin_bytes": arena.margin_bytes,
+                    "how": arena.how,
+                },
+                "versions": {"tflite-micro": arena.version},
+            }
+        },
+        device_tflite=(model.name, parts.tflite),
+        input_shape=(rows, cols, channels),
+        words={"arena_bytes": f"{arena.bytes:,}", "arena_how": arena.how},
+    )
+
+
+def prove(folder: Path, manifest: Mapping[str, Any], golden: Golden) -> tuple[str, ...]:
+    """The golden images through TFLM itself, with the arena that the header names."""
+    if not tflm.installed():
+        return ("TensorFlow Lite Micro was not run: the package tflite-micro is not installed.",)
+    model, arena = manifest["model"], manifest["target"]["arena"]
+    images = to_int8(image(golden.index_maps, FrontEnd.from_dict(manifest["spec"]).colormap))
+    tflite = (folder / model["tflite"]).read_bytes()
+    scores = tflm.tflm_scores(tflite, images, arena["bytes"])
+    if not np.array_equal(scores, golden.scores):
+        raise SelfTestError("TensorFlow Lite Micro's scores differ from the golden ones")
+    return (
+        f"TensorFlow Lite Micro gives the same {len(scores)} scores in an arena of "
+        f"{arena['bytes']:,} bytes (least that works here: {arena['least_bytes']:,}).",
+    )
+
+
+def missing() -> str | None:
+    """The package that the arena is searched with."""
+    return None if tflm.installed() else "pip install 'ecgqa-tflite[tflm]' (x86-64 Linux)"
+
+
+TARGET = Target(
+    name="tflm",
+    summary="TensorFlow Lite Micro",
+    bundle="network as an array, resolver of exactly its operators, arena found by search",
+    proof="golden segments through LiteRT, through TFLM in that arena, front end as compiled C",
+    firmware=True,
+    templates="tflm",
+    prepare=prepare,
+    prove=prove,
+    missing=missing,
+)

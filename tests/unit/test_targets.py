@@ -1,0 +1,349 @@
+"""Each target's bundle: built, proven from a clean folder with what it holds, and refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_model
+from conftest import require_module, require_tool
+
+from ecgqa_tflite.errors import (
+    ArgumentError,
+    ConversionError,
+    EcgqaError,
+    SelfTestError,
+    ToolError,
+)
+from ecgqa_tflite.export import Bundle, edge_tpu, export_bundle, prove, tflm, vela
+from ecgqa_tflite.export.flatbuffer import pack, unpack
+from ecgqa_tflite.export.golden import Golden
+from ecgqa_tflite.export.space_to_depth import fold_image, foldable_stride, rewrite
+from ecgqa_tflite.export.targets import TARGETS, ethos_u, find_target
+from ecgqa_tflite.litert import Int8Network
+from ecgqa_tflite.model_folder import ModelFolder
+from ecgqa_tflite.tflite import read_tflite
+
+BUILT = ("tflm", "raspberry-pi", "coral", "ethos-u55-128")
+"""Targets that are built here; the other Ethos-Us differ in words to Vela."""
+NEEDS = {"tflm": "tflite_micro", "ethos-u55-128": "ethosu"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    return tiny_model.folder(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def bundles(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
+    for tool in ("cc", "make"):
+        require_tool(tool)
+    for module in NEEDS.values():
+        require_module(module)
+    folder = tmp_path_factory.mktemp("bundles")
+    return {name: export_bundle(model, folder / name, target=name) for name in BUILT}
+
+
+@pytest.fixture
+def clean(bundles: dict[str, Bundle], tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A copy of the parametrised target's bundle, far from where it was made."""
+    return Path(shutil.copytree(bundles[request.param].path, tmp_path / "elsewhere"))
+
+
+def run(*command: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    words = [str(word) for word in command]
+    return subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+# ---- built and proven -----------------------------------------------------------------------
+
+
+def test_there_is_a_module_for_each_that_was_promised() -> None:
+    assert list(TARGETS) == [
+        *("cortex-m", "tflm", "raspberry-pi", "coral"),
+        *("ethos-u55-128", "ethos-u55-256", "ethos-u65-256", "ethos-u85-256"),
+    ]
+    with pytest.raises(ArgumentError, match="no target 'abacus'; there are: cortex-m"):
+        find_target("abacus")
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_what_it_says_of_itself(bundles: dict[str, Bundle], name: str) -> None:
+    bundle = bundles[name]
+    assert bundle.manifest["target"]["name"] == name
+    assert bundle.proof.segments == 9 and bundle.proof.target_output
+    assert bool(bundle.proof.c_selftest) == TARGETS[name].firmware
+    for path in bundle.path.iterdir():
+        if path.suffix in (".md", ".py", ".cc") or path.name == "Makefile":
+            assert "@" not in path.read_text().replace("$@", "").replace("@mkdir", ""), path
+
+
+@pytest.mark.parametrize("clean", BUILT, indirect=True)
+def test_a_clean_folder_proves_itself(clean: Path) -> None:
+    """With make, a compiler and, on Linux boards, Python with numpy and LiteRT."""
+    done = run("make", "-C", clean, "selftest", f"PYTHON={sys.executable} -P", "CC=cc")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning" not in done.stderr
+    assert "bit for bit" in done.stdout
+
+
+def test_twice_the_same_bytes(
+    bundles: dict[str, Bundle], model: ModelFolder, tmp_path: Path
+) -> None:
+    again = export_bundle(model, tmp_path / "again", target="ethos-u55-128")
+    assert again.manifest == bundles["ethos-u55-128"].manifest
+
+
+@pytest.mark.parametrize("clean", ["tflm", "ethos-u55-128"], indirect=True)
+def test_a_wrong_input_layout_fails_the_selftest(clean: Path) -> None:
+    source = clean / "model/ecgqa_image.c"
+    text = source.read_text()
+    assert text.count("row % BLOCK * BLOCK + col % BLOCK") == 1
+    changed = text.replace("image + place(row, col)", "image + place(row, COLS - 1u - col)")
+    assert changed != text
+    source.write_text(changed)
+    done = run("make", "-C", clean, "selftest", "CC=cc")
+    assert done.returncode and "network's input: segment 0 differs" in done.stdout
+
+
+# ---- TensorFlow Lite Micro ------------------------------------------------------------------
+
+
+def test_the_arena_is_the_least_that_works(bundles: dict[str, Bundle]) -> None:
+    arena = bundles["tflm"].manifest["target"]["arena"]
+    image = np.zeros((1, *tiny_model.SPEC.image_shape), np.int8)
+    assert tflm.tflm_scores(tiny_model.tflite(), image, arena["least_bytes"]).shape == (1, 2)
+    with pytest.raises(ToolError, match="can't run"):
+        tflm.tflm_scores(tiny_model.tflite(), image, arena["least_bytes"] - tflm.GRANULE)
+    assert arena["bytes"] >= arena["least_bytes"] + arena["margin_bytes"]
+    header = (bundles["tflm"].path / "model/tiny_tflm.h").read_text()
+    assert f"#define ECGQA_ARENA_BYTES {arena['bytes']}u" in header and "host-measured" in header
+
+
+def test_the_resolver_has_exactly_the_operators(bundles: dict[str, Bundle]) -> None:
+    header = (bundles["tflm"].path / "model/tiny_tflm.h").read_text()
+    methods = ["AddConv2D", "AddMaxPool2D", "AddReshape", "AddFullyConnected", "AddSoftmax"]
+    assert bundles["tflm"].manifest["target"]["resolver"] == methods
+    assert f"MicroMutableOpResolver<{len(methods)}>" in header
+    with pytest.raises(ConversionError, match="no method for LOCAL_RESPONSE_NORMALIZATION"):
+        tflm.resolver_methods(["CONV_2D", "LOCAL_RESPONSE_NORMALIZATION"])
+
+
+STUB = """\
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+enum TfLiteStatus { kTfLiteOk, kTfLiteError };
+union Data { int8_t *int8; };
+struct TfLiteTensor { Data data; };
+namespace tflite {
+struct Model;
+const Model *GetModel(const void *);
+struct Resolver {
+    TfLiteStatus AddConv2D(); TfLiteStatus AddMaxPool2D(); TfLiteStatus AddReshape();
+    TfLiteStatus AddFullyConnected(); TfLiteStatus AddSoftmax(); TfLiteStatus AddEthosU();
+};
+template <unsigned n> struct MicroMutableOpResolver : Resolver {};
+struct MicroInterpreter {
+    MicroInterpreter(const Model *, const Resolver &, uint8_t *, size_t);
+    TfLiteStatus AllocateTensors(); TfLiteStatus Invoke();
+    TfLiteTensor *input(size_t); TfLiteTensor *output(size_t);
+};
+struct FlatBufferModel { static std::unique_ptr<FlatBufferModel> BuildFromFile(const char *); };
+namespace ops { namespace builtin { struct BuiltinOpResolver { BuiltinOpResolver() {} }; } }
+struct Interpreter {
+    TfLiteStatus AllocateTensors(); TfLiteStatus Invoke();
+    template <class T> T *typed_input_tensor(int); template <class T> T *typed_output_tensor(int);
+};
+struct InterpreterBuilder {
+    InterpreterBuilder(const FlatBufferModel &, const ops::builtin::BuiltinOpResolver &);
+    TfLiteStatus operator()(std::unique_ptr<Interpreter> *);
+};
+}
+"""
+"""What the examples use of TensorFlow Lite, whose headers no package here brings."""
+
+
+@pytest.mark.parametrize(
+    ("clean", "example"),
+    [("tflm", "example.cc"), ("ethos-u55-128", "example.cc"), ("raspberry-pi", "classify.cc")],
+    indirect=["clean"],
+)
+def test_the_examples_are_cpp(clean: Path, tmp_path: Path, example: str) -> None:
+    for name in (
+        *("micro/micro_mutable_op_resolver.h", "micro/micro_interpreter.h", "interpreter.h"),
+        *("schema/schema_generated.h", "kernels/register.h", "model_builder.h"),
+    ):
+        path = tmp_path / "stub/tensorflow/lite" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('#include "tensorflow/lite/stub.h"\n')
+    (tmp_path / "stub/tensorflow/lite/stub.h").write_text(STUB)
+    done = run(
+        *(require_tool("g++"), "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"),
+        *(f"-I{tmp_path}/stub", f"-I{clean}/model", f"-I{clean}/firmware_bridge/include"),
+        clean / example,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+# ---- Linux boards ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("clean", ["raspberry-pi", "coral"], indirect=True)
+def test_the_runner_decides(clean: Path) -> None:
+    golden = Golden.from_npz(clean / "golden/tiny_golden.npz")
+    assert run("make", "-C", clean, "CC=cc").returncode == 0
+    samples = clean / "samples.s16"
+    golden.samples.astype("<i2").tofile(samples)
+    done = run(sys.executable, "-P", clean / "run.py", samples)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    for line, name, scores in zip(lines, golden.names, golden.scores, strict=True):
+        flat = name == "flat"
+        assert line["reason"] == ("flat" if flat else "ok")
+        assert line["quality"] == ("high" if not flat and scores[1] >= 0 else "low")
+        assert flat or abs(line["score"] * 256 - 128 - scores[1]) <= 1  # XNNPACK
+    is_coral = "coral" in (clean / "manifest.json").read_text()
+    assert ("no Edge TPU" in done.stderr and "on the CPU" in done.stderr) == is_coral
+    short = run(sys.executable, clean / "run.py", clean / "run.py.none")
+    assert short.returncode == 1 and len(short.stderr.splitlines()) <= 2
+
+
+@pytest.mark.parametrize("clean", ["raspberry-pi"], indirect=True)
+def test_a_changed_network_fails_the_runner(clean: Path) -> None:
+    model = unpack((clean / "tiny.tflite").read_bytes())
+    largest = max(model.buffers, key=lambda b: 0 if b.data is None else len(b.data))
+    largest.data = 255 - np.asarray(largest.data)
+    (clean / "tiny.tflite").write_bytes(pack(model))
+    done = run("make", "-C", clean, "selftest", f"PYTHON={sys.executable}", "CC=cc")
+    assert done.returncode and "differs" in done.stderr
+
+
+def test_the_edge_tpus_constraints() -> None:
+    graph = read_tflite(tiny_model.tflite())
+    checked = edge_tpu.check(graph, 10_000)
+    assert checked["mapped"] == len(graph.operators) and checked["parameters_fit_cache"]
+    operators = list(graph.operators)
+    pool = next(i for i, op in enumerate(operators) if op.name == "MAX_POOL_2D")
+    operators[pool] = replace(
+        operators[pool], options={**operators[pool].options, "fused_activation_function": "RELU"}
+    )
+    checked = edge_tpu.check(replace(graph, operators=tuple(operators)), 9 << 20)
+    assert checked["mapped"] == pool and not checked["parameters_fit_cache"]
+    assert "has RELU fused" in checked["operators"][pool]["why_not"]
+    assert "follows one" in checked["operators"][pool + 1]["why_not"]
+    operators[0] = replace(operators[0], name="CUSTOM")
+    checked = edge_tpu.check(replace(graph, operators=tuple(operators)), 0)
+    assert checked["operators"][0]["why_not"] == "is not supported"
+
+
+def test_where_the_edge_tpus_compiler_is_installed(
+    model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for it: the compiled file is in the bundle, and the runner asks for it first."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    script = tools / edge_tpu.COMPILER
+    script.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && echo "stand-in 1.0" && exit 0\n'
+        'cp "$3" "$2/$(basename "$3" .tflite)_edgetpu.tflite"\n'
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools), prepend=":")
+    bundle = export_bundle(model, tmp_path / "bundle", target="coral")
+    assert bundle.manifest["target"]["compiled"] == "tiny_edgetpu.tflite"
+    assert bundle.manifest["target"]["versions"] == {edge_tpu.COMPILER: "stand-in 1.0"}
+    assert 'return "tiny_edgetpu.tflite", [load_delegate(' in (bundle.path / "run.py").read_text()
+    script.write_text("#!/bin/sh\necho 'ERROR: no' >&2\nexit 1\n")
+    with pytest.raises(ConversionError, match=r"refuses it \(ERROR: no"):
+        export_bundle(model, tmp_path / "other", target="coral")
+    assert not (tmp_path / "other").exists()
+
+
+# ---- Ethos-U --------------------------------------------------------------------------------
+
+
+def test_velas_figures_before_and_after(bundles: dict[str, Bundle]) -> None:
+    target = bundles["ethos-u55-128"].manifest["target"]
+    assert target["rewrite"]["used"]
+    assert target["after"]["cycles_estimated"] < target["before"]["cycles_estimated"]
+    assert target["after"]["operators"]["CPU"] == 0
+    text = (bundles["ethos-u55-128"].path / "README.md").read_text()
+    assert "**Estimated**" in text
+    for figures in (target["before"], target["after"]):
+        assert f"{figures['inference_ms_estimated']:,} ms" in text
+
+
+@pytest.mark.parametrize("model_file", ["chain", "jet", "odd"])
+def test_folding_is_exact_or_refused(model_file: str) -> None:
+    path = Path(__file__).parents[2] / f"firmware_bridge/tests/tiny/{model_file}.tflite"
+    tflite = path.read_bytes()
+    if foldable_stride(read_tflite(tflite)) is None:
+        with pytest.raises(ConversionError, match="folded"):
+            rewrite(tflite)
+        return
+    network = Int8Network(tflite)
+    images = np.random.default_rng(1).integers(-128, 128, (3, *network.input_shape))
+    assert ethos_u.compare(tflite, rewrite(tflite), images.astype(np.int8)) == 11
+
+
+def test_a_disturbed_rewrite_is_found() -> None:
+    rewritten = unpack(rewrite(tiny_model.tflite()))
+    first = rewritten.subgraphs[0].operators[0]
+    kernel = rewritten.subgraphs[0].tensors[first.inputs[1]]
+    data = np.array(rewritten.buffers[kernel.buffer].data)
+    data[np.flatnonzero(data)[0]] ^= 0x40
+    rewritten.buffers[kernel.buffer].data = data
+    images = np.zeros((1, *tiny_model.SPEC.image_shape), np.int8)
+    with pytest.raises(SelfTestError, match="differs after CONV_2D 0"):
+        ethos_u.compare(tiny_model.tflite(), pack(rewritten), images)
+
+
+def test_folding_an_image() -> None:
+    image = np.arange(5 * 4 * 2, dtype=np.int8).reshape(1, 5, 4, 2)
+    folded = fold_image(image, (3, 2, 8))
+    assert folded[0, 1, 1].reshape(2, 2, 2).tolist() == image[0, 2:4, 2:4].tolist()
+    assert folded[0, 2, 0].reshape(2, 2, 2)[1].tolist() == [[-128, -128], [-128, -128]]
+    assert fold_image(image, (5, 4, 2)) is image
+
+
+def test_repacking_keeps_every_bit_and_aligns_constants() -> None:
+    packed = pack(unpack(tiny_model.tflite()))
+    assert pack(unpack(packed)) == packed
+    before, after = read_tflite(tiny_model.tflite()), read_tflite(packed)
+    start = np.frombuffer(packed, np.uint8).__array_interface__["data"][0]
+    for old, new in zip(before.tensors, after.tensors, strict=True):
+        if old.data is not None and new.data is not None:
+            assert np.array_equal(old.data, new.data)
+            assert (new.data.__array_interface__["data"][0] - start) % 16 == 0
+
+
+# ---- what is missing ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "module"), [("tflm", tflm), ("ethos-u55-128", vela)], ids=["tflm", "vela"]
+)
+def test_a_missing_tool_is_named_and_leaves_nothing(
+    model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, module: object
+) -> None:
+    monkeypatch.setattr(module, "installed", lambda: False)
+    assert "pip install" in str(TARGETS[target].missing())
+    with pytest.raises(EcgqaError, match="pip install") as caught:
+        export_bundle(model, tmp_path / "bundle", target=target)
+    assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
+
+
+def test_a_bundle_is_proven_without_the_tool_that_made_it(
+    bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tflm, "installed", lambda: False)
+    assert "was not run" in prove(bundles["tflm"].path).target_output[0]
