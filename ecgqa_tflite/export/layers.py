@@ -29,6 +29,8 @@ KINDS = (
 OTHERS = ("RESHAPE", "SOFTMAX")
 MAX_CHUNK = 512
 """``ECGQA_NN_MAX_CHUNK``."""
+MAX_SIDE = 4096
+"""Rows, columns or channels: the C counts them in 16 bits."""
 WEIGHTS_TAIL = 32
 """``ECGQA_NN_WEIGHTS_TAIL``."""
 EVEN_BIAS = 128
@@ -202,6 +204,7 @@ def read_network(graph: Graph) -> Network:
                 raise _refusal(op, "must follow a layer with one value a class")
             softmax = _softmax(op, x, y)
         elif op.name == "MAX_POOL_2D" and layers and _mergeable(layers[-1]):
+            _same_shape(op, x, layers[-1].out)
             layers[-1] = _merge_pool(layers[-1], op, x, y)
         else:
             layers.append(_layer(op, graph, layers[-1].pooled if layers else None))
@@ -259,7 +262,15 @@ def _chain(graph: Graph) -> list[Operator]:
 def _shape4(op: Operator, t: Tensor) -> Shape:
     if len(t.shape) != 4:
         raise _refusal(op, f"takes {t.shape}; needs (1, rows, cols, channels)")
+    if not all(0 < n <= MAX_SIDE for n in t.shape[1:]):
+        raise _refusal(op, f"takes {t.shape}; the engine's maps have 1 to {MAX_SIDE} a side")
     return Shape(*t.shape[1:])
+
+
+def _same_shape(op: Operator, x: Tensor, before: Shape) -> None:
+    """What a layer takes is laid out as what the one before made."""
+    if _shape4(op, x) != before:
+        raise _refusal(op, f"takes {x.shape[1:]} where {before} come")
 
 
 def _zero_point(t: Tensor) -> int:
@@ -298,8 +309,14 @@ def _same_quantisation(op: Operator, x: Tensor, y: Tensor) -> None:
 
 def _layer(op: Operator, graph: Graph, before: Shape | None) -> Layer:
     x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    if op.name not in ("MAX_POOL_2D", "AVERAGE_POOL_2D") and (
+        len(op.inputs) < 2 or op.inputs[1] < 0
+    ):
+        raise _refusal(op, "has no weights or axes")
     if op.name == "FULLY_CONNECTED":
         return _fully_connected(op, graph, before)
+    if before is not None:
+        _same_shape(op, x, before)
     if op.name == "MEAN":
         return _mean(op, graph)
     if op.name in ("MAX_POOL_2D", "AVERAGE_POOL_2D"):
@@ -369,7 +386,11 @@ def _fully_connected(op: Operator, graph: Graph, before: Shape | None) -> Layer:
         raise _refusal(op, "has weights that are not int8 with zero point 0")
     if op.options.get("weights_format", 0) != 0:
         raise _refusal(op, "has shuffled weights")
+    if len(filter_.shape) != 2:
+        raise _refusal(op, f"has weights of shape {filter_.shape}")
     classes, inputs = filter_.shape
+    if not 0 < classes <= MAX_SIDE:
+        raise _refusal(op, f"has {classes} outputs")
     if inputs != before.rows * before.row_bytes:
         raise _refusal(op, f"takes {inputs} values where {before} come")
     layer = _new(op, graph, Window(1, 1, 1, 1), Shape(1, 1, classes), before)
@@ -384,6 +405,8 @@ def _mean(op: Operator, graph: Graph) -> Layer:
         raise _refusal(op, "is not over rows and columns")
     count = in_.rows * in_.cols
     multiplier, shift = quantise_multiplier(_scale(x) / _scale(y))
+    if not -31 < shift < 31:
+        raise _refusal(op, "has scales that are too far apart")
     # The division by count goes into the multiplier, as QuantizedMeanOrSum does it.
     by = min(count.bit_length() - 1, 32, 31 + shift)
     multiplier = (multiplier << by) // count
@@ -493,7 +516,7 @@ def _merge_pool(layer: Layer, op: Operator, x: Tensor, y: Tensor) -> Layer:
 def _softmax(op: Operator, x: Tensor, y: Tensor) -> Softmax:
     if _scale(y) != 1 / 256 or _zero_point(y) != -128:
         raise _refusal(op, "has an output that is not scale 1/256, zero point -128")
-    real = min(float(op.options["beta"]) * _scale(x) * (1 << 26), (1 << 31) - 1.0)
+    real = min(float(op.options.get("beta", 1.0)) * _scale(x) * (1 << 26), (1 << 31) - 1.0)
     multiplier, shift = quantise_multiplier(real)
     if real <= 1 or not 0 <= shift <= 30:
         raise _refusal(op, f"has logits of scale {_scale(x):g}, outside the fixed-point range")

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ecgqa_tflite.errors import ArgumentError
+from ecgqa_tflite.errors import ArgumentError, ConversionError
 from ecgqa_tflite.export.layers import MAX_CHUNK, Layer, Network, read_network
 from ecgqa_tflite.tflite import read_tflite
 
@@ -222,7 +222,10 @@ def _chunk_len(layer: Layer) -> int:
     if taps * channels % 2 and taps > 1:
         taps -= 1
     if taps * channels > MAX_CHUNK or taps * channels % 2:
-        raise ArgumentError(f"{channels} input channels can't be gathered in chunks")
+        raise ConversionError(
+            f"operator {layer.operators[0]} ({layer.kind}): {channels} input channels with padding "
+            f"are more than the engine gathers at once: export it for TensorFlow Lite Micro"
+        )
     return taps * channels
 
 

@@ -253,6 +253,44 @@ def test_a_batch(graph: Graph) -> None:
     refused(with_tensor(graph, x, shape=(2, *graph.tensors[x].shape[1:])), "batch of 2")
 
 
+def test_weights_that_are_missing(graph: Graph) -> None:
+    for op in (CONV_2, DENSE):
+        refused(
+            with_operator(graph, op, inputs=inputs(graph, op)[:1]), f"operator {op} .*no weights"
+        )
+
+
+def test_a_reshape_between_maps(graph: Graph) -> None:
+    x = inputs(graph, CONV_2)[0]
+    _, rows, cols, channels = graph.tensors[x].shape
+    new = len(graph.tensors)
+    tensor = replace(graph.tensors[x], index=new, shape=(1, rows // 2, cols * 2, channels))
+    reshape = replace(graph.operators[RESHAPE], index=99, inputs=(x,), outputs=(new,))
+    conv_2 = replace(graph.operators[CONV_2], inputs=(new, *inputs(graph, CONV_2)[1:]))
+    operators = (*graph.operators[:CONV_2], reshape, conv_2, *graph.operators[CONV_2 + 1 :])
+    changed = replace(graph, tensors=(*graph.tensors, tensor), operators=operators)
+    refused(changed, r"operator 2 .*where 18 x 18 x 16 come")
+
+
+def test_a_map_too_large(graph: Graph) -> None:
+    refused(with_tensor(graph, graph.inputs[0], shape=(1, 113, 5000, 1)), "operator 0.*4096")
+
+
+def test_dense_weights_of_another_shape(graph: Graph) -> None:
+    filter_ = inputs(graph, DENSE)[1]
+    data = graph.tensors[filter_].data
+    assert data is not None
+    refused(with_tensor(graph, filter_, shape=(2, 2, data.size // 4)), "operator 7.*shape")
+    refused(with_tensor(graph, filter_, shape=(2, 7)), "operator 7.*takes 7")
+
+
+def test_too_many_channels_to_gather() -> None:
+    wide = conv(Shape(9, 9, 1001), Shape(9, 9, 8), 3, 1, Window(), Shape(9, 9, 8))
+    wide = replace(wide, gather=True, runs=1, run_len=9009, kernel=Window(3, 3, 1, 1, 1, 1))
+    with pytest.raises(ConversionError, match="gathers at once"):
+        plan_network(Network((wide,), None, Shape(9, 9, 1001), 8))
+
+
 def test_dilation(graph: Graph) -> None:
     refused(with_options(graph, CONV_2, dilation_h_factor=2), "operator 2.*dilated")
 
