@@ -21,6 +21,8 @@ from ecgqa_tflite.errors import ToolError
 from ecgqa_tflite.resources import firmware_bridge_dir
 
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+WRAPPING = ("-fwrapv", "-fno-sanitize=signed-integer-overflow", "-Dmemcpy=memmove")
+"""Sums of constants that make no sense may wrap; buffers that overlap may be copied."""
 FLAGS = ("-O1", "-g", *SANITIZERS)
 TIMEOUT_S = 7200
 
@@ -32,6 +34,7 @@ class Target:
     harness: str
     network: str
     max_len: int
+    flags: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -47,8 +50,8 @@ class Target:
 TARGETS = (
     Target("fuzz_stream", "chain", 1024),
     Target("fuzz_stream", "odd", 1024),
-    Target("fuzz_bundle", "chain", 64),
-    Target("fuzz_bundle", "jet", 64),
+    Target("fuzz_bundle", "chain", 64, WRAPPING),
+    Target("fuzz_bundle", "jet", 64, WRAPPING),
 )
 
 
@@ -59,7 +62,7 @@ def build(target: Target, out: Path) -> Path:
         tiny_device.device(target.network), out / "generated", golden_bytes=False
     )
     include = [generated[0].parent]
-    flags = (*FLAGS, "-fsanitize=fuzzer-no-link")
+    flags = (*FLAGS, *target.flags, "-fsanitize=fuzzer-no-link")
     sources = [*boards.library_sources(), *generated]
     objects = boards.compile_sources(board, sources, out, include=include, flags=flags)
     harness = firmware_bridge_dir() / "fuzz" / f"{target.harness}.c"
