@@ -23,7 +23,7 @@ from ecgqa_tflite.resources import firmware_bridge_dir
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 WRAPPING = ("-fwrapv", "-fno-sanitize=signed-integer-overflow", "-Dmemcpy=memmove")
 """Sums of constants that make no sense may wrap; buffers that overlap may be copied."""
-FLAGS = ("-O1", "-g", *SANITIZERS)
+FLAGS = ("-O2", "-g", *SANITIZERS)
 TIMEOUT_S = 7200
 
 
@@ -48,8 +48,8 @@ class Target:
 
 
 TARGETS = (
-    Target("fuzz_stream", "chain", 1024),
-    Target("fuzz_stream", "odd", 1024),
+    Target("fuzz_stream", "chain", 128),
+    Target("fuzz_stream", "odd", 128),
     Target("fuzz_bundle", "chain", 64, WRAPPING),
     Target("fuzz_bundle", "jet", 64, WRAPPING),
 )
