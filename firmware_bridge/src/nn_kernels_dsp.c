@@ -27,6 +27,11 @@ static inline uint32_t word_at(const void *at)
     return word;
 }
 
+static inline void put_word(void *at, uint32_t word)
+{
+    memcpy(at, &word, sizeof word);
+}
+
 /* Two int16 of a patch or two pairs of a packed weight, in one register. */
 static inline int16x2_t halves(uint32_t word)
 {
@@ -130,15 +135,18 @@ static void dot_1(const ecgqa_nn_dot_t *job, int32_t sum)
     const uint32_t rest = words & 6u;
     const uint32_t skip = job->pair_bytes / 4u - words;
     const uint32_t *const patch = (const uint32_t *)(const void *)job->patch;
+    const int32_t start = -ECGQA_NN_EVEN_BIAS * sum;
     int32_t *acc = job->acc;
     int32_t *const end = acc + 2u * (uint32_t)job->pairs;
     sums_t s;
 
     s.w = (const uint32_t *)(const void *)job->weights;
-    s.both1 = s.even1 = 0;
+    s.both1 = 0;
+    s.even1 = 0;
     do {
         s.x = patch;
-        s.both0 = s.even0 = -ECGQA_NN_EVEN_BIAS * sum;
+        s.both0 = start;
+        s.even0 = start;
         if (blocks != 0u) {
             UNTIL(s, s.w + blocks, STEP_1 STEP_1 STEP_1 STEP_1);
         }
@@ -173,8 +181,10 @@ static void dot_2(const ecgqa_nn_dot_t *job, const int32_t sums[2])
     s.w = (const uint32_t *)(const void *)job->weights;
     do {
         s.x = patch;
-        s.both0 = s.even0 = start0;
-        s.both1 = s.even1 = start1;
+        s.both0 = start0;
+        s.even0 = start0;
+        s.both1 = start1;
+        s.even1 = start1;
         if (blocks != 0u) {
             UNTIL(s, s.w + blocks, STEP_2 STEP_2 STEP_2 STEP_2);
         }
@@ -249,7 +259,7 @@ void ecgqa_nn_max(int8_t *to, const int8_t *x, uint32_t len)
 
         (void)__ssub8((int8x4_t)a, (int8x4_t)b);
         most = (uint32_t)__sel((uint8x4_t)a, (uint8x4_t)b);
-        memcpy(to + i, &most, sizeof most);
+        put_word(to + i, most);
     }
     for (; i < len; i++) {
         to[i] = x[i] > to[i] ? x[i] : to[i];
