@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -43,8 +42,25 @@ class Target:
 
     @property
     def corpus(self) -> Path:
-        """Inputs kept in the repository."""
-        return firmware_bridge_dir() / "fuzz" / "corpus" / self.name
+        """Inputs kept in the repository: one file of lengths (uint16) and bytes."""
+        return firmware_bridge_dir() / "fuzz" / "corpus" / f"{self.name}.bin"
+
+    def unpack(self, folder: Path) -> Path:
+        """The corpus as libFuzzer wants it, a file an input."""
+        folder.mkdir(parents=True, exist_ok=True)
+        packed = self.corpus.read_bytes() if self.corpus.is_file() else b""
+        at = 0
+        while at < len(packed):
+            length = int.from_bytes(packed[at : at + 2], "little")
+            (folder / f"{at:08d}").write_bytes(packed[at + 2 : at + 2 + length])
+            at += 2 + length
+        return folder
+
+    def pack(self, folder: Path) -> None:
+        """Make the corpus of a folder's files, the shortest first."""
+        inputs = sorted((p.read_bytes() for p in folder.iterdir()), key=lambda b: (len(b), b))
+        self.corpus.parent.mkdir(parents=True, exist_ok=True)
+        self.corpus.write_bytes(b"".join(len(b).to_bytes(2, "little") + b for b in inputs))
 
 
 TARGETS = (
@@ -84,8 +100,8 @@ def run(target: Target, runs: int, work: Path, seed: int = 1) -> str:
     program = build(target, work / target.name)
     found = work / f"{target.name}-found"
     found.mkdir(exist_ok=True)
-    target.corpus.mkdir(parents=True, exist_ok=True)
-    arguments = [str(found), str(target.corpus), f"-runs={runs}", f"-max_len={target.max_len}"]
+    known = target.unpack(work / f"{target.name}-known")
+    arguments = [str(found), str(known), f"-runs={runs}", f"-max_len={target.max_len}"]
     report = boards.tool_report(
         str(program),
         *(*arguments, f"-seed={seed}", f"-artifact_prefix={work}/", "-print_final_stats=1"),
@@ -104,12 +120,9 @@ def minimise(target: Target, work: Path) -> None:
     merged = work / f"{target.name}-merged"
     merged.mkdir()
     program = work / target.name / target.name
-    found = work / f"{target.name}-found"
-    boards.tool_report(
-        str(program), "-merge=1", str(merged), str(found), str(target.corpus), timeout_s=TIMEOUT_S
-    )
-    shutil.rmtree(target.corpus)
-    shutil.copytree(merged, target.corpus)
+    folders = [str(work / f"{target.name}-{part}") for part in ("merged", "found", "known")]
+    boards.tool_report(str(program), "-merge=1", *folders, timeout_s=TIMEOUT_S)
+    target.pack(merged)
 
 
 def main() -> int:
