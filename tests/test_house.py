@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import importlib.metadata
 import re
 import subprocess
@@ -155,7 +156,8 @@ def commands() -> list[tuple[str, click.Command]]:
     found: list[tuple[str, click.Command]] = []
     context = click.Context(main)
     for name in COMMANDS:
-        command = main.get_command(context, name)
+        # a copy: what click keeps in a command would reach other tests
+        command = copy.deepcopy(main.get_command(context, name))
         assert command is not None
         found.append((f"ecgqa {name}", command))
         if isinstance(command, click.Group):
@@ -164,7 +166,7 @@ def commands() -> list[tuple[str, click.Command]]:
 
 
 def test_every_command_has_help_with_examples() -> None:
-    for name, command in [("ecgqa", main), *commands()]:
+    for name, command in [("ecgqa", copy.deepcopy(main)), *commands()]:
         with click.Context(command, info_name=name) as context:
             text = command.get_help(context)
         examples = text.partition("Examples:\n")[2].partition("\n\n")[0]
@@ -221,6 +223,7 @@ def parse(command: click.Command, arguments: list[str], name: str) -> None:
     if "--help" in arguments:
         return
     # Paths in the README are examples: that they exist is not what is checked.
+    command = copy.deepcopy(command)
     for parameter in command.params:
         if isinstance(parameter.type, click.Path):
             parameter.type = click.Path()

@@ -60,8 +60,6 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     assert done.exit_code == 2 and "asses" in done.stderr
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
-def test_short_and_long_help(name: str) -> None:
-    for flag in ("-h", "--help"):
-        done = CliRunner().invoke(cli.main, [name, flag])
-        assert done.exit_code == 0 and "Examples:" in done.stdout
+def test_help_is_short_too() -> None:
+    done = CliRunner().invoke(cli.main, ["-h"])
+    assert done.exit_code == 0 and "Examples:" in done.stdout
