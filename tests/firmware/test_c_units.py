@@ -9,6 +9,7 @@ import pytest
 import tiny_device
 from conftest import require_tool
 from targets import usable
+from test_engine_units import engine_program
 
 from ecgqa_tflite.benchmark import boards
 from ecgqa_tflite.resources import firmware_bridge_dir
@@ -44,9 +45,14 @@ def test_every_line_is_reached(tmp_path: Path) -> None:
     board = usable("host-gcc")
     require_tool("gcov")
     hits: dict[tuple[str, int], int] = {}
-    for network in tiny_device.NETWORKS:
-        out = tmp_path / network
-        boards.tool(str(_program(board, network, out, "--coverage", "-O0")))
+    flags = ("--coverage", "-O0")
+    programs = {
+        name: _program(board, name, tmp_path / name, *flags) for name in tiny_device.NETWORKS
+    }
+    programs["engine"] = engine_program(board, tmp_path / "engine", *flags)
+    for name, program in programs.items():
+        out = tmp_path / name
+        boards.tool(str(program))
         for notes in out.glob("src-*.gcno"):
             report = json.loads(boards.tool("gcov", "--json-format", "--stdout", str(notes)))
             for file in report["files"]:

@@ -28,19 +28,23 @@ def engine() -> list[Path]:
     return [*sorted((folder / "src").glob("nn*.c")), folder / "tests" / "nn_random.c"]
 
 
-@pytest.mark.parametrize("name", ["host-gcc", "host-clang"])
-def test_calls(name: str, tmp_path: Path) -> None:
-    board = usable(name)
+def engine_program(board: boards.Board, out: Path, *flags: str) -> Path:
+    """``test_nn.c`` with the engine; objects of the library are ``src-*.o`` in ``out``."""
     folder = firmware_bridge_dir()
-    objects = boards.compile_sources(board, engine(), tmp_path, flags=SANITIZERS)
-    program = tmp_path / "test_nn"
+    objects = boards.compile_sources(board, engine(), out, flags=flags)
+    program = out / "test_nn"
     boards.tool(
         board.compiler,
-        *("-std=gnu11", "-Wall", "-Wextra", "-Werror", *SANITIZERS, f"-I{folder / 'include'}"),
+        *("-std=gnu11", "-Wall", "-Wextra", "-Werror", *flags, f"-I{folder / 'include'}"),
         *(str(folder / "tests" / "test_nn.c"), *map(str, objects.values())),
         *("-lcmocka", "-o", str(program)),
     )
-    boards.tool(str(program), timeout_s=300)
+    return program
+
+
+@pytest.mark.parametrize("name", ["host-gcc", "host-clang"])
+def test_calls(name: str, tmp_path: Path) -> None:
+    boards.tool(str(engine_program(usable(name), tmp_path, *SANITIZERS)), timeout_s=300)
 
 
 @pytest.mark.parametrize(("name", "flags"), ON_BOARDS, ids=[f"{n} {f[0]}" for n, f in ON_BOARDS])
