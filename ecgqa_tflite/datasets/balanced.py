@@ -1,13 +1,14 @@
 """The balanced training set and a validation set made the same way from held-out patients.
 
 High quality: good leads of challenge-2011, clean mitdb segments, mixtures whose beats are all
-found. Low quality: bad leads, mixtures whose beats are lost, mixtures with a poor signal-to-noise
-ratio, noise alone. Every number is in :class:`Composition`.
+found. Low quality: bad leads, mixtures whose beats are lost or unclear, mixtures with a poor
+signal-to-noise ratio, noise alone. Every number is in :class:`Composition`.
 
-"Low" has to mean that R peaks can't be identified. The people who graded challenge-2011's leads
-meant more: of the bad leads that networks took for good, nearly all had R peaks that anyone can
-see, and some good leads have none. So a good lead's segment enters only if both detectors agree on
-its beats, and a bad lead's only if they don't.
+"Low" has to mean what it meant to the seed's experts: R peaks can't be clearly identified. So
+mixtures count as unclear where a detector errs once. The people who graded challenge-2011's leads
+meant something else: of the bad leads that networks took for good, nearly all had R peaks that
+anyone can see, and some good leads have none. So a good lead's segment enters only if both
+detectors agree on its beats, and a bad lead's only if they don't.
 """
 
 from __future__ import annotations
@@ -92,8 +93,9 @@ class Composition:
     )
     low: tuple[tuple[str, float], ...] = (
         ("leads_bad", 0.5),
-        ("mixtures_lost", 2.5),
-        ("mixtures_low_snr", 1.0),
+        ("mixtures_lost", 2.0),
+        ("mixtures_unclear", 1.0),
+        ("mixtures_low_snr", 0.5),
         ("noise", 1.0),
     )
     jump_share: float = 0.2
@@ -105,15 +107,10 @@ class Composition:
 
 @dataclass(frozen=True)
 class BalancedSets:
-    """Training and validation segments; each part is of one source and one sampling rate.
-
-    ``between`` holds mixtures of validation leads that are neither high nor low (all there are, up
-    to half as many as ``validation``), labelled low: only a threshold looks at them.
-    """
+    """Training and validation segments; each part is of one source and one sampling rate."""
 
     train: list[LabelledSegments]
     validation: list[LabelledSegments]
-    between: list[LabelledSegments]
 
 
 def build(
@@ -192,12 +189,7 @@ def build(
         rng = np.random.default_rng([seed, inside])
         drawn = _draw(pools, bank, n, composition, spec, rng)
         parts[part] = [_with_jumps(segments, composition, rng) for segments in drawn]
-        if part == "validation":
-            rng = np.random.default_rng([seed, 2])
-            n_between = min(n // 2, sum(map(len, pools["between"])))
-            taken = _pick(pools["between"], n_between, "validation, between", rng)
-            between = [_with_jumps(found, composition, rng) for found in by_rate(taken, "between")]
-    return BalancedSets(parts["train"], parts["validation"], between)
+    return BalancedSets(parts["train"], parts["validation"])
 
 
 # ---- mixing, lead by lead -----------------------------------------------------------------------
@@ -416,18 +408,19 @@ def _pools(
         "mixtures_found": [],
         "mixtures_lost": [],
         "mixtures_low_snr": [],
-        "between": [],
+        "mixtures_unclear": [],
     }
     for item in mixed:
         m = item.mixtures
         hides = ~np.isin(m.kind, rule.see_through)
         found = m.beats_found & (m.snr_db > rule.high_snr_db)
         poor = m.snr_db < rule.low_snr_db
+        unclear = ~m.beats_found & ~m.beats_lost & (m.snr_db < rule.high_snr_db)
         chosen = {
             "mixtures_found": (found, Quality.HIGH),
             "mixtures_lost": (m.beats_lost & hides, Quality.LOW),
             "mixtures_low_snr": (poor & hides, Quality.LOW),
-            "between": (~found & ~m.beats_lost & ~poor & hides, Quality.LOW),
+            "mixtures_unclear": (unclear & hides, Quality.LOW),
         }
         for name, (mask, quality) in chosen.items():
             pools[name].append(m.labelled(mask, quality, item.fs_hz))
@@ -451,6 +444,8 @@ def _draw(
         share = np.cumsum([weight for _, weight in weights])
         edges = np.rint(n / 2 * share / share[-1]).astype(int)
         for (source, _), wanted in zip(weights, np.diff(edges, prepend=0), strict=True):
+            if not wanted:
+                continue
             if source == "noise":
                 drawn.append(_noise_alone(bank, wanted, spec, rng))
                 continue

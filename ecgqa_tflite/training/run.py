@@ -74,15 +74,8 @@ def train(
 
     tflite = quantise_ptq(network, image(np.asarray(maps[chosen]), spec.colormap))
     truth = np.concatenate([part.quality for part in sets.validation])
-    logits = logit_function(network, spec)
-    float_logits = logits(validation_maps)
-    between_maps = index_maps(sets.between, spec, cache, workers, progress)
-    between_logits = logits(between_maps)
-    # What is neither high nor low was left out of training, but a threshold has to decide on it.
-    # The seed's experts called low what has no *clearly* identifiable R peaks, so it counts as low.
-    threshold_logit = choose_threshold(
-        np.r_[truth, np.full(len(between_maps), Quality.LOW)], np.r_[float_logits, between_logits]
-    )
+    float_logits = logit_function(network, spec)(validation_maps)
+    threshold_logit = choose_threshold(truth, float_logits)
     int8 = _int8_scores(tflite, validation_maps, spec, progress)
     threshold_int8 = match_threshold(int8, float_logits >= threshold_logit)
 
@@ -99,10 +92,6 @@ def train(
             "int8": table_of(sets.validation, int8, threshold_int8),
             "flips": compare_decisions(float_logits >= threshold_logit, int8 >= threshold_int8),
             "called_high_by_source": _called_high(sets.validation, int8 >= threshold_int8),
-            "between": {
-                "segments": len(between_maps),
-                "float_called_high": float((between_logits >= threshold_logit).mean()),
-            },
         },
         "external": {},
     }

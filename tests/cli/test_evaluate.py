@@ -26,7 +26,6 @@ METRICS = {
         "int8": {key: {"value": None, "low": None, "high": None} for key in FIGURES}
         | {"n": {"high": 1, "low": 1}},
         "flips": {"flipped": 0, "share": 0.0, "to_high": 0, "to_low": 0},
-        "between": {"segments": 0, "float_called_high": 0.0},
     },
     "external": {},
 }
