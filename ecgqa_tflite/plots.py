@@ -149,6 +149,16 @@ def save_strip(
     return start_s, last_s
 
 
+def new_figure(width_mm: float, height_mm: float) -> Figure:
+    """An empty figure of a size, for rooms that draw pictures of their own."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width_mm / 25.4, height_mm / 25.4), facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def check_picture_suffix(path: Path, suffixes: Sequence[str]) -> None:
     """Raise :class:`ArgumentError` where ``path`` ends in none of ``suffixes``."""
     if path.suffix.lower() not in suffixes:

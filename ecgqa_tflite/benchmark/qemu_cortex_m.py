@@ -52,6 +52,8 @@ class Figures:
         The same, by stage: mean over the segments.
     macs
         Multiply-accumulates of the network.
+    segments
+        By stage, a segment an entry.
     """
 
     board: str
@@ -65,6 +67,7 @@ class Figures:
     instructions: int
     by_stage: Mapping[str, int]
     macs: int
+    segments: tuple[Mapping[str, int], ...]
 
     @property
     def ram_bytes(self) -> int:
@@ -139,10 +142,10 @@ def _figures(device: Device, image: boards.Image, run: boards.Run) -> Figures:
             stage_of_symbol[symbol.name] = _stage_of(source)
             file_of_symbol[symbol.name] = source.name
     decided = [s for s in run.stages if s.mark == MARKS[1]]
-    by_stage = dict.fromkeys(STAGES, 0)
-    for stage in decided:
+    segments = [dict.fromkeys(STAGES, 0) for _ in decided]
+    for stage, segment in zip(decided, segments, strict=True):
         for name, count in stage.by_function.items():
-            by_stage[stage_of_symbol.get(name, "other")] += count
+            segment[stage_of_symbol.get(name, "other")] += count
     flash = {"code": 0, "tables": 0, "network": 0}
     for symbol in image.symbols():
         part = {"ecgqa_cwt_tables.c": "tables", "ecgqa_model.c": "network"}.get(
@@ -163,8 +166,9 @@ def _figures(device: Device, image: boards.Image, run: boards.Run) -> Figures:
         tables_bytes=flash["tables"],
         network_bytes=flash["network"],
         instructions=round(median(s.total for s in decided)),
-        by_stage={name: count // len(decided) for name, count in by_stage.items()},
+        by_stage={name: sum(s[name] for s in segments) // len(decided) for name in STAGES},
         macs=device.plan.network.macs,
+        segments=tuple(segments),
     )
 
 

@@ -91,7 +91,8 @@ class Row:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON; what is not known is null."""
-        return _without_nan({**asdict(self), "kind": str(self.kind)})
+        data: dict[str, Any] = _without_nan({**asdict(self), "kind": str(self.kind)})
+        return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Row:

@@ -37,9 +37,11 @@ def test_every_input_is_gone_through_warm_up_apart(peers: bool) -> None:
     calls = [lambda i: seen.append(("a", i)), lambda i: seen.append(("b", i))]
     a, b, total = take_times(calls, 2, TINY, peers=peers)
     assert seen[:2] == [("a", 0), ("b", 0)]  # the first call of all
-    one = [("a", 0), ("a", 1), ("b", 0), ("b", 1)] if peers else [("a", 0), ("b", 0), ("a", 1), ("b", 1)]  # fmt: skip # noqa: E501
-    assert seen[2:] == one * 4  # warm-up, three loops
-    assert a.calls == b.calls == total.calls == 6
+    if peers:
+        assert seen[2:] == [("a", 0), ("a", 1), ("b", 0), ("b", 1)] * 4  # warm-up, three loops
+    else:
+        assert seen[2:] == [(c, i) for i in (1, 0, 1, 0) for c in "ab"]
+    assert a.calls == b.calls == total.calls == (6 if peers else 3)
     assert total.first == pytest.approx(a.first + b.first)
 
 

@@ -1,0 +1,143 @@
+"""Target ``host`` and ``raspberry-pi``: LiteRT where it runs, and ``assess`` end to end."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite import litert
+from ecgqa_tflite.assess import _colour, assess, probability
+from ecgqa_tflite.benchmark import inputs
+from ecgqa_tflite.benchmark.protocol import (
+    Timing,
+    cores,
+    peak_memory_bytes,
+    pinned,
+    take_times,
+    timing,
+)
+from ecgqa_tflite.benchmark.results import STAGES, Kind, Row
+from ecgqa_tflite.benchmark.target import Job
+from ecgqa_tflite.frontend.native import NativeFrontEnd
+from ecgqa_tflite.model_folder import ModelFolder
+from ecgqa_tflite.spec import Quality
+
+REFERENCE = "reference kernels, 1 thread"
+_XNNPACK = re.compile(r"XNNPACK, (\d+) thread")
+_WHOLE = re.compile(r"assess, (\d+) thread")
+
+ASSESS_SEGMENTS = 240
+"""A recording of 20 minutes."""
+
+
+def missing(target: str) -> str | None:
+    """Only a Raspberry Pi is one."""
+    if target == "raspberry-pi":
+        try:
+            board = Path("/proc/device-tree/model").read_text(errors="replace").strip("\0\n ")
+        except OSError:
+            board = ""
+        if "Raspberry Pi" not in board:
+            return "this machine is no Raspberry Pi: run the same command on one (pip install .)"
+    return None
+
+
+def variants(target: str) -> list[str]:
+    """XNNPACK and the whole of ``assess`` on 1, 2, 4 .. threads; the reference kernels on one."""
+    counts = sorted({*(2**i for i in range(7) if 2**i < cores()), cores()})
+    words = [f"{n} thread{'s' if n > 1 else ''}" for n in counts]
+    return [*(f"XNNPACK, {w}" for w in words), REFERENCE, *(f"assess, {w}" for w in words)]
+
+
+def measure(job: Job) -> Row:
+    """One configuration, in a process that has run nothing else."""
+    if match := _WHOLE.match(job.variant):
+        threads = int(match[1])
+        with pinned(threads):
+            total = time_assess(job.model, threads, job.protocol.loops, job.protocol.loop_s)
+        return Row(
+            target=job.target,
+            variant=job.variant,
+            model=job.model.name,
+            kind=Kind.MEASURED,
+            unit="ms",
+            stages={},
+            total=total,
+            segments_per_s=1e3 / total.p50,
+            process_bytes=peak_memory_bytes(),
+            notes=("wall time of a 20-minute recording, a segment: cutting and start included",),
+            noise=tuple(total.noise()),
+        )
+    match = _XNNPACK.match(job.variant)
+    threads = int(match[1]) if match else 1
+    with pinned(threads):
+        started = time.perf_counter()
+        network = litert.Int8Network(
+            job.model.tflite_path, threads=threads, reference_kernels=match is None
+        )
+        load_ms = (time.perf_counter() - started) * 1e3
+        times = time_path(job, network.scores, one_thread=threads == 1)
+    return Row(
+        target=job.target,
+        variant=job.variant,
+        model=job.model.name,
+        kind=Kind.MEASURED,
+        unit="ms",
+        stages=dict(zip(STAGES, times, strict=False)),
+        total=times[-1],
+        load_ms=load_ms,
+        process_bytes=peak_memory_bytes(),
+        noise=tuple(times[-1].noise()),
+    )
+
+
+def time_path(
+    job: Job, scores: Callable[[NDArray[np.int8]], NDArray[np.int8]], *, one_thread: bool = True
+) -> list[Timing]:
+    """Times of the four stages on this machine, and of their sum.
+
+    Parameters
+    ----------
+    scores
+        The network: int8 (1, rows, cols, channels) to int8 (1, classes).
+    """
+    front_end = NativeFrontEnd(job.model.spec, job.fs_hz)
+    colormap, threshold = job.model.spec.colormap, job.model.threshold_int8
+    state: dict[str, NDArray[np.generic]] = {}
+
+    def cwt(i: int) -> None:
+        state["map"] = front_end.index_maps(job.segments[i : i + 1], threads=1)
+
+    def image(_: int) -> None:
+        state["image"] = _colour(state["map"], colormap)  # type: ignore[arg-type]
+
+    def network(_: int) -> None:
+        state["scores"] = scores(state["image"])  # type: ignore[arg-type]
+
+    def decision(_: int) -> tuple[bool, float]:
+        score = int(state["scores"][0, Quality.HIGH])
+        return score >= threshold, probability(score)
+
+    calls = [cwt, image, network, decision]
+    return take_times(calls, len(job.segments), job.protocol, one_thread=one_thread)
+
+
+def time_assess(model: ModelFolder, threads: int, loops: int, loop_s: float) -> Timing:
+    """Time of ``assess``, ms a segment: its start, cutting and decisions included."""
+    recording = inputs.simulated(ASSESS_SEGMENTS * model.spec.segment_s)
+    assess(inputs.simulated(5 * model.spec.segment_s), model, threads=threads)  # warm-up
+    taken = []
+    for _ in range(loops):
+        times: list[float] = []
+        started = time.perf_counter()
+        while not times or time.perf_counter() - started < loop_s:
+            begun = time.perf_counter()
+            n = len(assess(recording, model, threads=threads))
+            times.append((time.perf_counter() - begun) * 1e3 / n)
+        taken.append(np.array(times))
+    return timing(taken)

@@ -1,0 +1,167 @@
+"""Pictures of a report: stage bars, latency distributions, RAM against accuracy.
+
+They need matplotlib (extra ``train``), which ``plots`` imports when one is drawn.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ecgqa_tflite.benchmark.results import STAGES, Kind, Report, Row
+from ecgqa_tflite.plots import new_figure
+
+COLOURS = {"cwt": "#0072b2", "image": "#56b4e9", "network": "#e69f00", "decision": "#000000"}
+"""Okabe and Ito's: colour-blind people tell them apart."""
+LINES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#000000")
+HATCHES = {Kind.MEASURED: "", Kind.EMULATED: "////", Kind.ESTIMATED: "...."}
+DPI = 120
+
+
+def save_all(report: Report, folder: Path) -> list[Path]:
+    """Draw what the report has data for, as PNG; the files.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        matplotlib is not installed.
+    """
+    drawn = []
+    for name, draw in (("stages", stages), ("latency", latency), ("pareto", pareto)):
+        path = folder / f"{name}.png"
+        if draw(report, path):
+            drawn.append(path)
+    return drawn
+
+
+def stages(report: Report, path: Path) -> bool:
+    """Share of each stage, a row a bar, with its total; hatching says of what kind it is."""
+    rows = [r for r in report.rows if r.total is not None and "cwt" in r.stages]
+    if not rows:
+        return False
+    models = [m for m in report.models if any(r.model == m for r in rows)]
+    counts = [sum(r.model == m for r in rows) for m in models]
+    figure = new_figure(240, 34 + 9 * sum(counts) + 14 * len(models))
+    axes = figure.subplots(len(models), 1, squeeze=False, gridspec_kw={"height_ratios": counts})
+    for axis, model in zip(axes[:, 0], models, strict=True):
+        mine = [r for r in rows if r.model == model]
+        for y, row in enumerate(mine):
+            assert row.total is not None
+            whole, left = sum(t.p50 for t in row.stages.values()), 0.0
+            for name in STAGES:
+                if name not in row.stages:
+                    continue
+                share = 100 * row.stages[name].p50 / whole
+                axis.barh(
+                    y, share, left=left, color=COLOURS[name], hatch=HATCHES[row.kind],
+                    edgecolor="white", linewidth=0.6, height=0.72,
+                )  # fmt: skip
+                if share > 6:
+                    axis.text(
+                        left + share / 2, y, f"{share:.0f} %", ha="center", va="center",
+                        fontsize=8, color="black" if name in ("image", "network") else "white",
+                        bbox={"facecolor": COLOURS[name], "edgecolor": "none", "pad": 1},
+                    )  # fmt: skip
+                left += share
+            axis.text(101, y, _cost(row), va="center", fontsize=8)
+        axis.set_yticks(range(len(mine)), [f"{r.target}: {r.variant}" for r in mine], fontsize=8)
+        axis.set_xlim(0, 122)
+        axis.set_xticks(range(0, 101, 20), [f"{x} %" for x in range(0, 101, 20)], fontsize=8)
+        axis.invert_yaxis()
+        axis.set_title(f"{model}: where a segment's cost goes", fontsize=10, loc="left")
+        axis.spines[["top", "right"]].set_visible(False)
+    handles = [
+        axes[0, 0].barh(0, 0, color=COLOURS[s], label=s)
+        for s in STAGES
+        if any(s in r.stages for r in rows)
+    ]
+    kinds = [k for k in Kind if any(r.kind is k for r in rows)]
+    handles += [
+        axes[0, 0].barh(0, 0, color="#bbbbbb", hatch=HATCHES[k], edgecolor="white", label=str(k))
+        for k in kinds
+    ]
+    figure.legend(
+        handles=handles, loc="lower center", ncols=len(handles), fontsize=8, frameon=False
+    )
+    figure.tight_layout(rect=(0, 0.05, 1, 1))
+    figure.savefig(path, dpi=DPI)
+    return True
+
+
+def latency(report: Report, path: Path) -> bool:
+    """How often a segment took at most so long: measured rows, a curve each; dots at p50 to p99."""
+    rows = [
+        r
+        for r in report.rows
+        if r.kind is Kind.MEASURED and r.unit == "ms" and r.total is not None and "cwt" in r.stages
+    ]
+    if not rows:
+        return False
+    models = [m for m in report.models if any(r.model == m for r in rows)]
+    figure = new_figure(240, 25 + 75 * len(models))
+    axes = figure.subplots(len(models), 1, squeeze=False, sharex=True)
+    for axis, model in zip(axes[:, 0], models, strict=True):
+        for i, row in enumerate(r for r in rows if r.model == model):
+            assert row.total is not None
+            x = np.array(row.total.samples)
+            colour = LINES[i % len(LINES)]
+            axis.plot(
+                x, np.linspace(0, 100, len(x)), color=colour, lw=1.5,
+                label=f"{row.target}: p50 {row.total.p50:.3g} ms\n{row.variant}",
+            )  # fmt: skip
+            marks = (row.total.p50, row.total.p90, row.total.p99)
+            axis.plot(marks, (50, 90, 99), "o", color=colour, ms=4)
+        axis.set_xscale("log")
+        axis.set_ylabel("% of segments", fontsize=9)
+        axis.set_title(f"{model}: samples to decision on this machine", fontsize=10, loc="left")
+        axis.grid(True, which="both", alpha=0.25)
+        axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
+    axes[-1, 0].set_xlabel("ms a segment (dots: p50, p90, p99)", fontsize=9)
+    figure.tight_layout()
+    figure.savefig(path, dpi=DPI)
+    return True
+
+
+def pareto(report: Report, path: Path) -> bool:
+    """RAM of the network's runtime against balanced accuracy; models that were trained only."""
+    points: list[tuple[str, float, int, str]] = []
+    for row in report.rows:
+        scores: dict[str, float] = report.models[row.model]["bacc"]
+        if row.ram_bytes is None or not scores or report.models[row.model]["random"]:
+            continue
+        runtime = {"tflm": "TFLM arena", "cortex-m4": "this engine, Cortex-M4"}.get(row.target)
+        if runtime is not None:
+            points.append((row.model, next(iter(scores.values())), row.ram_bytes, runtime))
+    if not points:
+        return False
+    data = next(iter(report.models[points[0][0]]["bacc"]))
+    figure = new_figure(160, 100)
+    axis = figure.subplots()
+    for i, runtime in enumerate(dict.fromkeys(p[3] for p in points)):
+        mine = [p for p in points if p[3] == runtime]
+        axis.scatter(
+            [p[2] / 1024 for p in mine], [p[1] for p in mine], marker="os^v"[i % 4],
+            color=LINES[i], label=runtime, s=45, zorder=3,
+        )  # fmt: skip
+        for p in mine:
+            axis.annotate(
+                p[0], (p[2] / 1024, p[1]), textcoords="offset points", xytext=(5, 6), fontsize=8
+            )
+    axis.set_xscale("log")
+    axis.margins(0.25)
+    axis.set_xlabel("RAM, KiB: less is better", fontsize=9)
+    axis.set_ylabel(f"balanced accuracy, int8, {data}", fontsize=9)
+    axis.set_title("RAM against accuracy", fontsize=10, loc="left")
+    axis.grid(True, which="both", alpha=0.25)
+    axis.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=DPI)
+    return True
+
+
+def _cost(row: Row) -> str:
+    assert row.total is not None
+    if row.unit == "instructions":
+        return f"{row.total.p50 / 1e6:.1f} M instructions"
+    return f"{row.total.p50:.3g} ms"

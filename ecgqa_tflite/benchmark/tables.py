@@ -1,0 +1,143 @@
+"""A report as text: one table, ratios between models, scaling, and what could not be run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ecgqa_tflite.benchmark.protocol import Timing
+from ecgqa_tflite.benchmark.results import STAGES, Kind, Report, Row
+
+SHORT = {Kind.MEASURED: "measured", Kind.EMULATED: "instructions", Kind.ESTIMATED: "estimated"}
+LEGEND = (
+    "M: millions of instructions. RAM: workspace, context and stack; TFLM: its arena; in MB: the "
+    "whole process. CWT: its share of the whole path. load: ms to the first inference's start."
+)
+SEED_RATIO = 12.0
+"""The seed's InceptionV1 (GoogLeNet) against its Light-CNN, classification on one computer."""
+
+
+def text(report: Report) -> str:
+    """Everything, in the order in which it is read."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    machine, state = report.machine, report.machine["state"]
+    yield f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, " + ", ".join(
+        f"{name} {version}" for name, version in machine["packages"].items()
+    )
+    load = "unknown" if state["load"] is None else f"{state['load']:.1f}"
+    yield f"{report.segments}; {report.protocol}; load {load}; {report.took_s:.0f} s in all"
+    for model, facts in report.models.items():
+        rows = [row for row in report.rows if row.model == model]
+        yield f"\n{model}   image {' x '.join(map(str, facts['image']))}" + (
+            "   random weights: its time counts, its decisions don't" if facts["random"] else ""
+        )
+        yield from main_table(rows)
+    yield LEGEND
+    yield from ratios(report)
+    yield from scaling(report)
+    if report.missing:
+        yield "\nNot run:"
+        by_reason: dict[tuple[str | None, str], list[str]] = {}
+        for m in report.missing:
+            by_reason.setdefault((m.model, m.reason), []).append(m.target)
+        for (model_name, reason), targets in by_reason.items():
+            of = f", {model_name}" if model_name else ""
+            yield f"  {', '.join(targets)}{of}: {reason}"
+    noise = [*report.noise, *(f"{_name(r)}: {', '.join(r.noise)}" for r in report.rows if r.noise)]
+    if noise:
+        yield "\nNoisy:"
+        yield from (f"  {phrase}" for phrase in noise)
+
+
+def main_table(rows: list[Row]) -> Iterator[str]:
+    """A row a line: ms where the kind is not ``instructions``, else millions of them."""
+    yield (
+        f"{'target':<14} {'variant':<28} {'kind':<12} {'':>2} "
+        + " ".join(f"{name:>8}" for name in STAGES)
+        + f" {'total':>9} {'p90':>8} {'p99':>8} {'first':>8} {'CWT':>5} {'RAM':>9} {'load':>8}"
+    )
+    for row in rows:
+        factor = 1e-6 if row.unit == "instructions" else 1.0
+        stages = " ".join(_cell(row.stages.get(name), factor, 8) for name in STAGES)
+        share = "" if row.cwt_share is None else f"{row.cwt_share:.0%}"
+        total = row.total
+        rest = [
+            _number(getattr(total, name, None), factor, width)
+            for name, width in (("p50", 9), ("p90", 8), ("p99", 8), ("first", 8))
+        ]
+        ram = row.ram_bytes if row.ram_bytes is not None else row.process_bytes
+        yield (
+            f"{row.target:<14} {_variant(row):<28} {SHORT[row.kind]:<12} "
+            f"{'M' if row.unit == 'instructions' else 'ms':>2} {stages} {' '.join(rest)} "
+            f"{share:>5} {_bytes(ram):>9} {_number(row.load_ms, 1.0, 8)}"
+        )
+
+
+def ratios(report: Report) -> Iterator[str]:
+    """Each model against the first, target by target, in the seed's layout."""
+    names = list(report.models)
+    for other in names[1:]:
+        yield f"\n{names[0]} against {other}: the network; the whole path for assess"
+        yield f"{'target':<14} {'variant':<28} {names[0][:14]:>14} {other[:20]:>20} {'ratio':>7}"
+        by_key = {row.key: row for row in report.rows}
+        for row in report.rows:
+            against = by_key.get((row.target, row.variant, other))
+            if row.model != names[0] or against is None:
+                continue
+            a, b = (r.stages.get("network") or r.total for r in (row, against))
+            if a is None or b is None or a.p50 <= 0:
+                continue
+            factor, unit = (1e-6, " M") if row.unit == "instructions" else (1.0, " ms")
+            yield (
+                f"{row.target:<14} {_variant(row):<28} {a.p50 * factor:>11.3f}{unit:<3} "
+                f"{b.p50 * factor:>17.3f}{unit:<3} {b.p50 / a.p50:>6.1f}x"
+            )
+        yield (
+            f"{'the seed':<14} {'CNN alone, one workstation':<28} {'':>14} {'':>20} "
+            f"{SEED_RATIO:>6.1f}x"
+        )
+
+
+def scaling(report: Report) -> Iterator[str]:
+    """Throughput of the whole path by threads."""
+    whole = [row for row in report.rows if row.segments_per_s is not None]
+    if whole:
+        yield "\nWhole path, a long recording:"
+    base: dict[tuple[str, str], float] = {}
+    for row in whole:
+        assert row.segments_per_s is not None
+        one = base.setdefault((row.target, row.model), row.segments_per_s)
+        hours = row.segments_per_s * report.models[row.model]["segment_s"] / 3600
+        yield (
+            f"  {row.model:<22} {row.variant:<20} {row.segments_per_s:>8,.0f} segments/s   "
+            f"{hours:>6.2f} hours of ECG a second   "
+            f"{row.segments_per_s / one:.2f}x"
+        )
+
+
+def _name(row: Row) -> str:
+    return f"{row.target}, {row.variant}, {row.model}"
+
+
+def _variant(row: Row) -> str:
+    return row.variant if len(row.variant) <= 28 else row.variant[:27] + "."
+
+
+def _cell(t: Timing | None, factor: float, width: int) -> str:
+    return _number(None if t is None else t.p50, factor, width)
+
+
+def _number(value: float | None, factor: float, width: int) -> str:
+    if value is None or value != value:  # NaN: not known
+        return " " * width
+    scaled = value * factor
+    decimals = 3 if scaled < 10 else 2 if scaled < 1000 else 0
+    return f"{scaled:>{width},.{decimals}f}"
+
+
+def _bytes(n: int | None) -> str:
+    if n is None:
+        return ""
+    return f"{n / 1e6:.0f} MB" if n >= 10_000_000 else f"{n / 1024:,.1f} KB"

@@ -1,0 +1,58 @@
+"""What every target has: a module of this package with the four names of :class:`Target`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol as Interface
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.benchmark.protocol import Protocol
+from ecgqa_tflite.benchmark.results import Row
+from ecgqa_tflite.export.device_source import Device, plan_device
+from ecgqa_tflite.frontend import tables
+from ecgqa_tflite.model_folder import ModelFolder
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a target is given.
+
+    Attributes
+    ----------
+    target, variant
+        Its own name, and one of its ``variants``.
+    segments, fs_hz
+        int16 (n, segment_len), none constant, and their sampling rate, Hz.
+    """
+
+    target: str
+    variant: str
+    model: ModelFolder
+    segments: NDArray[np.int16]
+    fs_hz: float
+    protocol: Protocol
+
+    def device(self) -> Device:
+        """The model as the C engine runs it; :class:`ConversionError` where it can't."""
+        return plan_device(
+            self.model.spec,
+            tables.build(self.model.spec, self.fs_hz),
+            self.model.tflite_path.read_bytes(),
+            self.model.threshold_int8,
+        )
+
+
+class Target(Interface):
+    """A module that measures."""
+
+    def missing(self, target: str) -> str | None:
+        """Why this machine can't run it, in a line; None where it can."""
+
+    def variants(self, target: str) -> Sequence[str]:
+        """Configurations, each measured in a process of its own."""
+
+    def measure(self, job: Job) -> Row:
+        """Do it."""

@@ -1,0 +1,60 @@
+"""Target ``tflm``: TensorFlow Lite Micro's host package, the reference kernels of a firmware."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.benchmark.litert import time_path
+from ecgqa_tflite.benchmark.protocol import peak_memory_bytes, pinned
+from ecgqa_tflite.benchmark.results import STAGES, Kind, Row
+from ecgqa_tflite.benchmark.target import Job
+from ecgqa_tflite.export.tflm import find_arena, installed
+from ecgqa_tflite.tflite import read_tflite
+
+
+def missing(target: str) -> str | None:
+    """The package has wheels for x86-64 Linux only."""
+    if not installed():
+        return "tflite-micro is not installed (pip install tflite-micro; x86-64 Linux only)"
+    return None
+
+
+def variants(target: str) -> list[str]:
+    """It has one thread and one set of kernels."""
+    return ["TFLM host, 1 thread"]
+
+
+def measure(job: Job) -> Row:
+    """In a process that has run nothing else."""
+    from tflite_micro import runtime
+
+    data = job.model.tflite_path.read_bytes()
+    with pinned(1):
+        started = time.perf_counter()
+        interpreter = runtime.Interpreter.from_bytes(data)
+        load_ms = (time.perf_counter() - started) * 1e3
+
+        def scores(image: NDArray[np.int8]) -> NDArray[np.int8]:
+            interpreter.set_input(image, 0)
+            interpreter.invoke()
+            return np.asarray(interpreter.get_output(0))
+
+        times = time_path(job, scores)
+    return Row(
+        target=job.target,
+        variant=job.variant,
+        model=job.model.name,
+        kind=Kind.MEASURED,
+        unit="ms",
+        stages=dict(zip(STAGES, times, strict=False)),
+        total=times[-1],
+        load_ms=load_ms,
+        process_bytes=peak_memory_bytes(),
+        ram_bytes=find_arena(data, read_tflite(data)).least_bytes,
+        flash_bytes=len(data),
+        notes=("RAM is the least arena that works; flash the .tflite, without TFLM's code",),
+        noise=tuple(times[-1].noise()),
+    )

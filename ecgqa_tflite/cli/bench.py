@@ -1,0 +1,212 @@
+"""``ecgqa bench``: what a segment costs on each device."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import click
+
+from ecgqa_tflite.benchmark import (
+    board_log,
+    compare,
+    parts,
+    pictures,
+    run,
+    stand_in,
+    tables,
+    worker,
+)
+from ecgqa_tflite.benchmark.results import Report, read_report
+from ecgqa_tflite.cli import Command
+from ecgqa_tflite.cli.progress import default_cache, progress
+from ecgqa_tflite.errors import ArgumentError, DatasetError
+from ecgqa_tflite.model_folder import open_model
+from ecgqa_tflite.output import refuse_existing, whole_folder
+
+DEFAULT_MODEL = "light_cnn"
+TARGETS = ", ".join(worker.TARGETS)
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class RunUnlessNamed(click.Group):
+    """``ecgqa bench MODEL`` is ``ecgqa bench run MODEL``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``run`` before what names no subcommand."""
+        if not args or args[0] not in (*self.commands, "--help", "-h"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A subcommand; ``run`` for any other word."""
+        return super().get_command(ctx, cmd_name) or self.commands["run"]
+
+
+@click.group(cls=RunUnlessNamed)
+def command() -> None:
+    """Tell what a segment costs, from samples to decision, on each device.
+
+    `ecgqa bench` alone runs everything that this machine can and says of the rest why not. Every
+    figure says of what kind it is: measured, instructions (counted in an emulator, exact), or
+    estimated.
+
+    \b
+    Examples:
+      ecgqa bench
+      ecgqa bench light_cnn --target host --target cortex-m4
+      ecgqa bench compare before/report.json after/report.json
+      ecgqa bench parts report/report.json --battery 740
+      ecgqa bench read-log board.log
+    """
+
+
+@command.command("run", cls=Command)
+@click.argument("models", nargs=-1)
+@click.option("--target", "targets", multiple=True, metavar="NAME", help=f"One of {TARGETS}. Repeatable.  [default: all]")  # noqa: E501  # fmt: skip
+@click.option("--record", help="A WFDB record to time with.  [default: simulated segments]")
+@click.option("--quick", is_flag=True, help="Short loops: for a look, not for a report.")
+@click.option(
+    "-o", "--out", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path),
+    help="Write report.json, table.txt and the pictures there.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace the folder where it exists.")
+@click.option(
+    "--no-inception", is_flag=True,
+    help="Leave out InceptionV1 (random weights) to compare with.",
+)  # fmt: skip
+def run_command(
+    models: tuple[str, ...],
+    targets: tuple[str, ...],
+    record: str | None,
+    quick: bool,
+    out: Path | None,
+    overwrite: bool,
+    no_inception: bool,
+) -> None:
+    """Measure MODELS (default: light_cnn) on targets and print one table.
+
+    Where TensorFlow is installed and no model is named, InceptionV1 with random weights stands
+    beside it: what a network costs is in its shapes. Each row runs in a process of its own.
+
+    \b
+    Examples:
+      ecgqa bench run -o report
+      ecgqa bench run light_cnn my_model --target engine --quick
+    """
+    run.check_targets(targets)
+    if out is not None:
+        refuse_existing(out, overwrite)
+    opened = [open_model(name) for name in models or (DEFAULT_MODEL,)]
+    if len({m.name for m in opened}) < len(opened):
+        raise ArgumentError("two models have the same name: rows could not be told apart")
+    if not models and not no_inception:
+        reason = stand_in.missing()
+        if reason is None:
+            opened.append(stand_in.kept(opened[0].spec, default_cache() / "bench"))
+        else:
+            click.echo(reason, err=True)
+    with progress() as tell:
+        report = run.run(opened, targets, record=record, quick=quick, tell=tell)
+    text = tables.text(report)
+    modelled = parts.estimates(report, parts.read_parts())
+    if modelled:
+        text += "\n" + "\n".join(parts.table(modelled)) + "\n"
+    click.echo(text, nl=False)
+    if out is not None:
+        _write(report, text, out, overwrite)
+
+
+def _write(report: Report, text: str, out: Path, overwrite: bool) -> None:
+    with whole_folder(out, overwrite) as folder:
+        report.write(folder / "report.json")
+        (folder / "table.txt").write_text(text, encoding="utf-8")
+        if importlib.util.find_spec("matplotlib"):
+            pictures.save_all(report, folder)
+        else:
+            click.echo("no pictures: pip install 'ecgqa-tflite[train]'", err=True)
+    click.echo(f"\nWritten: {out}: {', '.join(sorted(p.name for p in out.iterdir()))}")
+
+
+@command.command("compare", cls=Command)
+@click.argument("before", type=_FILE)
+@click.argument("after", type=_FILE)
+def compare_command(before: Path, after: Path) -> None:
+    """Compare two reports row by row: AFTER over BEFORE, with intervals.
+
+    An interval that holds 1 is no difference. It holds the noise within each run only: a ratio
+    that matters is seen in two pairs of runs.
+
+    \b
+    Examples:
+      ecgqa bench compare before/report.json after/report.json
+    """
+    click.echo(compare.text(read_report(before), read_report(after)), nl=False)
+
+
+@command.command("parts", cls=Command)
+@click.argument("report_file", metavar="REPORT", type=_FILE)
+@click.option(
+    "--calibration", type=_FILE, metavar="FILE",
+    help="Your parts, in the format of benchmark/parts.json; they replace ours of the same name.",
+)  # fmt: skip
+@click.option(
+    "--battery", "battery_mwh", type=click.FloatRange(min=0, min_open=True),
+    default=parts.BATTERY_MWH, show_default=True, metavar="MWH", help="Energy of the battery.",
+)  # fmt: skip
+def parts_command(report_file: Path, calibration: Path | None, battery_mwh: float) -> None:
+    """Model what a decision costs on named parts, from a report's exact instructions.
+
+    Milliseconds, duty cycle, millijoules and battery days are modelled, with bounds and sources;
+    one board's own cycles and power, in a calibration file, beat them.
+
+    \b
+    Examples:
+      ecgqa bench parts report/report.json
+      ecgqa bench parts report/report.json --calibration my_board.json
+    """
+    found = parts.estimates(read_report(report_file), parts.read_parts(calibration), battery_mwh)
+    for line in parts.table(found, battery_mwh):
+        click.echo(line)
+
+
+@command.command("read-log", cls=Command)
+@click.argument("log", type=_FILE, required=False)
+@click.option(
+    "--serial", metavar="PORT", help="Read the board's serial port until its report ends."
+)
+@click.option("--baud", type=int, default=115200, show_default=True, help="Of the serial port.")
+@click.option(
+    "--timeout", "timeout_s", type=float, default=120.0, show_default=True, metavar="S",
+    help="How long to wait for the report's end.",
+)  # fmt: skip
+@click.option("--name", default="board", show_default=True, help="What to call the board.")
+def read_log_command(
+    log: Path | None, serial: str | None, baud: int, timeout_s: float, name: str
+) -> None:
+    """Read what the board program (firmware_bridge/bench) reported.
+
+    From a LOG file, which may hold other lines too, or from a serial port.
+
+    \b
+    Examples:
+      ecgqa bench read-log board.log
+      ecgqa bench read-log --serial /dev/ttyACM0 --name nucleo-l4r5
+    """
+    if (log is None) == (serial is None):
+        raise ArgumentError("give either a log file or --serial PORT")
+    if serial is not None:
+        text = board_log.read_serial(serial, baud=baud, timeout_s=timeout_s)
+    else:
+        assert log is not None
+        try:
+            text = log.read_text(encoding="ascii", errors="replace")
+        except OSError as error:
+            raise DatasetError(f"{log}: can't be read ({error.strerror})") from error
+    parsed = board_log.parse(text)
+    row = parsed.row(name, parsed.unit, f"model {parsed.model}")
+    for line in tables.main_table([row]):
+        click.echo(line)
+    for layer, cost in row.layers.items():
+        click.echo(f"  {layer:<10} {cost:>16,.3f} {row.unit}")

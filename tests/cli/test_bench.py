@@ -1,0 +1,91 @@
+"""``ecgqa bench`` as a user types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from board_report import LOG
+from click.testing import CliRunner, Result
+from conftest import require_module, require_tool
+
+from ecgqa_tflite import cli
+from ecgqa_tflite.model_folder import ModelFolder
+
+
+def bench(*arguments: object) -> Result:
+    return CliRunner().invoke(cli.main, ["bench", *(str(a) for a in arguments)])
+
+
+def error_line(done: Result) -> str:
+    assert done.exit_code == 1, done.output
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("Error: "), done.stderr
+    return lines[0]
+
+
+def test_targets_one_table_one_json_and_pictures(small_model: ModelFolder, tmp_path: Path) -> None:
+    require_module("matplotlib")
+    for tool in ("gcc", "arm-none-eabi-gcc", "qemu-system-arm"):
+        require_tool(tool)
+    given = (small_model.path, "--target", "cortex-m4", "--target", "engine", "--target", "coral")
+    out = tmp_path / "report"
+    done = bench(*given, "--quick", "-o", out)
+    assert done.exit_code == 0, done.output
+    for words in ("cortex-m4", "instructions", "engine", "measured", "coral: libedgetpu.so.1"):
+        assert words in done.stdout, words
+    assert sorted(p.name for p in out.iterdir()) == [
+        "latency.png", "pareto.png", "report.json", "stages.png", "table.txt",
+    ]  # fmt: skip
+    assert (out / "table.txt").read_text() in done.stdout
+    report = json.loads((out / "report.json").read_text())
+    assert [r["target"] for r in report["rows"]] == ["cortex-m4", "engine"]
+    assert report["rows"][0]["layers"] and report["rows"][0]["flash_bytes"] > 20_000
+    assert "exists" in error_line(bench(*given, "--quick", "-o", out))
+    assert "MODELLED, not measured" in done.stdout and "nRF52840" in done.stdout
+    mine = {"target": "cortex-m4", "clock_mhz": 100, "cycles_per_instruction": 1, "power_mw": 10}
+    (tmp_path / "mine.json").write_text(json.dumps({"parts": {"My board": mine}}))
+    parts = bench("parts", out / "report.json", "--calibration", tmp_path / "mine.json")
+    assert parts.exit_code == 0 and "My board" in parts.stdout and "your calib" in parts.stdout
+    same = bench("compare", out / "report.json", out / "report.json")
+    assert same.exit_code == 0 and "1.000x" in same.stdout and "exact" in same.stdout
+
+
+def test_the_host_needs_no_tensorflow(
+    small_model: ModelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ecgqa_tflite.benchmark import litert
+
+    monkeypatch.setattr(litert, "variants", lambda _: ["XNNPACK, 1 thread", "assess, 1 thread"])
+    monkeypatch.setenv("PYTHONPATH", _without_tensorflow(Path(small_model.path).parent))
+    done = bench(small_model.path, "--target", "host", "--quick")
+    assert done.exit_code == 0, done.output
+    assert "XNNPACK, 1 thread" in done.stdout and "segments/s" in done.stdout
+    assert "Not run" not in done.stdout
+
+
+def _without_tensorflow(folder: Path) -> str:
+    """A folder whose ``tensorflow`` refuses to be imported."""
+    blocked = folder / "blocked"
+    blocked.mkdir(exist_ok=True)
+    for name in ("tensorflow", "tf_keras", "matplotlib"):
+        (blocked / f"{name}.py").write_text("raise ImportError('a base install has none')\n")
+    return str(blocked)
+
+
+def test_bad_input_is_one_line(small_model: ModelFolder, tmp_path: Path) -> None:
+    assert "no target 'toaster'" in error_line(bench(small_model.path, "--target", "toaster"))
+    assert "no such model" in error_line(bench("no_such_model"))
+    assert "same name" in error_line(bench(small_model.path, small_model.path))
+    assert "can't be read" in error_line(bench("compare", tmp_path / "a", tmp_path / "b"))
+    assert "either" in error_line(bench("read-log"))
+    assert "can't be read" in error_line(bench("read-log", tmp_path / "none.log"))
+    (tmp_path / "x.log").write_bytes(b"\xff\x00nothing")
+    assert "no report" in error_line(bench("read-log", tmp_path / "x.log"))
+
+
+def test_a_log_is_read(tmp_path: Path) -> None:
+    (tmp_path / "b.log").write_text(LOG)
+    done = bench("read-log", tmp_path / "b.log", "--name", "nucleo")
+    assert done.exit_code == 0 and "nucleo" in done.stdout and "softmax" in done.stdout
