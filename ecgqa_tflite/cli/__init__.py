@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "scalogram": "Draw 5 s of a recording as the network sees them.",
     "convert": "Make a full-int8 model and its firmware bundle.",
     "targets": "List the devices that a bundle can be made for.",
+    "bench": "Tell what a segment costs on each device.",
     "evaluate": "Score a model on a labelled set, with intervals.",
     "train": "Train a model and write its folder.",
     "data": "Fetch public PhysioNet sets.",
