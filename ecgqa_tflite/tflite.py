@@ -8,6 +8,7 @@ ships (tensorflow/lite/schema/schema.fbs).
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import struct
@@ -323,7 +324,7 @@ def _check_order(graph: Graph) -> None:
         _expect(i not in ready, f"input tensor {i} is a constant or named twice")
         ready.add(i)
     for op in graph.operators:
-        for i in op.inputs:
+        for i in op.inputs if op.name != "CUSTOM" else ():  # an NPU's has scratch of its own
             _expect(i == -1 or i in ready, f"operator {op.index} uses tensor {i} too early")
         _expect(op.outputs, f"operator {op.index} has no output")
         for i in op.outputs:
@@ -390,3 +391,61 @@ def _check_operator(op: Operator, tensors: Sequence[Tensor]) -> None:
         else:
             out = (n - extent) // stride[axis] + 1 if n >= extent else 0
         _expect(y.shape[1 + axis] == out > 0, f"{where}: output of {y.shape}, should be {out}")
+
+
+# ---- which network is this --------------------------------------------------------------------
+
+
+def network_digest(graph: Graph) -> str:
+    """SHA-256 of what the network computes, 64 hex digits.
+
+    Operators, options, shapes, types, quantisation and constants, in order: metadata, names and the
+    layout of the file do not count, so a file keeps its digest when it is labelled.
+    """
+    digest = hashlib.sha256()
+
+    def add(*values: object) -> None:
+        digest.update(repr(values).encode() + b"\n")
+
+    for t in graph.tensors:
+        add(t.index, t.shape, t.dtype, t.axis, t.zero_point.tolist())
+        digest.update(t.quant_scale.astype("<f4").tobytes())
+        if t.data is not None:
+            digest.update(t.data.tobytes())
+    for op in graph.operators:
+        options = sorted((key, _plain(value)) for key, value in op.options.items())
+        add(op.name, op.inputs, op.outputs, options)
+    add(graph.inputs, graph.outputs)
+    return digest.hexdigest()
+
+
+def _plain(value: Any) -> object:
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def read_metadata(data: bytes, source: str = "model") -> dict[str, bytes]:
+    """The metadata entries of a ``.tflite`` that :func:`read_tflite` has passed, by name."""
+    try:
+        model = schema.Model.GetRootAs(data, 0)
+        found = {}
+        for i in range(_count(model.MetadataLength())):
+            entry = model.Metadata(i)
+            _expect(0 <= entry.Buffer() < model.BuffersLength(), f"metadata {i}: buffer")
+            buffer = model.Buffers(entry.Buffer())
+            raw = b"" if buffer.DataIsNone() else buffer.DataAsNumpy().tobytes()
+            found[_text(entry.Name())] = raw
+        return found
+    except _Damaged as damage:
+        raise ModelError(f"{source}: damaged .tflite ({damage}); get it again") from None
+    except (
+        struct.error,
+        IndexError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+    ) as error:
+        kind = type(error).__name__
+        raise ModelError(
+            f"{source}: damaged .tflite (its metadata: {kind}); get it again"
+        ) from error

@@ -21,6 +21,8 @@ COMMANDS: dict[str, str] = {
     "assess": "Tell which seconds of a recording can be trusted.",
     "scalogram": "Draw 5 s of a recording as the network sees them.",
     "convert": "Make a full-int8 model and its firmware bundle.",
+    "validate": "Prove a bundle again, on this machine.",
+    "inspect": "Tell what a .tflite is, ours or not.",
     "targets": "List the devices that a bundle can be made for.",
     "bench": "Tell what a segment costs on each device.",
     "evaluate": "Score a model on a labelled set, with intervals.",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,40 +14,74 @@ from rich.console import Console
 from rich.table import Table
 
 from ecgqa_tflite.cli import Command
-from ecgqa_tflite.export import Bundle, accuracy_lines, export_bundle
+from ecgqa_tflite.export import Bundle, Limits, accuracy_lines, export_bundle
+from ecgqa_tflite.export.again import read_request, require_same
+from ecgqa_tflite.export.gate import MEASURED
 from ecgqa_tflite.export.targets import DEFAULT, TARGETS
-from ecgqa_tflite.model_folder import open_model
-from ecgqa_tflite.output import refuse_existing
+from ecgqa_tflite.model_folder import ModelFolder, open_model
+from ecgqa_tflite.output import refuse_existing, whole_folder
+
+FS_HZ = 250.0
+"""Sampling rate where none is given, Hz."""
 
 
 @click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("model")
+@click.argument("model", required=False)
 @click.option(
     "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder to write."
 )
 @click.option(
     "--target",
     type=click.Choice(list(TARGETS)),
-    default=DEFAULT,
-    show_default=True,
     metavar="NAME",
-    help="Device that the bundle is for; ecgqa targets lists them.",
+    help=f"Device that the bundle is for; ecgqa targets lists them.  [default: {DEFAULT}]",
 )
 @click.option(
     "--fs-hz",
     type=float,
-    default=250.0,
-    show_default=True,
-    help="Sampling rate of the device, Hz; the model is the same for all.",
+    help="Sampling rate of the device, Hz; the model is the same for all.  [default: 250]",
 )
 @click.option(
     "--calibrate",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Quantise again, on WFDB recordings in this folder (needs TensorFlow).",
 )
+@click.option(
+    "--validate",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Measure float against int8 on this labelled folder for the gate (needs TensorFlow).",
+)
+@click.option(
+    "--gate",
+    multiple=True,
+    metavar="NAME=LIMIT",
+    help="Most that int8 may lose: bacc-drop 0.01, se-drop 0.02, low-called-high 0.02, flipped "
+    "0.02, ties 0.05 unless said otherwise; off: no limit. May be repeated.",
+)
+@click.option("--ram", type=click.IntRange(min=1), help="Most RAM the bundle may need, bytes.")
+@click.option(
+    "--flash", type=click.IntRange(min=1), help="Most flash, bytes: constants, without code."
+)
+@click.option("--verify", is_flag=True, help="Convert twice and compare every byte.")
+@click.option(
+    "--from-manifest",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Redo a bundle as its manifest.json says, and compare; MODEL: the bundle itself.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the output.")
 def command(
-    model: str, out: Path, target: str, fs_hz: float, calibrate: Path | None, overwrite: bool
+    model: str | None,
+    out: Path,
+    target: str | None,
+    fs_hz: float | None,
+    calibrate: Path | None,
+    validate: Path | None,
+    gate: tuple[str, ...],
+    ram: int | None,
+    flash: int | None,
+    verify: bool,
+    from_manifest: Path | None,
+    overwrite: bool,
 ) -> None:
     """Make MODEL's bundle for a device: a full-int8 .tflite, the front end as C, and the proof.
 
@@ -53,39 +89,85 @@ def command(
     training-domain segments, goes into the bundle as it is, so neither TensorFlow nor a recording
     is needed; --calibrate makes a new one from the float weights. The bundle appears only when its
     golden vectors come out of LiteRT's reference kernels and, where there is a C compiler, of its
-    own compiled C.
+    own compiled C, and when it passes the gate: what int8 loses against float, on the model's own
+    validation set or on --validate's. Otherwise: one line, exit code 1, nothing written.
 
     \b
     Examples:
       ecgqa-convert light_cnn -o build/bundle
-      ecgqa-convert light_cnn -o build/vest --fs-hz 500
+      ecgqa-convert light_cnn -o build/vest --fs-hz 500 --ram 32768
       ecgqa-convert light_cnn -o build/npu --target ethos-u55-128
       ecgqa-convert models/mine -o build/mine --calibrate recordings --overwrite
+      ecgqa-convert models/mine -o build/mine --validate set --gate flipped=0.01
+      ecgqa-convert -o build/again --from-manifest build/bundle/manifest.json
     """
     refuse_existing(out, overwrite)
+    if from_manifest is not None:
+        if any(x is not None for x in (target, fs_hz, ram, flash)) or gate:
+            raise click.UsageError("--from-manifest says what target, rate and limits were")
+        redo = read_request(from_manifest)
+        model, target, fs_hz, limits = (
+            model or str(redo.folder),
+            redo.target,
+            redo.fs_hz,
+            redo.limits,
+        )
+    elif model is None:
+        raise click.UsageError("name a MODEL, or a bundle's manifest with --from-manifest")
+    else:
+        limits = Limits.parse(gate, ram, flash)
     opened = open_model(model)
     console = Console()
-    with tempfile.TemporaryDirectory() as scratch:
-        if calibrate is not None:
-            from ecgqa_tflite.quantize.requantise import requantise
 
-            opened, calibration = requantise(opened, calibrate, Path(scratch) / opened.name)
-            differ = opened.metrics["calibration"]["flipped"]
-            console.print(
-                f"Quantised on {len(calibration.ids)} segments of {calibrate}; float and int8 "
-                f"decide {differ} of them differently",
-                highlight=False,
-            )
-            if calibration.skipped:
-                console.print(
-                    f"{len(calibration.skipped)} recordings skipped; the first: "
-                    f"{calibration.skipped[0]}",
-                    markup=False,
-                    highlight=False,
-                )
-        bundle = export_bundle(opened, out, target=target, fs_hz=fs_hz, overwrite=overwrite)
+    def make(folder: Path, scratch: Path) -> Bundle:
+        made = opened
+        if calibrate is not None:
+            made = _calibrated(console, opened, calibrate, scratch / opened.name)
+        if validate is not None:
+            from ecgqa_tflite.quantize.measure import measured
+
+            made = measured(made, validate, MEASURED)
+        return export_bundle(
+            made, folder, target=target or DEFAULT, fs_hz=fs_hz or FS_HZ, limits=limits
+        )
+
+    with tempfile.TemporaryDirectory() as scratch:
+        first = make(Path(scratch) / "bundle", Path(scratch) / "first")
+        if verify:
+            require_same(first.path, make(Path(scratch) / "again", Path(scratch) / "second").path)
+        if from_manifest is not None:
+            require_same(from_manifest.parent, first.path)
+        with whole_folder(out, overwrite) as folder:
+            shutil.copytree(first.path, folder, dirs_exist_ok=True)
+    bundle = replace(first, path=out)
     console.print(_summary(bundle))
     console.print(_proof(bundle), markup=False, highlight=False, soft_wrap=True)
+    if verify:
+        console.print("Converted twice: the same bytes in every file.")
+    if from_manifest is not None:
+        console.print(f"The same bytes as {from_manifest.parent}.", markup=False, highlight=False)
+
+
+def _calibrated(
+    console: Console, opened: ModelFolder, recordings: Path, folder: Path
+) -> ModelFolder:
+    """The model quantised again, with a word on what it was calibrated on."""
+    from ecgqa_tflite.quantize.requantise import requantise
+
+    made, calibration = requantise(opened, recordings, folder)
+    differ = made.metrics["calibration"]["flipped"]
+    console.print(
+        f"Quantised on {len(calibration.ids)} segments of {recordings}; float and int8 "
+        f"decide {differ} of them differently",
+        highlight=False,
+    )
+    if calibration.skipped:
+        console.print(
+            f"{len(calibration.skipped)} recordings skipped; the first: {calibration.skipped[0]}",
+            markup=False,
+            highlight=False,
+        )
+    return made
 
 
 def _summary(bundle: Bundle) -> Table:
@@ -122,6 +204,10 @@ def _summary(bundle: Bundle) -> Table:
     )
     for line in accuracy_lines(manifest["metrics"]):
         table.add_row("accuracy", line)
+    for check in bundle.gate.checks:
+        table.add_row("gate", str(check))
+    if bundle.gate.measured_on:
+        table.add_row("gate, measured on", bundle.gate.measured_on)
     table.add_row("spec", model["spec_hash"][:16])
     table.add_row("calibration", f"{len(manifest['calibration']['ids'])} segments, ids in manifest")
     table.add_row("model/", size("model/*"))

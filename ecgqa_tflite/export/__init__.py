@@ -4,6 +4,7 @@
 """
 
 from ecgqa_tflite.export.bundle import Bundle, accuracy_lines, export_bundle
+from ecgqa_tflite.export.gate import Limits
 from ecgqa_tflite.export.proof import Proof, prove
 
-__all__ = ["Bundle", "Proof", "accuracy_lines", "export_bundle", "prove"]
+__all__ = ["Bundle", "Limits", "Proof", "accuracy_lines", "export_bundle", "prove"]

@@ -13,7 +13,9 @@ from typing import Any
 from ecgqa_tflite import __version__
 from ecgqa_tflite.errors import ModelError
 from ecgqa_tflite.export import model_source
+from ecgqa_tflite.export.gate import Gate, Limits, pass_gate
 from ecgqa_tflite.export.golden import make_golden
+from ecgqa_tflite.export.identity import identity_header, identity_of, with_identity
 from ecgqa_tflite.export.image_source import image_sources
 from ecgqa_tflite.export.proof import Proof, prove
 from ecgqa_tflite.export.space_to_depth import fold_image
@@ -26,6 +28,8 @@ from ecgqa_tflite.output import refuse_existing, whole_folder
 from ecgqa_tflite.quantize.census import OperatorCensus, census
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.spec import FrontEnd
+
+DEFAULT_LIMITS = Limits()
 
 BUNDLE_FORMAT = 1
 """Format number of ``manifest.json``."""
@@ -42,6 +46,7 @@ class Bundle:
     manifest: dict[str, Any]
     census: OperatorCensus
     proof: Proof
+    gate: Gate
 
 
 def export_bundle(
@@ -50,6 +55,7 @@ def export_bundle(
     *,
     target: str = DEFAULT,
     fs_hz: float = 250.0,
+    limits: Limits = DEFAULT_LIMITS,
     overwrite: bool = False,
 ) -> Bundle:
     """Write a model's bundle for a device, prove it, and only then let it appear.
@@ -64,6 +70,8 @@ def export_bundle(
         Name of the device: one of :data:`ecgqa_tflite.export.targets.TARGETS`.
     fs_hz
         Sampling rate of the device, Hz; the model is the same for all of them.
+    limits
+        What the gate lets through.
     overwrite
         Replace ``out`` where it exists.
 
@@ -72,11 +80,12 @@ def export_bundle(
     OutputExistsError
         ``out`` exists and ``overwrite`` is false.
     ArgumentError
-        No such target.
+        No such target; a limit on a figure that the target doesn't have.
     SamplingRateError
         The rate is too low for the spec or the integer front end can't take it.
     ModelError, ConversionError
         The model has no ``.tflite``, or one that is damaged, not full int8 or not for the target.
+        The gate is not passed.
     ToolError
         What the target's bundle is made with is not installed.
     SelfTestError
@@ -96,9 +105,19 @@ def export_bundle(
             f"{model.tflite_path}: takes images of {network.input_shape}, its spec makes "
             f"{model.spec.image_shape}; train or convert the model again"
         )
+    identity = identity_of(model, network.graph)
+    tflite = with_identity(tflite, identity)
+    counted = replace(counted, file_bytes=len(tflite))
     golden = make_golden(model.spec, fs_hz, tflite)
     parts = Parts(model, tflite, front_end_tables, fs_hz, golden)
     prepared = device.prepare(parts)
+    gate = pass_gate(
+        model.metrics,
+        limits,
+        distinct_golden_scores=len({row.tobytes() for row in golden.scores}),
+        ram_bytes=prepared.ram_bytes,
+        flash_bytes=prepared.flash_bytes,
+    )
     shipped = replace(model, weights_name=None, tflite_name=f"{model.name}.tflite")
 
     with whole_folder(out, overwrite) as folder:
@@ -113,11 +132,13 @@ def export_bundle(
             "tool_version": __version__,
             **prepared.manifest,
             "model": shipped.description(),
+            "model_id": identity["model_id"],
             "spec": model.spec.to_dict(),
             "fs_hz": float(fs_hz),
             "segment_len": front_end_tables.segment_len,
             "formats": {"cwt_tables": front_end_tables.format},
             "tables_bytes": front_end_tables.nbytes,
+            "gate": gate.to_dict(),
             "quantisation": _quantisation(network),
             "census": counted.to_dict(),
             "golden": {"file": golden_file, "segments": list(golden.names)},
@@ -134,17 +155,17 @@ def export_bundle(
         manifest["files"] = {p.relative_to(folder).as_posix(): sha256_of(p) for p in files}
         (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")
         proof = prove(folder)
-    return Bundle(out, manifest, counted, proof)
+    return Bundle(out, manifest, counted, proof, gate)
 
 
 def _write_sources(folder: Path, parts: Parts, prepared: Prepared, *, firmware: bool) -> None:
     """The front end's C for every target, the network's and the golden vectors' for a firmware."""
     built = parts.tables
-    sources = dict(model_source.tables_sources(built))
+    identity = identity_of(parts.model, parts.graph)
+    sources = model_source.tables_sources(built) | identity_header(identity, built.spec_hash)
     shape = prepared.input_shape
     if shape is not None:
-        model = parts.model
-        sources |= image_sources(model.spec, built, parts.fs_hz, shape, model.threshold_int8)
+        sources |= image_sources(parts.model.spec, built, parts.fs_hz, shape)
     if firmware:
         array, tflite = prepared.device_tflite
         images = None

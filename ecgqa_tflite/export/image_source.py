@@ -20,8 +20,6 @@ _HEADER = """\
 /* The network's input, int8 [{shape}]{layout} */
 #define ECGQA_IMAGE_BYTES {image_bytes}u
 #define ECGQA_IMAGE_WORKSPACE_BYTES {workspace}u
-#define ECGQA_SPEC_HASH UINT64_C(0x{spec_hash:016x})
-#define ECGQA_THRESHOLD_S8 {threshold}
 
 /* Samples (int16, {fs_hz:g} Hz, any scale) to the network's input. `workspace`: 4-byte aligned,
  * holds nothing between calls. *flat is 1 for a constant segment: of low quality, without asking
@@ -98,12 +96,21 @@ ecgqa_status_t ecgqa_image(const int16_t *samples, int8_t *image, void *workspac
 """
 
 
+def image_workspace_bytes(tables: Tables) -> int:
+    """``ECGQA_IMAGE_WORKSPACE_BYTES``."""
+    memory = front_end_bytes(tables)
+    return _keep_bytes(tables) + max(memory.analyse_scratch, memory.row_scratch)
+
+
+def _keep_bytes(tables: Tables) -> int:
+    return -(-front_end_bytes(tables).keep // 8) * 8
+
+
 def image_sources(
     spec: FrontEnd,
     tables: Tables,
     fs_hz: float,
     input_shape: tuple[int, int, int],
-    threshold_int8: int,
 ) -> dict[str, str]:
     """Header and source of ``ecgqa_image``.
 
@@ -114,14 +121,10 @@ def image_sources(
     input_shape
         (rows, cols, channels) of the network's input: the spec's image, or that with blocks of
         pixels folded into one (:mod:`ecgqa_tflite.export.space_to_depth`).
-    threshold_int8
-        int8 score of class 1 from which a segment is of high quality.
     """
     rows, cols, channels = spec.image_shape
     out_rows, out_cols, depth = input_shape
     block = round((depth / channels) ** 0.5)
-    memory = front_end_bytes(tables)
-    keep = -(-memory.keep // 8) * 8
     layout = " as NHWC."
     if block > 1:
         layout = (
@@ -133,9 +136,7 @@ def image_sources(
         "shape": f"{out_rows}][{out_cols}][{depth}",
         "layout": layout,
         "image_bytes": out_rows * out_cols * depth,
-        "workspace": keep + max(memory.analyse_scratch, memory.row_scratch),
-        "spec_hash": tables.spec_hash,
-        "threshold": threshold_int8,
+        "workspace": image_workspace_bytes(tables),
         "fs_hz": fs_hz,
         "high": f"of class 1, {spec.labels[1]!r}",
         "stem": STEM,
@@ -145,7 +146,7 @@ def image_sources(
         "block": block,
         "out_rows": out_rows,
         "out_cols": out_cols,
-        "keep": keep,
+        "keep": _keep_bytes(tables),
         "lut": c_source.array("lut_s8", to_int8(colormap.lut(spec.colormap))),
     }
     return {
@@ -153,7 +154,8 @@ def image_sources(
             STEM,
             tables.spec_hash,
             "From samples to the network's input.",
-            '#include <stddef.h>\n#include <stdint.h>\n\n#include "ecgqa/status.h"\n',
+            "#include <stddef.h>\n#include <stdint.h>\n\n"
+            '#include "ecgqa/status.h"\n#include "ecgqa_identity.h"\n',
             _HEADER.format(**words),
         ),
         f"{STEM}.c": model_source.stamp("From samples to the network's input.", tables.spec_hash)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,15 @@ from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.export.c_source import array, preamble
 from ecgqa_tflite.export.layers import KINDS, WEIGHTS_TAIL, Shape, Window
 from ecgqa_tflite.export.planner import LayerPlan, Plan
+from ecgqa_tflite.tflite import network_digest, read_tflite
 
 NN_FORMAT = 1
 """``ECGQA_NN_FORMAT``; a test holds it against the header."""
 
 
 def model_id(tflite: bytes) -> int:
-    """First 8 bytes of the file's SHA-256, as ``ecgqa_nn_model_t.model_id``."""
-    return int(hashlib.sha256(tflite).hexdigest()[:16], 16)
+    """First 8 bytes of the network's digest, as ``ecgqa_nn_model_t.model_id``."""
+    return int(network_digest(read_tflite(tflite))[:16], 16)
 
 
 def nn_source(
@@ -36,7 +36,7 @@ def nn_source(
     lut
         Colour of each index, uint8 (256, channels): ``frontend.colormap.lut``.
     spec_hash, model_id
-        First 8 bytes of the spec's and of the ``.tflite``'s SHA-256.
+        First 8 bytes of the spec's SHA-256 and of the network's digest.
 
     Raises
     ------

@@ -9,16 +9,18 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ecgqa_tflite.errors import SelfTestError
 from ecgqa_tflite.export.golden import Golden, run_network
+from ecgqa_tflite.export.identity import read_identity
 from ecgqa_tflite.export.targets import find_target
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.litert import Int8Network, to_int8
-from ecgqa_tflite.model_folder import MANIFEST, open_model, read_json
+from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, open_model, read_json
 
 C_FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-pedantic")
 TIMEOUT_S = 300
@@ -83,6 +85,7 @@ def prove(folder: Path) -> Proof:
         _same(f"operator {name}", golden, tensor, golden.tensors[name])
     _same("logits", golden, logits, golden.logits)
     _same("scores", golden, scores, golden.scores)
+    _same_identity(model, manifest)
     target = find_target(manifest["target"]["name"])
     compiler = find_c_compiler() if target.firmware else None
     output = run_selftest(folder, compiler) if compiler else ()
@@ -93,6 +96,15 @@ def prove(folder: Path) -> Proof:
         c_output=output,
         target_output=target.prove(folder, manifest, golden),
     )
+
+
+def _same_identity(model: ModelFolder, manifest: dict[str, Any]) -> None:
+    """The file says of itself what the manifest says of it."""
+    identity = read_identity(model.tflite_path.read_bytes(), str(model.tflite_path))
+    expected = {"model_id": manifest["model_id"], "spec_hash": model.spec.hash}
+    said = {key: identity.get(key) for key in expected} if identity else None
+    if said != expected:
+        raise SelfTestError(f"the .tflite says it is {said}, the manifest {expected}")
 
 
 def _same(stage: str, golden: Golden, got: np.ndarray, expected: np.ndarray) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ecgqa_tflite.errors import ConversionError
-from ecgqa_tflite.tflite import Graph, Operator, read_tflite
+from ecgqa_tflite.tflite import Graph, Operator, Tensor, read_tflite
 
 
 @dataclass(frozen=True)
@@ -100,8 +99,9 @@ def census(tflite: bytes, source: str = "model") -> OperatorCensus:
             raise ConversionError(f"{source}: input is {t.shape}; convert with a batch of 1")
         if t.dtype not in ("int8", "uint8", "int16"):
             raise ConversionError(f"{source}: input is {t.dtype}; convert to full int8")
+    _refuse_per_tensor(graph, source)
     return OperatorCensus(
-        layers=tuple(_layer(graph, op, source) for op in graph.operators), file_bytes=len(tflite)
+        layers=tuple(layer_of(graph, op) for op in graph.operators), file_bytes=len(tflite)
     )
 
 
@@ -123,18 +123,29 @@ def _refuse_float(graph: Graph, source: str) -> None:
     )
 
 
-def _layer(graph: Graph, op: Operator, source: str) -> Layer:
+def _refuse_per_tensor(graph: Graph, source: str) -> None:
+    for op in graph.operators:
+        if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+            w = graph.tensors[op.inputs[1]]
+            if w.quant_scale.size != _channels(op, w):
+                raise ConversionError(
+                    f"{source}: operator {op.index} ({op.name}): weights are not quantised per "
+                    f"channel"
+                )
+
+
+def _channels(op: Operator, w: Tensor) -> int:
+    return w.shape[3] if op.name == "DEPTHWISE_CONV_2D" else w.shape[0]
+
+
+def layer_of(graph: Graph, op: Operator) -> Layer:
+    """One operator's figures, whatever its types."""
     y = graph.tensors[op.outputs[0]]
     constants = [graph.tensors[i] for i in op.inputs if i >= 0]
     macs = 0
     if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
         w = graph.tensors[op.inputs[1]]
-        channels = w.shape[3] if op.name == "DEPTHWISE_CONV_2D" else w.shape[0]
-        if op.name != "FULLY_CONNECTED" and w.quant_scale.size != channels:
-            raise ConversionError(
-                f"{source}: operator {op.index} ({op.name}): weights are not quantised per channel"
-            )
-        macs = y.elements * math.prod(w.shape) // max(1, channels)
+        macs = y.elements * w.elements // max(1, _channels(op, w))
     return Layer(
         operator=op.name,
         output=y.name,

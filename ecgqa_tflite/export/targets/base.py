@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgqa_tflite.export.golden import Golden
+from ecgqa_tflite.export.image_source import image_workspace_bytes
 from ecgqa_tflite.frontend.tables import Tables
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.tflite import Graph, read_tflite
@@ -32,6 +33,10 @@ class Parts:
     fs_hz: float
     golden: Golden
 
+    def with_arena(self, arena_bytes: int) -> int:
+        """RAM of an interpreter's arena and the front end's workspace beside it, bytes."""
+        return arena_bytes + image_workspace_bytes(self.tables)
+
     @cached_property
     def graph(self) -> Graph:
         """The network, read."""
@@ -53,6 +58,10 @@ class Prepared:
     input_shape
         (rows, cols, channels) that ``ecgqa_image`` makes; None where the bundle has no
         ``ecgqa_image`` because the row-streaming engine makes its own rows.
+    ram_bytes
+        Workspace or arena, with the front end's; None where the target runs Linux.
+    flash_bytes
+        Constants of network and front end; code comes on top.
     words
         Words of the target's templates.
     sections
@@ -63,6 +72,8 @@ class Prepared:
     manifest: Mapping[str, Any]
     device_tflite: tuple[str, bytes]
     input_shape: tuple[int, int, int] | None
+    ram_bytes: int | None
+    flash_bytes: int
     words: Mapping[str, str] = field(default_factory=dict)
     sections: Mapping[str, bool] = field(default_factory=dict)
 

@@ -14,6 +14,7 @@ from ecgqa_tflite.export.targets.base import (
     nothing_missing,
     nothing_more,
 )
+from ecgqa_tflite.frontend.colormap import lut
 
 
 def prepare(parts: Parts) -> Prepared:
@@ -42,12 +43,24 @@ def prepare(parts: Parts) -> Prepared:
         manifest={"target": {"name": TARGET.name}, "engine": engine},
         device_tflite=(model.name, parts.tflite),
         input_shape=None if device else (rows, cols, channels),
+        ram_bytes=device.workspace.bytes if device else None,
+        flash_bytes=parts.tables.nbytes + (_network_bytes(device) if device else len(parts.tflite)),
         words={
             "workspace_bytes": f"{engine.get('workspace_bytes', 0):,}",
             "refused": str(engine.get("refused")),
         },
         sections={"engine": device is not None, "tflm": device is None},
     )
+
+
+def _network_bytes(device: Device) -> int:
+    """Constants of the engine's form of the network, the colour LUT included."""
+    arrays = [
+        array
+        for layer in device.plan.network.layers
+        for array in (layer.weights, layer.bias, layer.multiplier_q31, layer.shift)
+    ]
+    return sum(array.nbytes for array in arrays) + lut(device.spec.colormap).nbytes
 
 
 TARGET = Target(

@@ -11,6 +11,7 @@ import numpy as np
 from ecgqa_tflite.errors import SelfTestError
 from ecgqa_tflite.export import tflm, vela
 from ecgqa_tflite.export.golden import Golden
+from ecgqa_tflite.export.identity import identity_of, with_identity
 from ecgqa_tflite.export.space_to_depth import fold_image, foldable_stride, rewrite
 from ecgqa_tflite.export.targets.base import Parts, Prepared, Target
 from ecgqa_tflite.export.tflm_source import tflm_header
@@ -60,6 +61,9 @@ def prepare(parts: Parts, accelerator: vela.Accelerator) -> Prepared:
     stride = foldable_stride(parts.graph)
     if stride is not None:
         rewritten = rewrite(parts.tflite, name)
+        own = identity_of(parts.model, read_tflite(rewritten, name))
+        was = identity_of(parts.model, parts.graph)["model_id"]
+        rewritten = with_identity(rewritten, own | {"rewritten_from": was})
         compare(parts.tflite, rewritten, to_int8(image(parts.golden.index_maps, spec.colormap)))
         after = vela.compile_for(rewritten, accelerator, f"{name}_folded")
         target["after"] = after.figures
@@ -92,6 +96,8 @@ def prepare(parts: Parts, accelerator: vela.Accelerator) -> Prepared:
         manifest={"target": target},
         device_tflite=(array, chosen.tflite),
         input_shape=input_shape,
+        ram_bytes=parts.with_arena(arena),
+        flash_bytes=len(chosen.tflite) + parts.tables.nbytes,
         words=_words(target, chosen is not before),
         sections={"folded": target["rewrite"] is not None},
     )

@@ -65,6 +65,8 @@ def _prepared(
         manifest={"target": target},
         device_tflite=(parts.model.name, parts.tflite),
         input_shape=(rows, cols, channels),
+        ram_bytes=None,
+        flash_bytes=len(parts.tflite) + parts.tables.nbytes,
         words={"compiled": str(compiled), **words},
         sections={
             "coral": coral,

@@ -42,6 +42,8 @@ def prepare(parts: Parts) -> Prepared:
         },
         device_tflite=(model.name, parts.tflite),
         input_shape=(rows, cols, channels),
+        ram_bytes=parts.with_arena(arena.bytes),
+        flash_bytes=len(parts.tflite) + parts.tables.nbytes,
         words={"arena_bytes": f"{arena.bytes:,}", "arena_how": arena.how},
     )
 

@@ -118,7 +118,7 @@ typedef struct {
     uint16_t channels;                /* of the image */
     uint16_t classes;
     uint64_t spec_hash;               /* first 8 bytes of the spec's SHA-256 */
-    uint64_t model_id;                /* first 8 bytes of the .tflite's SHA-256 */
+    uint64_t model_id;                /* first 8 bytes of the network's digest */
     const int8_t *lut_s8;             /* [256][channels]: colour of an index, minus 128 */
     const ecgqa_nn_layer_t *layers;
     const ecgqa_nn_softmax_t *softmax; /* NULL: the scores are the logits */

@@ -1,0 +1,70 @@
+"""``ecgqa inspect``: what a ``.tflite`` is, ours or not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ecgqa_tflite.export.inspection import inspect_tflite
+from ecgqa_tflite.model_folder import json_text
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(file: Path, as_json: bool) -> None:
+    """Tell what the .tflite FILE is: identity, input and output, operators, what is float.
+
+    Any .tflite will do, this toolkit's or not. A file that says it is another network than it is
+    was altered after it was converted, and is refused.
+
+    \b
+    Examples:
+      ecgqa inspect build/bundle/light_cnn.tflite
+      ecgqa inspect model.tflite --json
+    """
+    found = inspect_tflite(file)
+    if as_json:
+        click.echo(json_text(found), nl=False)
+    else:
+        _print(found)
+
+
+def _print(found: dict[str, Any]) -> None:
+    console = Console()
+    facts = Table(show_header=False, box=None)
+    facts.add_column(no_wrap=True)
+    facts.add_column(overflow="fold")
+    facts.add_row("file", f"{found['file_bytes']:,} bytes, SHA-256 {found['sha256'][:16]}")
+    facts.add_row("network", found["model_id"])
+    identity = found["identity"]
+    if identity is None:
+        facts.add_row("identity", "none: not converted by this toolkit")
+    else:
+        facts.add_row("model", f"{identity['name']}, written by ecgqa-tflite "
+                      f"{identity['tool_version']}")  # fmt: skip
+        facts.add_row("spec", identity["spec_hash"])
+        facts.add_row("labels", ", ".join(f"{i} {x}" for i, x in enumerate(identity["labels"])))
+        facts.add_row("high quality", f"score of class 1 >= {identity['threshold_int8']}")
+        facts.add_row("takes", identity["input"]["what"])
+        facts.add_row("licence", identity["licence"])
+    for end in ("inputs", "outputs"):
+        for t in found[end]:
+            facts.add_row(end[:-1], json.dumps(t))
+    facts.add_row("multiply-accumulates", f"{found['macs']:,}")
+    facts.add_row("constants", f"{found['constant_bytes']:,} bytes")
+    facts.add_row("arithmetic", found["arithmetic"])
+    if found["metadata"]:
+        facts.add_row("metadata", ", ".join(found["metadata"]))
+    console.print(facts)
+    layers = Table("", "operator", "output", "shape", "type", "MACs", "constants", box=None)
+    for i, layer in enumerate(found["layers"]):
+        shape = " x ".join(map(str, layer["shape"]))
+        row = (layer["operator"], layer["output"], shape, layer["dtype"])
+        layers.add_row(str(i), *row, f"{layer['macs']:,}", f"{layer['constant_bytes']:,}")
+    console.print(layers)

@@ -1,0 +1,128 @@
+"""Who a ``.tflite`` is, inside the file itself: an entry of its metadata, JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ai_edge_litert import schema_py_generated as schema
+
+from ecgqa_tflite import __version__
+from ecgqa_tflite.errors import ModelError
+from ecgqa_tflite.export import model_source
+from ecgqa_tflite.export.flatbuffer import add_buffer, pack, set_buffer, unpack
+from ecgqa_tflite.model_folder import ModelFolder
+from ecgqa_tflite.tflite import Graph, Tensor, network_digest, read_metadata, read_tflite
+
+ENTRY = "ECGQA_IDENTITY"
+"""Name of the metadata entry."""
+IDENTITY_FORMAT = 1
+
+
+def identity_of(model: ModelFolder, graph: Graph) -> dict[str, Any]:
+    """What is written into the file: name, id, spec, labels, input and output contract, licence."""
+    spec = model.spec
+    image, scores = (graph.tensors[ends[0]] for ends in (graph.inputs, graph.outputs))
+    return {
+        "format": IDENTITY_FORMAT,
+        "name": model.name,
+        "model_id": network_digest(graph)[:16],
+        "spec_hash": spec.hash,
+        "labels": list(model.labels),
+        "threshold_int8": model.threshold_int8,
+        "input": {
+            **_contract(image),
+            "what": f"scalogram of {spec.segment_s:g} s of one ECG lead, rows from "
+            f"{spec.f_max_hz:g} Hz down to {spec.f_min_hz:g} Hz, colour map {spec.colormap}",
+            "from_image": "int8 = uint8 - 128",
+        },
+        "output": {**_contract(scores), "what": "softmax over labels"},
+        "licence": model.licence,
+        "tool_version": __version__,
+    }
+
+
+def _contract(t: Tensor) -> dict[str, Any]:
+    return {
+        "name": t.name,
+        "shape": list(t.shape),
+        "dtype": t.dtype,
+        "quant_scale": float(t.quant_scale[0]),
+        "zero_point": int(t.zero_point[0]),
+    }
+
+
+def with_identity(tflite: bytes, identity: dict[str, Any]) -> bytes:
+    """The file with ``identity`` in its metadata, in place of one that is there.
+
+    Nothing that is computed changes. The same file and identity give the same bytes.
+    """
+    text = json.dumps(identity, separators=(",", ":"), ensure_ascii=False).encode()
+    if read_metadata(tflite).get(ENTRY) == text:
+        return tflite
+    model = unpack(tflite)
+    model.metadata = model.metadata or []
+    for entry in model.metadata:
+        if entry.name in (ENTRY, ENTRY.encode()):
+            set_buffer(model, entry.buffer, text)
+            break
+    else:
+        entry = schema.MetadataT()
+        entry.name = ENTRY
+        entry.buffer = add_buffer(model, text)
+        model.metadata.append(entry)
+    return pack(model)
+
+
+def read_identity(tflite: bytes, source: str = "model") -> dict[str, Any] | None:
+    """The identity that a file carries; None where it carries none (another tool's file).
+
+    Raises
+    ------
+    ModelError
+        A damaged file or entry, or an entry of another network than the file's.
+    """
+    raw = read_metadata(tflite, source).get(ENTRY)
+    if raw is None:
+        return None
+    try:
+        identity = json.loads(raw)
+        said = identity["model_id"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{source}: its identity can't be read; convert it again") from error
+    computed = network_digest(read_tflite(tflite, source))[:16]
+    if said != computed:
+        raise ModelError(
+            f"{source}: says it is network {said} and is {computed}: altered after it was "
+            f"converted; get it again"
+        )
+    found: dict[str, Any] = identity
+    return found
+
+
+def identity_header(identity: dict[str, Any], spec_hash: int) -> dict[str, str]:
+    """The same for C: ``ecgqa_identity.h``, macros only."""
+    text = {
+        "MODEL_NAME": identity["name"],
+        "LABEL_0": identity["labels"][0],
+        "LABEL_1": identity["labels"][1],
+        "LICENCE": identity["licence"],
+    }
+    numbers = {
+        "MODEL_ID": f"UINT64_C(0x{identity['model_id']})",
+        "SPEC_HASH": f"UINT64_C(0x{spec_hash:016x})",
+        "THRESHOLD_S8": f"({identity['threshold_int8']})",
+        "INPUT_ZERO_POINT": f"({identity['input']['zero_point']})",
+        "OUTPUT_ZERO_POINT": f"({identity['output']['zero_point']})",
+    }
+    lines = [f"#define ECGQA_{key} {value}" for key, value in numbers.items()]
+    lines += [f"#define ECGQA_{key} {json.dumps(value)}" for key, value in text.items()]
+    stem = "ecgqa_identity"
+    what = (
+        "Which network this is; the .tflite says the same of itself.\n"
+        " * Real values are scale * (q - zero point): of the input's scale, 1 / 255, and of the\n"
+        f" * output's, {identity['output']['quant_scale']:g}. High quality: score of class 1 >= "
+        "threshold."
+    )
+    body = "\n".join(lines) + "\n"
+    return {f"{stem}.h": model_source.header(stem, spec_hash, what, "#include <stdint.h>\n", body)}

@@ -1,0 +1,157 @@
+"""``ecgqa validate``, ``--verify``, ``--from-manifest`` and the gate, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_model
+from click.testing import CliRunner, Result
+from conftest import require_tool
+
+from ecgqa_tflite.cli import main
+from ecgqa_tflite.export import validation
+from ecgqa_tflite.export.flatbuffer import pack, unpack
+from ecgqa_tflite.model_folder import MANIFEST, open_model, seal, sha256_of
+from ecgqa_tflite.recording.simulator import simulate
+from ecgqa_tflite.recording.wfdb_writer import write_wfdb
+
+
+def ecgqa(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def refused(done: Result, *words: str) -> None:
+    assert done.exit_code == 1, done.output
+    assert len(done.output.strip().splitlines()) == 1, done.output
+    for word in words:
+        assert word in done.output
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model.folder(tmp_path_factory.mktemp("models")).path
+
+
+@pytest.fixture(scope="module")
+def bundle(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    require_tool("cc")
+    out = tmp_path_factory.mktemp("bundles") / "bundle"
+    done = ecgqa("convert", model, "-o", out, "--verify", "--ram", 20000, "--fs-hz", 360)
+    assert done.exit_code == 0, done.output
+    assert "the same bytes in every file" in done.output
+    assert "RAM, bytes" in done.output
+    return out
+
+
+def test_a_whole_bundle(bundle: Path) -> None:
+    done = ecgqa("validate", bundle, "--no-emulator")
+    assert done.exit_code == 0, done.output
+    assert "9 golden segments" in done.output and "whole path: 9 decisions" in done.output
+    assert "QEMU" not in done.output
+
+
+def test_on_an_emulated_core(bundle: Path) -> None:
+    for tool in ("arm-none-eabi-gcc", "qemu-system-arm"):
+        require_tool(tool)
+    done = ecgqa("validate", bundle)
+    assert done.exit_code == 0, done.output
+    emulated = done.output.partition("QEMU's mps2-an386")[2]
+    assert "9 segments of 113 rows, bit for bit" in emulated and "9 decisions" in emulated
+
+
+def test_without_an_emulator(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "emulator_installed", lambda: False)
+    done = ecgqa("validate", bundle)
+    assert done.exit_code == 0 and "not emulated" in done.output
+
+
+def test_a_damaged_bundle(bundle: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
+    with (copy / "model/ecgqa_model.c").open("a") as file:
+        file.write(" ")
+    refused(ecgqa("validate", copy), "ecgqa_model.c", "SHA-256")
+    refused(ecgqa("validate", tmp_path / "none"), "no such model")
+    manifest = json.loads((copy / MANIFEST).read_text())
+    manifest["files"]["model/ecgqa_model.c"] = sha256_of(copy / "model/ecgqa_model.c")
+    manifest["model_id"] = "0" * 16
+    (copy / MANIFEST).write_text(json.dumps(manifest))
+    refused(ecgqa("validate", copy), "the manifest")
+
+
+def test_from_its_manifest(bundle: Path, model: Path, tmp_path: Path) -> None:
+    manifest = bundle / MANIFEST
+    for name, given in (("one", []), ("two", [model])):
+        done = ecgqa("convert", *given, "-o", tmp_path / name, "--from-manifest", manifest)
+        assert done.exit_code == 0, done.output
+        assert "The same bytes as" in done.output
+        assert (tmp_path / name / MANIFEST).read_bytes() == manifest.read_bytes()
+    both = ecgqa("convert", "-o", tmp_path / "x", "--from-manifest", manifest, "--fs-hz", 250)
+    assert both.exit_code == 2 and "--from-manifest says" in both.output
+    assert ecgqa("convert", "-o", tmp_path / "x").exit_code == 2
+
+
+def test_a_bundle_that_can_not_be_redone(bundle: Path, tmp_path: Path) -> None:
+    other = tiny_model.folder(tmp_path, threshold_int8=3)
+    done = ecgqa("convert", other.path, "-o", tmp_path / "x", "--from-manifest", bundle / MANIFEST)
+    refused(done, "not the same bytes")
+    (tmp_path / "manifest.json").write_text("{}")
+    done = ecgqa("convert", "-o", tmp_path / "x", "--from-manifest", tmp_path / "manifest.json")
+    refused(done, "does not say how its bundle was made")
+    assert not (tmp_path / "x").exists()
+
+
+# ---- the gate -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four simulated recordings with challenge-2017's labels; what they say is of no matter."""
+    folder = tmp_path_factory.mktemp("labelled")
+    for i, name in enumerate(("A0", "A1", "A2", "A3")):
+        write_wfdb(simulate(30, 300.0, seed=i, heart_rate_bpm=50 + 20 * i, name=name), folder)
+    (folder / "REFERENCE.csv").write_text("A0,N\nA1,~\nA2,N\nA3,~\n")
+    return folder
+
+
+def test_measured_on_a_labelled_folder(model: Path, labelled: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    done = ecgqa("convert", model, "-o", out, "--validate", labelled, "--gate", "ties=off",
+                 "--gate", "flipped=0.2", "--gate", "bacc-drop=0.2", "--gate", "se-drop=0.3",
+                 "--gate", "low-called-high=0.3")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    gate = json.loads((out / MANIFEST).read_text())["gate"]
+    assert gate["measured_on"] != "validation" and gate["limits"]["flipped"] == 0.2
+    assert all(gate["figures"][name] is not None for name in ("bacc_drop", "flipped", "ties"))
+
+
+def test_disturbed_weights_are_refused_and_leave_nothing(
+    model: Path, labelled: Path, tmp_path: Path
+) -> None:
+    """The int8 network no longer is the float one: measuring tells, and nothing is written."""
+    folder = Path(shutil.copytree(model, tmp_path / "disturbed"))
+    changed = unpack((folder / "tiny.tflite").read_bytes())
+    graph = changed.subgraphs[0]
+    _, weights, bias = graph.operators[-2].inputs  # the last layer's two classes change places
+    for index in (weights, bias):
+        buffer = changed.buffers[graph.tensors[index].buffer]
+        buffer.data = np.roll(np.asarray(buffer.data), len(buffer.data) // 2)
+    (folder / "tiny.tflite").write_bytes(pack(changed))
+    seal(folder)
+    assert open_model(folder)
+    done = ecgqa("convert", folder, "-o", tmp_path / "out", "--validate", labelled)
+    refused(done, "the gate is not passed on", "float and int8")
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_limits(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    refused(ecgqa("convert", model, "-o", out, "--gate", "luck=1"), "limits are bacc_drop")
+    refused(ecgqa("convert", model, "-o", out, "--ram", 100), "RAM", "at most 100")
+    refused(ecgqa("convert", model, "-o", out, "--flash", 100), "flash", "at most 100")
+    done = ecgqa("convert", model, "-o", out, "--ram", 100, "--target", "raspberry-pi")
+    refused(done, "runs Linux")
+    assert not out.exists()
