@@ -62,7 +62,8 @@ static void one_pass(host_t *host, uint8_t *index_map)
         ecgqa_cwt_to_time(t, row, a.z, a.w_re, a.w_im, info);
         uint32_t *magnitude = host->magnitude + row * cols;
         ecgqa_cwt_columns(t, row, a.w_re, a.w_im, 0u, t->cols, magnitude);
-        if (ecgqa_cwt_range_needs(t, &cwt->range, row, &info->bound)) {
+        if (t->row[row].in_range != 0u &&
+            ecgqa_cwt_range_needs(t, &cwt->range, &info->bound)) {
             ecgqa_cwt_range_take(&cwt->range, info->exponent,
                                  ecgqa_cwt_extremes(magnitude, t->cols));
         }

@@ -413,11 +413,8 @@ static int low_is_zero(const ecgqa_cwt_range_t *range)
 }
 
 int ecgqa_cwt_range_needs(const ecgqa_cwt_tables_t *tables, const ecgqa_cwt_range_t *range,
-                          uint16_t row, const ecgqa_cwt_level_t *bound)
+                          const ecgqa_cwt_level_t *bound)
 {
-    if (tables->row[row].in_range == 0u) {
-        return 0;
-    }
     return less(range->high, normalised(*bound)) ||
            (tables->subtract_min != 0u && !low_is_zero(range));
 }
@@ -537,7 +534,7 @@ static void scan_row(ecgqa_cwt_t *cwt, uint16_t row)
     }
     const ecgqa_cwt_arrays_t a = ecgqa_cwt_arrays(cwt);
     ecgqa_cwt_row_info_t info = ecgqa_cwt_band(cwt, row, a.z);
-    if (!ecgqa_cwt_range_needs(t, &cwt->range, row, &info.bound)) {
+    if (!ecgqa_cwt_range_needs(t, &cwt->range, &info.bound)) {
         return;
     }
     ecgqa_cwt_to_time(t, row, a.z, a.w_re, a.w_im, &info);
@@ -546,7 +543,7 @@ static void scan_row(ecgqa_cwt_t *cwt, uint16_t row)
         uint32_t magnitude[BLOCK];
         const unsigned left = t->cols - first, count = left < BLOCK ? left : BLOCK;
         const ecgqa_cwt_level_t bound = peak_bound(t, &a, points, first, count, info.exponent);
-        if (ecgqa_cwt_range_needs(t, &cwt->range, row, &bound)) {
+        if (ecgqa_cwt_range_needs(t, &cwt->range, &bound)) {
             ecgqa_cwt_columns(t, row, a.w_re, a.w_im, first, count, magnitude);
             ecgqa_cwt_range_take(&cwt->range, info.exponent, ecgqa_cwt_extremes(magnitude, count));
         }

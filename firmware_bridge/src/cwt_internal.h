@@ -36,9 +36,9 @@ void ecgqa_cwt_columns(const ecgqa_cwt_tables_t *tables, uint16_t row, const int
 ecgqa_cwt_extremes_t ecgqa_cwt_extremes(const uint32_t *magnitude, unsigned count);
 
 void ecgqa_cwt_range_clear(ecgqa_cwt_range_t *range);
-/* 0: the row can't change the range, whatever its magnitudes are. */
+/* 0: no |W| up to `bound` can change the range. */
 int ecgqa_cwt_range_needs(const ecgqa_cwt_tables_t *tables, const ecgqa_cwt_range_t *range,
-                          uint16_t row, const ecgqa_cwt_level_t *bound);
+                          const ecgqa_cwt_level_t *bound);
 void ecgqa_cwt_range_take(ecgqa_cwt_range_t *range, int32_t exponent, ecgqa_cwt_extremes_t extremes);
 /* range to the factors of index_map. */
 void ecgqa_cwt_range_close(ecgqa_cwt_t *cwt);
