@@ -540,10 +540,10 @@ static void scan_row(ecgqa_cwt_t *cwt, uint16_t row)
     ecgqa_cwt_to_time(t, row, a.z, a.w_re, a.w_im, &info);
     const uint32_t points = UINT32_C(1) << t->row[row].log2_fft;
     for (unsigned first = 0u; first < t->cols; first += BLOCK) {
-        uint32_t magnitude[BLOCK];
         const unsigned left = t->cols - first, count = left < BLOCK ? left : BLOCK;
         const ecgqa_cwt_level_t bound = peak_bound(t, &a, points, first, count, info.exponent);
         if (ecgqa_cwt_range_needs(t, &cwt->range, &bound)) {
+            uint32_t magnitude[BLOCK];
             ecgqa_cwt_columns(t, row, a.w_re, a.w_im, first, count, magnitude);
             ecgqa_cwt_range_take(&cwt->range, info.exponent, ecgqa_cwt_extremes(magnitude, count));
         }
