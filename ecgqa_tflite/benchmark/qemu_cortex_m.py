@@ -112,6 +112,30 @@ def measure(
     SelfTestError
         The bundle's self-test failed on the board.
     """
+    image, run = run_path(device, segments, board, out, flags=flags)
+    return _figures(device, image, run)
+
+
+def run_path(
+    device: Device,
+    segments: NDArray[np.int16],
+    board: boards.Board,
+    out: Path,
+    *,
+    how: str = "whole",
+    marks: Sequence[str] = MARKS,
+    flags: Sequence[str] = boards.OPTIMISE,
+) -> tuple[boards.Image, boards.Run]:
+    """As :func:`measure`, without the reading: what was built and what it said.
+
+    Parameters
+    ----------
+    how
+        ``whole``: ``ecgqa_classify``, between ``mark_classify`` and ``mark_classified``;
+        ``slices``: ``ecgqa_classify_step``, each between ``mark_start`` and ``mark_end``.
+    marks
+        Where to count.
+    """
     generated = out / "generated"
     generated.mkdir(parents=True, exist_ok=True)
     sources = device_sources(device, golden(device, segments[0]))
@@ -128,10 +152,10 @@ def measure(
         include=[generated],
         flags=flags,
     )
-    run = boards.run(image, [str(recording), "whole"], marks=MARKS)
+    run = boards.run(image, [str(recording), how], marks=marks)
     if run.status != 0:
         raise SelfTestError(f"{board.name}: the board program failed: {run.output.strip()}")
-    return _figures(device, image, run)
+    return image, run
 
 
 def _figures(device: Device, image: boards.Image, run: boards.Run) -> Figures:

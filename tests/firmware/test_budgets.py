@@ -24,6 +24,8 @@ from ecgqa_tflite.litert import Int8Network, to_int8
 
 MARKS = ("mark_analyse", "mark_scan", "mark_rows", "mark_end")
 
+SLICE_MARKS = ("mark_start", "mark_end")
+
 LIGHT_RAM_BYTES = 30_720
 LIGHT_INSTRUCTIONS = 115_000_000
 SMALL_RAM_BYTES = 14 * 1024
@@ -31,6 +33,7 @@ SMALL_INSTRUCTIONS = 10_000_000
 CWT_INSTRUCTIONS = 11_500_000
 PER_MAC = {"mps2-an386": 1.4, "mps2-an500": 1.4, "mps2-an505": 1.4, "mps3-an547": 0.35}
 CODE_BYTES = 20_000
+SLICE_INSTRUCTIONS = 400_000
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +117,13 @@ def test_tensorflow_lite_micro_beside_it(segments: NDArray[np.int16]) -> None:
     # The figure that the engine is compared with; another one means another TFLM.
     assert 400_000 < arena.least_bytes < 440_000
     assert device.workspace.bytes * 16 < arena.least_bytes
+
+
+def test_a_slice_is_bounded(segments: NDArray[np.int16], tmp_path: Path) -> None:
+    device = _device("small", segments)
+    _, run = qemu_cortex_m.run_path(
+        device, segments[:2], usable("mps2-an386"), tmp_path, how="slices", marks=SLICE_MARKS
+    )
+    slices = [stage.total for stage in run.stages if stage.mark == SLICE_MARKS[1]]
+    assert len(slices) > 2 * device.spec.rows
+    assert max(slices) <= SLICE_INSTRUCTIONS
