@@ -16,7 +16,7 @@ elapsed = $$(( ($$(date +%s) - $(STARTED)) / 60 )) min $$(( ($$(date +%s) - $(ST
 export OMP_NUM_THREADS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format clean pictures readme bench-frontend
+.PHONY: help setup demo test lint format clean pictures readme bench-frontend bench-peers
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,14 @@ pictures: setup ## draw the README's pictures anew
 
 bench-frontend: setup ## time the C front end, the float64 reference and pywt on one core
 	$(BIN)/python -m ecgqa_tflite.benchmark.frontend
+
+# In a folder of their own, 700 MB: what they depend on must not replace what we have.
+PEERS := build/peers
+bench-peers: setup ## time other wavelet transforms, runtimes and a quality index in the same run
+	@for peer in ssqueezepy neurokit2 fCWT; do test -e $(PEERS)/.$$peer || { mkdir -p $(PEERS); \
+		$(BIN)/python -m pip install --quiet --target $(PEERS) $$peer >$(PEERS)/$$peer.log 2>&1 || \
+		echo "$$peer does not install here: see $(PEERS)/$$peer.log"; touch $(PEERS)/.$$peer; }; done
+	$(BIN)/python -m ecgqa_tflite.benchmark.peers --packages $(PEERS)
 
 clean: ## remove what was built and cached; .venv stays
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
