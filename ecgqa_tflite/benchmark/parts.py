@@ -207,4 +207,5 @@ def table(found: Sequence[Modelled], battery_mwh: float = BATTERY_MWH) -> Iterat
 def _words(r: Range | None, unit: str = "") -> str:
     if r is None:
         return "--"
-    return f"{r.middle:.3g}{unit} [{r.low:.3g} .. {r.high:.3g}]"
+    middle, low, high = (f"{x:,.0f}" if x >= 100 else f"{x:.3g}" for x in (r.middle, r.low, r.high))
+    return f"{middle}{unit} [{low} .. {high}]"

@@ -75,7 +75,8 @@ def run(
         try:
             rows.append(worker.measure_apart(name, variant, model.path, record, quick))
         except EcgqaError as error:
-            missing.append(Missing(name, model.name, str(error)))
+            reason = str(error).removeprefix(f"{model.name}: ")
+            missing.append(Missing(name, model.name, reason))
     if tell is not None:
         tell("rows", len(wanted), len(wanted))
     protocol = QUICK if quick else FULL

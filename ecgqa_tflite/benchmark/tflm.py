@@ -11,6 +11,7 @@ from ecgqa_tflite.benchmark.litert import time_path
 from ecgqa_tflite.benchmark.protocol import peak_memory_bytes, pinned
 from ecgqa_tflite.benchmark.results import STAGES, Kind, Row
 from ecgqa_tflite.benchmark.target import Job
+from ecgqa_tflite.errors import ToolError
 from ecgqa_tflite.export.tflm import find_arena, installed
 from ecgqa_tflite.tflite import read_tflite
 
@@ -43,6 +44,13 @@ def measure(job: Job) -> Row:
             return np.asarray(interpreter.get_output(0))
 
         times = time_path(job, scores)
+    notes = ["flash is the .tflite, without TFLM's code"]
+    arena: int | None = None
+    try:
+        arena = find_arena(data, read_tflite(data)).least_bytes
+        notes.append("RAM is the least arena that works")
+    except ToolError as error:  # TFLM may end its process where an arena is too small
+        notes.append(f"no least arena: {error}")
     return Row(
         target=job.target,
         variant=job.variant,
@@ -53,8 +61,8 @@ def measure(job: Job) -> Row:
         total=times[-1],
         load_ms=load_ms,
         process_bytes=peak_memory_bytes(),
-        ram_bytes=find_arena(data, read_tflite(data)).least_bytes,
+        ram_bytes=arena,
         flash_bytes=len(data),
-        notes=("RAM is the least arena that works; flash the .tflite, without TFLM's code",),
+        notes=tuple(notes),
         noise=tuple(times[-1].noise()),
     )
