@@ -18,8 +18,9 @@ from ecgqa_tflite.export.golden import make_golden
 from ecgqa_tflite.export.identity import identity_header, identity_of, with_identity
 from ecgqa_tflite.export.image_source import image_sources
 from ecgqa_tflite.export.proof import Proof, prove
+from ecgqa_tflite.export.report import report_html
 from ecgqa_tflite.export.space_to_depth import fold_image
-from ecgqa_tflite.export.targets import DEFAULT, Parts, Prepared, Target, find_target
+from ecgqa_tflite.export.targets import DEFAULT, MEMORY_MAP, Parts, Prepared, Target, find_target
 from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.litert import Int8Network, to_int8
@@ -151,8 +152,13 @@ def export_bundle(
         card = model.path / "MODEL_CARD.md"
         if card.is_file():
             shutil.copyfile(card, folder / card.name)
-        files = sorted(p for p in folder.rglob("*") if p.is_file())
-        manifest["files"] = {p.relative_to(folder).as_posix(): sha256_of(p) for p in files}
+        manifest["files"] = _sums(folder)
+        svg = prepared.files.get(MEMORY_MAP)
+        report = folder / "report.html"
+        report.write_text(
+            report_html(manifest, golden, svg if isinstance(svg, str) else None), encoding="utf-8"
+        )
+        manifest["files"] = _sums(folder)
         (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")
         proof = prove(folder)
     return Bundle(out, manifest, counted, proof, gate)
@@ -181,6 +187,12 @@ def _write_sources(folder: Path, parts: Parts, prepared: Prepared, *, firmware: 
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content.encode("ascii") if isinstance(content, str) else content)
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file, by its path in the bundle."""
+    paths = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    return {name: sha256_of(paths[name]) for name in sorted(paths)}
 
 
 def _copy_runtime(folder: Path) -> None:

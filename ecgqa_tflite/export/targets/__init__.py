@@ -6,6 +6,7 @@ from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.export.targets import cortex_m, ethos_u, linux, tflm
 from ecgqa_tflite.export.targets.base import Parts, Prepared, Target
 
+MEMORY_MAP = cortex_m.MEMORY_MAP
 DEFAULT = cortex_m.TARGET.name
 
 TARGETS: dict[str, Target] = {
@@ -27,4 +28,4 @@ def find_target(name: str) -> Target:
     return TARGETS[name]
 
 
-__all__ = ["DEFAULT", "TARGETS", "Parts", "Prepared", "Target", "find_target"]
+__all__ = ["DEFAULT", "MEMORY_MAP", "TARGETS", "Parts", "Prepared", "Target", "find_target"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from ecgqa_tflite.errors import ConversionError
 from ecgqa_tflite.export.device_source import Device, device_sources, golden, plan_device
+from ecgqa_tflite.export.memory_map import memory_map_svg
 from ecgqa_tflite.export.planner import memory_map
 from ecgqa_tflite.export.targets.base import (
     Parts,
@@ -15,6 +16,8 @@ from ecgqa_tflite.export.targets.base import (
     nothing_more,
 )
 from ecgqa_tflite.frontend.colormap import lut
+
+MEMORY_MAP = "memory_map.svg"
 
 
 def prepare(parts: Parts) -> Prepared:
@@ -31,6 +34,7 @@ def prepare(parts: Parts) -> Prepared:
         sources = device_sources(device, golden(device, parts.golden.samples[0]))
         files = {f"model/{name}": text for name, text in sources.items()}
         files["memory_map.txt"] = memory_map(device.plan)
+        files[MEMORY_MAP] = memory_map_svg(device.plan)
         engine = {
             "workspace_bytes": device.workspace.bytes,
             "network_bytes": device.plan.workspace_bytes,

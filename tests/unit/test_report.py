@@ -1,0 +1,104 @@
+"""The bundle's report: whole, offline, of the bundle's own figures; looked at where Chromium is."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import tiny_model
+from conftest import require_tool
+
+from ecgqa_tflite.export import Bundle, export_bundle
+from ecgqa_tflite.export.golden import Golden
+from ecgqa_tflite.export.report import report_html
+
+VOID = {"meta", "img", "line", "br", "polyline", "rect", "path"}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    require_tool("cc")
+    model = tiny_model.folder(tmp_path_factory.mktemp("models"), licence='"A" <b> & C')
+    return export_bundle(model, tmp_path_factory.mktemp("bundles") / "bundle")
+
+
+class Reader(HTMLParser):
+    """Checks that tags close in order; gathers what would be fetched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.fetched += [v or "" for k, v in attrs if k in ("src", "href") and v]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.fetched += [v or "" for k, v in attrs if k in ("src", "href") and v]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag, (tag, self.getpos())
+
+
+def test_it_is_whole_and_fetches_nothing(bundle: Bundle) -> None:
+    text = (bundle.path / "report.html").read_text()
+    reader = Reader()
+    reader.feed(text)
+    assert not reader.open
+    assert len(reader.fetched) == 9
+    assert all(src.startswith("data:image/png;base64,") for src in reader.fetched)
+    assert "@import" not in text and "url(" not in text and "<script" not in text
+
+
+def test_it_says_what_the_manifest_says(bundle: Bundle) -> None:
+    text = (bundle.path / "report.html").read_text()
+    manifest = bundle.manifest
+    for word in (
+        *(f"{manifest['census']['macs']:,}", manifest["model_id"], manifest["model"]["spec_hash"]),
+        *(f"{manifest['engine']['workspace_bytes']:,} B", "0.750", "0.800", "full scale square"),
+        *("Passed", "not measured", "Network workspace"),
+    ):
+        assert word in text, word
+    assert "&#34;A&#34; &lt;b&gt; &amp; C" in text and "<b> & C" not in text
+    for name, sha in manifest["files"].items():
+        assert name == "report.html" or sha in text
+
+
+def test_the_same_report_again_of_what_the_bundle_holds(bundle: Bundle) -> None:
+    manifest = json.loads((bundle.path / "manifest.json").read_text())
+    del manifest["files"]["report.html"]
+    golden = Golden.from_npz(bundle.path / manifest["golden"]["file"])
+    memory_map = (bundle.path / "memory_map.svg").read_text()
+    again = report_html(manifest, golden, memory_map)
+    assert again == (bundle.path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_cut_off_on_a_screen(bundle: Bundle, tmp_path: Path, width: int) -> None:
+    """In Chromium, where it is installed: the page is no wider than the window."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("Chromium is not installed")
+    probe = tmp_path / "probe.html"
+    # A frame has the width that it is given; the window of a headless browser has a least one.
+    probe.write_text(
+        f'<iframe id="f" src="{bundle.path}/report.html" width="{width}" height="900"></iframe>'
+        "<script>f.onload = () => { const d = f.contentDocument.documentElement;"
+        "document.title = d.scrollWidth + ' of ' + d.clientWidth; };</script>"
+    )
+    done = subprocess.run(
+        [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
+         "--virtual-time-budget=5000", "--dump-dom", probe.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    found = re.search(r"<title>(\d+) of (\d+)</title>", done.stdout)
+    assert found, done.stdout[:500]
+    assert int(found[1]) <= int(found[2])
