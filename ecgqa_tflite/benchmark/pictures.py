@@ -148,13 +148,19 @@ def pareto(report: Report, path: Path) -> bool:
             axis.annotate(
                 p[0], (p[2] / 1024, p[1]), textcoords="offset points", xytext=(5, 6), fontsize=8
             )
-    axis.set_xscale("log")
-    axis.margins(0.25)
+    axis.set_xscale("log", base=2)
+    kib = [p[2] / 1024 for p in points]
+    ticks = [2**i for i in range(int(np.log2(min(kib))) - 1, int(np.log2(max(kib))) + 3)]
+    axis.set_xticks(ticks, [str(t) for t in ticks])
+    axis.minorticks_off()
+    axis.set_xlim(ticks[0], ticks[-1])
+    best, worst = max(p[1] for p in points), min(p[1] for p in points)
+    axis.set_ylim(worst - 0.02, min(best + 0.02, 1.0))
     axis.set_xlabel("RAM, KiB: less is better", fontsize=9)
     axis.set_ylabel(f"balanced accuracy, int8, {data}", fontsize=9)
     axis.set_title("RAM against accuracy", fontsize=10, loc="left")
     axis.grid(True, which="both", alpha=0.25)
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="lower right")
     figure.tight_layout()
     figure.savefig(path, dpi=DPI)
     return True
