@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -173,6 +174,29 @@ def write_program(device: Device, segments: NDArray[np.int16], folder: Path) -> 
     for name, text in sources.items():
         (folder / name).write_text(text, encoding="ascii")
     return sorted(folder.glob("*.c"))
+
+
+def export_program(device: Device, segments: NDArray[np.int16], folder: Path) -> None:
+    """Write all that a board's bench program is made of, its start-up code apart.
+
+    Parameters
+    ----------
+    folder
+        An existing folder, empty.
+    """
+    bridge = firmware_bridge_dir()
+    write_program(device, segments, folder / "model")
+    for name in ("include/ecgqa", "src"):
+        target = folder / "firmware_bridge" / name
+        target.mkdir(parents=True)
+        for source in sorted((bridge / name).glob("*.[ch]")):
+            shutil.copyfile(source, target / source.name)
+    bench = folder / "firmware_bridge" / "bench"
+    bench.mkdir()
+    for name in ("ecgqa_bench.h", "ecgqa_bench.c"):
+        shutil.copyfile(bridge / "bench" / name, bench / name)
+    for name in ("main.c", "README.md"):
+        shutil.copyfile(bridge / "bench" / "example" / name, folder / name)
 
 
 def run_on(

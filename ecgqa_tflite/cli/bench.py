@@ -10,6 +10,7 @@ import click
 from ecgqa_tflite.benchmark import (
     board_log,
     compare,
+    inputs,
     parts,
     pictures,
     run,
@@ -21,6 +22,8 @@ from ecgqa_tflite.benchmark.results import Report, read_report
 from ecgqa_tflite.cli import Command
 from ecgqa_tflite.cli.progress import default_cache, progress
 from ecgqa_tflite.errors import ArgumentError, DatasetError
+from ecgqa_tflite.export.device_source import plan_device
+from ecgqa_tflite.frontend.tables import build as tables_of_front_end
 from ecgqa_tflite.model_folder import open_model
 from ecgqa_tflite.output import refuse_existing, whole_folder
 
@@ -58,6 +61,7 @@ def command() -> None:
       ecgqa bench light_cnn --target host --target cortex-m4
       ecgqa bench compare before/report.json after/report.json
       ecgqa bench parts report/report.json --battery 740
+      ecgqa bench firmware light_cnn -o bench_firmware
       ecgqa bench read-log board.log
     """
 
@@ -169,6 +173,43 @@ def parts_command(report_file: Path, calibration: Path | None, battery_mwh: floa
     found = parts.estimates(read_report(report_file), parts.read_parts(calibration), battery_mwh)
     for line in parts.table(found, battery_mwh):
         click.echo(line)
+
+
+@command.command("firmware", cls=Command)
+@click.argument("model", default=DEFAULT_MODEL)
+@click.option(
+    "-o", "--out", metavar="FOLDER", required=True,
+    type=click.Path(file_okay=False, path_type=Path), help="The folder to write.",
+)  # fmt: skip
+@click.option("--record", help="A WFDB record to time with.  [default: simulated segments]")
+@click.option(
+    "--segments", type=click.IntRange(min=1), default=4, show_default=True,
+    help="How many the program holds, each some 2.5 KB of flash.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace the folder where it exists.")
+def firmware_command(
+    model: str, out: Path, record: str | None, segments: int, overwrite: bool
+) -> None:
+    """Write the bench program of MODEL for your own board, as C.
+
+    The same protocol as here: a cycle counter (DWT CYCCNT) and a UART are all that it needs of the
+    board. What it reports is read by `ecgqa bench read-log`.
+
+    \b
+    Examples:
+      ecgqa bench firmware light_cnn -o bench_firmware
+    """
+    opened = open_model(model)
+    samples, fs_hz, _ = inputs.load(record, opened.spec, segments)
+    device = plan_device(
+        opened.spec,
+        tables_of_front_end(opened.spec, fs_hz),
+        opened.tflite_path.read_bytes(),
+        opened.threshold_int8,
+    )
+    with whole_folder(out, overwrite) as folder:
+        board_log.export_program(device, samples, folder)
+    click.echo(f"Written: {out}: see its README.md")
 
 
 @command.command("read-log", cls=Command)

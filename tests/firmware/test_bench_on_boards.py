@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from conftest import require_tool
 from segments_for_boards import FS_HZ
 from targets import usable
 
 from ecgqa_tflite.benchmark import board_log, boards, inputs, qemu_cortex_m
+from ecgqa_tflite.cli import main
 from ecgqa_tflite.export.device_source import Device, plan_device
 from ecgqa_tflite.frontend import colormap, tables
 from ecgqa_tflite.frontend.native import NativeFrontEnd
@@ -80,6 +84,21 @@ def test_counts_repeat_exactly(device: Device, segments: np.ndarray, tmp_path: P
         for i in range(3)
     ]
     assert runs[0] == runs[1] == runs[2]
+
+
+def test_the_program_for_a_board_compiles_as_its_readme_says(
+    small_model: ModelFolder, tmp_path: Path
+) -> None:
+    compiler = require_tool("arm-none-eabi-gcc")
+    out = tmp_path / "bench"
+    done = CliRunner().invoke(main, ["bench", "firmware", str(small_model.path), "-o", str(out)])
+    assert done.exit_code == 0, done.output
+    words = (out / "README.md").read_text().partition("arm-none-eabi-gcc ")[2].partition("\n\n")[0]
+    given = words.replace("\\\n", " ").replace("YOUR_BOARD.c", "").split()
+    named = [p for w in given for p in (sorted(map(str, out.glob(w))) if w.endswith(".c") else [w])]
+    strict = ["-Wall", "-Wextra", "-Werror", "-c"]
+    subprocess.run([compiler, *strict, *named], cwd=out, check=True)
+    assert (out / "main.o").is_file() and (out / "ecgqa_bench.o").is_file()
 
 
 def test_a_board_without_a_known_clock_is_refused(device: Device, tmp_path: Path) -> None:
