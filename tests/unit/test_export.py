@@ -220,10 +220,8 @@ def test_it_was_proven(bundle: Bundle) -> None:
 
 
 @pytest.mark.parametrize("optimisation", ["-O0", "-O3"])
-@pytest.mark.parametrize("compiler", ["gcc", "clang", "clang-14", "tcc"])
+@pytest.mark.parametrize("compiler", ["gcc", "clang-14"])
 def test_selftest_with(bundle: Bundle, compiler: str, optimisation: str) -> None:
-    if compiler != "gcc" and shutil.which(compiler) is None:
-        pytest.skip(f"{compiler} is not installed")
     flags = [*C_FLAGS, optimisation, "-Wconversion", "-Werror=implicit"]
     assert "bit for bit" in run_selftest(bundle.path, [require_tool(compiler)], flags)[0]
 

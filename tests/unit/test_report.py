@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -84,9 +83,7 @@ def test_the_same_report_again_of_what_the_bundle_holds(bundle: Bundle) -> None:
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_cut_off_on_a_screen(bundle: Bundle, tmp_path: Path, width: int) -> None:
     """In Chromium, where it is installed: the page is no wider than the window."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("Chromium is not installed")
+    chromium = require_tool("chromium")
     probe = tmp_path / "probe.html"
     # A frame has the width that it is given; the window of a headless browser has a least one.
     probe.write_text(
