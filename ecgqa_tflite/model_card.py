@@ -12,10 +12,10 @@ from ecgqa_tflite.output import whole_folder
 from ecgqa_tflite.spec import FrontEnd
 
 SOURCES = {
-    "leads_good": "challenge-2011 leads labelled good, whose beats two detectors agree on",
+    "leads_good": "challenge-2011 leads labelled good",
     "clean": "mitdb, clean segments whose beats all show",
     "mixtures_found": "clean ECG with noise, every beat still found",
-    "leads_bad": "challenge-2011 leads labelled bad, on whose beats they don't agree",
+    "leads_bad": "challenge-2011 leads labelled bad",
     "mixtures_lost": "clean ECG with noise, beats lost",
     "mixtures_unclear": "clean ECG with noise, beats unclear",
     "mixtures_low_snr": "clean ECG with noise, poor signal-to-noise ratio",
@@ -69,18 +69,7 @@ def model_card(name: str, spec: FrontEnd, recipe: dict[str, Any], metrics: dict[
         "|---|---|---|---|---|",
         *_source_rows(recipe, training["segments"], validation["segments"]),
         "",
-        "Labels of mixtures follow from what the noise does to the beats: low where two detectors",
-        "(XQRS, GQRS) both err on two or more (lost), one errs at all below "
-        f"{recipe['composition']['mixture']['high_snr_db']:g} dB of",
-        "signal-to-noise ratio (5-25 Hz; unclear), or that ratio is below "
-        f"{recipe['composition']['mixture']['low_snr_db']:g} dB; high where both find",
-        f"every beat above {recipe['composition']['mixture']['high_snr_db']:g} dB; the rest",
-        "is left out, and so is what a reader sees through though detectors don't (noise of kind "
-        + ", ".join(recipe["composition"]["mixture"]["see_through"])
-        + ").",
-        f"{recipe['composition']['jump_share']:.0%} of all segments got a jump of the baseline on "
-        "top, which changes no label. No patient, recording or stretch",
-        "of noise is in both sets; identical recordings were counted once.",
+        *_labels(recipe["composition"]),
         "",
         "## Validation (patients and recordings held out)",
         "",
@@ -127,6 +116,31 @@ def _source_rows(
                     f"| {train[source]['groups']:,} | {held:,} |"
                 )
     return rows
+
+
+def _labels(composition: dict[str, Any]) -> list[str]:
+    """How segments got their labels, as the composition says."""
+    rule = composition["mixture"]
+    unclear = "mixtures_unclear" in dict(composition["low"])
+    lines = [
+        "Labels of mixtures follow from what the noise does to the beats: low where two detectors",
+        "(XQRS, GQRS) both err on two or more (lost), "
+        + (f"where one errs at all below {rule['high_snr_db']:g} dB (unclear), " if unclear else "")
+        + f"or the signal-to-noise ratio (5-25 Hz) is below {rule['low_snr_db']:g} dB;",
+        f"high where both find every beat and it exceeds {rule['high_snr_db']:g} dB; the rest is "
+        "left out.",
+    ]
+    if rule["see_through"]:
+        lines.append(f"Noise of kind {', '.join(rule['see_through'])} makes no segment low.")
+    if composition["agreed_leads"]:
+        lines.append("Leads entered only where the detectors' agreement bears out their label.")
+    if composition["jump_share"]:
+        lines.append(f"{composition['jump_share']:.0%} of all segments got a baseline jump on top.")
+    return [
+        *lines,
+        "No patient, recording or stretch of noise is in both sets; identical recordings were",
+        "counted once.",
+    ]
 
 
 def _tables(tables: dict[str, dict[str, Any]]) -> list[str]:

@@ -1,14 +1,14 @@
 """The balanced training set and a validation set made the same way from held-out patients.
 
 High quality: good leads of challenge-2011, clean mitdb segments, mixtures whose beats are all
-found. Low quality: bad leads, mixtures whose beats are lost or unclear, mixtures with a poor
-signal-to-noise ratio, noise alone. Every number is in :class:`Composition`.
+found. Low quality: bad leads, mixtures whose beats are lost (or unclear), mixtures with a poor
+signal-to-noise ratio, noise alone. Every number is in :class:`Composition`, whose defaults are what
+the shipped Light-CNN was trained on.
 
-"Low" has to mean what it meant to the seed's experts: R peaks can't be clearly identified. So
-mixtures count as unclear where a detector errs once. The people who graded challenge-2011's leads
-meant something else: of the bad leads that networks took for good, nearly all had R peaks that
-anyone can see, and some good leads have none. So a good lead's segment enters only if both
-detectors agree on its beats, and a bad lead's only if they don't.
+Where the line between high and low is drawn decides more than the network does. The people who
+graded challenge-2011's leads were strict: of the bad leads that networks take for good, nearly all
+have R peaks that anyone can see. Kept as low (the default) they make a network strict about noise;
+``agreed_leads`` leaves them out, and a network then calls more of what is noisy but readable high.
 """
 
 from __future__ import annotations
@@ -70,7 +70,11 @@ class Composition:
     validation_share
         Share of patients (mitdb) and of records (challenge-2011) held out.
     high, low
-        Sources and their weights.
+        Sources and their weights. Low may also have ``mixtures_unclear``: a detector errs, and the
+        signal-to-noise ratio is below what high quality needs.
+    agreed_leads
+        Take a good lead's segment only if both detectors agree on its beats, and a bad lead's only
+        if they don't.
     jump_share, jump_height
         Share of the segments, whatever their source, that get a jump of the baseline on top, and
         the range of its height over the segment's own (log-uniform). A jump says nothing of the
@@ -93,12 +97,12 @@ class Composition:
     )
     low: tuple[tuple[str, float], ...] = (
         ("leads_bad", 0.5),
-        ("mixtures_lost", 2.0),
-        ("mixtures_unclear", 1.0),
-        ("mixtures_low_snr", 0.5),
+        ("mixtures_lost", 2.5),
+        ("mixtures_low_snr", 1.0),
         ("noise", 1.0),
     )
-    jump_share: float = 0.2
+    agreed_leads: bool = False
+    jump_share: float = 0.0
     jump_height: tuple[float, float] = (0.5, 10.0)
     stretches_per_lead: tuple[int, int] = (42, 2)
     mixture: MixtureRule = field(default_factory=MixtureRule)
@@ -183,7 +187,7 @@ def build(
         pools = _pools(
             [job for job in mixed if (job.group in held_out) == inside],
             [p.take(np.array([(g in held_out) == inside for g in p.group])) for p in leads],
-            composition.mixture,
+            composition,
         )
         bank = NoiseBank.read(folders["nstdb"], part)
         rng = np.random.default_rng([seed, inside])
@@ -229,10 +233,7 @@ def _mitdb_jobs(folder: Path, records: list[str], composition: Composition) -> I
 def _challenge2011_jobs(
     recordings: Sequence[Recording], leads: list[LabelledSegments], composition: Composition
 ) -> Iterable[_Job]:
-    """Two jobs a record, its good leads to mix into and its bad ones to look at.
-
-    The detectors have to agree on their beats.
-    """
+    """Its good leads, a job a record, to mix into; and its bad ones if the detectors are asked."""
     wanted: dict[tuple[str, int], list[str]] = {}
     for part in leads:
         places = (str(name).split("@")[0].split("/") for name in part.ids)
@@ -256,6 +257,8 @@ def _challenge2011_jobs(
             for name in names
         )
         good = quality == Quality.HIGH
+        if not good and not composition.agreed_leads:
+            continue
         n_stretches = composition.stretches_per_lead[1] if good else 0
         yield _Job(found, n_stretches, "leads_good" if good else "leads_bad")
 
@@ -394,16 +397,20 @@ def _clean_segments(
 
 
 def _pools(
-    mixed: list[_Mixed], leads: list[LabelledSegments], rule: MixtureRule
+    mixed: list[_Mixed], leads: list[LabelledSegments], composition: Composition
 ) -> dict[str, list[LabelledSegments]]:
     """Candidates by source, each a list of segments of one sampling rate."""
-    readable = {
-        str(name) for item in mixed if item.source == "leads_bad" for name in item.clean.ids
-    }
+    rule = composition.mixture
+    good = [part.take(part.quality == Quality.HIGH) for part in leads]
     bad = [part.take(part.quality == Quality.LOW) for part in leads]
+    if composition.agreed_leads:
+        good = [item.clean for item in mixed if item.source == "leads_good"]
+        looked_at = (item.clean.ids for item in mixed if item.source == "leads_bad")
+        readable = {str(name) for names in looked_at for name in names}
+        bad = [p.take(np.array([n not in readable for n in p.ids], bool)) for p in bad]
     pools: dict[str, list[LabelledSegments]] = {
-        "leads_good": [item.clean for item in mixed if item.source == "leads_good"],
-        "leads_bad": [p.take(np.array([n not in readable for n in p.ids], bool)) for p in bad],
+        "leads_good": good,
+        "leads_bad": bad,
         "clean": [item.clean for item in mixed if item.source == "clean"],
         "mixtures_found": [],
         "mixtures_lost": [],

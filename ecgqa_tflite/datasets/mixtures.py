@@ -40,8 +40,8 @@ class MixtureRule:
     kinds
         Kinds of noise and their weights.
     see_through
-        Kinds that confuse detectors more than readers: such mixtures are never low quality. (R
-        peaks between electrode pops are plain to see.)
+        Kinds that confuse detectors more than readers: such mixtures are never low quality. (A
+        candidate is ``pop``: R peaks between electrode pops are plain to see.)
     segments_per_stretch
         Segments judged side by side in one stretch.
     """
@@ -58,7 +58,7 @@ class MixtureRule:
         ("emg", 0.12),
         ("pop", 0.12),
     )
-    see_through: tuple[str, ...] = ("pop",)
+    see_through: tuple[str, ...] = ()
     segments_per_stretch: int = 5
 
 
