@@ -314,7 +314,7 @@ def write_model(
     spec: FrontEnd,
     threshold: float,
     threshold_int8: int,
-    save_weights: Callable[[Path], object],
+    save_weights: Callable[[Path], object] | None,
     tflite: bytes | None,
     recipe: Mapping[str, Any],
     metrics: Mapping[str, Any],
@@ -334,7 +334,8 @@ def write_model(
     architecture, arguments
         For :func:`ecgqa_tflite.networks.build`; ``input_shape`` must be the spec's image.
     save_weights
-        Called with the path to write: ``model.save_weights``.
+        Called with the path to write: ``model.save_weights``; None for a model without float
+        weights.
     tflite
         The int8 model, or None.
     recipe, metrics
@@ -365,10 +366,11 @@ def write_model(
             recipe=dict(recipe),
             metrics=dict(metrics),
             calibration_ids=tuple(calibration_ids),
-            weights_name=f"{name}.weights.h5",
+            weights_name=None if save_weights is None else f"{name}.weights.h5",
             tflite_name=None if tflite is None else f"{name}.tflite",
         )
-        save_weights(description.weights_path)
+        if save_weights is not None:
+            save_weights(description.weights_path)
         if tflite is not None:
             description.tflite_path.write_bytes(tflite)
         texts = {

@@ -47,6 +47,16 @@ FS_HZ = 250.0
     help="Quantise again, on WFDB recordings in this folder (needs TensorFlow).",
 )
 @click.option(
+    "--spec",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="spec.json of the front end that MODEL was trained with, where MODEL is a file of yours.",
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="With --spec: P(high) from which a segment is of high quality.  [default: 0.5]",
+)
+@click.option(
     "--validate",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Measure float against int8 on this labelled folder for the gate (needs TensorFlow).",
@@ -75,6 +85,8 @@ def command(
     target: str | None,
     fs_hz: float | None,
     calibrate: Path | None,
+    spec: Path | None,
+    threshold: float | None,
     validate: Path | None,
     gate: tuple[str, ...],
     ram: int | None,
@@ -85,12 +97,15 @@ def command(
 ) -> None:
     """Make MODEL's bundle for a device: a full-int8 .tflite, the front end as C, and the proof.
 
-    MODEL is a shipped model's name or a model folder. Its int8 network, calibrated on
-    training-domain segments, goes into the bundle as it is, so neither TensorFlow nor a recording
-    is needed; --calibrate makes a new one from the float weights. The bundle appears only when its
-    golden vectors come out of LiteRT's reference kernels and, where there is a C compiler, of its
-    own compiled C, and when it passes the gate: what int8 loses against float, on the model's own
-    validation set or on --validate's. Otherwise: one line, exit code 1, nothing written.
+    MODEL is a shipped model's name or a model folder; or, with --spec, a model of yours: an int8
+    .tflite, or a Keras .h5 or SavedModel that --calibrate quantises. A model folder's int8
+    network, calibrated on training-domain segments, goes in as it is: neither TensorFlow nor a
+    recording is needed; --calibrate makes a new one from the float weights.
+
+    The bundle appears only when its golden vectors come out of LiteRT's reference kernels and,
+    where there is a C compiler, of its own compiled C, and when it passes the gate: what int8
+    loses against float, on the model's own validation set or on --validate's. Otherwise: one line,
+    exit code 1, nothing written.
 
     \b
     Examples:
@@ -99,6 +114,7 @@ def command(
       ecgqa-convert light_cnn -o build/npu --target ethos-u55-128
       ecgqa-convert models/mine -o build/mine --calibrate recordings --overwrite
       ecgqa-convert models/mine -o build/mine --validate set --gate flipped=0.01
+      ecgqa-convert mine.h5 --spec spec.json --calibrate recordings -o build/own
       ecgqa-convert -o build/again --from-manifest build/bundle/manifest.json
     """
     refuse_existing(out, overwrite)
@@ -116,12 +132,23 @@ def command(
         raise click.UsageError("name a MODEL, or a bundle's manifest with --from-manifest")
     else:
         limits = Limits.parse(gate, ram, flash)
-    opened = open_model(model)
+    if spec is None and threshold is not None:
+        raise click.UsageError("--threshold goes with --spec: a model folder says its own")
+    if spec is not None and validate is not None:
+        raise click.UsageError("--validate needs a model folder that ecgqa train wrote")
+    if spec is None:
+        open_model(model)  # what is wrong with it is said before any work
     console = Console()
 
     def make(folder: Path, scratch: Path) -> Bundle:
-        made = opened
-        if calibrate is not None:
+        if spec is not None:
+            from ecgqa_tflite.quantize.own_model import own_model
+
+            made = own_model(model, spec, scratch, calibrate, threshold)
+        elif calibrate is None:
+            made = open_model(model)
+        else:
+            opened = open_model(model)
             made = _calibrated(console, opened, calibrate, scratch / opened.name)
         if validate is not None:
             from ecgqa_tflite.quantize.measure import measured

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,6 +131,25 @@ def int8_threshold(threshold: float) -> int:
     return int(np.clip(round(threshold * 256) - 128, -128, 127))
 
 
+def count_flips(
+    network: Any,
+    int8: Int8Network,
+    images: NDArray[np.uint8],
+    threshold: float,
+    threshold_int8: int,
+) -> int:
+    """Images (n, rows, cols, channels) that the float and the int8 network decide differently."""
+    from ecgqa_tflite.networks import preprocess
+
+    flipped = 0
+    for first in range(0, len(images), BATCH):
+        batch = images[first : first + BATCH]
+        p_high = np.asarray(network(preprocess(batch), training=False))[:, Quality.HIGH]
+        score = int8.scores(to_int8(batch))[:, Quality.HIGH]
+        flipped += int(np.sum((p_high >= threshold) != (score >= threshold_int8)))
+    return flipped
+
+
 def requantise(
     model: ModelFolder,
     folder: str | Path,
@@ -153,18 +173,13 @@ def requantise(
     """
     weights = model.weights_path
     calibration = calibration_from_folder(folder, model.spec, n, seed)
-    from ecgqa_tflite.networks import load_model, preprocess
+    from ecgqa_tflite.networks import load_model
 
     network = load_model(model.path)
     tflite = quantise_ptq(network, calibration.images)
     int8 = Int8Network(tflite)
     threshold_int8 = int8_threshold(model.threshold)
-    flipped = 0
-    for first in range(0, len(calibration.images), BATCH):
-        batch = calibration.images[first : first + BATCH]
-        p_high = network(preprocess(batch), training=False).numpy()[:, Quality.HIGH]
-        score = int8.scores(to_int8(batch))[:, Quality.HIGH]
-        flipped += int(np.sum((p_high >= model.threshold) != (score >= threshold_int8)))
+    flipped = count_flips(network, int8, calibration.images, model.threshold, threshold_int8)
     validation = model.metrics.get("validation", {})
     metrics = {
         "training": model.metrics.get("training", {}),

@@ -1,0 +1,128 @@
+"""A user's own network, trained elsewhere, with the spec of the front end that it takes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ecgqa_tflite.errors import ArgumentError, ConversionError, ModelError, SpecError
+from ecgqa_tflite.litert import Int8Network
+from ecgqa_tflite.model_folder import ModelFolder, write_model
+from ecgqa_tflite.quantize.ptq import quantise_ptq
+from ecgqa_tflite.quantize.requantise import calibration_from_folder, count_flips, int8_threshold
+from ecgqa_tflite.spec import FrontEnd
+
+ARCHITECTURE = "own"
+"""What ``model.json`` says of a network that this package has no builder for."""
+THRESHOLD = 0.5
+LICENCE = "not stated"
+
+
+def own_model(
+    path: str | Path,
+    spec_file: Path,
+    out: Path,
+    calibrate: Path | None = None,
+    threshold: float | None = None,
+) -> ModelFolder:
+    """Make a model folder of an int8 ``.tflite``, a Keras ``.h5`` or a SavedModel.
+
+    Parameters
+    ----------
+    path
+        The network: the spec's image, divided by 255, in; scores of low and high quality out.
+    spec_file
+        JSON form of its :class:`~ecgqa_tflite.spec.FrontEnd`.
+    out
+        Folder in which the model folder is made, named after the file.
+    calibrate
+        WFDB recordings to quantise on; for Keras networks.
+    threshold
+        P(high) from which a segment is of high quality; None: 0.5.
+
+    Raises
+    ------
+    ArgumentError
+        A Keras network without recordings, or a ``.tflite`` with some.
+    ModelError
+        The file is missing, damaged, or doesn't fit the spec.
+    ConversionError, DatasetError, SpecError
+        It can't be made int8; no recordings; no spec.
+    """
+    path = Path(path)
+    spec = _read_spec(spec_file)
+    threshold = THRESHOLD if threshold is None else threshold
+    metrics: dict[str, Any] = {"validation": {}, "external": {}}
+    ids: tuple[str, ...] = ()
+    if path.suffix == ".tflite":
+        if calibrate is not None:
+            raise ArgumentError(f"{path}: is quantised already; leave --calibrate out")
+        try:
+            tflite = path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"{path}: can't be read ({error.strerror})") from error
+        _fits(Int8Network(path), spec, path)
+    else:
+        if calibrate is None:
+            raise ArgumentError(f"{path}: is not int8; give recordings with --calibrate FOLDER")
+        network = _load_keras(path)
+        calibration = calibration_from_folder(calibrate, spec)
+        tflite = quantise_ptq(network, calibration.images)
+        int8 = Int8Network(tflite)
+        _fits(int8, spec, path)
+        ids = calibration.ids
+        flipped = count_flips(
+            network, int8, calibration.images, threshold, int8_threshold(threshold)
+        )
+        metrics["calibration"] = {"segments": len(ids), "flipped": flipped}
+    name = re.sub(r"\W+", "_", path.stem.lower(), flags=re.ASCII).strip("_")[:64]
+    name = name if re.match(r"[a-z]", name) else f"own_{name}".rstrip("_")
+    return write_model(
+        out / name,
+        name=name,
+        architecture=ARCHITECTURE,
+        arguments={"classes": 2, "input_shape": list(spec.image_shape)},
+        spec=spec,
+        threshold=threshold,
+        threshold_int8=int8_threshold(threshold),
+        save_weights=None,
+        tflite=tflite,
+        recipe={},
+        metrics=metrics,
+        calibration_ids=ids,
+        model_card=f"# {name}\n\nTrained elsewhere: what it was tested on is not known here.\n",
+        licence=LICENCE,
+    )
+
+
+def _read_spec(path: Path) -> FrontEnd:
+    try:
+        return FrontEnd.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, SpecError) as error:
+        raise SpecError(f"{path}: {error}") from error
+
+
+def _fits(network: Int8Network, spec: FrontEnd, path: Path) -> None:
+    if network.input_shape != spec.image_shape or network.classes != 2:
+        raise ModelError(
+            f"{path}: maps {network.input_shape} to {network.classes} scores; its spec makes "
+            f"images of {spec.image_shape}, and a decision is between 2"
+        )
+
+
+def _load_keras(path: Path) -> Any:
+    if not path.exists():
+        raise ModelError(f"{path}: no such file")
+    if not (path.suffix == ".h5" or (path / "saved_model.pb").is_file()):
+        raise ModelError(f"{path}: is no .tflite, Keras .h5 or SavedModel")
+    from ecgqa_tflite.networks._keras import keras
+
+    try:
+        network = keras.models.load_model(str(path), compile=False)
+    except Exception as error:  # h5py, protobuf and Keras raise many kinds
+        reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
+        raise ConversionError(f"{path}: Keras can't load it ({reason.strip()[:200]})") from error
+    if not isinstance(network, keras.Model):
+        raise ConversionError(f"{path}: is a SavedModel without a Keras model; save it with Keras")
+    return network
