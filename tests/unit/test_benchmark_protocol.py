@@ -14,6 +14,7 @@ from conftest import require_module
 from ecgqa_tflite.benchmark import frontend, inputs
 from ecgqa_tflite.benchmark.protocol import (
     Protocol,
+    cpu_ms,
     describe_machine,
     noise_of_states,
     peak_memory_bytes,
@@ -57,6 +58,14 @@ def test_figures_are_of_the_loops() -> None:
     assert t.p90 == t.p99 == 4.0 and t.spread == 1.5 and t.samples[-1] == 50.0
     assert len(t.samples) == 200 and t.noise() == ["loops differ by 150%"]
     assert timing([np.ones(3)] * 2).noise() == []
+
+
+def test_cpu_time_leaves_waiting_out() -> None:
+    def call() -> int:
+        time.sleep(0.01)
+        return 2
+
+    assert 0 < cpu_ms(call, Protocol(2, 0.0, 0.0)) < 2.5  # of 5 ms a segment
 
 
 def test_pinned_is_undone() -> None:
@@ -125,7 +134,7 @@ def test_front_ends_in_one_run(
     for aim in frontend.AIMS.values():
         assert f"aim {aim}: m" in shown
     assert len(report["ms_a_segment"]) == 5
-    assert all(t["median"] > 0 for t in report["ms_a_segment"].values())
+    assert all(t["median"] > 0 and t["cpu"] > 0 for t in report["ms_a_segment"].values())
     assert report["figures"]["times_pywt"] > 1
     assert frontend.main(["--model", "no_such", "--json", str(file), "--quick"]) == 0
     both = capsys.readouterr()
