@@ -20,6 +20,7 @@ from ecgqa_tflite.export.gate import MEASURED
 from ecgqa_tflite.export.targets import DEFAULT, TARGETS
 from ecgqa_tflite.model_folder import ModelFolder, open_model
 from ecgqa_tflite.output import refuse_existing, whole_folder
+from ecgqa_tflite.quantize.snr import worst_layers
 
 FS_HZ = 250.0
 """Sampling rate where none is given, Hz."""
@@ -233,6 +234,9 @@ def _summary(bundle: Bundle) -> Table:
         table.add_row("accuracy", line)
     for check in bundle.gate.checks:
         table.add_row("gate", str(check))
+    if layers := manifest["metrics"].get("calibration", {}).get("layers"):
+        worst = ", ".join(f"{x['operator']} {x['snr_db']:.1f} dB" for x in worst_layers(layers))
+        table.add_row("most quantisation noise", worst)
     if bundle.gate.measured_on:
         table.add_row("gate, measured on", bundle.gate.measured_on)
     table.add_row("spec", model["spec_hash"][:16])

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ecgqa_tflite.export.gate import WORDS
 from ecgqa_tflite.export.golden import Golden
 from ecgqa_tflite.frontend.colormap import image
+from ecgqa_tflite.quantize.snr import worst_layers
 from ecgqa_tflite.spec import FrontEnd, Quality
 
 STRIP_WIDTH, STRIP_HEIGHT = 500, 80
@@ -54,6 +55,7 @@ def report_html(manifest: Mapping[str, Any], golden: Golden, memory_map: str | N
         figures=FIGURES,
         gate=_gate(manifest["gate"]),
         layers=[{**layer, "bar": round(100 * layer["macs"] / most, 1)} for layer in layers],
+        noise=_noise(manifest["metrics"].get("calibration", {}).get("layers")),
         segments=_segments(golden, spec, manifest["model"]["threshold_int8"]),
         memory_map=memory_map,
         versions=manifest["versions"] | manifest["target"].get("versions", {}),
@@ -98,6 +100,13 @@ def _gate(gate: Mapping[str, Any]) -> list[dict[str, str]]:
             }
         )
     return rows
+
+
+def _noise(layers: list[dict[str, Any]] | None) -> dict[str, Any] | None:
+    if not layers:
+        return None
+    worst = ", ".join(f"{x['operator']} {x['snr_db']:.1f} dB" for x in worst_layers(layers))
+    return {"layers": layers, "worst": worst}
 
 
 def _number(value: float) -> str:

@@ -10,7 +10,11 @@ from ecgqa_tflite.errors import ArgumentError, ConversionError, ModelError, Spec
 from ecgqa_tflite.litert import Int8Network
 from ecgqa_tflite.model_folder import ModelFolder, write_model
 from ecgqa_tflite.quantize.ptq import quantise_ptq
-from ecgqa_tflite.quantize.requantise import calibration_from_folder, count_flips, int8_threshold
+from ecgqa_tflite.quantize.requantise import (
+    calibration_from_folder,
+    calibration_metrics,
+    int8_threshold,
+)
 from ecgqa_tflite.spec import FrontEnd
 
 ARCHITECTURE = "own"
@@ -72,10 +76,9 @@ def own_model(
         int8 = Int8Network(tflite)
         _fits(int8, spec, path)
         ids = calibration.ids
-        flipped = count_flips(
-            network, int8, calibration.images, threshold, int8_threshold(threshold)
+        metrics["calibration"] = calibration_metrics(
+            network, int8, tflite, calibration, threshold, int8_threshold(threshold)
         )
-        metrics["calibration"] = {"segments": len(ids), "flipped": flipped}
     name = re.sub(r"\W+", "_", path.stem.lower(), flags=re.ASCII).strip("_")[:64]
     name = name if re.match(r"[a-z]", name) else f"own_{name}".rstrip("_")
     return write_model(

@@ -89,8 +89,29 @@ def _calibration(images: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.uin
     return images
 
 
+def float_tflite(model: Any) -> bytes:
+    """The network as a float ``.tflite``, batch 1: what the int8 one is compared with."""
+    converter, _ = _converter(model)
+    return _converted(converter, model.name, "a .tflite")
+
+
 def _convert(model: Any, images: NDArray[np.uint8]) -> bytes:
     from ecgqa_tflite.networks import preprocess
+
+    def representative() -> Iterator[dict[str, NDArray[np.float32]]]:
+        for image in images:
+            yield {INPUT_NAME: preprocess(image[None])}
+
+    converter, tf = _converter(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = representative
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return _converted(converter, model.name, "full int8")
+
+
+def _converter(model: Any) -> tuple[Any, Any]:
+    """TensorFlow's converter of the network for one image, and TensorFlow."""
     from ecgqa_tflite.networks._keras import tf
 
     def infer(image: Any) -> dict[str, Any]:
@@ -100,18 +121,13 @@ def _convert(model: Any, images: NDArray[np.uint8]) -> bytes:
     module = tf.Module()
     module.model = model
     module.infer = tf.function(infer, input_signature=[batch_of_one])
-
-    def representative() -> Iterator[dict[str, NDArray[np.float32]]]:
-        for image in images:
-            yield {INPUT_NAME: preprocess(image[None])}
-
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [module.infer.get_concrete_function()], module
     )
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = representative
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return converter, tf
+
+
+def _converted(converter: Any, name: str, what: str) -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an interpreter's end of life, which we don't use
@@ -119,7 +135,7 @@ def _convert(model: Any, images: NDArray[np.uint8]) -> bytes:
     except Exception as error:  # the converter raises many kinds, with pages of MLIR
         reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
         raise ConversionError(
-            f"{model.name}: TensorFlow can't make it full int8 ({reason.strip()[:200]})"
+            f"{name}: TensorFlow can't make it {what} ({reason.strip()[:200]})"
         ) from error
 
 

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.errors import DatasetError, EcgqaError
+from ecgqa_tflite.errors import ConversionError, DatasetError, EcgqaError
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.litert import Int8Network, to_int8
 from ecgqa_tflite.model_folder import ModelFolder, write_model
 from ecgqa_tflite.quantize.ptq import quantise_ptq
+from ecgqa_tflite.quantize.snr import layer_snr_db
 from ecgqa_tflite.recording import read_recording
 from ecgqa_tflite.segments import cut
 from ecgqa_tflite.spec import FrontEnd, Quality
@@ -150,6 +151,32 @@ def count_flips(
     return flipped
 
 
+def calibration_metrics(
+    network: Any,
+    int8: Int8Network,
+    tflite: bytes,
+    calibration: Calibration,
+    threshold: float,
+    threshold_int8: int,
+) -> dict[str, Any]:
+    """What the calibration segments, which have no labels, tell of the int8 network.
+
+    ``segments``, ``flipped`` (decided differently than by the float network) and ``layers``
+    (:func:`~ecgqa_tflite.quantize.snr.layer_snr_db`; None where the two networks were converted to
+    different operators, which can't be held together).
+    """
+    layers: list[dict[str, Any]] | None
+    try:
+        layers = layer_snr_db(network, tflite, calibration.images)
+    except ConversionError:
+        layers = None
+    return {
+        "segments": len(calibration.ids),
+        "flipped": count_flips(network, int8, calibration.images, threshold, threshold_int8),
+        "layers": layers,
+    }
+
+
 def requantise(
     model: ModelFolder,
     folder: str | Path,
@@ -179,13 +206,15 @@ def requantise(
     tflite = quantise_ptq(network, calibration.images)
     int8 = Int8Network(tflite)
     threshold_int8 = int8_threshold(model.threshold)
-    flipped = count_flips(network, int8, calibration.images, model.threshold, threshold_int8)
+    measured = calibration_metrics(
+        network, int8, tflite, calibration, model.threshold, threshold_int8
+    )
     validation = model.metrics.get("validation", {})
     metrics = {
         "training": model.metrics.get("training", {}),
         "validation": {key: validation[key] for key in ("segments", "float") if key in validation},
         "external": {},
-        "calibration": {"segments": len(calibration.ids), "flipped": flipped},
+        "calibration": measured,
     }
     card = model.path / "MODEL_CARD.md"
     text = card.read_text(encoding="utf-8") if card.is_file() else f"# {model.name}\n"

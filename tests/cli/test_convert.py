@@ -89,6 +89,10 @@ def test_calibrating_on_the_users_recordings(model: Path, recordings: Path, tmp_
     assert manifest["metrics"]["external"] == {}
     assert "int8" not in manifest["metrics"]["validation"]
     assert manifest["metrics"]["calibration"]["segments"] == 18
+    layers = manifest["metrics"]["calibration"]["layers"]
+    assert [layer["operator"] for layer in layers][:2] == ["CONV_2D", "MAX_POOL_2D"]
+    assert "most quantisation noise" in done.output
+    assert "Quantisation noise" in (tmp_path / "one/report.html").read_text()
     assert (tmp_path / "one/tiny.tflite").read_bytes() != tiny_model.tflite()
     assert "quantised again" in (tmp_path / "one/MODEL_CARD.md").read_text()
 
