@@ -114,13 +114,14 @@ def command(
 
 
 def _print(result: dict[str, Any]) -> None:
-    table = Table("", *(HEADINGS[name] for name in FIGURES), "high", "low", box=None)
     models = {"int8": result} | ({"float": result["float"]} if "float" in result else {})
-    rows = dict(models)
-    rows |= {f"{k}, A against C": v["graded"] for k, v in models.items() if "graded" in v}
-    for name, row in rows.items():
-        cells = [_cell(row[figure]) for figure in FIGURES]
-        table.add_row(name, *cells, str(row["n"]["high"]), str(row["n"]["low"]))
+    columns = dict(models)
+    columns |= {f"{k}, A against C": v["graded"] for k, v in models.items() if "graded" in v}
+    table = Table("", *columns, box=None)
+    for figure in FIGURES:
+        table.add_row(HEADINGS[figure], *(_cell(column[figure]) for column in columns.values()))
+    for quality in ("high", "low"):
+        table.add_row(f"n {quality}", *(f"{c['n'][quality]:,}" for c in columns.values()))
     Console().print(table)
     if result["tie_share"] is not None:
         click.echo(f"ties: {result['tie_share']:.2%} of (high, low) pairs score alike in int8")
