@@ -26,13 +26,16 @@ MARKS = ("mark_analyse", "mark_scan", "mark_rows", "mark_end")
 
 SLICE_MARKS = ("mark_start", "mark_end")
 
-LIGHT_RAM_BYTES = 30_720
-LIGHT_INSTRUCTIONS = 115_000_000
-SMALL_RAM_BYTES = 14 * 1024
-SMALL_INSTRUCTIONS = 10_000_000
-CWT_INSTRUCTIONS = 11_500_000
-PER_MAC = {"mps2-an386": 1.4, "mps2-an500": 1.4, "mps2-an505": 1.4, "mps3-an547": 0.35}
-CODE_BYTES = 20_000
+# Some percent above what was measured (2026-11), and below what was promised: 30,720 bytes and
+# 115 M instructions for Light-CNN, 14 KB and 10 M for the small network, 11 M for the front end,
+# 1.4 instructions a MAC on M4 and 0.35 on M55.
+LIGHT_RAM_BYTES = 26_000
+LIGHT_INSTRUCTIONS = 97_000_000
+SMALL_RAM_BYTES = 10_000
+SMALL_INSTRUCTIONS = 8_500_000
+CWT_INSTRUCTIONS = 11_000_000
+PER_MAC = {"mps2-an386": 1.1, "mps2-an500": 1.1, "mps2-an505": 1.1, "mps3-an547": 0.33}
+CODE_BYTES = 19_000
 SLICE_INSTRUCTIONS = 400_000
 
 
