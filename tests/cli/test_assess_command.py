@@ -17,7 +17,6 @@ from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.recording.simulator import simulate_demo
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb
-from ecgqa_tflite.resources import models_dir
 
 
 def ecgqa(*arguments: object) -> Result:
@@ -149,10 +148,6 @@ def test_many_runs_are_cut_short(assess, tmp_path: Path) -> None:  # type: ignor
     assert len(done.stdout.splitlines()) < 60
 
 
-@pytest.mark.skipif(
-    not (models_dir() / "light_cnn" / "model.json").is_file(),
-    reason="models/light_cnn is not trained yet",
-)
 def test_the_shipped_model_tells_clean_from_disturbed(tmp_path: Path) -> None:
     """On the demo: clean segments high; lead off, muscle noise and the gap low."""
     recording = simulate_demo()
