@@ -148,17 +148,16 @@ def build(
         A set is missing, or holds fewer segments of a source than the composition asks for.
     """
     tell = progress or (lambda what, done, total: None)
+    names = challenge2011.labelled_names(data)
     folders = {
-        "challenge-2011": find_folder(data, "LEADS.csv", "challenge-2011"),
         "mitdb": find_folder(data, "100.atr", "mitdb"),
         "nstdb": find_folder(data, "em.hea", "nstdb"),
     }
-    labels = challenge2011.read_lead_labels(folders["challenge-2011"])
     records = mitdb.record_names(folders["mitdb"])
     patients = {f"mitdb/{mitdb.SAME_PATIENT.get(name, name)}" for name in records}
     share, seed = composition.validation_share, composition.seed
     held_out = held_out_groups(patients, share, seed) | held_out_groups(
-        (f"challenge-2011/{name}" for name in labels), share, seed
+        (f"challenge-2011/{name}" for name in names), share, seed
     )
 
     n_read = 0
@@ -168,7 +167,7 @@ def build(
         n_read += 1
         tell("reading challenge-2011", n_read, total)
 
-    recordings = challenge2011.labelled_recordings(folders["challenge-2011"], tick)
+    recordings = challenge2011.labelled_recordings(data, tick)
     leads = challenge2011.lead_segments(recordings, spec)
     leads = [part.take(part.usable) for part in leads]
 

@@ -71,14 +71,39 @@ def read_distinct(folder: Path, names: list[str], tick: Tick | None = None) -> I
     return (recording for recording, kept in zip(recordings, keep, strict=True) if kept)
 
 
+def labelled_names(folder: Path) -> list[str]:
+    """Names of the recordings that :func:`labelled_recordings` reads, copies included."""
+    return list(_training_labels(folder)[1])
+
+
+def _training_labels(
+    folder: Path,
+) -> tuple[Path, dict[str, dict[str, Quality]] | dict[str, Quality]]:
+    """The set's folder, and labels by lead where there are some, else by record."""
+    try:
+        found = find_folder(folder, "LEADS.csv", NAME)
+    except DatasetError:
+        found = find_folder(folder, "RECORDS-acceptable", NAME)
+        return found, read_record_labels(found)
+    return found, read_lead_labels(found)
+
+
 def labelled_recordings(
     folder: Path, tick: Tick | None = None
 ) -> list[tuple[Recording, dict[str, Quality]]]:
-    """The recordings whose leads were labelled one by one, with the labels; identical ones once."""
-    labels = read_lead_labels(folder)
-    folder = find_folder(folder, "LEADS.csv", NAME)
-    found = read_distinct(folder, list(labels), tick)
-    return [(recording, labels[recording.name]) for recording in found]
+    """The labelled recordings with the quality of their leads; identical recordings once.
+
+    ``LEADS.csv`` labels leads one by one; PhysioNet's own copy of the set doesn't hold it, and
+    then every lead is labelled as its recording is, which is coarser.
+    """
+    folder, labels = _training_labels(folder)
+    found = []
+    for recording in read_distinct(folder, list(labels), tick):
+        label = labels[recording.name]
+        if not isinstance(label, dict):
+            label = dict.fromkeys(recording.lead_names, label)
+        found.append((recording, label))
+    return found
 
 
 def lead_segments(

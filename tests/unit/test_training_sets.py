@@ -228,6 +228,10 @@ def test_challenge_2011_by_lead_and_by_record_once_each(tmp_path: Path) -> None:
     assert set(by_lead.group) == {"challenge-2011/1", "challenge-2011/2"}
     (by_record,) = challenge2011.record_segments(folder, SPEC)
     assert len(by_record) == 8 and by_record.quality.sum() == 4
+    (folder / "LEADS.csv").rename(folder / "away")
+    coarse = challenge2011.labelled_recordings(tmp_path)
+    assert [list(labels.values()) for _, labels in coarse] == [[1, 1], [0, 0]]
+    assert challenge2011.labelled_names(tmp_path) == ["1", "2", "3"]
 
     (folder / "LEADS.csv").write_text("record,lead,quality\n1,I,fine\n")
     with pytest.raises(DatasetError, match="good or bad"):
