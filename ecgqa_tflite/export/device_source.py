@@ -38,7 +38,7 @@ class FrontEndBytes:
 
 def front_end_bytes(tables: Tables) -> FrontEndBytes:
     """What ``ecgqa_cwt_keep_bytes`` and its two siblings answer, bytes."""
-    pointers = native._c_tables(tables)
+    pointers = native.c_tables(tables)
     answers = []
     for name in ("keep", "analyse_scratch", "row_scratch"):
         function = getattr(native.library(), f"ecgqa_cwt_{name}_bytes")

@@ -54,8 +54,8 @@ class _CTables(ctypes.Structure):
     _fields_ = [*_SCALARS.items(), *((name, ctypes.c_void_p) for name in _ARRAYS)]
 
 
-def _c_tables(tables: Tables) -> _CTables:
-    """Pointers into ``tables``, which must outlive what this returns."""
+def c_tables(tables: Tables) -> _CTables:
+    """``tables`` as the library takes them: pointers into what must outlive this."""
     c = _CTables()
     for name in _SCALARS:
         if name != "reserved":
@@ -129,7 +129,7 @@ class NativeFrontEnd:
         self.spec = spec
         self.fs_hz = float(fs_hz)
         self.tables = tables_module.build(spec, self.fs_hz)
-        self._c_tables = _c_tables(self.tables)
+        self._c_tables = c_tables(self.tables)
         self._library = library()
 
     @property

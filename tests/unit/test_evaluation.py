@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conftest import require_module
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +25,9 @@ LABELS_AND_SCORES = st.lists(
 @given(LABELS_AND_SCORES, st.integers(-128, 127))
 @settings(max_examples=60, deadline=None)
 def test_figures_equal_scikit_learns(rows: list[tuple[bool, int, int]], threshold: int) -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
+    require_module("sklearn")
+    from sklearn import metrics
+
     y, score, group = (np.array(column) for column in zip(*rows, strict=True))
     table = score_table(y, score.astype(np.int8), threshold, group, n_boot=20)
     called = score >= threshold

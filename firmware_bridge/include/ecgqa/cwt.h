@@ -115,7 +115,6 @@ ecgqa_status_t ecgqa_cwt_scan_step(ecgqa_cwt_t *cwt, uint16_t *next_row);
 /* One row of the index map, uint8 [cols]. ERR_NOT_READY before the scan is done. */
 ecgqa_status_t ecgqa_cwt_index_row(ecgqa_cwt_t *cwt, uint16_t row, uint8_t *index_row);
 
-
 #ifdef __cplusplus
 }
 #endif
