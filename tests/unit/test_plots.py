@@ -14,9 +14,10 @@ from conftest import require_module
 from ecgqa_tflite import plots
 from ecgqa_tflite.assess import Span
 from ecgqa_tflite.errors import ArgumentError
+from ecgqa_tflite.plots import paper, strip
 from ecgqa_tflite.spec import FrontEnd, Quality
 
-PX = plots.PNG_PX_PER_MM
+PX = paper.PNG_PX_PER_MM
 FS_HZ = 250.0
 
 
@@ -52,9 +53,9 @@ def dark(picture: Any) -> Any:
 
 def row_area(picture: Any) -> Any:
     """The first row's paper."""
-    top = round((plots.HEAD_MM + plots.OVERVIEW_MM) * PX)
-    left = round(plots.MARGIN_LEFT_MM * PX)
-    return picture[top : top + round(plots.LOWEST_ROW_MM * PX), left : left + 250 * PX]
+    top = round((strip.HEAD_MM + strip.OVERVIEW_MM) * PX)
+    left = round(strip.MARGIN_LEFT_MM * PX)
+    return picture[top : top + round(strip.LOWEST_ROW_MM * PX), left : left + 250 * PX]
 
 
 def test_a_png_is_to_scale(tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_boxes_are_one_and_five_millimetres(tmp_path: Path) -> None:
 
 def test_a_png_stops_where_it_says(tmp_path: Path) -> None:
     minutes = np.zeros(round(400 * FS_HZ))
-    assert draw(tmp_path / "a.png", minutes, start_s=60) == (60, 60 + plots.PNG_LONGEST_S)
+    assert draw(tmp_path / "a.png", minutes, start_s=60) == (60, 60 + strip.PNG_LONGEST_S)
     assert draw(tmp_path / "b.png", minutes, start_s=390) == (390, 400)
 
 

@@ -1,8 +1,4 @@
-"""Pictures: the quality strip on ECG paper, and the scalogram that a network sees.
-
-matplotlib comes with the extra ``train`` and is imported when a picture is drawn. Both pictures
-are laid out in millimetres and saved with their resolution, so that they print at true size.
-"""
+"""The quality strip on ECG paper."""
 
 from __future__ import annotations
 
@@ -19,8 +15,17 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.assess import Span, merged
 from ecgqa_tflite.errors import ArgumentError
-from ecgqa_tflite.frontend.colormap import image
-from ecgqa_tflite.spec import FrontEnd, Quality
+from ecgqa_tflite.plots.paper import (
+    BIG_BOX,
+    INK,
+    MM_PER_S,
+    MUTED,
+    PAPER,
+    PNG_PX_PER_MM,
+    SMALL_BOX,
+    check_picture_suffix,
+)
+from ecgqa_tflite.spec import Quality
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
 
 # ---- paper ------------------------------------------------------------------------------------
 
-MM_PER_S, MM_PER_MV = 25.0, 10.0
+MM_PER_MV = 10.0
 ROW_S = 10.0
 """Seconds a row: 250 mm fit on A4 across."""
 ROW_MM = ROW_S * MM_PER_S
@@ -38,15 +43,10 @@ PAGE_HEIGHT_MM = 210.0
 HEAD_MM, OVERVIEW_MM, FOOT_MM = 17.0, 17.0, 9.0
 BAND_MM, ROW_GAP_MM = 5.0, 8.0
 LOWEST_ROW_MM, HIGHEST_ROW_MM = 20.0, 40.0
-PNG_PX_PER_MM = 6
-"""A small box is 6 pixels: its lines fall on whole pixels, all of one weight."""
 PNG_LONGEST_S = 120.0
 """A PNG is one sheet; what is longer goes into a PDF of A4 pages."""
 
-STRIP_SUFFIXES, SCALOGRAM_SUFFIXES = (".png", ".pdf"), (".png", ".pdf", ".svg")
-
-PAPER, SMALL_BOX, BIG_BOX, INK = "#fffaf7", "#f6d5cf", "#e79a8f", "#111111"
-MUTED = "#555555"
+STRIP_SUFFIXES = (".png", ".pdf")
 
 
 @dataclass(frozen=True)
@@ -147,22 +147,6 @@ def save_strip(
         figure = strip.page(starts, around_mm + len(starts) * strip.pitch_mm, "")
         figure.savefig(path, dpi=PNG_PX_PER_MM * 25.4)
     return start_s, last_s
-
-
-def new_figure(width_mm: float, height_mm: float) -> Figure:
-    """An empty figure of a size, for rooms that draw pictures of their own."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width_mm / 25.4, height_mm / 25.4), facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def check_picture_suffix(path: Path, suffixes: Sequence[str]) -> None:
-    """Raise :class:`ArgumentError` where ``path`` ends in none of ``suffixes``."""
-    if path.suffix.lower() not in suffixes:
-        raise ArgumentError(f"{path}: a picture ends in {' or '.join(suffixes)}")
 
 
 class _Strip:
@@ -351,89 +335,3 @@ def _nice_times(duration_s: float) -> Iterator[float]:
     steps = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 21600)
     step = next((s for s in steps if duration_s / s <= 13), 86400)
     return (float(t) for t in range(0, int(duration_s) + 1, step))
-
-
-# ---- scalogram --------------------------------------------------------------------------------
-
-
-def save_scalogram(
-    path: Path,
-    segment_mv: NDArray[np.float32],
-    fs_hz: float,
-    index_map: NDArray[np.uint8],
-    spec: FrontEnd,
-    *,
-    title: str,
-    start_s: float = 0.0,
-) -> None:
-    """Draw a segment over the image that the network sees of it.
-
-    Parameters
-    ----------
-    segment_mv
-        The segment, shape (segment_len,), mV.
-    index_map
-        uint8, (rows, cols), as the C front end gives it; drawn pixel by pixel in the spec's
-        colours, on a logarithmic frequency axis, Hz.
-    start_s
-        Where the segment starts in its recording, s.
-    """
-    from matplotlib.figure import Figure
-
-    check_picture_suffix(path, SCALOGRAM_SUFFIXES)
-    end_s = start_s + spec.segment_s
-    left, width = 22.0, spec.segment_s * MM_PER_S * 1.2
-    page_w, page_h = left + width + 24.0, 148.0
-
-    figure = Figure(figsize=(page_w / 25.4, page_h / 25.4), facecolor="white")
-
-    def axes_at(x: float, y: float, w: float, h: float) -> Axes:
-        return figure.add_axes((x / page_w, y / page_h, w / page_w, h / page_h))
-
-    figure.text(left / page_w, 1 - 8 / page_h, title, fontsize=11, weight="bold", va="center")
-
-    top = axes_at(left, 102, width, 32)
-    times = start_s + np.arange(len(segment_mv)) / fs_hz
-    top.plot(times, segment_mv, color=INK, lw=0.8)
-    top.set_ylabel("mV")
-    top.set_facecolor(PAPER)
-    top.grid(True, color=SMALL_BOX, lw=0.6)
-    top.tick_params(labelbottom=False)
-    top.set_xlim(start_s, end_s)
-
-    bottom = axes_at(left, 15, width, 83)
-    f = np.log10(spec.centre_frequencies_hz)
-    half_row = (f[0] - f[-1]) / (len(f) - 1) / 2
-    pixels = image(index_map, spec.colormap)
-    if spec.channels == 1:
-        pixels = np.repeat(pixels, 3, axis=-1)
-    bottom.imshow(
-        pixels, extent=(start_s, end_s, f[-1] - half_row, f[0] + half_row),
-        aspect="auto", interpolation="nearest", origin="upper",
-    )  # fmt: skip
-    inside = [t for t in (1, 2, 5, 10, 20, 50, 100, 200) if f[-1] < math.log10(t) < f[0]]
-    ends = [
-        end
-        for end in (spec.f_min_hz, spec.f_max_hz)
-        if all(not 0.8 < end / tick < 1.25 for tick in inside)
-    ]
-    ticks = sorted({*inside, *ends})
-    bottom.set_yticks([math.log10(t) for t in ticks], [f"{t:g}" for t in ticks])
-    minor = [t for d in (-1, 0, 1, 2) for t in np.arange(1, 10) * 10.0**d]
-    bottom.set_yticks([math.log10(t) for t in minor if f[-1] <= math.log10(t) <= f[0]], minor=True)
-    bottom.set_ylabel("frequency, Hz")
-    bottom.set_xlabel("time, s")
-
-    bar = axes_at(left + width + 4, 15, 4, 83)
-    ramp = image(np.arange(256, dtype=np.uint8)[:, None], spec.colormap)
-    bar.imshow(
-        np.repeat(ramp, 3, axis=-1) if spec.channels == 1 else ramp,
-        extent=(0, 1, -0.5, 255.5), aspect="auto", interpolation="nearest", origin="lower",
-    )  # fmt: skip
-    bar.set_xticks([])
-    bar.set_yticks([0, 64, 128, 192, 255])
-    bar.yaxis.tick_right()
-    bar.set_title("index", fontsize=8)
-    for axes in (top, bottom, bar):
-        axes.tick_params(labelsize=8, color=MUTED)
-    figure.savefig(path, dpi=PNG_PX_PER_MM * 25.4)

@@ -1,0 +1,110 @@
+"""A segment over the image that the network sees of it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.frontend.colormap import image
+from ecgqa_tflite.plots.paper import (
+    INK,
+    MM_PER_S,
+    MUTED,
+    PAPER,
+    PNG_PX_PER_MM,
+    SMALL_BOX,
+    check_picture_suffix,
+)
+from ecgqa_tflite.spec import FrontEnd
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SCALOGRAM_SUFFIXES = (".png", ".pdf", ".svg")
+
+
+def save_scalogram(
+    path: Path,
+    segment_mv: NDArray[np.float32],
+    fs_hz: float,
+    index_map: NDArray[np.uint8],
+    spec: FrontEnd,
+    *,
+    title: str,
+    start_s: float = 0.0,
+) -> None:
+    """Draw a segment over the image that the network sees of it.
+
+    Parameters
+    ----------
+    segment_mv
+        The segment, shape (segment_len,), mV.
+    index_map
+        uint8, (rows, cols), as the C front end gives it; drawn pixel by pixel in the spec's
+        colours, on a logarithmic frequency axis, Hz.
+    start_s
+        Where the segment starts in its recording, s.
+    """
+    from matplotlib.figure import Figure
+
+    check_picture_suffix(path, SCALOGRAM_SUFFIXES)
+    end_s = start_s + spec.segment_s
+    left, width = 22.0, spec.segment_s * MM_PER_S * 1.2
+    page_w, page_h = left + width + 24.0, 148.0
+
+    figure = Figure(figsize=(page_w / 25.4, page_h / 25.4), facecolor="white")
+
+    def axes_at(x: float, y: float, w: float, h: float) -> Axes:
+        return figure.add_axes((x / page_w, y / page_h, w / page_w, h / page_h))
+
+    figure.text(left / page_w, 1 - 8 / page_h, title, fontsize=11, weight="bold", va="center")
+
+    top = axes_at(left, 102, width, 32)
+    times = start_s + np.arange(len(segment_mv)) / fs_hz
+    top.plot(times, segment_mv, color=INK, lw=0.8)
+    top.set_ylabel("mV")
+    top.set_facecolor(PAPER)
+    top.grid(True, color=SMALL_BOX, lw=0.6)
+    top.tick_params(labelbottom=False)
+    top.set_xlim(start_s, end_s)
+
+    bottom = axes_at(left, 15, width, 83)
+    f = np.log10(spec.centre_frequencies_hz)
+    half_row = (f[0] - f[-1]) / (len(f) - 1) / 2
+    pixels = image(index_map, spec.colormap)
+    if spec.channels == 1:
+        pixels = np.repeat(pixels, 3, axis=-1)
+    bottom.imshow(
+        pixels, extent=(start_s, end_s, f[-1] - half_row, f[0] + half_row),
+        aspect="auto", interpolation="nearest", origin="upper",
+    )  # fmt: skip
+    inside = [t for t in (1, 2, 5, 10, 20, 50, 100, 200) if f[-1] < math.log10(t) < f[0]]
+    ends = [
+        end
+        for end in (spec.f_min_hz, spec.f_max_hz)
+        if all(not 0.8 < end / tick < 1.25 for tick in inside)
+    ]
+    ticks = sorted({*inside, *ends})
+    bottom.set_yticks([math.log10(t) for t in ticks], [f"{t:g}" for t in ticks])
+    minor = [t for d in (-1, 0, 1, 2) for t in np.arange(1, 10) * 10.0**d]
+    bottom.set_yticks([math.log10(t) for t in minor if f[-1] <= math.log10(t) <= f[0]], minor=True)
+    bottom.set_ylabel("frequency, Hz")
+    bottom.set_xlabel("time, s")
+
+    bar = axes_at(left + width + 4, 15, 4, 83)
+    ramp = image(np.arange(256, dtype=np.uint8)[:, None], spec.colormap)
+    bar.imshow(
+        np.repeat(ramp, 3, axis=-1) if spec.channels == 1 else ramp,
+        extent=(0, 1, -0.5, 255.5), aspect="auto", interpolation="nearest", origin="lower",
+    )  # fmt: skip
+    bar.set_xticks([])
+    bar.set_yticks([0, 64, 128, 192, 255])
+    bar.yaxis.tick_right()
+    bar.set_title("index", fontsize=8)
+    for axes in (top, bottom, bar):
+        axes.tick_params(labelsize=8, color=MUTED)
+    figure.savefig(path, dpi=PNG_PX_PER_MM * 25.4)
