@@ -28,7 +28,7 @@ from ecgqa_tflite.export.space_to_depth import fold_image, foldable_stride, rewr
 from ecgqa_tflite.export.targets import TARGETS, ethos_u, find_target
 from ecgqa_tflite.litert import Int8Network
 from ecgqa_tflite.model_folder import ModelFolder
-from ecgqa_tflite.tflite import read_tflite
+from ecgqa_tflite.tflite import Graph, Operator, Tensor, read_tflite
 
 BUILT = ("tflm", "raspberry-pi", "coral", "ethos-u55-128")
 """Targets that are built here; the other Ethos-Us differ in words to Vela."""
@@ -243,6 +243,83 @@ def test_the_edge_tpus_constraints() -> None:
     operators[0] = replace(operators[0], name="CUSTOM")
     checked = edge_tpu.check(replace(graph, operators=tuple(operators)), 0)
     assert checked["operators"][0]["why_not"] == "is not supported"
+
+
+def edge_tpu_says(
+    name: str, shapes: list[tuple[int, ...]], out: tuple[int, ...],
+    constants: dict[int, object] | None = None, **options: object,
+) -> str | None:  # fmt: skip
+    """Of one operator with inputs of those shapes, or those constants: why it isn't mapped."""
+    values = {i: np.asarray(value) for i, value in (constants or {}).items()}
+    no_scale = (np.zeros(0, np.float32), np.zeros(0, np.int64), 0)
+    tensors = tuple(
+        Tensor(i, f"t{i}", values[i].shape if i in values else shape, "int8", False, *no_scale,
+               values.get(i))
+        for i, shape in enumerate([*shapes, out])
+    )  # fmt: skip
+    inputs = tuple(range(len(shapes)))
+    op = Operator(0, name, 1, inputs, (len(shapes),), options)
+    checked = edge_tpu.check(Graph(tensors, (op,), inputs[:1], (len(shapes),), None), 0)
+    word = checked["operators"][0]["why_not"]
+    assert word is None or isinstance(word, str)
+    return word
+
+
+MAP, ROW = (1, 8, 8, 6), (1, 6)
+DILATED = {"dilation_h_factor": 2, "dilation_w_factor": 2}
+SQUINT = {"dilation_h_factor": 2, "dilation_w_factor": 1}
+KERNEL = {1: np.ones((6, 3, 3, 6)), 2: np.ones(6)}
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "out", "constants", "options", "word"),
+    [
+        ("CONV_2D", [MAP, MAP, ROW], MAP, KERNEL, DILATED, None),
+        ("CONV_2D", [MAP, MAP, ROW], MAP, KERNEL, SQUINT, "dilation differs"),
+        ("CONV_2D", [MAP, MAP, ROW], MAP, {}, DILATED, "no constants"),
+        ("DEPTHWISE_CONV_2D", [MAP, MAP, ROW], MAP, KERNEL, DILATED, None),
+        ("DEPTHWISE_CONV_2D", [MAP, MAP, ROW], MAP, KERNEL, SQUINT, "dilation differs"),
+        ("FULLY_CONNECTED", [ROW, ROW], (1, 2), {1: np.ones((2, 6))}, {}, None),
+        ("FULLY_CONNECTED", [ROW, ROW], (3, 2), {1: np.ones((2, 6))}, {}, "one-dimensional"),
+        ("FULLY_CONNECTED", [ROW, ROW], (1, 2), {1: np.ones((2, 6))}, {"weights_format": 1},
+         "default format"),
+        ("CONCATENATION", [MAP, MAP], MAP, {1: np.zeros(MAP)}, {}, None),
+        ("CONCATENATION", [MAP, MAP], MAP, {1: np.ones(MAP)}, {}, "all zeros"),
+        ("CONCATENATION", [MAP] * 3, MAP, {1: np.zeros(MAP)}, {}, "more than one"),
+        ("CONCATENATION", [MAP, MAP], MAP, {}, {"fused_activation_function": "RELU"}, "fused"),
+        ("MEAN", [MAP, ()], ROW, {1: [1, 2]}, {}, None),
+        ("MEAN", [MAP, ()], (1, 8, 8), {1: [-1]}, {}, "no multiple of 4"),
+        ("MEAN", [(1, 8, 8, 8), ()], (1, 8, 8), {1: [-1]}, {}, None),
+        ("MEAN", [MAP, ()], (8, 8, 6), {1: [0]}, {}, "the batch"),
+        ("SUM", [MAP, ()], (1, 8, 6), {1: [1]}, {}, None),
+        ("REDUCE_MAX", [MAP, ()], (8, 6), {1: [-4, 1]}, {}, "the batch"),
+        ("PAD", [MAP, ()], (1, 10, 8, 8), {1: [[0, 0], [1, 1], [0, 0], [1, 1]]}, {}, None),
+        ("PAD", [MAP, ()], MAP, {1: [[1, 0], [0, 0], [0, 0], [0, 0]]}, {}, "pads the batch"),
+        ("PACK", [(8, 6)] * 2, (2, 8, 6), {}, {"axis": 0}, "batch"),
+        ("PACK", [(1, 6)] * 2, (1, 6, 2), {}, {"axis": -1}, None),
+        ("SPLIT", [(), MAP], (1, 8, 8, 3), {0: [3]}, {}, None),
+        ("SPLIT", [(), MAP], (1, 8, 8, 6), {0: [0]}, {}, "splits the batch"),
+        ("PRELU", [MAP, ()], MAP, {1: np.ones((1, 1, 6))}, {}, None),
+        ("PRELU", [MAP, ()], MAP, {1: np.ones((8, 8, 6))}, {}, "slopes"),
+        ("SQUEEZE", [(1, 1, 5, 10)], (5, 10), {}, {}, None),
+        ("SQUEEZE", [(1, 5, 1, 10)], (5, 10), {}, {}, "leading"),
+        ("SQUEEZE", [(1, 5, 1, 10)], (5, 1, 10), {}, {"squeeze_dims": [0]}, None),
+        ("STRIDED_SLICE", [MAP, (), (), ()], MAP, {3: [1, 1, 1, 1]}, {}, None),
+        ("STRIDED_SLICE", [MAP, (), (), ()], MAP, {3: [1, 2, 2, 1]}, {}, "strides"),
+        ("STRIDED_SLICE", [MAP, (), (), ()], MAP, {3: [1]}, {"new_axis_mask": 1}, "new axis"),
+        ("SOFTMAX", [(1, 16_000)], (1, 16_000), {}, {}, None),
+        ("SOFTMAX", [(1, 16_001)], (1, 16_001), {}, {}, "above 16,000"),
+        ("SOFTMAX", [(3, 2)], (3, 2), {}, {}, "one-dimensional"),
+        ("RELU", [(3, 128, 128, 1)], (3, 128, 128, 1), {}, {}, "more than three dimensions"),
+        ("LOCAL_RESPONSE_NORMALIZATION", [MAP], MAP, {}, {}, "not supported"),
+    ],
+)  # fmt: skip
+def test_each_of_the_edge_tpus_constraints(
+    name: str, shapes: list[tuple[int, ...]], out: tuple[int, ...],
+    constants: dict[int, object], options: dict[str, object], word: str | None,
+) -> None:  # fmt: skip
+    said = edge_tpu_says(name, shapes, out, constants, **options)
+    assert said is None if word is None else word in str(said)
 
 
 def test_where_the_edge_tpus_compiler_is_installed(
