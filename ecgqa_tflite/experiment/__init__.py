@@ -1,0 +1,1 @@
+"""The paper's experiment and its ablations: many trainings, one external test, one table."""

@@ -1,0 +1,170 @@
+"""What a network has to beat: a random forest on classical features, and NeuroKit2's indices.
+
+Both take and give what the networks do, labelled segments and a score that is higher for higher
+quality, so that one threshold rule and one table serve all. A segment that holds no signal scores
+lowest without being looked at, as on the device.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.datasets.balanced import Progress
+from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.errors import ToolError
+from ecgqa_tflite.features import NAMES, features
+from ecgqa_tflite.spec import Quality
+
+TREES = 400
+LEAF = 3
+"""Fewest training segments in a leaf: probabilities then take more values than votes."""
+
+NeuroKitMethod = Literal["averageQRS", "zhao2018", "templatematch"]
+NEUROKIT_METHODS: tuple[NeuroKitMethod, ...] = ("averageQRS", "zhao2018", "templatematch")
+ZHAO2018 = {"Unacceptable": 0.0, "Barely acceptable": 1.0, "Excellent": 2.0}
+"""Scores of the classes that ``zhao2018`` answers."""
+
+_CHUNK = 64
+
+
+def feature_matrix(
+    parts: Sequence[LabelledSegments], workers: int = 1, progress: Progress | None = None
+) -> NDArray[np.float64]:
+    """:func:`~ecgqa_tflite.features.features` of every segment, parts one after the other.
+
+    Returns
+    -------
+    float64, shape (n, 24).
+    """
+    return _in_chunks(features, parts, workers, progress, "classical features", (len(NAMES),))
+
+
+def random_forest_scores(
+    train: Sequence[LabelledSegments],
+    validation: Sequence[LabelledSegments],
+    test: Sequence[LabelledSegments],
+    seed: int = 0,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """P(high) by a random forest on the 24 features, trained on ``train`` alone.
+
+    Parameters
+    ----------
+    seed
+        Of the forest; the same seed gives the same scores, whatever ``workers``.
+
+    Returns
+    -------
+    tuple of two float64 arrays
+        Scores of ``validation`` and of ``test``, 0..1, each in the order of its parts.
+    """
+    from sklearn.ensemble import RandomForestClassifier
+
+    quality = np.concatenate([part.quality for part in train])
+    forest = RandomForestClassifier(
+        TREES, min_samples_leaf=LEAF, random_state=seed, n_jobs=workers
+    ).fit(feature_matrix(train, workers, progress), quality)
+    high = list(forest.classes_).index(Quality.HIGH)
+
+    def scores(parts: Sequence[LabelledSegments]) -> NDArray[np.float64]:
+        usable = np.concatenate([part.usable for part in parts])
+        p = forest.predict_proba(feature_matrix(parts, workers, progress))[:, high]
+        return np.where(usable, p, 0.0)
+
+    return scores(validation), scores(test)
+
+
+def neurokit_scores(
+    parts: Sequence[LabelledSegments],
+    workers: int = 1,
+    progress: Progress | None = None,
+    method: NeuroKitMethod = "averageQRS",
+) -> NDArray[np.float64]:
+    """Quality by NeuroKit2's ``ecg_quality`` on what its ``ecg_clean`` makes of a segment.
+
+    ``averageQRS`` (its default) and ``templatematch`` are means over the segment's samples, 0..1
+    and -1..1; ``zhao2018`` has three classes (:data:`ZHAO2018`). A segment on which NeuroKit2 ends
+    in an error, because it finds no beats, scores lowest. Some 40 to 70 ms a segment and core.
+
+    Returns
+    -------
+    float64, shape (n,), in the order of the parts.
+
+    Raises
+    ------
+    ToolError
+        NeuroKit2 is not installed.
+    """
+    _neurokit()
+    what = f"NeuroKit2 {method}"
+    return _in_chunks(_NeuroKit(method), parts, workers, progress, what, ())
+
+
+def _neurokit() -> Any:
+    try:
+        return importlib.import_module("neurokit2")
+    except ImportError as error:
+        raise ToolError(
+            "NeuroKit2 is not installed; this baseline needs it: pip install neurokit2"
+        ) from error
+
+
+class _NeuroKit:
+    """The scores of segments by one method; an object, so that it reaches worker processes."""
+
+    def __init__(self, method: NeuroKitMethod) -> None:
+        self.method = method
+
+    def __call__(self, samples: NDArray[np.int16], fs_hz: float) -> NDArray[np.float64]:
+        nk = _neurokit()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return np.array([self._one(nk, segment, round(fs_hz)) for segment in samples])
+
+    def _one(self, nk: Any, samples: NDArray[np.int16], fs_hz: int) -> float:
+        lowest = {"zhao2018": 0.0, "averageQRS": 0.0, "templatematch": -1.0}[self.method]
+        if not samples.any():
+            return lowest
+        try:
+            clean = nk.ecg_clean(samples.astype(np.float64) / 1000, sampling_rate=fs_hz)
+            answer = nk.ecg_quality(clean, sampling_rate=fs_hz, method=self.method)
+        except Exception:  # no beats show up in ways as different as its steps
+            return lowest
+        if isinstance(answer, str):
+            return ZHAO2018[answer]
+        known = np.asarray(answer, float)[np.isfinite(answer)]
+        return float(known.mean()) if known.size else lowest
+
+
+def _in_chunks(
+    function: Callable[[NDArray[np.int16], float], NDArray[np.float64]],
+    parts: Sequence[LabelledSegments],
+    workers: int,
+    progress: Progress | None,
+    what: str,
+    shape: tuple[int, ...],
+) -> NDArray[np.float64]:
+    """``function`` of all segments, some at a time, in processes that die with this one."""
+    from joblib import Parallel, delayed  # scikit-learn brings it
+
+    chunks = [
+        (part.samples[start : start + _CHUNK], part.fs_hz)
+        for part in parts
+        for start in range(0, len(part), _CHUNK)
+    ]
+    total, found, done = sum(map(len, parts)), [], 0
+    for values in Parallel(n_jobs=workers, return_as="generator")(
+        delayed(function)(*chunk) for chunk in chunks
+    ):
+        found.append(values)
+        done += len(values)
+        if progress is not None:
+            progress(what, done, total)
+    return np.concatenate(found) if found else np.zeros((0, *shape))
