@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ecgqa_tflite.assess import Progress, score_segments
+from ecgqa_tflite.assess import Progress, probability, score_segments
 from ecgqa_tflite.datasets.challenge2017 import Graded
 from ecgqa_tflite.datasets.labelled import LabelledSegments
 from ecgqa_tflite.errors import ArgumentError, DatasetError
@@ -63,6 +63,31 @@ def score_table(
     ArgumentError
         Shapes differ, nothing is there, or a score is NaN.
     """
+    drawn = _bootstrap(y_true, score, threshold, groups, n_boot, seed)
+    table: dict[str, Any] = {
+        name: _with_interval(drawn.value[name], drawn.draws[name]) for name in FIGURES
+    }
+    return table | drawn.counts
+
+
+@dataclass(frozen=True)
+class _Bootstrap:
+    """Figures and what they are in each resample, shape (n_boot,); NaN where a class is absent."""
+
+    value: dict[str, float]
+    draws: dict[str, NDArray[np.float64]]
+    counts: dict[str, Any]
+
+
+def _bootstrap(
+    y_true: ArrayLike,
+    score: ArrayLike,
+    threshold: float,
+    groups: ArrayLike,
+    n_boot: int,
+    seed: int,
+) -> _Bootstrap:
+    """The same groups, ``n_boot`` and seed draw the same resamples, whatever the scores."""
     y, s, names = np.asarray(y_true), np.asarray(score), np.asarray(groups)
     if not y.shape == s.shape == names.shape or y.ndim != 1 or not y.size:
         raise ArgumentError("y_true, score and groups must be 1-D, equally long and not empty")
@@ -74,27 +99,35 @@ def score_table(
     counts = _Counts.of(high, s >= threshold, member, n_groups)
     ranks = _Ranks.of(high, s, member)
 
-    ones = np.ones((1, n_groups))
-    value = _figures(counts, ranks, ones)
+    value = _figures(counts, ranks, np.ones((1, n_groups)))
     rng = np.random.default_rng(seed)
     resampled = [
         _figures(counts, ranks, _resample(rng, n_groups, min(_BATCH, n_boot - done)))
         for done in range(0, n_boot, _BATCH)
     ]
-    table: dict[str, Any] = {}
-    for name in FIGURES:
-        draws = np.concatenate([part[name] for part in resampled]) if resampled else np.zeros(0)
-        draws = draws[np.isfinite(draws)]
-        tails = (50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE))
-        low, top = np.percentile(draws, tails) if draws.size else (np.nan, np.nan)
-        table[name] = {
-            key: float(x) if np.isfinite(x) else None
-            for key, x in (("value", value[name][0]), ("low", low), ("high", top))
-        }
-    table["n"] = {"high": int(high.sum()), "low": int((~high).sum())}
-    table["groups"] = n_groups
-    table["tie_share"] = ranks.tie_share()
-    return table
+    return _Bootstrap(
+        {name: float(value[name][0]) for name in FIGURES},
+        {
+            name: np.concatenate([np.zeros(0), *(part[name] for part in resampled)])
+            for name in FIGURES
+        },
+        {
+            "n": {"high": int(high.sum()), "low": int((~high).sum())},
+            "groups": n_groups,
+            "tie_share": ranks.tie_share(),
+        },
+    )
+
+
+def _with_interval(value: float, draws: NDArray[np.float64]) -> dict[str, float | None]:
+    """``value`` and percentiles of the resamples; None for what is not a number."""
+    finite = draws[np.isfinite(draws)]
+    tails = (50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE))
+    low, top = np.percentile(finite, tails) if finite.size else (np.nan, np.nan)
+    return {
+        key: float(x) if np.isfinite(x) else None
+        for key, x in (("value", value), ("low", low), ("high", top))
+    }
 
 
 def _resample(rng: np.random.Generator, n_groups: int, n: int) -> NDArray[np.float64]:
@@ -230,6 +263,118 @@ def compare_decisions(before: ArrayLike, after: ArrayLike) -> dict[str, Any]:
     }
 
 
+# ---- one model against another ------------------------------------------------------------------
+
+
+def score_difference(
+    y_true: ArrayLike,
+    score: ArrayLike,
+    threshold: float,
+    other_score: ArrayLike,
+    other_threshold: float,
+    groups: ArrayLike,
+    n_boot: int = 2000,
+    seed: int = 0,
+) -> dict[str, dict[str, float | None]]:
+    """Figures of one model less those of another on the same segments, with paired intervals.
+
+    Each resample of recordings is taken for both models, so what makes a recording hard for both
+    cancels out: an interval that leaves out 0 is a difference.
+
+    Parameters
+    ----------
+    y_true, groups, n_boot, seed
+        As for :func:`score_table`.
+    score, threshold, other_score, other_threshold
+        Of the two models, shape (n,).
+
+    Returns
+    -------
+    dict
+        ``se sp acc bacc auc``, each ``{"value", "low", "high"}``.
+
+    Raises
+    ------
+    ArgumentError
+        As :func:`score_table`.
+    """
+    one = _bootstrap(y_true, score, threshold, groups, n_boot, seed)
+    other = _bootstrap(y_true, other_score, other_threshold, groups, n_boot, seed)
+    return {
+        name: _with_interval(
+            one.value[name] - other.value[name], one.draws[name] - other.draws[name]
+        )
+        for name in FIGURES
+    }
+
+
+# ---- calibration of P(high) ---------------------------------------------------------------------
+
+
+def reliability(y_true: ArrayLike, p_high: ArrayLike, n_bins: int = 10) -> dict[str, Any]:
+    """How often segments are high where the model says so with probability p.
+
+    A model that was trained on as many high as low segments says P(high) for such a mix. Against a
+    set of another mix its probabilities are off by that alone; ``ece_balanced`` leaves it out.
+
+    Parameters
+    ----------
+    y_true
+        Quality of each segment, shape (n,).
+    p_high
+        Probability of high, 0..1, shape (n,).
+    n_bins
+        Bins of equal width.
+
+    Returns
+    -------
+    dict
+        ``bins``: from 0 to 1, each with ``from``, ``to``, ``mean_p`` (None where it is empty) and
+        counts ``high`` and ``low``; ``ece``: expected calibration error, the mean over segments of
+        the distance between a bin's mean probability and its share of high segments (Naeini et
+        al. 2015); ``ece_balanced``: the same with both classes weighted alike, None where one is
+        absent.
+
+    Raises
+    ------
+    ArgumentError
+        Shapes differ, nothing is there, or a probability is not in 0..1.
+    """
+    high, p = np.asarray(y_true) == Quality.HIGH, np.asarray(p_high, float)
+    if high.shape != p.shape or p.ndim != 1 or not p.size:
+        raise ArgumentError("y_true and p_high must be 1-D, equally long and not empty")
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ArgumentError("a probability is not in 0..1")
+    place = np.minimum((p * n_bins).astype(int), n_bins - 1)
+
+    def per_bin(weights: NDArray[Any]) -> NDArray[np.float64]:
+        return np.bincount(place, weights, n_bins).astype(float)
+
+    def ece(weights: NDArray[np.float64]) -> float:
+        gaps = np.abs(per_bin(weights * high) - per_bin(weights * p))
+        return float(gaps.sum() / weights.sum())
+
+    n, n_high, sum_p = per_bin(np.ones(p.size)), per_bin(high), per_bin(p)
+    share = high.mean()
+    balanced = None
+    if 0 < share < 1:
+        balanced = ece(np.where(high, 1 / share, 1 / (1 - share)))
+    return {
+        "bins": [
+            {
+                "from": i / n_bins,
+                "to": (i + 1) / n_bins,
+                "mean_p": float(sum_p[i] / n[i]) if n[i] else None,
+                "high": int(n_high[i]),
+                "low": int(n[i] - n_high[i]),
+            }
+            for i in range(n_bins)
+        ],
+        "ece": ece(np.ones(p.size)),
+        "ece_balanced": balanced,
+    }
+
+
 # ---- models on labelled segments ----------------------------------------------------------------
 
 
@@ -269,6 +414,12 @@ def _shifted(progress: Progress, done: int, total: int) -> Progress:
     return lambda n, _: progress(done + n, total)
 
 
+def probabilities(scores: NDArray[np.int8]) -> NDArray[np.float64]:
+    """P(high) that int8 scores stand for, 0..1, same shape."""
+    levels: NDArray[np.float64] = np.array([probability(s) for s in range(-128, 128)])
+    return levels.take(scores.astype(int) + 128)
+
+
 def table_of(
     parts: Sequence[LabelledSegments], score: NDArray[Any], threshold: float, n_boot: int = 2000
 ) -> dict[str, Any]:
@@ -302,13 +453,8 @@ def graded_table(
     DatasetError
         A graded segment is not among the segments.
     """
-    ids = np.concatenate([part.ids for part in parts])
+    at = _places(parts, graded)
     group = np.concatenate([part.group for part in parts])
-    place = {str(name): i for i, name in enumerate(ids)}
-    missing = [str(name) for name in graded.ids if str(name) not in place]
-    if missing:
-        raise DatasetError(f"{len(missing)} graded segments are not in the set, e.g. {missing[0]}")
-    at = np.array([place[str(name)] for name in graded.ids], int)
     grade = graded.agreed
     judged = np.isin(grade, ["A", "C"])
     table = score_table(
@@ -321,6 +467,16 @@ def graded_table(
     called = score[at[grade == "B"]] >= threshold
     table["b_called_high"] = float(called.mean()) if called.size else None
     return table
+
+
+def _places(parts: Sequence[LabelledSegments], graded: Graded) -> NDArray[np.intp]:
+    """Index of each graded segment among the segments of all parts."""
+    ids = np.concatenate([part.ids for part in parts])
+    place = {str(name): i for i, name in enumerate(ids)}
+    missing = [str(name) for name in graded.ids if str(name) not in place]
+    if missing:
+        raise DatasetError(f"{len(missing)} graded segments are not in the set, e.g. {missing[0]}")
+    return np.array([place[str(name)] for name in graded.ids], np.intp)
 
 
 def evaluate(
@@ -347,22 +503,77 @@ def evaluate(
     Returns
     -------
     dict
-        :func:`score_table` of the int8 model with the deployed front end, ``threshold``, and, as
-        given, ``graded`` (:func:`graded_table`), ``float`` (the same for the float model) and
-        ``flips`` (:func:`compare_decisions` from float to int8).
+        :func:`score_table` of the int8 model with the deployed front end, ``threshold``,
+        ``reliability`` (:func:`reliability`) and, as given, ``graded`` (:func:`graded_table`),
+        ``float`` (the same for the float model) and ``flips`` (:func:`compare_decisions` from
+        float to int8).
     """
+    quality = np.concatenate([part.quality for part in parts])
 
-    def figures(values: NDArray[Any], threshold: float) -> dict[str, Any]:
+    def figures(
+        values: NDArray[Any], threshold: float, p_high: NDArray[np.float64]
+    ) -> dict[str, Any]:
         table = table_of(parts, values, threshold, n_boot)
         table["threshold"] = threshold
+        table["reliability"] = reliability(quality, p_high)
         if graded is not None:
             table["graded"] = graded_table(parts, values, threshold, graded, n_boot)
         return table
 
-    result = figures(scores, model.threshold_int8)
+    result = figures(scores, model.threshold_int8, probabilities(scores))
     if float_scores is not None:
-        result["float"] = figures(float_scores, model.threshold)
+        result["float"] = figures(float_scores, model.threshold, float_scores)
         result["flips"] = compare_decisions(
             float_scores >= model.threshold, scores >= model.threshold_int8
         )
+    return result
+
+
+def compare(
+    model: ModelFolder,
+    scores: NDArray[np.int8],
+    other: ModelFolder,
+    other_scores: NDArray[np.int8],
+    parts: Sequence[LabelledSegments],
+    graded: Graded | None = None,
+    n_boot: int = 2000,
+) -> dict[str, Any]:
+    """What a model gains over another on the same segments, both as a device runs them.
+
+    Parameters
+    ----------
+    scores, other_scores
+        int8 scores of class 1, as :func:`int8_scores` gives them, shape (n,).
+    graded
+        Segments of the set that were graded one by one; None leaves them out.
+
+    Returns
+    -------
+    dict
+        ``model`` and ``other`` (names), :func:`score_difference` of the two, ``flips``
+        (:func:`compare_decisions` from the other to this one) and, as given, ``graded``: the
+        difference on the segments graded A or C.
+    """
+    high, other_high = scores >= model.threshold_int8, other_scores >= other.threshold_int8
+    quality = np.concatenate([part.quality for part in parts])
+    group = np.concatenate([part.group for part in parts])
+
+    def difference(truth: NDArray[Any], at: NDArray[Any]) -> dict[str, Any]:
+        return score_difference(
+            truth,
+            scores[at],
+            model.threshold_int8,
+            other_scores[at],
+            other.threshold_int8,
+            group[at],
+            n_boot,
+        )
+
+    result: dict[str, Any] = {"model": model.name, "other": other.name}
+    result |= difference(quality, np.arange(len(quality)))
+    result["flips"] = compare_decisions(other_high, high)
+    if graded is not None:
+        judged = np.isin(graded.agreed, ["A", "C"])
+        truth = np.where(graded.agreed[judged] == "A", Quality.HIGH, Quality.LOW)
+        result["graded"] = difference(truth, _places(parts, graded)[judged])
     return result

@@ -14,6 +14,9 @@ from ecgqa_tflite.evaluation import (
     PLATEAU,
     choose_threshold,
     compare_decisions,
+    probabilities,
+    reliability,
+    score_difference,
     score_table,
 )
 
@@ -123,3 +126,71 @@ def test_threshold_needs_both_classes() -> None:
 def test_flips_are_counted_by_direction() -> None:
     flips = compare_decisions([True, True, False, False], [True, False, True, True])
     assert flips == {"flipped": 3, "share": 0.75, "to_high": 2, "to_low": 1}
+
+
+# ---- two models ---------------------------------------------------------------------------------
+
+
+def test_a_difference_is_that_of_the_tables_and_zero_against_itself() -> None:
+    rng = np.random.default_rng(4)
+    y, group = rng.random(300) < 0.6, rng.integers(30, size=300)
+    a, b = y + rng.normal(size=300), y + 2 * rng.normal(size=300)
+    difference = score_difference(y, a, 0.5, b, 0.4, group, n_boot=200)
+    one, other = (score_table(y, s, t, group, n_boot=0) for s, t in ((a, 0.5), (b, 0.4)))
+    for name in FIGURES:
+        assert difference[name]["value"] == pytest.approx(one[name]["value"] - other[name]["value"])
+    same = score_difference(y, a, 0.5, a, 0.5, group, n_boot=50)
+    assert all(same[name] == {"value": 0, "low": 0, "high": 0} for name in FIGURES)
+
+
+def test_pairing_narrows_the_interval() -> None:
+    """Two models that differ little, on recordings that differ much."""
+    rng = np.random.default_rng(5)
+    group = np.repeat(np.arange(40), 20)
+    y = rng.random(800) < 0.5
+    a = 3 * y + np.repeat(rng.normal(scale=3, size=40), 20) + rng.normal(size=800)
+    b = a + 0.2 * rng.normal(size=800)
+    paired = score_difference(y, a, 1.5, b, 1.5, group, n_boot=300)["auc"]
+    alone = score_table(y, a, 1.5, group, n_boot=300)["auc"]
+    assert paired["high"] - paired["low"] < (alone["high"] - alone["low"]) / 3
+
+
+# ---- calibration --------------------------------------------------------------------------------
+
+
+def test_bins_and_error_of_a_curve_by_hand() -> None:
+    y, p = [1, 0, 1, 1, 0], [0.95, 0.95, 1.0, 0.15, 0.0]
+    curve = reliability(y, p)
+    first, second, last = curve["bins"][0], curve["bins"][1], curve["bins"][-1]
+    assert first == {"from": 0.0, "to": 0.1, "mean_p": 0.0, "high": 0, "low": 1}
+    assert (second["mean_p"], second["high"], second["low"]) == (pytest.approx(0.15), 1, 0)
+    assert (last["mean_p"], last["high"], last["low"]) == (pytest.approx(2.9 / 3), 2, 1)
+    assert sum(b["high"] + b["low"] for b in curve["bins"]) == 5
+    # |0 - 0| + |1 - .15| + |2 - 2.9|, of five
+    assert curve["ece"] == pytest.approx((0.85 + 0.9) / 5)
+
+
+def test_calibrated_scores_have_little_error_and_another_mix_is_seen_through() -> None:
+    rng = np.random.default_rng(6)
+    p = rng.random(40_000)
+    y = rng.random(p.size) < p
+    assert reliability(y, p)["ece"] < 0.01
+    rare = y | (rng.random(p.size) < 0.05)  # nearly all low segments stay, few high ones
+    keep = ~rare | (rng.random(p.size) < 0.05)
+    skewed = reliability(y[keep], p[keep])
+    assert skewed["ece"] > 0.1 and skewed["ece_balanced"] < skewed["ece"] / 3
+
+
+def test_a_class_that_is_absent_leaves_no_balanced_error() -> None:
+    assert reliability([1, 1], [0.2, 0.9])["ece_balanced"] is None
+
+
+@pytest.mark.parametrize(("y", "p"), [([1, 0], [0.5]), ([], []), ([1, 0], [0.5, 1.1])])
+def test_what_is_no_probability_is_refused(y: list, p: list) -> None:
+    with pytest.raises(ArgumentError):
+        reliability(y, p)
+
+
+def test_int8_scores_stand_for_steps_of_a_256th() -> None:
+    p = probabilities(np.array([-128, 0, 127], np.int8))
+    assert p.tolist() == [0.0, 0.5, 255 / 256]
