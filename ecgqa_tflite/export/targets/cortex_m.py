@@ -48,7 +48,7 @@ def prepare(parts: Parts) -> Prepared:
         device_tflite=(model.name, parts.tflite),
         input_shape=None if device else (rows, cols, channels),
         ram_bytes=device.workspace.bytes if device else None,
-        flash_bytes=parts.tables.nbytes + (_network_bytes(device) if device else len(parts.tflite)),
+        flash_bytes=parts.tables.nbytes + (network_bytes(device) if device else len(parts.tflite)),
         words={
             "workspace_bytes": f"{engine.get('workspace_bytes', 0):,}",
             "refused": str(engine.get("refused")),
@@ -57,7 +57,7 @@ def prepare(parts: Parts) -> Prepared:
     )
 
 
-def _network_bytes(device: Device) -> int:
+def network_bytes(device: Device) -> int:
     """Constants of the engine's form of the network, the colour LUT included."""
     arrays = [
         array
