@@ -45,6 +45,9 @@ def feature_matrix(
     return _in_chunks(features, parts, workers, progress, "classical features", (len(NAMES),))
 
 
+Matrix = Callable[[Sequence[LabelledSegments], int, Progress | None], NDArray[np.float64]]
+
+
 def random_forest_scores(
     train: Sequence[LabelledSegments],
     validation: Sequence[LabelledSegments],
@@ -52,6 +55,7 @@ def random_forest_scores(
     seed: int = 0,
     workers: int = 1,
     progress: Progress | None = None,
+    matrix: Matrix = feature_matrix,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """P(high) by a random forest on the 24 features, trained on ``train`` alone.
 
@@ -59,6 +63,8 @@ def random_forest_scores(
     ----------
     seed
         Of the forest; the same seed gives the same scores, whatever ``workers``.
+    matrix
+        Gives the features of some parts; one that keeps them serves several seeds.
 
     Returns
     -------
@@ -70,12 +76,12 @@ def random_forest_scores(
     quality = np.concatenate([part.quality for part in train])
     forest = RandomForestClassifier(
         TREES, min_samples_leaf=LEAF, random_state=seed, n_jobs=workers
-    ).fit(feature_matrix(train, workers, progress), quality)
+    ).fit(matrix(train, workers, progress), quality)
     high = list(forest.classes_).index(Quality.HIGH)
 
     def scores(parts: Sequence[LabelledSegments]) -> NDArray[np.float64]:
         usable = np.concatenate([part.usable for part in parts])
-        p = forest.predict_proba(feature_matrix(parts, workers, progress))[:, high]
+        p = forest.predict_proba(matrix(parts, workers, progress))[:, high]
         return np.where(usable, p, 0.0)
 
     return scores(validation), scores(test)

@@ -1,0 +1,103 @@
+"""What a model costs: size, work, memory of a device, time on this machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ecgqa_tflite.benchmark import inputs, worker
+from ecgqa_tflite.benchmark.protocol import FULL, QUICK, Timing, pinned, take_times
+from ecgqa_tflite.errors import ConversionError, EcgqaError
+from ecgqa_tflite.export import tflm
+from ecgqa_tflite.export.device_source import plan_device
+from ecgqa_tflite.export.image_source import image_workspace_bytes
+from ecgqa_tflite.frontend import tables
+from ecgqa_tflite.frontend.colormap import image
+from ecgqa_tflite.frontend.native import NativeFrontEnd
+from ecgqa_tflite.model_folder import ModelFolder
+from ecgqa_tflite.quantize import census
+from ecgqa_tflite.tflite import read_tflite
+
+VARIANT = "XNNPACK, 1 thread"
+ENGINE = "row-streaming engine: whole workspace, planned"
+ARENA = "TFLM arena, host-measured, and the front end's workspace"
+
+
+def size(model: ModelFolder) -> dict[str, Any]:
+    """Multiply-accumulates, bytes, and RAM on a device that samples at 250 Hz.
+
+    RAM is the row-streaming engine's planned workspace where the engine can run the network, else
+    TensorFlow Lite Micro's arena with the front end's workspace; ``ram_kind`` says which. It is
+    None where neither can be told.
+    """
+    tflite = model.tflite_path.read_bytes()
+    counted = census(tflite, model.name)
+    front_end = tables.build(model.spec, inputs.FS_HZ)
+    ram: int | None
+    try:
+        device = plan_device(model.spec, front_end, tflite, model.threshold_int8)
+        ram, kind = device.workspace.bytes, ENGINE
+    except ConversionError:
+        try:
+            arena = tflm.find_arena(tflite, read_tflite(tflite, model.name))
+            ram, kind = arena.bytes + image_workspace_bytes(front_end), ARENA
+        except EcgqaError as error:
+            ram, kind = None, str(error)
+    return {
+        "macs": counted.macs,
+        "tflite_bytes": counted.file_bytes,
+        "ram_bytes": ram,
+        "ram_kind": kind,
+    }
+
+
+def times_ms(model: ModelFolder, quick: bool = False) -> dict[str, Any]:
+    """Time of a segment on one thread of this machine, LiteRT with XNNPACK, ms.
+
+    Returns
+    -------
+    dict
+        ``cwt`` (to the coloured image), ``int8`` and ``float`` (the network alone), each with
+        ``median`` and the ``low`` and ``high`` of the loops' medians; ``noise``: what speaks
+        against them.
+    """
+    row = worker.measure_apart("host", VARIANT, model.path, None, quick)
+    cwt, colours = row.stages["cwt"], row.stages["image"]
+    float_time = _time_float(model, quick)
+    return {
+        "cwt": {
+            key: getattr(cwt, name) + getattr(colours, name)
+            for key, name in (("median", "p50"), ("low", "low"), ("high", "high"))
+        },
+        "int8": _plain(row.stages["network"]),
+        "float": _plain(float_time),
+        "noise": [*row.noise, *(f"float: {phrase}" for phrase in float_time.noise())],
+    }
+
+
+def _plain(timing: Timing) -> dict[str, float]:
+    return {"median": timing.p50, "low": timing.low, "high": timing.high}
+
+
+def _time_float(model: ModelFolder, quick: bool) -> Timing:
+    """Time of the float network, from image to scores."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    from ecgqa_tflite.networks import load_model
+    from ecgqa_tflite.quantize.ptq import float_tflite
+
+    content = float_tflite(load_model(model.path))
+    segments, fs_hz, _ = inputs.load(None, model.spec)
+    maps = NativeFrontEnd(model.spec, fs_hz).index_maps(segments)
+    images = image(maps, model.spec.colormap).astype(np.float32) / np.float32(255)
+    with pinned(1):
+        interpreter = Interpreter(model_content=content, num_threads=1)
+        interpreter.allocate_tensors()
+        index = interpreter.get_input_details()[0]["index"]
+
+        def network(i: int) -> None:
+            interpreter.set_tensor(index, images[i : i + 1])
+            interpreter.invoke()
+
+        return take_times([network], len(images), QUICK if quick else FULL)[0]

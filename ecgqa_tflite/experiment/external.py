@@ -1,0 +1,275 @@
+"""The external test: its segments and images once for all runs, and what a model says of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from threading import local
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.assess import _colour
+from ecgqa_tflite.datasets.challenge2017 import Graded
+from ecgqa_tflite.datasets.folders import load_folder
+from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.frontend import reference
+from ecgqa_tflite.litert import Int8Network
+from ecgqa_tflite.model_folder import ModelFolder
+from ecgqa_tflite.output import whole_file
+from ecgqa_tflite.spec import FrontEnd, Quality
+from ecgqa_tflite.training.fit import logit_function
+
+INT8_BATCH, FLOAT_BATCH = 64, 512
+SAMPLE_SEED = 0
+"""Of the draw of segments that a float model is tested on where not on all."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class ExternalTest:
+    """Labelled segments that nothing is trained, calibrated or chosen on.
+
+    Attributes
+    ----------
+    parts
+        Segments, one part for each sampling rate; arrays below are in their order.
+    graded
+        Segments of it that were graded one by one, or None.
+    """
+
+    parts: tuple[LabelledSegments, ...]
+    graded: Graded | None = None
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    @property
+    def source(self) -> str:
+        """Name of the set."""
+        return self.parts[0].source
+
+    @cached_property
+    def quality(self) -> NDArray[np.uint8]:
+        """Inherited label of each segment, shape (n,)."""
+        return np.concatenate([part.quality for part in self.parts])
+
+    @cached_property
+    def group(self) -> NDArray[np.str_]:
+        """Recording of each segment, shape (n,)."""
+        return np.concatenate([part.group for part in self.parts])
+
+    @cached_property
+    def ids(self) -> NDArray[np.str_]:
+        """Name of each segment, shape (n,)."""
+        return np.concatenate([part.ids for part in self.parts])
+
+    @cached_property
+    def usable(self) -> NDArray[np.bool_]:
+        """Segments that hold a signal; the others are low, and no network is asked."""
+        return np.concatenate([part.usable for part in self.parts])
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over samples and labels."""
+        sha = hashlib.sha256()
+        for part in self.parts:
+            sha.update(part.digest().encode())
+        sha.update(self.quality.tobytes())
+        return sha.hexdigest()
+
+    @cached_property
+    def graded_digest(self) -> str | None:
+        """SHA-256 over the grades; None without them."""
+        if self.graded is None:
+            return None
+        sha = hashlib.sha256("\n".join(self.graded.ids).encode())
+        sha.update("".join(self.graded.grades.ravel()).encode())
+        return sha.hexdigest()
+
+    def sample(self, n: int | None) -> NDArray[np.intp]:
+        """Indices of the segments that float models are tested on; the same for all.
+
+        Everything of low quality and everything graded, the rest drawn from high quality; all
+        where ``n`` is None or no fewer than there are.
+        """
+        if n is None or n >= len(self):
+            return np.arange(len(self))
+        keep = self.quality == Quality.LOW
+        if self.graded is not None:
+            keep |= np.isin(self.ids, self.graded.ids)
+        rest = np.flatnonzero(~keep)
+        rng = np.random.default_rng(SAMPLE_SEED)
+        drawn = rng.choice(rest, max(0, n - int(keep.sum())), replace=False)
+        return np.sort(np.concatenate([np.flatnonzero(keep), drawn]))
+
+    def part_of(self, n_recordings: int) -> ExternalTest:
+        """A small test: so many recordings, a third of them low if there are, and all graded.
+
+        Recordings are taken evenly from the sorted names, not at random.
+        """
+        names, first = np.unique(self.group, return_index=True)
+        low = self.quality[first] == Quality.LOW
+        n_low = min(int(low.sum()), n_recordings // 3)
+        chosen = {*_evenly(names[low], n_low), *_evenly(names[~low], n_recordings - n_low)}
+        if self.graded is not None:
+            chosen |= {str(name).split("@")[0] for name in self.graded.ids}
+        wanted = np.array(sorted(chosen))
+        parts = (part.take(np.isin(part.group, wanted)) for part in self.parts)
+        return replace(self, parts=tuple(part for part in parts if len(part)))
+
+
+def _evenly(names: NDArray[np.str_], n: int) -> list[str]:
+    at = np.unique(np.linspace(0, len(names) - 1, min(n, len(names))).round().astype(int))
+    return [str(name) for name in names[at]] if len(names) else []
+
+
+def read_test(
+    folder: Path, spec: FrontEnd, graded: Graded | None, progress: Progress | None = None
+) -> ExternalTest:
+    """Read a labelled folder; see :func:`ecgqa_tflite.datasets.folders.load_folder`."""
+    n_read = 0
+
+    def tick(total: int) -> None:
+        nonlocal n_read
+        n_read += 1
+        if progress is not None:
+            progress("reading the external test", n_read, total)
+
+    return ExternalTest(tuple(load_folder(folder, spec, tick)), graded)
+
+
+def int8_scores(
+    model: ModelFolder,
+    maps: NDArray[np.uint8],
+    usable: NDArray[np.bool_],
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> NDArray[np.int8]:
+    """int8 score of class 1 from index maps: as :func:`ecgqa_tflite.evaluation.int8_scores`.
+
+    Parameters
+    ----------
+    maps
+        uint8, (n, rows, cols).
+    usable
+        Segments that hold a signal, shape (n,); the others score -128.
+    """
+    mine = local()
+
+    def score(at: NDArray[np.intp]) -> NDArray[np.int8]:
+        if not hasattr(mine, "network"):
+            mine.network = Int8Network(model.tflite_path)
+        images = _colour(np.asarray(maps[at]), model.spec.colormap)
+        scores: NDArray[np.int8] = mine.network.scores(images)
+        return scores[:, Quality.HIGH]
+
+    out = np.full(len(maps), -128, np.int8)
+    batches = _batches(np.flatnonzero(usable), INT8_BATCH)
+    done = 0
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for at, scores in zip(batches, pool.map(score, batches), strict=True):
+            out[at] = scores
+            done += len(at)
+            if progress is not None:
+                progress(f"scoring int8, {model.name}", done, int(usable.sum()))
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupted run doesn't finish its queue first
+    return out
+
+
+def float_logits(
+    model: ModelFolder,
+    maps: NDArray[np.uint8],
+    chosen: NDArray[np.intp],
+    usable: NDArray[np.bool_],
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Log odds of high by the float network; -inf where no signal is, NaN where not asked.
+
+    Parameters
+    ----------
+    chosen
+        Indices of the maps that are asked for.
+    """
+    from ecgqa_tflite.networks import load_model
+
+    logits = logit_function(load_model(model.path), model.spec)
+    out = np.full(len(maps), np.nan, np.float32)
+    out[chosen] = -np.inf
+    asked = chosen[usable[chosen]]
+    done = 0
+    for at in _batches(asked, FLOAT_BATCH):
+        out[at] = logits(np.asarray(maps[at]))
+        done += len(at)
+        if progress is not None:
+            progress(f"scoring float, {model.name}", done, len(asked))
+    return out
+
+
+def _batches(indices: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:
+    return [indices[i : i + size] for i in range(0, len(indices), size)]
+
+
+def ten_seconds(group: NDArray[Any]) -> NDArray[np.intp]:
+    """Pairs of consecutive segments of one recording, without overlap, shape (n_pairs, 2).
+
+    Parameters
+    ----------
+    group
+        Recording of each segment; a recording's segments stand together, in order of time.
+    """
+    new = np.r_[True, group[1:] != group[:-1]]
+    start = np.maximum.accumulate(np.where(new, np.arange(len(group)), 0))
+    place = np.arange(len(group)) - start
+    first = np.flatnonzero((place[:-1] % 2 == 0) & ~new[1:])
+    return np.column_stack([first, first + 1])
+
+
+def reference_maps(
+    test: ExternalTest,
+    chosen: NDArray[np.intp],
+    spec: FrontEnd,
+    cache: Path,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> NDArray[np.uint8]:
+    """Index maps of some segments by the float64 reference, kept in ``cache``.
+
+    Returns
+    -------
+    uint8, shape (len(chosen), rows, cols).
+    """
+    sha = hashlib.sha256(spec.hash.encode() + test.digest.encode() + chosen.tobytes())
+    path = cache / "index_maps" / f"reference-{sha.hexdigest()[:32]}.npy"
+    if not path.exists():
+        from joblib import Parallel, delayed
+
+        starts = np.cumsum([0, *map(len, test.parts)])
+        jobs = []
+        for part, start in zip(test.parts, starts, strict=False):
+            at = chosen[(chosen >= start) & (chosen < start + len(part))] - start
+            jobs += [(part.samples[i], part.fs_hz, spec) for i in at]
+        maps = np.empty((len(jobs), spec.rows, spec.cols), np.uint8)
+        made = Parallel(n_jobs=workers, return_as="generator")(
+            delayed(_reference_map)(*job) for job in jobs
+        )
+        for i, index_map in enumerate(made):
+            maps[i] = index_map
+            if progress is not None:
+                progress("making scalograms, float64 reference", i + 1, len(jobs))
+        with whole_file(path) as temporary:
+            np.save(temporary, maps)
+    kept: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    return kept
+
+
+def _reference_map(samples: NDArray[np.int16], fs_hz: float, spec: FrontEnd) -> NDArray[np.uint8]:
+    return reference.index_map(samples.astype(float), fs_hz, spec)

@@ -1,0 +1,80 @@
+"""Figures of one run on the external test: inherited labels, grades, and ten seconds for five."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.evaluation import compare_decisions, graded_table, score_table
+from ecgqa_tflite.experiment.external import ExternalTest, ten_seconds
+from ecgqa_tflite.spec import Quality
+
+RESAMPLES_PAIRS = 500
+"""Of the bootstrap for decisions on ten seconds."""
+
+
+def figures_of(
+    test: ExternalTest,
+    score: NDArray[Any],
+    threshold: float,
+    chosen: NDArray[np.intp] | None = None,
+) -> dict[str, Any]:
+    """Figures of one set of scores.
+
+    Parameters
+    ----------
+    score
+        Of every segment, shape (n,); higher means high quality.
+    threshold
+        High where the score is at least this.
+    chosen
+        Indices of the segments that were scored, as :meth:`ExternalTest.sample` draws them; None:
+        all. On a sample Acc is worked out for the classes' shares of the whole test.
+
+    Returns
+    -------
+    dict
+        :func:`~ecgqa_tflite.evaluation.score_table`, with ``threshold`` and, where segments were
+        graded, ``graded`` (:func:`~ecgqa_tflite.evaluation.graded_table`).
+    """
+    at = np.arange(len(test)) if chosen is None else chosen
+    table = score_table(test.quality[at], score[at], threshold, test.group[at])
+    if len(at) < len(test):
+        share = float((test.quality == Quality.HIGH).mean())
+        se, sp = table["se"]["value"], table["sp"]["value"]
+        table["acc"] = {"value": share * se + (1 - share) * sp, "low": None, "high": None}
+    table["threshold"] = float(threshold)
+    if test.graded is not None:
+        table["graded"] = graded_table(test.parts, score, threshold, test.graded)
+    return table
+
+
+def flips_of(
+    float_score: NDArray[Any],
+    float_threshold: float,
+    int8_score: NDArray[np.int8],
+    int8_threshold: int,
+    chosen: NDArray[np.intp],
+) -> dict[str, Any]:
+    """Decisions that differ from float to int8 on the chosen segments."""
+    return compare_decisions(
+        float_score[chosen] >= float_threshold, int8_score[chosen] >= int8_threshold
+    )
+
+
+def pairs_of(test: ExternalTest, score: NDArray[Any], threshold: float) -> dict[str, Any]:
+    """Decisions on ten seconds, by the mean of two scores, and on five for the same stretches."""
+    pairs = ten_seconds(test.group)
+    both = pairs.ravel()
+    mean = score[pairs].astype(float).mean(axis=1)
+    first = pairs[:, 0]
+    return {
+        "ten_seconds": score_table(
+            test.quality[first], mean, threshold, test.group[first], RESAMPLES_PAIRS
+        ),
+        "five_seconds": score_table(
+            test.quality[both], score[both], threshold, test.group[both], RESAMPLES_PAIRS
+        ),
+    }

@@ -1,0 +1,211 @@
+"""From runs to one small JSON: mean and spread of every figure, differences with intervals."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from ecgqa_tflite.evaluation import CONFIDENCE, FIGURES
+
+FORMAT = 1
+GRADED = ("auc", "bacc", "se", "sp")
+DIFFERENCES = ("bacc", "auc", "graded_auc", "graded_bacc", "graded_se", "graded_sp")
+"""Figures whose differences between rows are taken."""
+
+Run = Mapping[str, Any]
+
+
+def merge(
+    runs: Sequence[Run],
+    *,
+    order: Sequence[str],
+    title: str,
+    pairs: Sequence[tuple[str, str]],
+    left_out: Mapping[str, str],
+) -> dict[str, Any]:
+    """Everything that tables and plots are drawn from, as plain types; no per-segment scores.
+
+    Parameters
+    ----------
+    runs
+        As :func:`ecgqa_tflite.experiment.runs.read_runs` gives them; not empty.
+    order
+        Rows in the order of the table; those without a run are skipped.
+    pairs
+        Rows whose difference is taken seed by seed, second minus first.
+    left_out
+        Rows that were not run, and why.
+    """
+    by_row: dict[str, list[Run]] = {}
+    for run in runs:
+        by_row.setdefault(run["row"], []).append(run)
+    names = [name for name in order if name in by_row]
+    names += [name for name in by_row if name not in names]
+    first = runs[0]
+    return {
+        "format": FORMAT,
+        "experiment": first["identity"]["experiment"],
+        "title": title,
+        "quick": first["identity"]["quick"],
+        "test": {**first["test"], "digest": first["identity"]["test"]},
+        "rows": [_row(name, by_row[name]) for name in names],
+        "differences": [
+            found
+            for a, b in pairs
+            if a in by_row and b in by_row
+            for form in ("float", "int8")
+            for found in [difference(by_row[a], by_row[b], form)]
+            if found is not None
+        ],
+        "left_out": {k: v for k, v in left_out.items() if k not in by_row},
+        "machines": sorted({run["machine"]["cpu"] for run in runs}),
+        "versions": {k: v for run in runs for k, v in run["versions"].items()},
+        "hours": round(sum(sum(run["seconds"].values()) for run in runs) / 3600, 2),
+    }
+
+
+def _row(name: str, runs: Sequence[Run]) -> dict[str, Any]:
+    first = runs[0]
+    row: dict[str, Any] = {
+        "name": name,
+        "label": first["label"],
+        "kind": first["kind"],
+        "seeds": [run["seed"] for run in runs],
+        "forms": {
+            form: _form([run["forms"][form] for run in runs if form in run["forms"]])
+            for form in first["forms"]
+        },
+        "seconds_a_run": {
+            what: spread(run["seconds"][what] for run in runs if what in run["seconds"])["median"]
+            for what in first["seconds"]
+        },
+    }
+    if first["kind"] != "network":
+        return row
+    return row | {
+        "spec": first["spec"],
+        "recipe": {k: v for k, v in first["recipe"].items() if k != "seed"},
+        "float_segments": first["float_segments"],
+        "flips": {
+            "share": spread(run["flips"]["share"] for run in runs),
+            "bacc": spread(
+                run["forms"][_int8_like_float(run)]["bacc"]["value"]
+                - run["forms"]["float"]["bacc"]["value"]
+                for run in runs
+            ),
+        },
+        "validation": {
+            form: {
+                figure: spread(run["validation"][form][figure]["value"] for run in runs)
+                for figure in ("bacc", "auc")
+            }
+            for form in ("float", "int8")
+        },
+        "costs": _costs(runs),
+    }
+
+
+def _int8_like_float(run: Run) -> str:
+    """The int8 figures on the segments that the float network was tested on."""
+    return "int8_on_sample" if "int8_on_sample" in run["forms"] else "int8"
+
+
+def _form(tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    found = {key: _figure([table[key] for table in tables]) for key in FIGURES}
+    if all("graded" in table for table in tables):
+        graded = [table["graded"] for table in tables]
+        found |= {f"graded_{key}": _figure([table[key] for table in graded]) for key in GRADED}
+        found["b_called_high"] = spread(table["b_called_high"] for table in graded)
+    for stretch in ("five_seconds", "ten_seconds"):
+        if all(stretch in table for table in tables):
+            found[stretch] = {
+                key: _figure([table[stretch][key] for table in tables]) for key in FIGURES
+            }
+    return found | {"n": tables[0]["n"]}
+
+
+def _figure(figures: Sequence[Mapping[str, float | None]]) -> dict[str, Any]:
+    """Spread over runs, with the mean ends of their 95 % intervals over recordings."""
+    return spread(f["value"] for f in figures) | {
+        f"recordings_{end}": spread(f[end] for f in figures)["mean"] for end in ("low", "high")
+    }
+
+
+def _costs(runs: Sequence[Run]) -> dict[str, Any]:
+    costs = [run["costs"] for run in runs]
+    size = ("parameters", "macs", "tflite_bytes", "ram_bytes", "ram_kind")
+    times = [c["times_ms"] for c in costs if c["times_ms"] is not None]
+    return {key: costs[0][key] for key in size} | {
+        "times_ms": {
+            what: spread(t[what]["median"] for t in times) for what in ("cwt", "int8", "float")
+        },
+        "noise": sorted({phrase for t in times for phrase in t["noise"]}),
+    }
+
+
+def spread(values: Iterable[float | None]) -> dict[str, Any]:
+    """Mean, median, standard deviation (n - 1), range and the values themselves.
+
+    None among the values is left out; what can't be told of the rest is None.
+    """
+    found = [float(v) for v in values if v is not None]
+    return {
+        "mean": statistics.fmean(found) if found else None,
+        "median": statistics.median(found) if found else None,
+        "sd": statistics.stdev(found) if len(found) > 1 else None,
+        "low": min(found, default=None),
+        "high": max(found, default=None),
+        "values": found,
+    }
+
+
+def difference(before: Sequence[Run], after: Sequence[Run], form: str) -> dict[str, Any] | None:
+    """Differences of two rows' figures seed by seed, with Student's t interval of their mean.
+
+    The interval speaks of trainings: what another seed would change. That another test set would
+    change all figures alike is not in it.
+
+    Returns
+    -------
+    dict or None
+        By figure of :data:`DIFFERENCES`: :func:`spread` of the differences with ``t_low`` and
+        ``t_high`` (None with one seed). None where no seed is shared.
+    """
+    a = {run["seed"]: run["forms"].get(form) for run in before}
+    b = {run["seed"]: run["forms"].get(form) for run in after}
+    seeds = [seed for seed in a if seed in b and a[seed] is not None and b[seed] is not None]
+    if not seeds:
+        return None
+    figures = {}
+    for name in DIFFERENCES:
+        pairs = [(_value(a[seed], name), _value(b[seed], name)) for seed in seeds]
+        values = [y - x for x, y in pairs if x is not None and y is not None]
+        if values:
+            low, high = t_interval(values)
+            figures[name] = {**spread(values), "t_low": low, "t_high": high}
+    return {
+        "before": before[0]["row"],
+        "after": after[0]["row"],
+        "form": form,
+        "seeds": seeds,
+        "figures": figures,
+    }
+
+
+def _value(table: Any, name: str) -> float | None:
+    if name.startswith("graded_"):
+        table, name = table.get("graded"), name.removeprefix("graded_")
+    return None if table is None else table[name]["value"]
+
+
+def t_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Student's t interval of the mean at :data:`~ecgqa_tflite.evaluation.CONFIDENCE`."""
+    if len(values) < 2:
+        return None, None
+    mean, error = float(np.mean(values)), float(stats.sem(values))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
+    return mean - half, mean + half

@@ -1,0 +1,416 @@
+"""Running an experiment: train, score, note; what is done is never done again."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import ecgqa_tflite
+from ecgqa_tflite import features
+from ecgqa_tflite.benchmark.protocol import describe_machine
+from ecgqa_tflite.datasets.balanced import BalancedSets, build
+from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.errors import ArgumentError, EcgqaError
+from ecgqa_tflite.evaluation import choose_threshold
+from ecgqa_tflite.experiment import cost
+from ecgqa_tflite.experiment.baselines import (
+    NEUROKIT_METHODS,
+    feature_matrix,
+    neurokit_scores,
+    random_forest_scores,
+)
+from ecgqa_tflite.experiment.design import BaselineRow, Experiment, Row
+from ecgqa_tflite.experiment.external import (
+    ExternalTest,
+    float_logits,
+    int8_scores,
+    reference_maps,
+)
+from ecgqa_tflite.experiment.figures import figures_of, flips_of, pairs_of
+from ecgqa_tflite.experiment.runs import (
+    RUNS,
+    check_identity,
+    identity,
+    read_run,
+    read_scores,
+    run_name,
+    write_run,
+    write_scores,
+)
+from ecgqa_tflite.model_folder import ModelFolder, open_model
+from ecgqa_tflite.output import whole_file
+from ecgqa_tflite.training.images import index_maps
+from ecgqa_tflite.training.recipe import Recipe
+
+REFERENCE_SAMPLE = 3_000
+"""Segments whose images the float64 reference makes; it takes some fifty times the C front end's
+time."""
+PACKAGES = ("tensorflow", "tf_keras", "scikit-learn", "neurokit2")
+
+Progress = Callable[[str, int, int], None]
+BaselineScores = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Scores of validation and of the external test."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What all runs of an experiment share.
+
+    Attributes
+    ----------
+    data
+        Folder that holds challenge-2011, mitdb and nstdb.
+    out
+        Folder of the experiment.
+    float_sample
+        Segments of the external test on which float networks are tested; None: all. int8 networks
+        are always tested on all.
+    workers, threads
+        Processes that make segments and baselines; threads that score.
+    """
+
+    experiment: Experiment
+    data: Path
+    test: ExternalTest
+    out: Path
+    cache: Path
+    float_sample: int | None = None
+    workers: int = 1
+    threads: int = 1
+    progress: Progress | None = None
+
+    @cached_property
+    def sets(self) -> BalancedSets:
+        """Training and validation segments of the first row: what baselines learn from."""
+        first = self.experiment.rows[0]
+        return build(
+            self.data, first.spec, first.recipe.composition, self.cache, self.workers, self.progress
+        )
+
+    def path_of(self, row: str, seed: int) -> Path:
+        """JSON of a run; its scores and its model lie beside it."""
+        return self.out / RUNS / f"{run_name(row, seed)}.json"
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        """Pass progress on."""
+        if self.progress is not None:
+            self.progress(what, done, total)
+
+
+def run(session: Session, only: Sequence[str] = ()) -> dict[str, str]:
+    """Do every run that is not done yet.
+
+    Parameters
+    ----------
+    only
+        Rows to run; none: all.
+
+    Returns
+    -------
+    Rows that were left out, and why.
+
+    Raises
+    ------
+    ArgumentError
+        The folder holds runs of another recipe, front end, test set or experiment, or there is no
+        such row; nothing has been done.
+    DatasetError
+        A run's JSON is damaged, or a set is missing.
+    """
+    rows, baselines = session.experiment.chosen(only)
+    left_out = {} if only else dict(session.experiment.left_out)
+    every: tuple[Row | BaselineRow, ...] = (*rows, *baselines)
+    identities = {row.name: _identity_of(session, row) for row in every}
+    _check_all(session, identities)
+    _keep_test(session)
+    jobs = [(row, seed) for row in every for seed in row.seeds]
+    for done, (row, seed) in enumerate(jobs):
+        session.tell(f"runs, {run_name(row.name, seed)}", done, len(jobs))
+        if row.name in left_out:
+            continue
+        try:
+            _one(session, row, seed, identities[row.name])
+        except (ModuleNotFoundError, EcgqaError) as error:
+            if isinstance(row, Row):
+                raise
+            left_out[row.name] = str(error)
+    session.tell("runs", len(jobs), len(jobs))
+    return left_out
+
+
+def _identity_of(session: Session, row: Row | BaselineRow) -> dict[str, Any]:
+    shared = (session.experiment.name, session.experiment.quick, session.test.digest)
+    if isinstance(row, Row):
+        return identity(*shared, session.float_sample, row.spec, row.recipe)
+    # A baseline depends on the sets that the first row is trained on, not on its network.
+    first = session.experiment.rows[0].recipe
+    plain = {"composition": first.to_dict()["composition"]}
+    return {**identity(*shared), "recipe": plain}
+
+
+def _check_all(session: Session, identities: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse the folder before any work if a run in it is not of this experiment."""
+    for path in sorted((session.out / RUNS).glob("*.json")):
+        found = read_run(path)
+        wanted = identities.get(found["row"])
+        if wanted is None:
+            shared = ("experiment", "quick", "test")
+            wanted = {key: next(iter(identities.values()))[key] for key in shared}
+        check_identity(path, found["identity"], wanted)
+
+
+def _keep_test(session: Session) -> None:
+    """Names and labels of the segments, once for the scores of all runs."""
+    path = session.out / "segments.npz"
+    if not path.exists():
+        test = session.test
+        with whole_file(path) as temporary:
+            np.savez_compressed(temporary, ids=test.ids, quality=test.quality, digest=test.digest)
+
+
+def _one(session: Session, row: Row | BaselineRow, seed: int, wanted: Mapping[str, Any]) -> None:
+    path, test = session.path_of(row.name, seed), session.test
+    done = read_run(path) if path.exists() else None
+    if done is not None and done.get("graded") == test.graded_digest:
+        return
+    seconds: dict[str, float] = dict(done["seconds"]) if done is not None else {}
+    work = _network if isinstance(row, Row) else _baseline
+    new = work(session, row, seed, wanted, seconds, done)  # type: ignore[arg-type]
+    write_run(
+        path,
+        {
+            "row": row.name,
+            "seed": seed,
+            "identity": dict(wanted),
+            "graded": test.graded_digest,
+            "test": {"set": test.source, "segments": len(test)},
+            **new,
+            "seconds": {name: round(value, 1) for name, value in seconds.items()},
+            "machine": describe_machine() if done is None else done["machine"],
+            "versions": _versions(),
+        },
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {"ecgqa-tflite": ecgqa_tflite.__version__}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], what: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    seconds[what] = seconds.get(what, 0.0) + time.monotonic() - started
+
+
+# ---- networks -----------------------------------------------------------------------------------
+
+
+def _network(
+    session: Session,
+    row: Row,
+    seed: int,
+    wanted: Mapping[str, Any],
+    seconds: dict[str, float],
+    done: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    recipe = replace(row.recipe, seed=seed)
+    path, test = session.path_of(row.name, seed), session.test
+    folder = path.with_suffix("")
+    if folder.exists():
+        model = open_model(folder)
+        if model.spec != row.spec or Recipe.from_dict(model.recipe) != recipe:
+            raise ArgumentError(
+                f"{folder}: was trained with another recipe or front end; name another folder "
+                f"with -o"
+            )
+    else:
+        from ecgqa_tflite.training.run import train
+
+        with _timed(seconds, "training"):
+            model = train(
+                session.data,
+                folder,
+                row.spec,
+                recipe,
+                session.cache,
+                workers=session.workers,
+                progress=session.progress,
+            )
+    chosen = test.sample(session.float_sample)
+    scores = read_scores(path.with_suffix(".npz"), wanted)
+    if scores is None:
+        with _timed(seconds, "scoring"):
+            scores = _scores(session, row, model, chosen)
+        write_scores(path.with_suffix(".npz"), wanted, scores)
+
+    logit = _logit(model.threshold)
+    with _timed(seconds, "figures"):
+        session.tell(f"working out figures, {model.name}", 0, 1)
+        forms = {
+            "float": figures_of(test, scores["float_logit"], logit, chosen),
+            "int8": figures_of(test, scores["int8"], model.threshold_int8)
+            | pairs_of(test, scores["int8"], model.threshold_int8),
+        }
+        if len(chosen) < len(test):
+            forms["int8_on_sample"] = figures_of(test, scores["int8"], model.threshold_int8, chosen)
+        flips = flips_of(scores["float_logit"], logit, scores["int8"], model.threshold_int8, chosen)
+        if "reference_logit" in scores:
+            at = test.sample(REFERENCE_SAMPLE)
+            forms["float_reference"] = figures_of(test, scores["reference_logit"], logit, at)
+            forms["int8_on_reference_sample"] = figures_of(
+                test, scores["int8"], model.threshold_int8, at
+            )
+        session.tell(f"working out figures, {model.name}", 1, 1)
+    if done is None:
+        with _timed(seconds, "costs"):
+            session.tell(f"timing, {model.name}", 0, 1)
+            costs = {
+                "parameters": model.metrics["training"]["parameters"],
+                **cost.size(model),
+                "times_ms": cost.times_ms(model, session.experiment.quick),
+            }
+            session.tell(f"timing, {model.name}", 1, 1)
+    else:
+        costs = done["costs"]
+    plain = recipe.to_dict()
+    if plain["initial_weights"] is not None:
+        plain["initial_weights"] = Path(plain["initial_weights"]).name
+    return {
+        "label": row.label,
+        "kind": "network",
+        "spec": row.spec.to_dict(),
+        "recipe": plain,
+        "forms": forms,
+        "float_segments": len(chosen),
+        "flips": flips,
+        "validation": model.metrics["validation"],
+        "training": model.metrics["training"],
+        "costs": costs,
+    }
+
+
+def _logit(p: float) -> float:
+    """Log odds; finite for a threshold that saturates."""
+    p = min(max(p, 1e-15), 1 - 1e-15)
+    return math.log(p / (1 - p))
+
+
+def _scores(
+    session: Session, row: Row, model: ModelFolder, chosen: NDArray[np.intp]
+) -> dict[str, NDArray[Any]]:
+    test = session.test
+    maps = index_maps(test.parts, row.spec, session.cache, session.threads, session.progress)
+    found: dict[str, NDArray[Any]] = {
+        "int8": int8_scores(model, maps, test.usable, session.threads, session.progress),
+        "float_logit": float_logits(model, maps, chosen, test.usable, session.progress),
+    }
+    if row.name in session.experiment.reference_front_end:
+        at = test.sample(REFERENCE_SAMPLE)
+        made = reference_maps(test, at, row.spec, session.cache, session.workers, session.progress)
+        few = float_logits(model, made, np.arange(len(at)), test.usable[at], session.progress)
+        found["reference_logit"] = np.full(len(test), np.nan, np.float32)
+        found["reference_logit"][at] = few
+    return found
+
+
+# ---- baselines ----------------------------------------------------------------------------------
+
+
+def _forest(session: Session, seed: int) -> BaselineScores:
+    sets = session.sets
+    return random_forest_scores(
+        sets.train,
+        sets.validation,
+        session.test.parts,
+        seed,
+        session.workers,
+        session.progress,
+        matrix=partial(_kept_features, session.cache),
+    )
+
+
+def _kept_features(
+    cache: Path,
+    parts: Sequence[LabelledSegments],
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> NDArray[np.float64]:
+    """Features from the cache: repeats differ in the forest alone."""
+    sha = hashlib.sha256(inspect.getsource(features).encode())
+    for part in parts:
+        sha.update(part.digest().encode())
+    path = cache / "features" / f"{sha.hexdigest()[:32]}.npy"
+    if not path.exists():
+        matrix = feature_matrix(parts, workers, progress)
+        with whole_file(path) as temporary:
+            np.save(temporary, matrix)
+    found: NDArray[np.float64] = np.load(path)
+    return found
+
+
+def _neurokit(method: str, session: Session, seed: int) -> BaselineScores:
+    scores = partial(
+        neurokit_scores,
+        workers=session.workers,
+        progress=session.progress,
+        method=method,  # type: ignore[arg-type]
+    )
+    return scores(session.sets.validation), scores(session.test.parts)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A method without a network."""
+
+    label: str
+    scores: Callable[[Session, int], BaselineScores]
+
+
+BASELINES: dict[str, Baseline] = {
+    "random_forest": Baseline("Random forest, 24 features", _forest),
+    **{
+        f"neurokit_{method.lower()}": Baseline(f"NeuroKit2, {method}", partial(_neurokit, method))
+        for method in NEUROKIT_METHODS
+    },
+}
+"""By the name of their row."""
+
+
+def _baseline(
+    session: Session,
+    row: BaselineRow,
+    seed: int,
+    wanted: Mapping[str, Any],
+    seconds: dict[str, float],
+    done: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    path, method = session.path_of(row.name, seed).with_suffix(".npz"), BASELINES[row.name]
+    scores = read_scores(path, wanted)
+    if scores is None:
+        with _timed(seconds, "scoring"):
+            validation, test = method.scores(session, seed)
+        truth = np.concatenate([part.quality for part in session.sets.validation])
+        scores = {"float": test, "threshold": np.array(choose_threshold(truth, validation))}
+        write_scores(path, wanted, scores)
+    with _timed(seconds, "figures"):
+        forms = {"float": figures_of(session.test, scores["float"], float(scores["threshold"]))}
+    return {"label": method.label, "kind": "baseline", "forms": forms, "costs": {}}

@@ -1,0 +1,275 @@
+"""A merged experiment as Markdown: no figure is typed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Result = Mapping[str, Any]
+
+PUBLISHED = (
+    ("Light-CNN, from scratch", 0.776, 0.934, 0.780, 0.855, 0.65),
+    ("Light-CNN, pre-trained on ImageNet 70", 0.836, 0.884, 0.836, 0.860, 0.64),
+    ("GoogLeNet, pre-trained on ImageNet", 0.887, 0.841, 0.886, 0.864, 7.94),
+)
+"""Se, Sp, Acc, BAcc and ms of Table 2 of the seed paper (Huerta, Martinez-Rodrigo, Rieta and
+Alcaraz, Computing in Cardiology 2023): trained on a vest's recordings, on another machine."""
+
+QUICK = "**Quick version**: few segments, epochs and repeats; it shows that everything works."
+HEAD = ("network", "form", "runs", "Se", "Sp", "Acc", "BAcc", "AUC")
+HEAD_GRADED = ("A/C AUC", "A/C BAcc", "A/C Se", "A/C Sp", "B high")
+HEAD_COST = ("CNN ms", "CWT + CNN ms", "parameters", "MACs", "int8 bytes", "device RAM")
+FIGURES = ("se", "sp", "acc", "bacc", "auc")
+GRADED = ("graded_auc", "graded_bacc", "graded_se", "graded_sp", "b_called_high")
+NAMES = {
+    "bacc": "BAcc",
+    "auc": "AUC",
+    "graded_auc": "AUC, A against C",
+    "graded_bacc": "BAcc, A against C",
+    "graded_se": "Se, A against C",
+    "graded_sp": "Sp, A against C",
+}
+FORMS = ("float", "int8")
+
+
+def markdown(result: Result) -> str:
+    """The whole report of an experiment."""
+    return "\n".join(_lines(result)) + "\n"
+
+
+def _lines(result: Result) -> Iterator[str]:
+    yield f"# {result['title']}"
+    yield ""
+    if result["quick"]:
+        yield QUICK
+        yield ""
+    yield from main_table(result)
+    yield ""
+    yield from notes(result)
+    if result["experiment"] == "table2":
+        yield ""
+        yield from published()
+    else:
+        yield ""
+        yield from by_validation(result)
+    if result["differences"]:
+        yield ""
+        yield from differences(result)
+    stretches = list(_stretches(result))
+    if stretches:
+        yield ""
+        yield from stretches
+    checks = list(_reference(result))
+    if checks:
+        yield ""
+        yield from checks
+
+
+def is_graded(result: Result) -> bool:
+    """Whether every row was tested on graded segments too."""
+    return all("graded_auc" in form for row in result["rows"] for form in row["forms"].values())
+
+
+def main_table(result: Result) -> Iterator[str]:
+    """A line for each row and form: mean and standard deviation over runs, and costs."""
+    graded = HEAD_GRADED if is_graded(result) else ()
+    yield from _table_head((*HEAD, *graded, *HEAD_COST))
+    for row in result["rows"]:
+        for form in FORMS:
+            if form not in row["forms"]:
+                continue
+            figures = row["forms"][form]
+            cells = [row["label"], form if "costs" in row else "-", str(len(row["seeds"]))]
+            cells += [_mean(figures[key]) for key in FIGURES]
+            cells += [_mean(figures[key]) for key in GRADED if graded]
+            yield _line([*cells, *_costs(row, form)])
+
+
+def _costs(row: Mapping[str, Any], form: str) -> list[str]:
+    costs = row.get("costs")
+    if costs is None:
+        return ["-"] * len(HEAD_COST)
+    network, cwt = costs["times_ms"][form]["median"], costs["times_ms"]["cwt"]["median"]
+    cells = ["-", "-"]
+    if network is not None:
+        cells = [f"{network:.2f}", f"{network + cwt:.2f}"]
+    cells += [f"{costs['parameters']:,}", _millions(costs["macs"])]
+    if form == "float":
+        return [*cells, "-", "-"]
+    ram = costs["ram_bytes"]
+    return [*cells, f"{costs['tflite_bytes']:,}", "-" if ram is None else f"{ram:,}"]
+
+
+def notes(result: Result) -> Iterator[str]:
+    """What a reader needs to know of the table."""
+    n = result["rows"][0]["forms"]["float"]["n"]
+    yield (
+        f"External test: {result['test']['set']}, {result['test']['segments']:,} segments of 5 s "
+        f"that inherit their recording's label ({n['low']:,} low of those tested); nothing was "
+        f"trained, calibrated or chosen on it. Mean ± standard deviation over runs (seeds). "
+        f"Thresholds come from validation."
+    )
+    if is_graded(result):
+        yield (
+            "A/C: segments graded one by one, R peaks sure (A) against not to be found (C); "
+            "B high: share of the grade between that is called high."
+        )
+    sampled = [row for row in result["rows"] if row.get("float_segments", 1e9) < _all(result)]
+    for row in sampled:
+        yield (
+            f"{row['label']}, float: tested on {row['float_segments']:,} segments, all of low "
+            f"quality and all graded ones among them."
+        )
+    for kind in dict.fromkeys(row["costs"]["ram_kind"] for row in _networks(result)):
+        mine = [row["label"] for row in _networks(result) if row["costs"]["ram_kind"] == kind]
+        whose = f" ({', '.join(mine)})" if len(mine) < len(list(_networks(result))) else ""
+        yield f"Device RAM{whose}: {kind}, bytes."
+    yield (
+        f"Times: LiteRT with XNNPACK, one thread, {', '.join(result['machines'])}, median over "
+        f"runs."
+    )
+    noisy = sum(bool(row["costs"]["noise"]) for row in _networks(result))
+    if noisy:
+        yield f"Of {noisy} rows some times were taken while other programs ran."
+    for row in _networks(result):
+        flips = row["flips"]
+        yield (
+            f"{row['label']}: int8 decides otherwise than float on "
+            f"{_percent(flips['share']['mean'])} of segments; BAcc int8 minus float "
+            f"{_signed(flips['bacc']['mean'])} (per run {_signed(flips['bacc']['low'])} to "
+            f"{_signed(flips['bacc']['high'])})."
+        )
+    for name, reason in result["left_out"].items():
+        yield f"Not run: {name}: {reason}."
+
+
+def _all(result: Result) -> int:
+    return int(result["test"]["segments"])
+
+
+def _networks(result: Result) -> Iterator[Mapping[str, Any]]:
+    return (row for row in result["rows"] if "costs" in row)
+
+
+def published() -> Iterator[str]:
+    """The seed paper's own figures."""
+    yield "The seed paper's Table 2 (trained on a vest's recordings, on its own machine):"
+    yield ""
+    yield from _table_head(("network", "Se", "Sp", "Acc", "BAcc", "CNN ms"))
+    for label, *figures, ms in PUBLISHED:
+        yield _line([label, *(f"{value:.3f}" for value in figures), f"{ms:.2f}"])
+
+
+def by_validation(result: Result) -> Iterator[str]:
+    """Validation figures: what a choice between rows may be made by."""
+    yield "Validation, int8 (a choice is made by these, not by the external test):"
+    yield ""
+    yield from _table_head(("network", "BAcc", "AUC"))
+    for row in _networks(result):
+        figures = row["validation"]["int8"]
+        yield _line([row["label"], _mean(figures["bacc"]), _mean(figures["auc"])])
+
+
+def differences(result: Result) -> Iterator[str]:
+    """Differences with their intervals and the value of each seed."""
+    labels = {row["name"]: row["label"] for row in result["rows"]}
+    yield "Differences seed by seed: mean (95 % t interval), and each seed's."
+    yield ""
+    yield from _table_head(("difference", "form", "figure", "mean (interval)", "each seed"))
+    for found in result["differences"]:
+        for name, figure in found["figures"].items():
+            yield _line(
+                [
+                    f"{labels[found['after']]} minus {labels[found['before']]}",
+                    found["form"],
+                    NAMES[name],
+                    interval(figure),
+                    " ".join(_signed(value) for value in figure["values"]),
+                ]
+            )
+
+
+def interval(figure: Mapping[str, Any]) -> str:
+    """Mean difference with its interval."""
+    if figure["t_low"] is None:
+        return _signed(figure["mean"])
+    return f"{_signed(figure['mean'])} ({_signed(figure['t_low'])} to {_signed(figure['t_high'])})"
+
+
+def _stretches(result: Result) -> Iterator[str]:
+    rows = [row for row in _networks(result) if "ten_seconds" in row["forms"]["int8"]]
+    if not rows:
+        return
+    yield "Ten seconds by the mean of two scores, against five, int8, the same stretches:"
+    yield ""
+    yield from _table_head(("network", "decision", *(h for h in HEAD[3:])))
+    for row in rows:
+        for stretch, words in (("five_seconds", "5 s"), ("ten_seconds", "10 s")):
+            figures = row["forms"]["int8"][stretch]
+            yield _line([row["label"], words, *(_mean(figures[key]) for key in FIGURES)])
+
+
+def _reference(result: Result) -> Iterator[str]:
+    rows = [row for row in _networks(result) if "float_reference" in row["forms"]]
+    if not rows:
+        return
+    yield "Images of the float64 reference against the integer front end's, the same networks:"
+    yield ""
+    yield from _table_head(("network", "path", "segments", *(h for h in HEAD[3:])))
+    for row in rows:
+        for form, words in (
+            ("float_reference", "float64 front end, float network"),
+            ("int8_on_reference_sample", "integer front end, int8 network"),
+        ):
+            figures = row["forms"][form]
+            n = figures["n"]["high"] + figures["n"]["low"]
+            cells = (_mean(figures[key]) for key in FIGURES)
+            yield _line([row["label"], words, f"{n:,}", *cells])
+
+
+def readme(result: Result) -> str:
+    """The table of the README: int8 networks and baselines, fewer columns."""
+    head = ("network", "runs", "Se", "Sp", "BAcc", "AUC")
+    graded = ("A/C AUC", "A/C BAcc") if is_graded(result) else ()
+    cost = ("CNN ms", "CWT + CNN ms", "MACs", "int8 bytes", "device RAM")
+    lines = [*_table_head((*head, *graded, *cost))]
+    for row in result["rows"]:
+        form = "int8" if "int8" in row["forms"] else "float"
+        figures = row["forms"][form]
+        label = f"{row['label']}, int8" if form == "int8" else row["label"]
+        cells = [label, str(len(row["seeds"]))]
+        cells += [_mean(figures[key]) for key in ("se", "sp", "bacc", "auc")]
+        cells += [_mean(figures[f"graded_{key}"]) for key in ("auc", "bacc") if graded]
+        costs = _costs(row, form)
+        lines.append(_line([*cells, *costs[:2], *costs[3:]]))
+    if result["quick"]:
+        lines += ["", QUICK]
+    return "\n".join(lines)
+
+
+def _table_head(names: Sequence[str]) -> Iterator[str]:
+    yield _line(names)
+    yield "|---" * len(names) + "|"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _mean(figure: Mapping[str, Any]) -> str:
+    if figure["mean"] is None:
+        return "-"
+    text = f"{figure['mean']:.3f}"
+    return text if figure["sd"] is None else f"{text} ± {figure['sd']:.3f}"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.4f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
+
+
+def _millions(n: int) -> str:
+    return f"{n / 1e6:,.1f} M" if n >= 1e5 else f"{n:,}"
