@@ -191,6 +191,11 @@ def _find(name_or_path: str | Path) -> Path:
     raise ModelError(f"{name_or_path}: no such model; {choice}")
 
 
+def verify_sums(path: Path) -> None:
+    """Check a folder against its ``SHA256SUMS``; :class:`ModelError` where they differ."""
+    _verify(path, _read_sums(path))
+
+
 def _read_sums(path: Path) -> dict[str, str]:
     try:
         lines = (path / SUMS).read_text(encoding="utf-8").splitlines()

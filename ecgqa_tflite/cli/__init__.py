@@ -26,7 +26,9 @@ COMMANDS: dict[str, str] = {
     "targets": "List the devices that a bundle can be made for.",
     "bench": "Tell what a segment costs on each device.",
     "evaluate": "Score a model on a labelled set, with intervals.",
+    "pretrain": "Train a network's body on photographs.",
     "train": "Train a model and write its folder.",
+    "experiment": "Repeat the paper's table and its ablations.",
     "data": "Fetch public PhysioNet sets.",
 }
 """Command names and what ``ecgqa --help`` says of them, in the order in which it lists them."""

@@ -13,7 +13,7 @@ from ecgqa_tflite.cli import Command, need
 from ecgqa_tflite.cli.progress import default_cache, progress
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.spec import PRESETS, Colormap, FrontEnd, Scaling
-from ecgqa_tflite.training.recipe import Recipe
+from ecgqa_tflite.training.recipe import Precision, Recipe
 
 
 @click.command(cls=Command)
@@ -47,8 +47,13 @@ from ecgqa_tflite.training.recipe import Recipe
     "--architecture", type=click.Choice(["light_cnn", "inception_v1"]), help="Network to train."
 )
 @click.option("--alpha", type=float, help="Width of Light-CNN.")
-@click.option("--from", "initial_weights", help="Model whose body training starts from.")
+@click.option("--from", "initial_weights", help="Model or pre-training whose body it starts from.")
 @click.option("--epochs", type=int, help="Passes over the training set.")
+@click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    help="bfloat16: about half the time where the processor has it.",
+)
 @click.option("--segments", type=int, help="Training segments; a fifth as many validate.")
 @click.option("--seed", type=int, help="Of the network, the order and the augmentation.")
 @click.option(

@@ -8,13 +8,16 @@ import json
 import types
 import typing
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from ecgqa_tflite.datasets.balanced import Composition
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.spec import FrontEnd
 
 RECIPE_FORMAT = 1
+
+Precision = Literal["float32", "bfloat16"]
+"""What a training multiplies in; weights are float32 in either."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,44 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Schedule:
+    """How a fit goes, whatever it learns.
+
+    Attributes
+    ----------
+    epochs, batch
+        Passes over the training set; images a step.
+    learning_rate, warmup_steps
+        Adam's rate rises linearly over the first steps to this, then falls as a cosine to 0.
+    label_smoothing
+        Share of the target that goes to all classes alike: keeps the softmax from saturating, so
+        that int8 scores keep their resolution.
+    precision
+        ``bfloat16`` takes a bit over half the time on processors that multiply it (AVX512-BF16,
+        AMX), and more than float32 on others.
+    seed
+        Of weights, order, augmentation and whatever else is drawn.
+    """
+
+    epochs: int = 4
+    batch: int = 32
+    learning_rate: float = 1e-3
+    warmup_steps: int = 200
+    label_smoothing: float = 0.05
+    precision: Precision = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 1 or not self.learning_rate > 0:
+            raise ArgumentError("training needs epochs and batch of 1 or more and a positive rate")
+        if not 0 <= self.label_smoothing < 1 or self.warmup_steps < 0:
+            raise ArgumentError("label_smoothing must be 0..1, warmup_steps 0 or more")
+        if self.precision not in get_args(Precision):
+            raise ArgumentError(f"precision is one of {', '.join(get_args(Precision))}")
+
+
+@dataclass(frozen=True)
+class Recipe(Schedule):
     """How a network is trained and quantised.
 
     Attributes
@@ -48,40 +88,25 @@ class Recipe:
     architecture, alpha
         Network and, for Light-CNN, its width multiplier.
     initial_weights
-        Name of the model whose weights training starts from; None: random.
-    epochs, batch
-        Passes over the training set; segments a step.
-    learning_rate, warmup_steps
-        Adam's rate rises linearly over the first steps to this, then falls as a cosine to 0.
-    label_smoothing
-        Share of the target that goes to both classes alike: keeps the softmax from saturating, so
-        that int8 scores keep their resolution.
+        Name or folder of the model, or of the pre-training, whose body training starts from; None:
+        random.
     augmentation, composition
         See there.
     n_calibration
         Training segments that calibrate the int8 model, as many of each source as its share.
-    seed
-        Of weights, order, augmentation and calibration.
     """
 
     architecture: str = "light_cnn"
     alpha: float = 1.0
     initial_weights: str | None = None
-    epochs: int = 4
-    batch: int = 32
-    learning_rate: float = 1e-3
-    warmup_steps: int = 200
-    label_smoothing: float = 0.05
     augmentation: Augmentation = field(default_factory=Augmentation)
     composition: Composition = field(default_factory=Composition)
     n_calibration: int = 200
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch < 1 or not self.learning_rate > 0:
-            raise ArgumentError("a recipe needs epochs and batch of 1 or more and a positive rate")
-        if not 0 <= self.label_smoothing < 1 or self.n_calibration < 1 or self.warmup_steps < 0:
-            raise ArgumentError("label_smoothing must be 0..1, n_calibration 1 or more")
+        super().__post_init__()
+        if self.n_calibration < 1:
+            raise ArgumentError("n_calibration must be 1 or more")
 
     def network_arguments(self, spec: FrontEnd) -> dict[str, Any]:
         """Arguments for :func:`ecgqa_tflite.networks.build`."""
@@ -112,8 +137,12 @@ class Recipe:
 
     def digest(self, *others: str) -> str:
         """SHA-256 over the recipe and ``others``: what a run's work folder is named by."""
-        text = json.dumps([self.to_dict(), *others], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest_of(self.to_dict(), *others)
+
+
+def digest_of(*parts: Any) -> str:
+    """SHA-256 over the JSON of ``parts``."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _from_plain(kind: Any, value: Any, where: str) -> Any:
@@ -124,6 +153,10 @@ def _from_plain(kind: Any, value: Any, where: str) -> Any:
             raise ArgumentError(f"{where}: needs exactly {', '.join(hints)}")
         return kind(**{k: _from_plain(hints[k], v, f"{where}.{k}") for k, v in value.items()})
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        if value not in arguments:
+            raise ArgumentError(f"{where}: {value!r} is none of {', '.join(arguments)}")
+        return value
     if origin is types.UnionType:
         inner = next(a for a in arguments if a is not type(None))
         return None if value is None else _from_plain(inner, value, where)
