@@ -17,7 +17,7 @@ from ecgqa_tflite.export.gate import Gate, Limits, pass_gate
 from ecgqa_tflite.export.golden import make_golden
 from ecgqa_tflite.export.identity import identity_header, identity_of, with_identity
 from ecgqa_tflite.export.image_source import image_sources
-from ecgqa_tflite.export.proof import Proof, prove
+from ecgqa_tflite.export.proof import FLOAT_WEIGHTS, Proof, arithmetic, prove
 from ecgqa_tflite.export.report import report_html
 from ecgqa_tflite.export.space_to_depth import fold_image
 from ecgqa_tflite.export.targets import DEFAULT, MEMORY_MAP, Parts, Prepared, Target, find_target
@@ -26,7 +26,7 @@ from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.litert import Int8Network, to_int8
 from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, json_text, sha256_of
 from ecgqa_tflite.output import refuse_existing, whole_folder
-from ecgqa_tflite.quantize.census import OperatorCensus, census
+from ecgqa_tflite.quantize.census import OperatorCensus, census, computes_in_float
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.spec import FrontEnd
 
@@ -99,7 +99,7 @@ def export_bundle(
     device = find_target(target)
     front_end_tables = tables.build(model.spec, fs_hz)  # a wrong rate is said before any work
     tflite = model.tflite_path.read_bytes()
-    counted = census(tflite, str(model.tflite_path))
+    counted = census(tflite, str(model.tflite_path), may_be_float=device.runs_float)
     network = Int8Network(tflite)
     if network.input_shape != model.spec.image_shape:
         raise ModelError(
@@ -218,7 +218,7 @@ def _quantisation(network: Int8Network) -> dict[str, Any]:
             "zero_point": int(t.zero_point[0]),
         }
     out["image_to_input"] = "int8 = uint8 - 128"
-    out["weights"] = "int8, per output channel"
+    out["weights"] = FLOAT_WEIGHTS if computes_in_float(graph) else "int8, per output channel"
     return out
 
 
@@ -251,6 +251,7 @@ def _write_templates(
         "low": spec.labels[0],
         "high": spec.labels[1],
         "licence": model["licence"],
+        "arithmetic": arithmetic(manifest),
         "tflite_bytes": f"{counted.file_bytes:,}",
         "tables_bytes": f"{manifest['tables_bytes']:,}",
         "macs": f"{counted.macs:,}",

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,10 @@ from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, open_model, read_js
 
 C_FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-pedantic")
 TIMEOUT_S = 300
+FLOAT_WEIGHTS = "float32"
+"""What a manifest says of the weights of a network that computes in float."""
+FLOAT_TOLERANCE = 1e-3
+"""Of a float tensor, as a share of its greatest value: processors round sums differently."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,12 @@ class Proof:
     target_output: tuple[str, ...] = ()
 
 
+def arithmetic(manifest: Mapping[str, Any]) -> str:
+    """What the network computes in, for people."""
+    is_float = manifest["quantisation"]["weights"] == FLOAT_WEIGHTS
+    return "float32 between int8 ends" if is_float else "full int8"
+
+
 def find_c_compiler() -> list[str] | None:
     """``$CC`` or the first of cc, gcc, clang that is installed, as a command."""
     configured = os.environ.get("CC", "").split()
@@ -78,13 +88,14 @@ def prove(folder: Path) -> Proof:
     index_maps = front_end.index_maps(golden.samples, threads=1)
     _same("index map", golden, index_maps, golden.index_maps)
     images = to_int8(image(index_maps, model.spec.colormap))
+    slack = int(manifest["quantisation"]["weights"] == FLOAT_WEIGHTS)
     logits, scores, tensors = run_network(Int8Network(model.tflite_path), images)
     if tensors.keys() != golden.tensors.keys():
         raise SelfTestError("the golden vectors are of another network: export again")
     for name, tensor in tensors.items():
-        _same(f"operator {name}", golden, tensor, golden.tensors[name])
-    _same("logits", golden, logits, golden.logits)
-    _same("scores", golden, scores, golden.scores)
+        _same(f"operator {name}", golden, tensor, golden.tensors[name], slack)
+    _same("logits", golden, logits, golden.logits, slack)
+    _same("scores", golden, scores, golden.scores, slack)
     _same_identity(model, manifest)
     target = find_target(manifest["target"]["name"])
     compiler = find_c_compiler() if target.firmware else None
@@ -107,11 +118,19 @@ def _same_identity(model: ModelFolder, manifest: dict[str, Any]) -> None:
         raise SelfTestError(f"the .tflite says it is {said}, the manifest {expected}")
 
 
-def _same(stage: str, golden: Golden, got: np.ndarray, expected: np.ndarray) -> None:
-    """Raise where two arrays of one entry a segment differ, naming the first place."""
+def _same(
+    stage: str, golden: Golden, got: np.ndarray, expected: np.ndarray, slack: int = 0
+) -> None:
+    """Raise where two arrays of one entry a segment differ, naming the first place.
+
+    Integers may differ by ``slack``, floats by :data:`FLOAT_TOLERANCE`.
+    """
     if got.shape != expected.shape:
         raise SelfTestError(f"{stage}: shape {got.shape}, the golden vectors have {expected.shape}")
-    different = np.argwhere(got != expected)
+    allowed = float(slack)
+    if np.issubdtype(expected.dtype, np.floating):
+        allowed = FLOAT_TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    different = np.argwhere(np.abs(got.astype(float) - expected) > allowed)
     if len(different):
         place = tuple(int(i) for i in different[0])
         raise SelfTestError(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.export.gate import WORDS
 from ecgqa_tflite.export.golden import Golden
+from ecgqa_tflite.export.proof import arithmetic
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.quantize.snr import worst_layers
 from ecgqa_tflite.spec import FrontEnd, Quality
@@ -49,6 +50,7 @@ def report_html(manifest: Mapping[str, Any], golden: Golden, memory_map: str | N
     return environment.from_string(template.read_text(encoding="utf-8")).render(
         m=manifest,
         model=manifest["model"],
+        arithmetic=arithmetic(manifest),
         spec=spec,
         target=manifest["target"],
         accuracy=_accuracy(manifest["metrics"]),

@@ -62,7 +62,7 @@ class OperatorCensus:
         }
 
 
-def census(tflite: bytes, source: str = "model") -> OperatorCensus:
+def census(tflite: bytes, source: str = "model", *, may_be_float: bool = False) -> OperatorCensus:
     """Count a ``.tflite``'s operators and refuse what isn't full-int8 with a fixed batch of 1.
 
     Parameters
@@ -71,6 +71,8 @@ def census(tflite: bytes, source: str = "model") -> OperatorCensus:
         The file's bytes.
     source
         What to call it in messages.
+    may_be_float
+        Let a network through that computes in float32 between int8 ends.
 
     Raises
     ------
@@ -81,7 +83,9 @@ def census(tflite: bytes, source: str = "model") -> OperatorCensus:
         convolution that are not quantised per channel. The message names the operator.
     """
     graph = read_tflite(tflite, source)
-    _refuse_float(graph, source)
+    if not (may_be_float and computes_in_float(graph)):
+        _refuse_float(graph, source)
+        _refuse_per_tensor(graph, source)
     for op in graph.operators:
         if op.name == "CUSTOM":
             raise ConversionError(
@@ -99,9 +103,15 @@ def census(tflite: bytes, source: str = "model") -> OperatorCensus:
             raise ConversionError(f"{source}: input is {t.shape}; convert with a batch of 1")
         if t.dtype not in ("int8", "uint8", "int16"):
             raise ConversionError(f"{source}: input is {t.dtype}; convert to full int8")
-    _refuse_per_tensor(graph, source)
     return OperatorCensus(
         layers=tuple(layer_of(graph, op) for op in graph.operators), file_bytes=len(tflite)
+    )
+
+
+def computes_in_float(graph: Graph) -> bool:
+    """Whether everything between the graph's ends is float32."""
+    return len(graph.operators) > 2 and all(
+        graph.tensors[i].dtype == "float32" for op in graph.operators[:-1] for i in op.outputs
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from ecgqa_tflite.errors import ArgumentError, ConversionError, ModelError, SpecError
 from ecgqa_tflite.litert import Int8Network
 from ecgqa_tflite.model_folder import ModelFolder, write_model
+from ecgqa_tflite.quantize.converter import first_line, image_shape
 from ecgqa_tflite.quantize.ptq import quantise_ptq
 from ecgqa_tflite.quantize.requantise import (
     calibration_from_folder,
@@ -16,6 +17,7 @@ from ecgqa_tflite.quantize.requantise import (
     int8_threshold,
 )
 from ecgqa_tflite.spec import FrontEnd
+from ecgqa_tflite.training.fit import Progress
 
 ARCHITECTURE = "own"
 """What ``model.json`` says of a network that this package has no builder for."""
@@ -29,6 +31,11 @@ def own_model(
     out: Path,
     calibrate: Path | None = None,
     threshold: float | None = None,
+    *,
+    quantize: str = "ptq",
+    data: Path | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
 ) -> ModelFolder:
     """Make a model folder of an int8 ``.tflite``, a Keras ``.h5`` or a SavedModel.
 
@@ -41,9 +48,15 @@ def own_model(
     out
         Folder in which the model folder is made, named after the file.
     calibrate
-        WFDB recordings to quantise on; for Keras networks.
+        WFDB recordings to quantise on, with ``ptq``.
     threshold
         P(high) from which a segment is of high quality; None: 0.5.
+    quantize
+        Of a Keras network: ``ptq``, ``qat``
+        (:func:`~ecgqa_tflite.quantize.retrain.requantise_qat`) or ``none``
+        (:func:`~ecgqa_tflite.quantize.float_export.float_network`).
+    data, cache
+        With ``qat``: see :func:`~ecgqa_tflite.quantize.retrain.training_data`.
 
     Raises
     ------
@@ -57,17 +70,20 @@ def own_model(
     path = Path(path)
     spec = _read_spec(spec_file)
     threshold = THRESHOLD if threshold is None else threshold
+    threshold_int8 = int8_threshold(threshold)
     metrics: dict[str, Any] = {"validation": {}, "external": {}}
     ids: tuple[str, ...] = ()
     if path.suffix == ".tflite":
-        if calibrate is not None:
-            raise ArgumentError(f"{path}: is quantised already; leave --calibrate out")
+        if calibrate is not None or quantize != "ptq":
+            raise ArgumentError(
+                f"{path}: is quantised already; leave --calibrate and --quantize out"
+            )
         try:
             tflite = path.read_bytes()
         except OSError as error:
             raise ModelError(f"{path}: can't be read ({error.strerror})") from error
         _fits(Int8Network(path), spec, path)
-    else:
+    elif quantize == "ptq":
         if calibrate is None:
             raise ArgumentError(f"{path}: is not int8; give recordings with --calibrate FOLDER")
         network = _load_keras(path)
@@ -77,8 +93,24 @@ def own_model(
         _fits(int8, spec, path)
         ids = calibration.ids
         metrics["calibration"] = calibration_metrics(
-            network, int8, tflite, calibration, threshold, int8_threshold(threshold)
+            network, int8, tflite, calibration, threshold, threshold_int8
         )
+    elif quantize == "qat":
+        if data is None or cache is None:
+            raise ArgumentError(f"{path}: quantisation-aware training needs --data FOLDER")
+        from ecgqa_tflite.quantize.retrain import retrained
+
+        network = _load_keras(path)
+        _takes(network, spec, path)
+        made = retrained(network, spec, threshold, None, data, cache, progress=progress)
+        tflite, threshold_int8, ids = made.tflite, made.threshold_int8, made.calibration_ids
+        metrics |= made.metrics
+    else:
+        from ecgqa_tflite.quantize.float_export import float_network
+
+        tflite = float_network(_load_keras(path))
+        _fits(Int8Network(tflite), spec, path)
+        metrics["quantisation"] = {"method": "none"}
     name = re.sub(r"\W+", "_", path.stem.lower(), flags=re.ASCII).strip("_")[:64]
     name = name if re.match(r"[a-z]", name) else f"own_{name}".rstrip("_")
     return write_model(
@@ -88,7 +120,7 @@ def own_model(
         arguments={"classes": 2, "input_shape": list(spec.image_shape)},
         spec=spec,
         threshold=threshold,
-        threshold_int8=int8_threshold(threshold),
+        threshold_int8=threshold_int8,
         save_weights=None,
         tflite=tflite,
         recipe={},
@@ -107,10 +139,19 @@ def _read_spec(path: Path) -> FrontEnd:
 
 
 def _fits(network: Int8Network, spec: FrontEnd, path: Path) -> None:
-    if network.input_shape != spec.image_shape or network.classes != 2:
+    _require_fit(network.input_shape, network.classes, spec, path)
+
+
+def _takes(network: Any, spec: FrontEnd, path: Path) -> None:
+    """:func:`_fits` of a Keras network, before a training."""
+    _require_fit(image_shape(network), network.output_shape[-1], spec, path)
+
+
+def _require_fit(shape: tuple[int, ...], classes: int, spec: FrontEnd, path: Path) -> None:
+    if shape != spec.image_shape or classes != 2:
         raise ModelError(
-            f"{path}: maps {network.input_shape} to {network.classes} scores; its spec makes "
-            f"images of {spec.image_shape}, and a decision is between 2"
+            f"{path}: maps {shape} to {classes} scores; its spec makes images of "
+            f"{spec.image_shape}, and a decision is between 2"
         )
 
 
@@ -124,8 +165,7 @@ def _load_keras(path: Path) -> Any:
     try:
         network = keras.models.load_model(str(path), compile=False)
     except Exception as error:  # h5py, protobuf and Keras raise many kinds
-        reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
-        raise ConversionError(f"{path}: Keras can't load it ({reason.strip()[:200]})") from error
+        raise ConversionError(f"{path}: Keras can't load it ({first_line(error)})") from error
     if not isinstance(network, keras.Model):
         raise ConversionError(f"{path}: is a SavedModel without a Keras model; save it with Keras")
     return network

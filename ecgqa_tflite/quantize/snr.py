@@ -42,7 +42,7 @@ def layer_snr_db(network: Any, tflite: bytes, images: NDArray[np.uint8]) -> list
         The two have different operators.
     """
     from ecgqa_tflite.networks import preprocess
-    from ecgqa_tflite.quantize.ptq import float_tflite
+    from ecgqa_tflite.quantize.converter import float_tflite
 
     plain = float_tflite(network)
     graph, int8 = read_tflite(plain, "float network"), Int8Network(tflite)

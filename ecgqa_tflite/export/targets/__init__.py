@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ecgqa_tflite.errors import ArgumentError
+from ecgqa_tflite.errors import ArgumentError, ConversionError
 from ecgqa_tflite.export.targets import cortex_m, ethos_u, linux, tflm
 from ecgqa_tflite.export.targets.base import Parts, Prepared, Target
 
@@ -28,4 +28,28 @@ def find_target(name: str) -> Target:
     return TARGETS[name]
 
 
-__all__ = ["DEFAULT", "MEMORY_MAP", "TARGETS", "Parts", "Prepared", "Target", "find_target"]
+def require_float(name: str) -> None:
+    """Refuse a target that runs int8 networks only.
+
+    Raises
+    ------
+    ConversionError
+        It does; the message names those that run float.
+    """
+    if not find_target(name).runs_float:
+        able = ", ".join(target.name for target in TARGETS.values() if target.runs_float)
+        raise ConversionError(
+            f"{name} runs int8 networks only; a float one runs on: {able} (or --quantize ptq, qat)"
+        )
+
+
+__all__ = [
+    "DEFAULT",
+    "MEMORY_MAP",
+    "TARGETS",
+    "Parts",
+    "Prepared",
+    "Target",
+    "find_target",
+    "require_float",
+]

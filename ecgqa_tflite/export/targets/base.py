@@ -100,6 +100,8 @@ class Target:
         From a bundle's folder, manifest and golden vectors alone: lines that say what was shown.
     missing
         What would have to be installed here, in words; None where nothing is missing.
+    runs_float
+        Whether it also takes a network that computes in float32 between int8 ends.
     """
 
     name: str
@@ -111,6 +113,7 @@ class Target:
     prepare: Callable[[Parts], Prepared]
     prove: Callable[[Path, Mapping[str, Any], Golden], tuple[str, ...]]
     missing: Callable[[], str | None]
+    runs_float: bool = False
 
 
 def nothing_missing() -> str | None:

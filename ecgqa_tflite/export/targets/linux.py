@@ -122,6 +122,7 @@ RASPBERRY_PI = Target(
     prepare=prepare_raspberry_pi,
     prove=prove,
     missing=nothing_missing,
+    runs_float=True,
 )
 CORAL = Target(
     name="coral",

@@ -1,0 +1,343 @@
+"""Quantising a trained model by training it on: which segments, and what it costs on validation."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.datasets import challenge2017
+from ecgqa_tflite.datasets.balanced import build
+from ecgqa_tflite.datasets.folders import load_folder
+from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.datasets.splits import held_out_groups
+from ecgqa_tflite.errors import DatasetError
+from ecgqa_tflite.evaluation import compare_decisions, table_of
+from ecgqa_tflite.frontend.colormap import image
+from ecgqa_tflite.litert import Int8Network, to_int8
+from ecgqa_tflite.model_folder import ModelFolder, write_model
+from ecgqa_tflite.quantize.qat import ending_in_logits, qat_recipe, quantise_qat
+from ecgqa_tflite.spec import FrontEnd, Quality
+from ecgqa_tflite.training.fit import Progress, logit_function
+from ecgqa_tflite.training.images import index_maps
+from ecgqa_tflite.training.recipe import Recipe
+from ecgqa_tflite.training.run import calibration, match_threshold
+
+CHUNK = 256
+RESAMPLES = 500
+"""Of the bootstrap on validation."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What a network is trained on with quantisation, and judged by.
+
+    Attributes
+    ----------
+    parts, maps, quality
+        Training segments, their index maps, uint8 (n, rows, cols), and their classes.
+    calibration
+        Training segments (indices over all parts) that ranges are measured on.
+    validation, validation_maps
+        Segments of other patients, and their index maps.
+    """
+
+    spec: FrontEnd
+    parts: Sequence[LabelledSegments]
+    maps: NDArray[np.uint8]
+    quality: NDArray[np.uint8]
+    calibration: NDArray[np.intp]
+    validation: Sequence[LabelledSegments]
+    validation_maps: NDArray[np.uint8]
+
+    @property
+    def calibration_images(self) -> NDArray[np.uint8]:
+        """uint8, (m, rows, cols, channels)."""
+        return image(np.asarray(self.maps[self.calibration]), self.spec.colormap)
+
+    @property
+    def calibration_ids(self) -> list[str]:
+        """Ids of the calibration segments."""
+        ids = np.concatenate([part.ids for part in self.parts])
+        return [str(name) for name in ids[self.calibration]]
+
+    def digests(self) -> list[str]:
+        """What a training's work folder depends on, beside its recipe."""
+        return [self.spec.hash, *(part.digest() for part in self.parts)]
+
+
+def training_data(
+    data: Path,
+    spec: FrontEnd,
+    recipe: Recipe,
+    cache: Path,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> TrainingData:
+    """Read the sets of ``ecgqa train``, or a labelled folder of the user's.
+
+    Parameters
+    ----------
+    data
+        Folder that holds ``challenge-2011``, ``mitdb`` and ``nstdb``, of which the recipe's sets
+        are made; or a folder of labelled recordings, a share of whose records is held out for
+        validation.
+    recipe
+        Its composition, number of calibration segments and seed are used.
+    cache
+        Folder for mixtures and index maps.
+
+    Raises
+    ------
+    DatasetError
+        No labels that are understood, too few segments, or challenge-2017's layout: that set is
+        the external test, on which nothing trains.
+    """
+    if (data / "nstdb").is_dir():
+        sets = build(data, spec, recipe.composition, cache, workers, progress)
+        train, validation = sets.train, sets.validation
+    else:
+        train, validation = _split(load_folder(data, spec), data, recipe)
+    return TrainingData(
+        spec,
+        train,
+        index_maps(train, spec, cache, workers, progress),
+        np.concatenate([part.quality for part in train]),
+        calibration(train, recipe.n_calibration, recipe.seed),
+        validation,
+        index_maps(validation, spec, cache, workers, progress),
+    )
+
+
+def _split(
+    parts: list[LabelledSegments], folder: Path, recipe: Recipe
+) -> tuple[list[LabelledSegments], list[LabelledSegments]]:
+    """Training and validation by record; segments without a signal are left out."""
+    if any(part.source == challenge2017.NAME for part in parts):
+        raise DatasetError(
+            f"{folder}: is laid out as {challenge2017.NAME}, the external test, on which nothing "
+            f"trains; label your recordings' leads in a LEADS.csv (record,lead,quality)"
+        )
+    parts = [part.take(part.usable) for part in parts]
+    share = recipe.composition.validation_share
+    groups = [str(name) for part in parts for name in part.group]
+    held_out = held_out_groups(groups, share, recipe.seed)
+    inside = [np.isin(part.group, sorted(held_out)) for part in parts]
+    train = [part.take(~mask) for part, mask in zip(parts, inside, strict=True)]
+    validation = [part.take(mask) for part, mask in zip(parts, inside, strict=True)]
+    for found in (train, validation):
+        quality = np.concatenate([part.quality for part in found])
+        if len(np.unique(quality)) < 2:
+            raise DatasetError(
+                f"{folder}: too few recordings: both qualities are needed to train on and, from "
+                f"other recordings, to validate with"
+            )
+    return [part for part in train if len(part)], [part for part in validation if len(part)]
+
+
+def work_folder(cache: Path, what: str, network: Any, recipe: Recipe, data: TrainingData) -> Path:
+    """Where a training keeps its checkpoint: another one for anything that differs."""
+    sha = hashlib.sha256()
+    for array in network.get_weights():
+        sha.update(np.ascontiguousarray(array).data)
+    return cache / "runs" / recipe.digest(what, sha.hexdigest(), *data.digests())[:32]
+
+
+def train_int8(
+    network: Any, data: TrainingData, recipe: Recipe, cache: Path, progress: Progress | None = None
+) -> bytes:
+    """:func:`~ecgqa_tflite.quantize.qat.quantise_qat` on ``data``, as a network of ``recipe``.
+
+    The checkpoint lies in ``cache``: the same call goes on where it was killed.
+    """
+    recipe = qat_recipe(recipe)
+    work = work_folder(cache, "qat", network, recipe, data)
+    images = data.calibration_images
+    tflite = quantise_qat(
+        network, data.maps, data.quality, images, data.spec, recipe, work, progress
+    )
+    shutil.rmtree(work, ignore_errors=True)
+    return tflite
+
+
+def high_scores(
+    tflite: bytes, maps: NDArray[np.uint8], spec: FrontEnd, progress: Progress | None = None
+) -> NDArray[np.int8]:
+    """int8 scores of class 1 of index maps, (n, rows, cols) to (n,)."""
+    network = Int8Network(tflite)
+    scores = np.empty(len(maps), np.int8)
+    for start in range(0, len(maps), CHUNK):
+        images = to_int8(image(np.asarray(maps[start : start + CHUNK]), spec.colormap))
+        scores[start : start + len(images)] = network.scores(images)[:, Quality.HIGH]
+        if progress is not None:
+            progress("scoring validation, int8", start + len(images), len(maps))
+    return scores
+
+
+def judged(
+    tflite: bytes,
+    float_logits: NDArray[np.float64],
+    threshold: float,
+    data: TrainingData,
+    progress: Progress | None = None,
+) -> tuple[int, dict[str, Any]]:
+    """An int8 network held against its float one on validation.
+
+    Parameters
+    ----------
+    float_logits
+        Of the float network on validation, (n,).
+    threshold
+        The float network calls high where P(high) is at least this.
+
+    Returns
+    -------
+    threshold_int8, validation
+        The int8 threshold whose decisions agree best with the float ones; ``int8`` and ``float``
+        (:func:`~ecgqa_tflite.evaluation.score_table`), ``flips`` and ``segments``, as ``metrics``
+        of a model folder have them.
+    """
+    p = 1 / (1 + np.exp(-float_logits))
+    scores = high_scores(tflite, data.validation_maps, data.spec, progress)
+    threshold_int8 = match_threshold(scores, p >= threshold)
+    return threshold_int8, {
+        "segments": _census(data.validation),
+        "float": table_of(data.validation, p, threshold, RESAMPLES),
+        "int8": table_of(data.validation, scores, threshold_int8, RESAMPLES),
+        "flips": compare_decisions(p >= threshold, scores >= threshold_int8),
+    }
+
+
+def _census(parts: Sequence[LabelledSegments]) -> dict[str, dict[str, int]]:
+    """Segments and groups by source."""
+    groups: dict[str, list[str]] = {}
+    for part in parts:
+        groups.setdefault(part.source, []).extend(part.group)
+    return {
+        source: {"segments": len(found), "groups": len(set(found))}
+        for source, found in groups.items()
+    }
+
+
+def recipe_of(model: ModelFolder) -> Recipe:
+    """The recipe that a model was trained by; the default one where its folder has none."""
+    return Recipe.from_dict(model.recipe) if model.recipe else Recipe()
+
+
+@dataclass(frozen=True, eq=False)
+class Retrained:
+    """An int8 network and what was measured with it, for a model folder."""
+
+    tflite: bytes
+    threshold_int8: int
+    metrics: dict[str, Any]
+    calibration_ids: tuple[str, ...]
+    segments: int
+
+
+def retrained(
+    network: Any,
+    spec: FrontEnd,
+    threshold: float,
+    recipe: Recipe | None,
+    data: Path,
+    cache: Path,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Retrained:
+    """Train a float network on with quantisation and judge it; see :func:`requantise_qat`.
+
+    Parameters
+    ----------
+    recipe
+        What it was trained by; None where that isn't known: the default one.
+    """
+    recipe = recipe or Recipe()
+    ending_in_logits(network)  # said before any work
+    sets = training_data(data, spec, recipe, cache, workers, progress)
+    tflite = train_int8(network, sets, recipe, cache, progress)
+    logits = logit_function(ending_in_logits(network), spec)(sets.validation_maps)
+    threshold_int8, validation = judged(tflite, logits, threshold, sets, progress)
+    metrics = {
+        "validation": validation,
+        "quantisation": {"method": "qat", "recipe": qat_recipe(recipe).to_dict()},
+    }
+    ids = tuple(sets.calibration_ids)
+    return Retrained(tflite, threshold_int8, metrics, ids, len(sets.quality))
+
+
+def requantise_qat(
+    model: ModelFolder,
+    data: Path,
+    out: str | Path,
+    cache: Path,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> ModelFolder:
+    """Train a model's float weights on with quantisation; write a model folder.
+
+    The float weights stay what they were. What had been measured with the old int8 network is left
+    out of ``metrics``; float and int8 are measured on the validation segments of ``data``.
+
+    Parameters
+    ----------
+    data
+        See :func:`training_data`.
+    out
+        Model folder to write.
+    cache
+        Folder for mixtures, index maps and the checkpoint of an unfinished run.
+
+    Raises
+    ------
+    ModelError
+        The model has no float weights.
+    ConversionError
+        See :func:`~ecgqa_tflite.quantize.qat.quantise_qat`.
+    DatasetError
+        See :func:`training_data`.
+    """
+    weights = model.weights_path
+    from ecgqa_tflite.networks import load_model
+
+    made = retrained(
+        load_model(model.path),
+        model.spec,
+        model.threshold,
+        recipe_of(model),
+        data,
+        cache,
+        workers,
+        progress,
+    )
+    card = model.path / "MODEL_CARD.md"
+    text = card.read_text(encoding="utf-8") if card.is_file() else f"# {model.name}\n"
+    return write_model(
+        out,
+        name=model.name,
+        architecture=model.architecture,
+        arguments=model.arguments,
+        spec=model.spec,
+        threshold=model.threshold,
+        threshold_int8=made.threshold_int8,
+        save_weights=lambda path: shutil.copyfile(weights, path),
+        tflite=made.tflite,
+        recipe=model.recipe,
+        metrics={
+            "training": model.metrics.get("training", {}),
+            "external": {},
+            **made.metrics,
+        },
+        calibration_ids=made.calibration_ids,
+        model_card=(
+            f"> The int8 network was trained on with quantisation, on {made.segments} segments; "
+            f"the int8 figures below are of the network that was shipped before.\n\n{text}"
+        ),
+        licence=model.licence,
+    )
