@@ -55,6 +55,9 @@ LABEL_ONLY = ("see_through", "low_snr_db", "high_snr_db")
 NOISE_FS_HZ = 360.0
 """Sampling rate of segments that are noise alone, Hz: nstdb's own."""
 
+_LSB_PER_MV = 4000.0
+"""Stands in for a segment's own, to quantise it anew: the amplitude never matters to the image."""
+
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done and how much there is."""
 
@@ -70,8 +73,9 @@ class Composition:
     validation_share
         Share of patients (mitdb) and of records (challenge-2011) held out.
     high, low
-        Sources and their weights. Low may also have ``mixtures_unclear``: a detector errs, and the
-        signal-to-noise ratio is below what high quality needs.
+        Sources and their weights. Low may also have ``mixtures_unclear`` (a detector errs, and the
+        signal-to-noise ratio is below what high quality needs) and ``clipped`` (clean ECG on the
+        rails of an amplifier).
     agreed_leads
         Take a good lead's segment only if both detectors agree on its beats, and a bad lead's only
         if they don't.
@@ -79,6 +83,9 @@ class Composition:
         Share of the segments, whatever their source, that get a jump of the baseline on top, and
         the range of its height over the segment's own (log-uniform). A jump says nothing of the
         beats around it, yet owns the range of the image: a network has to see it in both classes.
+    clipped_share
+        Range of the share of a ``clipped`` segment's samples that lie on a rail (uniform). From a
+        quarter on, R, P and T waves are cut to the same height.
     stretches_per_lead
         Stretches mixed for each lead of mitdb (30 min) and of challenge-2011 (10 s).
     mixture
@@ -104,6 +111,7 @@ class Composition:
     agreed_leads: bool = False
     jump_share: float = 0.0
     jump_height: tuple[float, float] = (0.5, 10.0)
+    clipped_share: tuple[float, float] = (0.25, 0.7)
     stretches_per_lead: tuple[int, int] = (42, 2)
     mixture: MixtureRule = field(default_factory=MixtureRule)
     seed: int = 0
@@ -416,6 +424,7 @@ def _pools(
         "mixtures_low_snr": [],
         "mixtures_unclear": [],
     }
+    pools["clipped"] = pools["clean"]
     for item in mixed:
         m = item.mixtures
         hides = ~np.isin(m.kind, rule.see_through)
@@ -460,8 +469,10 @@ def _draw(
                 for part in pools[source]
             ]
             taken = _pick(pool, wanted, f"{bank.part}, {source}", rng)
-            drawn += by_rate(taken, source)
             used.update(str(name) for part in taken for name in part.ids)
+            if source == "clipped":
+                taken = [_clipped(part, composition.clipped_share, rng) for part in taken]
+            drawn += by_rate(taken, source)
     return drawn
 
 
@@ -485,6 +496,20 @@ def _pick(
     return taken
 
 
+def _clipped(
+    part: LabelledSegments, share: tuple[float, float], rng: np.random.Generator
+) -> LabelledSegments:
+    """Each segment with its samples above and below two levels cut off; ids end in ``+clipped``."""
+    samples = part.samples.copy()
+    for i, own in enumerate(part.samples):
+        on_rails, above = rng.uniform(*share), rng.random()
+        low, high = np.quantile(own, (on_rails * (1 - above), 1 - on_rails * above))
+        samples[i] = quantise(np.clip(own, low, high) / _LSB_PER_MV)
+    quality = np.full(len(part), Quality.LOW, np.uint8)
+    ids = np.array([f"{name}+clipped" for name in part.ids], np.str_)
+    return replace(part, samples=samples, ids=ids, quality=quality)
+
+
 def _with_jumps(
     part: LabelledSegments, composition: Composition, rng: np.random.Generator
 ) -> LabelledSegments:
@@ -496,8 +521,7 @@ def _with_jumps(
         own = part.samples[i].astype(float)
         height = np.exp(rng.uniform(lowest, highest)) * np.ptp(own)
         step = height * jump(own.size, part.fs_hz, rng)
-        # The least significant bit doesn't matter here: a quarter of a microvolt, as if.
-        samples[i] = quantise((own + step) / 4000)
+        samples[i] = quantise((own + step) / _LSB_PER_MV)
         ids[i] += "+jump"
     return replace(part, samples=samples, ids=np.array(ids, np.str_))
 

@@ -294,6 +294,23 @@ def test_mitdb_leads_come_with_beats_bars_and_patient(tmp_path: Path) -> None:
         mitdb.record_names(tmp_path.parent)
 
 
+def test_clipped_segments_are_low_and_lie_on_rails() -> None:
+    from ecgqa_tflite.datasets.balanced import _clipped
+
+    rng = np.random.default_rng(0)
+    samples = np.rint(8000 * rng.standard_normal((40, 1250))).clip(-32767, 32767).astype(np.int16)
+    part = LabelledSegments(
+        samples, FS_HZ, np.ones(40, np.uint8), np.array(["g"] * 40),
+        np.array([f"s{i}" for i in range(40)]), "clean",
+    )  # fmt: skip
+    out = _clipped(part, (0.3, 0.5), rng)
+    assert not out.quality.any() and all(name.endswith("+clipped") for name in out.ids)
+    for row in out.samples:
+        on_rails = np.mean((row == row.min()) | (row == row.max()))
+        assert 0.28 < on_rails < 0.52
+    assert part.quality.all()  # the part it came from is as it was
+
+
 def test_jumps_move_the_baseline_and_keep_the_label() -> None:
     from ecgqa_tflite.datasets.balanced import _with_jumps
     from ecgqa_tflite.datasets.noise import jump
