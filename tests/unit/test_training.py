@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import require_module
-from synthetic_leads import pulse_train
+from synthetic_leads import write_training_sets
 
 from ecgqa_tflite.datasets.balanced import Composition
 from ecgqa_tflite.errors import ArgumentError, DatasetError, OutputExistsError
@@ -213,45 +213,8 @@ def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder laid out like challenge-2011, mitdb and nstdb, with a few synthetic recordings."""
-    import wfdb
-
     root = tmp_path_factory.mktemp("data")
-
-    def write(
-        folder: str, name: str, signal_mv: np.ndarray, fs_hz: float, leads: list[str]
-    ) -> None:
-        (root / folder).mkdir(exist_ok=True)
-        n = len(leads)
-        wfdb.wrsamp(
-            name,
-            fs=fs_hz,
-            units=["mV"] * n,
-            sig_name=leads,
-            p_signal=signal_mv.astype(float),
-            fmt=["16"] * n,
-            adc_gain=[1000.0] * n,
-            baseline=[0] * n,
-            write_dir=str(root / folder),
-        )
-
-    rng = np.random.default_rng(0)
-    rows = ["record,lead,quality"]
-    for i in range(8):
-        good = pulse_train(10, 0.7 + 0.03 * i, seed=i).signal_mv
-        write(
-            "challenge-2011", f"{i}", np.stack([good, rng.normal(size=2500)], 1), 250, ["I", "II"]
-        )
-        rows += [f"{i},I,good", f"{i},II,bad"]
-    (root / "challenge-2011" / "LEADS.csv").write_text("\n".join(rows) + "\n")
-    for i in range(4):
-        lead = pulse_train(70, 0.7 + 0.05 * i, seed=20 + i)
-        write("mitdb", f"{100 + i}", lead.signal_mv[:, None], 250, ["MLII"])
-        marks = np.round(lead.beats_s * 250).astype(int)
-        wfdb.wrann(f"{100 + i}", "atr", marks, ["N"] * len(marks), write_dir=str(root / "mitdb"))
-    for kind in ("bw", "em", "ma"):
-        noise = rng.normal(size=(360 * 300, 1)).cumsum(0) / 50 + rng.normal(size=(360 * 300, 1))
-        write("nstdb", kind, noise, 360, ["noise1"])
+    write_training_sets(root)
     return root
 
 
