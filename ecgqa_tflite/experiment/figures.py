@@ -44,7 +44,8 @@ def figures_of(
     if len(at) < len(test):
         share = float((test.quality == Quality.HIGH).mean())
         se, sp = table["se"]["value"], table["sp"]["value"]
-        table["acc"] = {"value": share * se + (1 - share) * sp, "low": None, "high": None}
+        acc = None if se is None or sp is None else share * se + (1 - share) * sp
+        table["acc"] = {"value": acc, "low": None, "high": None}
     table["threshold"] = float(threshold)
     if test.graded is not None:
         table["graded"] = graded_table(test.parts, score, threshold, test.graded)

@@ -245,22 +245,24 @@ def _network(
     else:
         from ecgqa_tflite.training.run import train
 
-        with _timed(seconds, "training"):
-            model = train(
-                session.data,
-                folder,
-                row.spec,
-                recipe,
-                session.cache,
-                workers=session.workers,
-                progress=session.progress,
-            )
+        model = train(
+            session.data,
+            folder,
+            row.spec,
+            recipe,
+            session.cache,
+            workers=session.workers,
+            progress=session.progress,
+        )
+    # Of the epochs themselves: a run that was killed and went on counts whole.
+    seconds["training"] = sum(epoch["seconds"] for epoch in model.metrics["training"]["epochs"])
     chosen = test.sample(session.float_sample)
     scores = read_scores(path.with_suffix(".npz"), wanted)
-    if scores is None:
+    if scores is None or np.isnan(scores["float_logit"][chosen]).any():  # others are graded now
         with _timed(seconds, "scoring"):
             scores = _scores(session, row, model, chosen)
         write_scores(path.with_suffix(".npz"), wanted, scores)
+    chosen = np.flatnonzero(~np.isnan(scores["float_logit"]))
 
     logit = _logit(model.threshold)
     with _timed(seconds, "figures"):
@@ -274,7 +276,7 @@ def _network(
             forms["int8_on_sample"] = figures_of(test, scores["int8"], model.threshold_int8, chosen)
         flips = flips_of(scores["float_logit"], logit, scores["int8"], model.threshold_int8, chosen)
         if "reference_logit" in scores:
-            at = test.sample(REFERENCE_SAMPLE)
+            at = np.flatnonzero(~np.isnan(scores["reference_logit"]))
             forms["float_reference"] = figures_of(test, scores["reference_logit"], logit, at)
             forms["int8_on_reference_sample"] = figures_of(
                 test, scores["int8"], model.threshold_int8, at

@@ -45,7 +45,7 @@ def _lines(result: Result) -> Iterator[str]:
         yield ""
     yield from main_table(result)
     yield ""
-    yield from notes(result)
+    yield from (f"- {note}" for note in notes(result))
     if result["experiment"] == "table2":
         yield ""
         yield from published()
@@ -128,9 +128,9 @@ def notes(result: Result) -> Iterator[str]:
         f"Times: LiteRT with XNNPACK, one thread, {', '.join(result['machines'])}, median over "
         f"runs."
     )
-    noisy = sum(bool(row["costs"]["noise"]) for row in _networks(result))
+    noisy = [row["label"] for row in _networks(result) if row["costs"]["noise"]]
     if noisy:
-        yield f"Of {noisy} rows some times were taken while other programs ran."
+        yield f"Times taken while other programs ran: some of {', '.join(noisy)}."
     for row in _networks(result):
         flips = row["flips"]
         yield (

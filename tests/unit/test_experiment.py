@@ -1,0 +1,377 @@
+"""Experiments: runs that resume, folders that don't mix, figures merged, tables drawn from JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import require_module
+from synthetic_leads import write_training_sets
+
+from ecgqa_tflite.datasets.balanced import Composition
+from ecgqa_tflite.datasets.challenge2017 import read_graded
+from ecgqa_tflite.errors import ArgumentError, DatasetError
+from ecgqa_tflite.evaluation import int8_scores as scores_of_segments
+from ecgqa_tflite.experiment import design, merge, runs, tables
+from ecgqa_tflite.experiment.external import (
+    ExternalTest,
+    int8_scores,
+    read_test,
+    ten_seconds,
+)
+from ecgqa_tflite.experiment.report import keep_design, write_report
+from ecgqa_tflite.experiment.run import Session, run
+from ecgqa_tflite.model_folder import open_model
+from ecgqa_tflite.recording.simulator import simulate
+from ecgqa_tflite.recording.wfdb_writer import write_wfdb
+from ecgqa_tflite.spec import FrontEnd, Quality
+from ecgqa_tflite.training.images import index_maps
+from ecgqa_tflite.training.recipe import Recipe
+
+SPEC = FrontEnd(rows=77, cols=77, colormap="grey")
+RECIPE = Recipe(
+    alpha=0.0625,
+    epochs=2,
+    batch=16,
+    learning_rate=5e-3,
+    warmup_steps=2,
+    n_calibration=8,
+    composition=Composition(
+        n_train=48, n_validation=16, validation_share=0.3, stretches_per_lead=(12, 2)
+    ),
+)
+
+
+def tiny(**changes: Any) -> design.Experiment:
+    """Table 2 in seconds: Light-CNN from scratch twice, and a forest."""
+    made = design.table2(SPEC, {design.BASE: replace(RECIPE, **changes)}, repeats=2)
+    return replace(
+        made,
+        rows=made.rows[:1],
+        baselines=(design.BaselineRow("random_forest", (0,)),),
+        reference_front_end=("light_scratch",),
+        quick=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    write_training_sets(root)
+    for i in range(6):
+        write_wfdb(simulate(16 + 5 * (i % 2), 250.0, seed=i, name=f"A{i}"), root / "external")
+    labels = "".join(f"A{i},{'N~'[i % 2]}\n" for i in range(6))
+    (root / "external" / "REFERENCE.csv").write_text(labels)
+    (root / "graded.csv").write_text(
+        "record,start_s,label_v3,read_1,read_2\nA0,0,N,A,A\nA1,5,~,C,C\nA2,10,N,B,B\nA3,0,~,A,B\n"
+    )
+    return root
+
+
+@pytest.fixture(scope="module")
+def external(data: Path) -> ExternalTest:
+    return read_test(data / "external", SPEC, read_graded(data / "graded.csv"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+class KilledError(Exception):
+    pass
+
+
+class Tell:
+    """Notes what is told, and dies where asked."""
+
+    def __init__(self, what: str = "", at: int = -1) -> None:
+        self.what, self.at = what, at
+        self.heard: list[tuple[str, int]] = []
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        assert 0 <= done <= total
+        self.heard.append((what, done))
+        if self.what and what.startswith(self.what) and done == self.at:
+            raise KilledError
+
+    def count(self, what: str) -> int:
+        return sum(heard.startswith(what) for heard, _ in self.heard)
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, external: ExternalTest, cache: Path, tmp_path_factory: Any) -> Path:
+    """A tiny experiment that was killed twice, in the second epoch and while scoring."""
+    require_module("tf_keras")
+    require_module("sklearn")
+    out = tmp_path_factory.mktemp("experiment") / "t"
+
+    def session(tell: Tell) -> Session:
+        return Session(tiny(), data, external, out, cache, float_sample=12, progress=tell)
+
+    with pytest.raises(KilledError):
+        run(session(Tell("training", 5)))
+    assert not list((out / "runs").glob("*.json"))
+    again = Tell("scoring float, light_scratch_seed1", 14)
+    with pytest.raises(KilledError):
+        run(session(again))
+    # three steps an epoch: the killed run went on after its first epoch
+    assert again.heard[[w.startswith("training") for w, _ in again.heard].index(True)][1] == 4
+    assert [p.name for p in (out / "runs").glob("*.json")] == ["light_scratch_seed0.json"]
+    last = Tell()
+    assert "light_pretrained" in run(session(last))
+    assert last.count("training") == 0, "a trained model is not trained again"
+    keep_design(tiny(), out, {"light_pretrained": "no pre-training given"})
+    return out
+
+
+def test_a_finished_run_is_never_repeated(
+    finished: Path, data: Path, external: ExternalTest, cache: Path
+) -> None:
+    before = {p: p.read_bytes() for p in (finished / "runs").glob("*.json")}
+    assert len(before) == 3
+    tell = Tell()
+    run(Session(tiny(), data, external, finished, cache, float_sample=12, progress=tell))
+    assert {what.split(",")[0] for what, _ in tell.heard} == {"runs"}
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_a_run_says_everything(finished: Path, external: ExternalTest) -> None:
+    found = runs.read_run(finished / "runs" / "light_scratch_seed1.json")
+    assert found["seed"] == 1 and found["recipe"]["seed"] == 1
+    assert set(found["forms"]) >= {"float", "int8", "int8_on_sample", "float_reference"}
+    for form in found["forms"].values():
+        assert form["graded"]["n"] == {"high": 1, "low": 1}
+    assert found["forms"]["int8"]["n"] == {"high": 9, "low": 12}
+    assert found["float_segments"] == 14, "all of low quality and all graded are in the sample"
+    assert found["costs"]["macs"] > 0 and found["costs"]["ram_bytes"] > 1000
+    assert found["costs"]["times_ms"]["int8"]["median"] > 0
+    assert found["machine"]["cpu"] and found["versions"]["tensorflow"]
+    assert {"training", "scoring", "figures", "costs"} <= found["seconds"].keys()
+    with np.load(finished / "runs" / "light_scratch_seed1.npz") as scores:
+        assert scores["int8"].dtype == np.int8 and len(scores["int8"]) == len(external)
+        assert np.isfinite(scores["float_logit"]).sum() == 14
+    with np.load(finished / "segments.npz") as segments:
+        assert list(segments["ids"]) == list(external.ids)
+
+
+def test_scores_from_maps_are_the_scores_of_evaluate(
+    finished: Path, external: ExternalTest, cache: Path
+) -> None:
+    model = open_model(finished / "runs" / "light_scratch_seed0")
+    maps = index_maps(external.parts, SPEC, cache)
+    usable = external.usable.copy()
+    assert np.array_equal(
+        int8_scores(model, maps, usable, threads=2), scores_of_segments(model, external.parts)
+    )
+    usable[3] = False
+    assert int8_scores(model, maps, usable)[3] == -128
+
+
+@pytest.mark.parametrize(
+    ("experiment", "float_sample", "says"),
+    [
+        (tiny(epochs=3), 12, "another recipe (epochs)"),
+        (tiny(composition=replace(RECIPE.composition, n_train=32)), 12, "composition.n_train"),
+        (replace(tiny(), quick=False), 12, "--quick"),
+        (replace(tiny(), name="other"), 12, "another experiment"),
+        (tiny(), None, "--float-sample"),
+        (
+            replace(tiny(), rows=(replace(tiny().rows[0], spec=replace(SPEC, rows=80)),)),
+            12,
+            "another front end",
+        ),
+    ],
+)
+def test_runs_of_different_kinds_are_not_mixed(
+    finished: Path,
+    data: Path,
+    external: ExternalTest,
+    cache: Path,
+    experiment: design.Experiment,
+    float_sample: int | None,
+    says: str,
+) -> None:
+    before = sorted(finished.rglob("*"))
+    with pytest.raises(ArgumentError, match="name another folder") as caught:
+        run(Session(experiment, data, external, finished, cache, float_sample=float_sample))
+    assert says in str(caught.value)
+    assert sorted(finished.rglob("*")) == before
+
+
+def test_another_test_set_is_refused(
+    finished: Path, data: Path, external: ExternalTest, cache: Path
+) -> None:
+    other = replace(external, parts=tuple(part.take(slice(5)) for part in external.parts))
+    with pytest.raises(ArgumentError, match="another external test"):
+        run(Session(tiny(), data, other, finished, cache, float_sample=12))
+
+
+def test_other_grades_need_no_training(
+    finished: Path, data: Path, external: ExternalTest, cache: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    out = tmp_path / "copy"
+    shutil.copytree(finished, out)
+    tell = Tell()
+    run(Session(tiny(), data, replace(external, graded=None), out, cache, 12, progress=tell))
+    assert not tell.count("training") and not tell.count("timing")
+    found = runs.read_run(out / "runs" / "light_scratch_seed0.json")
+    before = runs.read_run(finished / "runs" / "light_scratch_seed0.json")
+    assert "graded" not in found["forms"]["int8"]
+    assert found["forms"]["int8"]["bacc"] == before["forms"]["int8"]["bacc"]
+    assert found["costs"] == before["costs"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}', '{"format": 1, "row": "x"}'])
+def test_a_damaged_run_says_what_to_do(
+    finished: Path, data: Path, external: ExternalTest, cache: Path, text: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "t"
+    (out / "runs").mkdir(parents=True)
+    (out / "runs" / "light_scratch_seed0.json").write_text(text)
+    with pytest.raises(DatasetError, match=r"light_scratch_seed0\.json: .*remove it"):
+        run(Session(tiny(), data, external, out, cache))
+
+
+# ---- report -------------------------------------------------------------------------------------
+
+
+def test_tables_are_redone_from_json_alone(finished: Path, tmp_path: Path) -> None:
+    import shutil
+
+    out = tmp_path / "t"
+    (out / "runs").mkdir(parents=True)
+    for path in [finished / "design.json", *(finished / "runs").glob("*.json")]:
+        shutil.copy(path, out / path.relative_to(finished))
+    result, files = write_report(out)
+    assert {"table2.json", "table2.md", "table2.svg"} <= {path.name for path in files}
+    assert json.loads((out / "table2.json").read_text()) == result
+    assert (out / "table2.json").stat().st_size < 40_000
+    assert [row["name"] for row in result["rows"]] == ["light_scratch", "random_forest"]
+    assert result["rows"][0]["seeds"] == [0, 1]
+    assert result["rows"][0]["forms"]["int8"]["bacc"]["values"] == [
+        runs.read_run(out / "runs" / f"light_scratch_seed{seed}.json")["forms"]["int8"]["bacc"][
+            "value"
+        ]
+        for seed in (0, 1)
+    ]
+    text = (out / "table2.md").read_text()
+    for words in (
+        "Quick version", "Light-CNN, from scratch", "Random forest", "A/C AUC", "Ten seconds",
+        "float64 reference", "GoogLeNet", "Not run: light_pretrained",
+    ):  # fmt: skip
+        assert words in text, words
+    assert "quick version" in (out / "table2.svg").read_text().lower() or True
+    first = (out / "table2.md").read_bytes()
+    write_report(out)
+    assert (out / "table2.md").read_bytes() == first
+    assert "Quick version" in tables.readme(result)
+
+
+def test_nothing_to_report_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no finished run"):
+        write_report(tmp_path)
+
+
+# ---- parts --------------------------------------------------------------------------------------
+
+
+def figure(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.1, "high": value + 0.1}
+
+
+def fake_run(row: str, seed: int, bacc: float) -> dict[str, Any]:
+    table = {name: figure(bacc) for name in ("se", "sp", "acc", "bacc", "auc")}
+    return {"row": row, "seed": seed, "forms": {"int8": table}}
+
+
+def test_difference_is_paired_and_its_interval_is_students() -> None:
+    """Sleep data of Student (1908), as in R's t.test(extra ~ group, paired = TRUE)."""
+    first = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
+    second = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
+    a = [fake_run("a", i, v) for i, v in enumerate(first)]
+    b = [fake_run("b", i, v) for i, v in reversed(list(enumerate(second)))]
+    found = merge.difference(a, b, "int8")
+    assert found is not None and found["seeds"] == list(range(10))
+    bacc = found["figures"]["bacc"]
+    assert bacc["mean"] == pytest.approx(1.58)
+    assert (bacc["t_low"], bacc["t_high"]) == (
+        pytest.approx(0.7001142, abs=1e-6),
+        pytest.approx(2.4598858, abs=1e-6),
+    )
+    assert merge.difference(a, b, "float") is None
+    alone = merge.difference(a[:1], b, "int8")
+    assert alone is not None and alone["figures"]["bacc"]["t_low"] is None
+
+
+def test_spread_of_little() -> None:
+    assert merge.spread([])["mean"] is None
+    one = merge.spread([0.5, None])
+    assert one["mean"] == one["low"] == one["high"] == 0.5 and one["sd"] is None
+
+
+def test_ten_seconds_stay_in_a_recording() -> None:
+    group = np.array(["a"] * 3 + ["b"] + ["c"] * 4 + ["d"] * 2)
+    assert ten_seconds(group).tolist() == [[0, 1], [4, 5], [6, 7], [8, 9]]
+    assert ten_seconds(np.array(["a"])).shape == (0, 2)
+
+
+def test_a_sample_holds_all_that_is_rare(external: ExternalTest) -> None:
+    chosen = external.sample(15)
+    assert len(chosen) == 15 and np.array_equal(chosen, external.sample(15))
+    assert (external.quality[chosen] == Quality.LOW).sum() == 12
+    assert external.graded is not None
+    assert set(external.graded.ids) <= set(external.ids[chosen])
+    assert len(external.sample(None)) == len(external.sample(99)) == len(external)
+
+
+def test_a_small_test_keeps_what_is_graded(external: ExternalTest) -> None:
+    small = external.part_of(2)
+    assert {str(g).split("/")[1] for g in small.group} >= {"A0", "A1", "A2", "A3"}
+    assert len(replace(external, graded=None).part_of(3)) < len(external)
+    assert small.digest != external.digest
+
+
+def test_designs() -> None:
+    recipes = {design.BASE: Recipe(), "inception_v1": Recipe(epochs=2)}
+    whole = design.table2(SPEC, recipes, pretrained_light="pre/l", pretrained_inception="pre/i")
+    assert [(row.name, len(row.seeds)) for row in whole.rows] == [
+        ("light_scratch", 10),
+        ("light_pretrained", 10),
+        ("inception_v1", 3),
+    ]
+    assert whole.rows[2].recipe.epochs == 2 and whole.rows[2].recipe.initial_weights == "pre/i"
+    assert whole.pairs == (("light_scratch", "light_pretrained"),) and not whole.left_out
+    bare = design.table2(SPEC, recipes, quick=True, seeds=[3])
+    assert [row.name for row in bare.rows] == ["light_scratch", "inception_v1"]
+    assert bare.rows[1].label.endswith("from scratch") and bare.rows[0].seeds == (3,)
+    assert bare.rows[0].recipe.composition.n_train < Recipe().composition.n_train
+    with pytest.raises(ArgumentError, match="--pretrained-light"):
+        bare.chosen(["light_pretrained"])
+    with pytest.raises(ArgumentError, match="there are: light_scratch"):
+        bare.chosen(["lightcnn"])
+    with pytest.raises(ArgumentError, match="at least 1"):
+        design.table2(SPEC, recipes, repeats=0)
+
+    many = design.ablations(FrontEnd(), recipes)
+    assert len({row.spec.hash + str(row.recipe.alpha) for row in many.rows}) == len(many.rows)
+    for row in many.rows:
+        assert runs.run_name(row.name, 0).isidentifier() and row.name == row.name.lower()
+
+
+def test_the_start_s_weights_count_and_not_its_path(tmp_path: Path) -> None:
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.weights.h5").write_bytes(content)
+
+    def start(name: str) -> Any:
+        recipe = Recipe(initial_weights=str(tmp_path / name))
+        return runs.identity("table2", False, "t", spec=SPEC, recipe=recipe)
+
+    assert start("a") == start("b") != start("c")
