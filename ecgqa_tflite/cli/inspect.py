@@ -48,6 +48,9 @@ def _print(found: dict[str, Any]) -> None:
     else:
         facts.add_row("model", f"{identity['name']}, written by ecgqa-tflite "
                       f"{identity['tool_version']}")  # fmt: skip
+        for key in ("compiled_from", "rewritten_from"):
+            if key in identity:
+                facts.add_row(key.replace("_", " "), f"network {identity[key]}")
         facts.add_row("spec", identity["spec_hash"])
         facts.add_row("labels", ", ".join(f"{i} {x}" for i, x in enumerate(identity["labels"])))
         facts.add_row("high quality", f"score of class 1 >= {identity['threshold_int8']}")

@@ -8,12 +8,14 @@ from ecgqa_tflite.export.targets import DEFAULT, TARGETS
 
 
 @click.command()
-def command() -> None:
+@click.option("--long", is_flag=True, help="Also the command for each, and the tree it writes.")
+def command(long: bool) -> None:
     """List the devices that a bundle can be made for, and what each needs here.
 
     \b
     Examples:
       ecgqa targets
+      ecgqa targets --long
       ecgqa convert light_cnn -o build/tflm --target tflm
     """
     for name, target in TARGETS.items():
@@ -25,3 +27,10 @@ def command() -> None:
             ("missing", target.missing() or "nothing"),
         ):
             click.echo(f"  {what:<9}{text}")
+        if long:
+            click.echo(f"  command  ecgqa-convert NAME -o BUNDLE --target {name}")
+            for i, path in enumerate(target.tree):
+                mark = "  *" if path.startswith("(") else ""
+                click.echo(f"  {'writes' if i == 0 else '':<9}BUNDLE/{path.strip('()')}{mark}")
+    if long:
+        click.echo("\n* depends on the model, or on what is installed; NAME: the model's")

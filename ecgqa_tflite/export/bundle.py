@@ -35,6 +35,12 @@ DEFAULT_LIMITS = Limits()
 BUNDLE_FORMAT = 1
 """Format number of ``manifest.json``."""
 
+BOARD_FILES = (
+    *("startup.c", "startup.h", "platform.h", "semihosting.c", "print.c"),
+    *("sections.ld", "mps2-an386.ld"),
+)
+"""Of the C library's ``boards/``, for the self-test's image."""
+
 VERSIONS_OF = ("ai-edge-litert", "numpy", "scipy")
 """Packages whose versions the manifest states: they made the golden vectors."""
 
@@ -125,6 +131,8 @@ def export_bundle(
         (folder / f"{model.name}.tflite").write_bytes(tflite)
         _write_sources(folder, parts, prepared, firmware=device.firmware)
         _copy_runtime(folder / "firmware_bridge")
+        if device.firmware:
+            _copy_board(folder / "board")
         golden_file = f"golden/{model.name}_golden.npz"
         (folder / "golden").mkdir()
         (folder / golden_file).write_bytes(golden.to_npz(model.spec))
@@ -203,6 +211,15 @@ def _copy_runtime(folder: Path) -> None:
             target = folder / path.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
+
+
+def _copy_board(folder: Path) -> None:
+    """What makes an image of the self-test for an emulated Cortex-M4."""
+    folder.mkdir()
+    for name in BOARD_FILES:
+        shutil.copyfile(firmware_bridge_dir() / "boards" / name, folder / name)
+    console = resources.files("ecgqa_tflite.export") / "board_files" / "printf.c"
+    (folder / console.name).write_bytes(console.read_bytes())
 
 
 def _quantisation(network: Int8Network) -> dict[str, Any]:

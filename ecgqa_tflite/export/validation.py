@@ -5,18 +5,16 @@ from __future__ import annotations
 import shutil
 import tempfile
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from ecgqa_tflite.benchmark import boards
 from ecgqa_tflite.errors import SelfTestError
-from ecgqa_tflite.export.proof import C_FLAGS, Proof, prove
+from ecgqa_tflite.export.proof import Proof, prove
 from ecgqa_tflite.export.targets import find_target
 from ecgqa_tflite.model_folder import MANIFEST, read_json
 
 BOARD = "mps2-an386"
 """A Cortex-M4 with memory enough for every golden vector."""
-STACK_BYTES = 1 << 16
 TIMEOUT_S = 600
 
 
@@ -51,15 +49,15 @@ def validate_bundle(folder: str | Path, *, emulate: bool = True) -> Validation:
 
 
 def emulator_installed() -> bool:
-    """Whether the board's compiler and emulator are there."""
+    """Whether the board's compiler and emulator are there, and make."""
     board = boards.boards()[BOARD]
-    return all(shutil.which(tool) for tool in (board.compiler, board.emulator[0]))
+    return all(shutil.which(tool) for tool in ("make", board.compiler, board.emulator[0]))
 
 
 def selftest_on_board(folder: Path) -> tuple[str, ...]:
-    """Compile the bundle's self-test for a Cortex-M4, run it under QEMU, return its lines.
+    """Make the bundle's image for a Cortex-M4, run it under QEMU, return its lines.
 
-    Sources and headers are the bundle's; start-up and console come from this package.
+    All of it, start-up and Makefile too, is the bundle's own; a copy is built, by relative paths.
 
     Raises
     ------
@@ -69,32 +67,10 @@ def selftest_on_board(folder: Path) -> tuple[str, ...]:
         It does not compile or link.
     """
     board = boards.boards()[BOARD]
-    platform = boards.boards_dir()
-    console = resources.files("ecgqa_tflite.export") / "board_files" / "printf.c"
-    with tempfile.TemporaryDirectory() as scratch, resources.as_file(console) as printf:
-        elf = Path(scratch) / f"{BOARD}.elf"
-        ours = [*sorted((folder / "firmware_bridge/src").glob("*.c"))]
-        ours += [*sorted((folder / "model").glob("*.c")), folder / "selftest.c"]
-        system = [platform / name for name in ("startup.c", "semihosting.c", "print.c")]
-        objects: list[str] = []
-        for source in [*ours, *system, printf]:
-            out = Path(scratch) / f"{len(objects)}.o"
-            language = C_FLAGS if source in ours else boards.SYSTEM_FLAGS
-            renamed = ["-Dmain=board_main"] if source.name == "selftest.c" else []
-            boards.tool(
-                board.compiler,
-                *(*board.flags, *language, *renamed, "-O2"),
-                *("-ffunction-sections", "-fdata-sections"),
-                *(f"-I{folder / 'firmware_bridge/include'}", f"-I{folder / 'model'}"),
-                *(f"-I{platform}", "-c", str(source), "-o", str(out)),
-            )
-            objects.append(str(out))
-        boards.tool(
-            board.compiler,
-            *(*board.flags, "-Wl,--gc-sections", "-nostartfiles", f"-L{platform}"),
-            *("-T", str(board.linker_script), f"-Wl,--defsym=ld_stack_bytes={STACK_BYTES}"),
-            *(*objects, "-o", str(elf)),
-        )
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(shutil.copytree(folder, Path(scratch) / "bundle"))
+        boards.tool("make", "-C", str(copy), "image", "BUILD=image")
+        elf = copy / "image/selftest.elf"
         done = boards.run(boards.Image(board, elf, {}), timeout_s=TIMEOUT_S)
     lines = tuple(line for line in done.output.splitlines() if line.strip())
     if done.status:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_model
+from click.testing import CliRunner
 from conftest import require_module, require_tool
 
+from ecgqa_tflite.cli import main
 from ecgqa_tflite.errors import (
     ArgumentError,
     ConversionError,
@@ -24,15 +27,24 @@ from ecgqa_tflite.errors import (
 from ecgqa_tflite.export import Bundle, edge_tpu, export_bundle, prove, tflm, vela
 from ecgqa_tflite.export.flatbuffer import pack, unpack
 from ecgqa_tflite.export.golden import Golden
+from ecgqa_tflite.export.identity import read_identity, with_identity
+from ecgqa_tflite.export.inspection import inspect_tflite
 from ecgqa_tflite.export.space_to_depth import fold_image, foldable_stride, rewrite
 from ecgqa_tflite.export.targets import TARGETS, ethos_u, find_target
 from ecgqa_tflite.litert import Int8Network
 from ecgqa_tflite.model_folder import ModelFolder
-from ecgqa_tflite.tflite import Graph, Operator, Tensor, read_tflite
+from ecgqa_tflite.tflite import (
+    Graph,
+    Operator,
+    Tensor,
+    network_digest,
+    read_metadata,
+    read_tflite,
+)
 
-BUILT = ("tflm", "raspberry-pi", "coral", "ethos-u55-128")
-"""Targets that are built here; the other Ethos-Us differ in words to Vela."""
-NEEDS = {"tflm": "tflite_micro", "ethos-u55-128": "ethosu"}
+BUILT = tuple(TARGETS)
+ETHOS_U = tuple(name for name in BUILT if name.startswith("ethos-u"))
+FIRMWARE = tuple(name for name, target in TARGETS.items() if target.firmware)
 
 
 @pytest.fixture(scope="module")
@@ -40,25 +52,36 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
     return tiny_model.folder(tmp_path_factory.mktemp("models"))
 
 
+class Bundles(dict[str, Bundle]):
+    """Made when they are first asked for."""
+
+    def __init__(self, model: ModelFolder, folder: Path) -> None:
+        super().__init__()
+        self.model, self.folder = model, folder
+
+    def __missing__(self, name: str) -> Bundle:
+        self[name] = export_bundle(self.model, self.folder / name, target=name)
+        return self[name]
+
+
 @pytest.fixture(scope="module")
-def bundles(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
+def bundles(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Bundles:
     for tool in ("cc", "make"):
         require_tool(tool)
-    for module in NEEDS.values():
+    for module in ("tflite_micro", "ethosu"):
         require_module(module)
-    folder = tmp_path_factory.mktemp("bundles")
-    return {name: export_bundle(model, folder / name, target=name) for name in BUILT}
+    return Bundles(model, tmp_path_factory.mktemp("bundles"))
 
 
 @pytest.fixture
-def clean(bundles: dict[str, Bundle], tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+def clean(bundles: Bundles, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """A copy of the parametrised target's bundle, far from where it was made."""
     return Path(shutil.copytree(bundles[request.param].path, tmp_path / "elsewhere"))
 
 
-def run(*command: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(*command: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     words = [str(word) for word in command]
-    return subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
+    return subprocess.run(words, env=env, capture_output=True, text=True, check=False)
 
 
 # ---- built and proven -----------------------------------------------------------------------
@@ -74,33 +97,88 @@ def test_there_is_a_module_for_each_that_was_promised() -> None:
 
 
 @pytest.mark.parametrize("name", BUILT)
-def test_what_it_says_of_itself(bundles: dict[str, Bundle], name: str) -> None:
+def test_what_it_says_of_itself(bundles: Bundles, name: str) -> None:
     bundle = bundles[name]
     assert bundle.manifest["target"]["name"] == name
-    assert bundle.proof.segments == 9 and bundle.proof.target_output
+    assert bundle.proof.segments == 9
+    assert bool(bundle.proof.target_output) == (name != "cortex-m")
     assert bool(bundle.proof.c_selftest) == TARGETS[name].firmware
     for path in bundle.path.iterdir():
         if path.suffix in (".md", ".py", ".cc") or path.name == "Makefile":
             assert "@" not in path.read_text().replace("$@", "").replace("@mkdir", ""), path
 
 
+@pytest.mark.parametrize("name", BUILT)
+def test_its_tree_is_what_ecgqa_targets_says(bundles: Bundles, name: str) -> None:
+    """Every file is listed, every listed file is there."""
+    found = {p.relative_to(bundles[name].path).as_posix() for p in bundles[name].path.rglob("*.*")
+             if p.is_file()} | {"Makefile"}  # fmt: skip
+    for listed in TARGETS[name].tree:
+        path = listed.strip("()").replace("NAME", "tiny")
+        if path.endswith("..."):
+            files = {file for file in found if file.startswith(path.removesuffix("..."))}
+        else:
+            files = {path.replace("[ch]", letter) for letter in ("c", "h")} & found
+        assert listed.startswith("(") or files, listed
+        found -= files
+    assert not found
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_the_long_list_shows_command_and_tree(name: str) -> None:
+    told = CliRunner().invoke(main, ["targets", "--long"]).output
+    assert f"ecgqa-convert NAME -o BUNDLE --target {name}\n" in told
+    for listed in TARGETS[name].tree:
+        assert f" BUNDLE/{listed.strip('()')}" in told
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> dict[str, str]:
+    """An environment in which importing this package fails."""
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone/ecgqa_tflite.py").write_text("raise ImportError('not of the bundle')")
+    return os.environ | {"PYTHONPATH": str(tmp_path / "alone")}
+
+
 @pytest.mark.parametrize("clean", BUILT, indirect=True)
-def test_a_clean_folder_proves_itself(clean: Path) -> None:
+def test_a_clean_folder_proves_itself(clean: Path, alone: dict[str, str]) -> None:
     """With make, a compiler and, on Linux boards, Python with numpy and LiteRT."""
-    done = run("make", "-C", clean, "selftest", f"PYTHON={sys.executable} -P", "CC=cc")
+    done = run("make", "-C", clean, "selftest", f"PYTHON={sys.executable} -P", "CC=cc", env=alone)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning" not in done.stderr
     assert "bit for bit" in done.stdout
 
 
-def test_twice_the_same_bytes(
-    bundles: dict[str, Bundle], model: ModelFolder, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("clean", FIRMWARE, indirect=True)
+def test_a_clean_folder_makes_an_image_that_proves_itself(clean: Path) -> None:
+    """For a Cortex-M4, in one command; under QEMU it passes."""
+    for tool in ("arm-none-eabi-gcc", "qemu-system-arm"):
+        require_tool(tool)
+    done = run("make", "-C", clean, "image")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning" not in done.stderr and "selftest.elf" in done.stdout
+    done = run("make", "-C", clean, "emulate")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "9 segments of 113 rows, bit for bit" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("clean", FIRMWARE, indirect=True)
+def test_a_clean_folder_is_a_cmake_project(clean: Path) -> None:
+    require_tool("cmake")
+    done = run("cmake", "-S", clean, "-B", clean / "build")
+    assert done.returncode == 0, done.stderr
+    done = run("cmake", "--build", clean / "build", "--target", "tiny_selftest")
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = run(clean / "build/tiny_selftest")
+    assert done.returncode == 0 and "bit for bit" in done.stdout
+
+
+def test_twice_the_same_bytes(bundles: Bundles, model: ModelFolder, tmp_path: Path) -> None:
     again = export_bundle(model, tmp_path / "again", target="ethos-u55-128")
     assert again.manifest == bundles["ethos-u55-128"].manifest
 
 
-@pytest.mark.parametrize("clean", ["tflm", "ethos-u55-128"], indirect=True)
+@pytest.mark.parametrize("clean", ["tflm", *ETHOS_U], indirect=True)
 def test_a_wrong_input_layout_fails_the_selftest(clean: Path) -> None:
     source = clean / "model/ecgqa_image.c"
     text = source.read_text()
@@ -115,7 +193,7 @@ def test_a_wrong_input_layout_fails_the_selftest(clean: Path) -> None:
 # ---- TensorFlow Lite Micro ------------------------------------------------------------------
 
 
-def test_the_arena_is_the_least_that_works(bundles: dict[str, Bundle]) -> None:
+def test_the_arena_is_the_least_that_works(bundles: Bundles) -> None:
     arena = bundles["tflm"].manifest["target"]["arena"]
     image = np.zeros((1, *tiny_model.SPEC.image_shape), np.int8)
     assert tflm.tflm_scores(tiny_model.tflite(), image, arena["least_bytes"]).shape == (1, 2)
@@ -126,7 +204,7 @@ def test_the_arena_is_the_least_that_works(bundles: dict[str, Bundle]) -> None:
     assert f"#define ECGQA_ARENA_BYTES {arena['bytes']}u" in header and "host-measured" in header
 
 
-def test_the_resolver_has_exactly_the_operators(bundles: dict[str, Bundle]) -> None:
+def test_the_resolver_has_exactly_the_operators(bundles: Bundles) -> None:
     header = (bundles["tflm"].path / "model/tiny_tflm.h").read_text()
     methods = ["AddConv2D", "AddMaxPool2D", "AddReshape", "AddFullyConnected", "AddSoftmax"]
     assert bundles["tflm"].manifest["target"]["resolver"] == methods
@@ -348,15 +426,63 @@ def test_where_the_edge_tpus_compiler_is_installed(
 # ---- Ethos-U --------------------------------------------------------------------------------
 
 
-def test_velas_figures_before_and_after(bundles: dict[str, Bundle]) -> None:
-    target = bundles["ethos-u55-128"].manifest["target"]
+@pytest.mark.parametrize("name", ETHOS_U)
+def test_velas_figures_before_and_after(bundles: Bundles, name: str) -> None:
+    target = bundles[name].manifest["target"]
+    assert target["accelerator"]["config"] == name
     assert target["rewrite"]["used"]
     assert target["after"]["cycles_estimated"] < target["before"]["cycles_estimated"]
     assert target["after"]["operators"]["CPU"] == 0
-    text = (bundles["ethos-u55-128"].path / "README.md").read_text()
-    assert "**Estimated**" in text
+    text = (bundles[name].path / "README.md").read_text()
+    report = (bundles[name].path / "report.html").read_text()
+    assert "**Estimated**" in text and "rewritten, estimated</th>" in report
     for figures in (target["before"], target["after"]):
         assert f"{figures['inference_ms_estimated']:,} ms" in text
+        assert f"{figures['inference_ms_estimated']:,}</td>" in report
+
+
+@pytest.mark.parametrize("name", ETHOS_U)
+def test_a_compiled_network_says_what_it_was_compiled_from(bundles: Bundles, name: str) -> None:
+    """Vela keeps the metadata of what it was given, which names another network than its output."""
+    path = bundles[name].path
+    ids = {stem: inspect_tflite(path / f"{stem}.tflite")["identity"]
+           for stem in ("tiny", "tiny_folded", "tiny_vela")}  # fmt: skip
+    assert len({identity["model_id"] for identity in ids.values()}) == 3
+    original, folded, _ = (identity["model_id"] for identity in ids.values())
+    assert original == bundles[name].manifest["model_id"]
+    assert ids["tiny_folded"]["rewritten_from"] == original
+    assert ids["tiny_vela"]["compiled_from"] == folded
+    assert ids["tiny_vela"]["rewritten_from"] == original
+    assert ids["tiny_vela"]["spec_hash"] == tiny_model.SPEC.hash
+    assert "3 x 3 pixels" in ids["tiny_vela"]["input"]["from_image"]
+    told = CliRunner().invoke(main, ["inspect", str(path / "tiny_vela.tflite")]).output
+    assert folded in told and original in told
+
+
+def test_labelling_what_vela_wrote_changes_nothing_else() -> None:
+    require_module("ethosu")
+    accelerator = ethos_u.ACCELERATORS["ethos-u55-128"]
+    written = vela.compile_for(tiny_model.tflite(), accelerator, "tiny").tflite
+    labelled = with_identity(written, {"model_id": "x"})
+    assert network_digest(read_tflite(labelled)) == network_digest(read_tflite(written))
+    before, after = unpack(written), unpack(labelled)
+    for a, b in zip(before.subgraphs[0].operators, after.subgraphs[0].operators, strict=True):
+        assert np.array_equal(a.customOptions, b.customOptions)
+    plan = "OfflineMemoryAllocation"
+    assert read_metadata(labelled)[plan] == read_metadata(written)[plan]
+
+
+def test_a_compiled_network_of_another_model_is_found(bundles: Bundles, tmp_path: Path) -> None:
+    bundle = bundles["ethos-u55-128"]
+    copy = Path(shutil.copytree(bundle.path, tmp_path / "copy"))
+    tflite = (copy / "tiny_vela.tflite").read_bytes()
+    identity = read_identity(tflite)
+    assert identity is not None
+    stolen = identity | {"compiled_from": "0" * 16, "rewritten_from": "0" * 16}
+    (copy / "tiny_vela.tflite").write_bytes(with_identity(tflite, stolen))
+    golden = Golden.from_npz(copy / "golden/tiny_golden.npz")
+    with pytest.raises(SelfTestError, match="not of this model"):
+        ethos_u.prove(copy, bundle.manifest, golden)
 
 
 @pytest.mark.parametrize("model_file", ["chain", "jet", "odd"])
@@ -420,7 +546,7 @@ def test_a_missing_tool_is_named_and_leaves_nothing(
 
 
 def test_a_bundle_is_proven_without_the_tool_that_made_it(
-    bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch
+    bundles: Bundles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tflm, "installed", lambda: False)
     assert "was not run" in prove(bundles["tflm"].path).target_output[0]

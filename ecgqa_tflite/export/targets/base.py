@@ -78,6 +78,16 @@ class Prepared:
     sections: Mapping[str, bool] = field(default_factory=dict)
 
 
+EVERY_BUNDLE = (
+    *("NAME.tflite", "README.md", "MODEL_CARD.md", "report.html", "manifest.json", "Makefile"),
+    *("model/ecgqa_cwt_tables.[ch]", "model/ecgqa_identity.h", "golden/NAME_golden.npz"),
+    "firmware_bridge/...",
+)
+"""What lies in every bundle: NAME is the model's, ``...`` all below a folder."""
+EVERY_FIRMWARE = (*("CMakeLists.txt", "selftest.c", "model/ecgqa_golden.[ch]", "board/..."),)
+"""What else lies in a firmware's."""
+
+
 @dataclass(frozen=True)
 class Target:
     """A kind of device.
@@ -100,6 +110,9 @@ class Target:
         From a bundle's folder, manifest and golden vectors alone: lines that say what was shown.
     missing
         What would have to be installed here, in words; None where nothing is missing.
+    files
+        What else lies in its bundle, as in :data:`EVERY_BUNDLE`; in round brackets where it depends
+        on the model or on what is installed.
     runs_float
         Whether it also takes a network that computes in float32 between int8 ends.
     """
@@ -113,7 +126,14 @@ class Target:
     prepare: Callable[[Parts], Prepared]
     prove: Callable[[Path, Mapping[str, Any], Golden], tuple[str, ...]]
     missing: Callable[[], str | None]
+    files: tuple[str, ...]
     runs_float: bool = False
+
+    @property
+    def tree(self) -> tuple[str, ...]:
+        """Everything that its bundle holds; folders last."""
+        found = [*EVERY_BUNDLE, *(EVERY_FIRMWARE if self.firmware else ()), *self.files]
+        return tuple(sorted(found, key=lambda name: ("/" in name, name.strip("()"))))
 
 
 def nothing_missing() -> str | None:

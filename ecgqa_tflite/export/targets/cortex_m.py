@@ -77,4 +77,9 @@ TARGET = Target(
     prepare=prepare,
     prove=nothing_more,
     missing=nothing_missing,
+    files=(
+        "model/NAME_tflite.[ch]",
+        *("(memory_map.svg)", "(memory_map.txt)", "(model/ecgqa_bundle.[ch])"),
+        *("(model/ecgqa_model.c)", "(model/ecgqa_image.[ch])"),
+    ),
 )

@@ -11,14 +11,14 @@ import numpy as np
 from ecgqa_tflite.errors import SelfTestError
 from ecgqa_tflite.export import tflm, vela
 from ecgqa_tflite.export.golden import Golden
-from ecgqa_tflite.export.identity import identity_of, with_identity
+from ecgqa_tflite.export.identity import identity_of, read_identity, with_identity
 from ecgqa_tflite.export.space_to_depth import fold_image, foldable_stride, rewrite
 from ecgqa_tflite.export.targets.base import Parts, Prepared, Target
 from ecgqa_tflite.export.tflm_source import tflm_header
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.litert import Int8Network, to_int8
 from ecgqa_tflite.spec import FrontEnd
-from ecgqa_tflite.tflite import read_tflite
+from ecgqa_tflite.tflite import network_digest, read_tflite
 
 ACCELERATORS = {
     "ethos-u55-128": vela.Accelerator(
@@ -58,12 +58,15 @@ def prepare(parts: Parts, accelerator: vela.Accelerator) -> Prepared:
         "rewrite": None,
         "versions": {"ethos-u-vela": vela.version()},
     }
+    own = identity_of(parts.model, parts.graph)
+    origin = {"compiled_from": own["model_id"]}
     stride = foldable_stride(parts.graph)
     if stride is not None:
         rewritten = rewrite(parts.tflite, name)
-        own = identity_of(parts.model, read_tflite(rewritten, name))
-        was = identity_of(parts.model, parts.graph)["model_id"]
-        rewritten = with_identity(rewritten, own | {"rewritten_from": was})
+        folded = identity_of(parts.model, read_tflite(rewritten, name))
+        folded["input"]["from_image"] += f", blocks of {stride} x {stride} pixels as channels"
+        folded["rewritten_from"] = own["model_id"]
+        rewritten = with_identity(rewritten, folded)
         compare(parts.tflite, rewritten, to_int8(image(parts.golden.index_maps, spec.colormap)))
         after = vela.compile_for(rewritten, accelerator, f"{name}_folded")
         target["after"] = after.figures
@@ -76,11 +79,17 @@ def prepare(parts: Parts, accelerator: vela.Accelerator) -> Prepared:
         files[f"{name}_folded.tflite"] = rewritten
         if not slower:
             chosen = after
-            graph = read_tflite(rewritten, name)
-            _, rows, cols, depth = graph.tensors[graph.inputs[0]].shape
+            _, rows, cols, depth = folded["input"]["shape"]
             input_shape = (rows, cols, depth)
+            own = folded
+            origin["compiled_from"] = folded["model_id"]
+            origin["rewritten_from"] = folded["rewritten_from"]
     array = f"{name}_vela"
-    files[f"{array}.tflite"] = chosen.tflite
+    # Vela keeps the identity of what it compiled, which names another network than its output.
+    compiled_id = network_digest(read_tflite(chosen.tflite, array))[:16]
+    compiled = with_identity(chosen.tflite, own | {"model_id": compiled_id} | origin)
+    target["compiled"] = f"{array}.tflite"
+    files[target["compiled"]] = compiled
     methods = tflm.resolver_methods(list(chosen.operators), name)
     arena = chosen.figures["sram_bytes"] + chosen.figures["dram_bytes"] + ARENA_SPARE_BYTES
     how = (
@@ -94,10 +103,10 @@ def prepare(parts: Parts, accelerator: vela.Accelerator) -> Prepared:
     return Prepared(
         files=files,
         manifest={"target": target},
-        device_tflite=(array, chosen.tflite),
+        device_tflite=(array, compiled),
         input_shape=input_shape,
         ram_bytes=parts.with_arena(arena),
-        flash_bytes=len(chosen.tflite) + parts.tables.nbytes,
+        flash_bytes=len(compiled) + parts.tables.nbytes,
         words=_words(target, chosen is not before),
         sections={"folded": target["rewrite"] is not None},
     )
@@ -154,6 +163,11 @@ def prove(folder: Path, manifest: Mapping[str, Any], golden: Golden) -> tuple[st
     """The rewritten network against the original; the accelerator itself can't be run here."""
     target, model = manifest["target"], manifest["model"]
     lines = []
+    compiled = read_identity((folder / target["compiled"]).read_bytes(), target["compiled"]) or {}
+    origins = (compiled.get("compiled_from"), compiled.get("rewritten_from"))
+    if manifest["model_id"] not in origins:
+        raise SelfTestError(f"{target['compiled']}: says it comes of {origins}, not of this model")
+    lines.append(f"{target['compiled']} says that it was compiled from {manifest['model_id']}.")
     if target["rewrite"] is not None:
         spec = FrontEnd.from_dict(manifest["spec"])
         n = compare(
@@ -189,6 +203,10 @@ def _target(accelerator: vela.Accelerator) -> Target:
         prepare=lambda parts: prepare(parts, accelerator),
         prove=prove,
         missing=missing,
+        files=(
+            *("NAME_vela.tflite", "(NAME_folded.tflite)", "example.cc"),
+            *("model/NAME_vela_tflite.[ch]", "model/NAME_vela_tflm.h", "model/ecgqa_image.[ch]"),
+        ),
     )
 
 

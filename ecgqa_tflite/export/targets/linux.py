@@ -18,6 +18,7 @@ from ecgqa_tflite.export.targets.base import Parts, Prepared, Target, nothing_mi
 from ecgqa_tflite.quantize.census import census
 
 TIMEOUT_S = 600
+RUNNER = ("run.py", "classify.cc", "model/ecgqa_image.[ch]")
 
 
 def prepare_raspberry_pi(parts: Parts) -> Prepared:
@@ -122,6 +123,7 @@ RASPBERRY_PI = Target(
     prepare=prepare_raspberry_pi,
     prove=prove,
     missing=nothing_missing,
+    files=RUNNER,
     runs_float=True,
 )
 CORAL = Target(
@@ -134,4 +136,5 @@ CORAL = Target(
     prepare=prepare_coral,
     prove=prove,
     missing=_missing_for_coral,
+    files=(*RUNNER, "(NAME_edgetpu.tflite)"),
 )

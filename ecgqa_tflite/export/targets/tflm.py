@@ -79,4 +79,8 @@ TARGET = Target(
     prepare=prepare,
     prove=prove,
     missing=missing,
+    files=(
+        *("example.cc", "model/NAME_tflite.[ch]", "model/NAME_tflm.h"),
+        "model/ecgqa_image.[ch]",
+    ),
 )
