@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from ecgqa_tflite.assess import probability
 from ecgqa_tflite.evaluation import FIGURES
+from ecgqa_tflite.export.footprint import footprint
+from ecgqa_tflite.failures import DIRECTIONS, GRADES, KINDS
 from ecgqa_tflite.model_folder import ModelFolder, json_text, open_model, seal
 from ecgqa_tflite.output import whole_folder
-from ecgqa_tflite.spec import FrontEnd
+from ecgqa_tflite.plots.calibration import calibration_svg
 
 SOURCES = {
     "leads_good": "challenge-2011 leads labelled good",
@@ -18,6 +22,7 @@ SOURCES = {
     "leads_bad": "challenge-2011 leads labelled bad",
     "mixtures_lost": "clean ECG with noise, beats lost",
     "mixtures_unclear": "clean ECG with noise, beats unclear",
+    "clipped": "clean ECG cut off on the rails of an amplifier",
     "mixtures_low_snr": "clean ECG with noise, poor signal-to-noise ratio",
     "noise": "noise alone (nstdb and synthetic)",
 }
@@ -26,94 +31,149 @@ SOURCES = {
 HEADINGS = {"se": "Se", "sp": "Sp", "acc": "Acc", "bacc": "BAcc", "auc": "AUC"}
 
 
-def model_card(name: str, spec: FrontEnd, recipe: dict[str, Any], metrics: dict[str, Any]) -> str:
-    """The card's text, Markdown.
+def model_card(model: ModelFolder, picture: str | None = None) -> str:
+    """The card's text, Markdown: it says what the JSON beside the model says, and no more.
 
     Parameters
     ----------
-    name
-        The model's name.
-    spec
-        Its front end.
-    recipe, metrics
-        The JSON objects beside the model; the card says what they say.
+    model
+        What it is about, with its metrics; what they lack is left out.
+    picture
+        File of the calibration curve, where there is one.
     """
-    training, validation = metrics["training"], metrics["validation"]
-    seconds = f"{spec.segment_s:g} s"
+    spec, metrics = model.spec, model.metrics
+    training, validation = metrics.get("training", {}), metrics.get("validation", {})
+    external = metrics.get("external", {})
     lines = [
-        f"# {name}",
+        f"# {model.name}",
         "",
-        f"Says of {seconds} of single-lead ECG whether its quality is high (the R peaks can be",
-        "identified) or low. Class 1 is high. Generated from `metrics.json` and `recipe.json`.",
+        f"Says of {spec.segment_s:g} s of single-lead ECG whether its quality is high (the R peaks",
+        "can be identified) or low. Written by the run from the JSON files beside it.",
         "",
-        f"- Network: `{recipe['architecture']}`"
-        + (f", alpha {recipe['alpha']:g}" if recipe["architecture"] == "light_cnn" else "")
-        + f", {training['parameters']:,} parameters, image "
-        + " x ".join(map(str, spec.image_shape))
-        + f"; int8 `.tflite` of {training['tflite_bytes']:,} bytes.",
-        f"- Front end: rows from {spec.f_max_hz:g} to {spec.f_min_hz:g} Hz, scaling "
-        f"`{spec.scaling}`, colours `{spec.colormap}`; spec `{spec.short_hash}`. Training, "
-        "calibration and every figure below used the integer front end that firmware runs.",
-        f"- Start: {_start(recipe)}; {recipe['epochs']} epochs, batch {recipe['batch']}, Adam "
-        f"{recipe['learning_rate']:g}, seed {recipe['seed']}.",
+        *_glance(model),
         "",
         "## Intended use",
         "",
         "To tell, on a wearable or afterwards, which seconds of an ECG can be relied on for heart",
-        "beats. It is no medical device, detects no disease, and a segment that it calls high may",
-        "still be unfit for measuring ST levels or P waves.",
+        "beats, so that heart rate, intervals or a rhythm algorithm use these and no others.",
         "",
-        "## Trained on",
+        "**Out of scope.** It is no medical device and detects no disease. High quality means that",
+        "beats can be found: P waves, ST levels and intervals within a beat may still be unfit to",
+        "measure. It must not silence an alarm: a dangerous rhythm may well look like noise.",
         "",
-        "| source | class | segments | recordings or patients | held out for validation |",
-        "|---|---|---|---|---|",
-        *_source_rows(recipe, training["segments"], validation["segments"]),
+        "## Data",
         "",
-        *_labels(recipe["composition"]),
-        "",
-        "## Validation (patients and recordings held out)",
-        "",
-        *_tables({"float": validation["float"], "int8": validation["int8"]}),
-        "",
-        f"{_flips(validation['flips'])} Thresholds were chosen here, on nothing else.",
+        *_trained_on(model, training, validation),
+        *_tested_on(external),
         "",
     ]
-    for source, result in metrics["external"].items():
+    if tables := {kind: validation[kind] for kind in ("float", "int8") if kind in validation}:
+        lines += ["## Validation (patients and recordings held out)", "", *_tables(tables), ""]
+        if "flips" in validation:
+            lines += [
+                f"{_flips(validation['flips'])} Thresholds were chosen here, on nothing else."
+            ]
+            lines += [""]
+    for source, result in external.items():
         lines += [f"## External test: {source}", "", *_external(result), ""]
-    lines += [
-        "## Limits",
-        "",
-        *(
-            []
-            if metrics["external"]
-            else ["- No external test has been run: `ecgqa evaluate MODEL DATA --record` does it."]
-        ),
-        "- Not tested on: children, paced rhythms as a group, exercise, in-ear, chest-patch or",
-        "  textile electrodes.",
-        "- Labels of recordings that segments inherit are often wrong for a single segment;",
-        "  agreement with such labels understates a model that reads segments better.",
-        "- Flat or missing signal is called low before the network is asked.",
-        "",
-    ]
+    if curves := _curves(metrics):
+        lines += ["## Calibration of P(high)", "", *_calibration(curves, picture), ""]
+    for source, result in external.items():
+        if "failures" in result:
+            lines += [f"## Errors looked at: {source}", "", *_failures(result["failures"]), ""]
+    lines += ["## Limits", "", *_limits(external), ""]
     return "\n".join(lines)
 
 
+def _glance(model: ModelFolder) -> list[str]:
+    """The model in a table."""
+    spec, training = model.spec, model.metrics.get("training", {})
+    alpha = model.arguments.get("alpha")
+    rows = [
+        ("network", f"`{model.architecture}`" + ("" if alpha is None else f", alpha {alpha:g}")),
+        ("image", " x ".join(map(str, spec.image_shape)) + f", scaling `{spec.scaling}`, colours "
+         f"`{spec.colormap}`, rows from {spec.f_max_hz:g} to {spec.f_min_hz:g} Hz"),
+        ("front end", f"integer, the device's, in training, calibration and every test; spec "
+         f"`{spec.short_hash}`; any sampling rate from {spec.fs_min_hz:g} Hz"),
+    ]  # fmt: skip
+    if "parameters" in training:
+        rows.append(("weights", f"{training['parameters']:,}"))
+    if "tflite_bytes" in training:
+        rows.append(("int8 file", f"{training['tflite_bytes']:,} bytes"))
+    if device := model.metrics.get("device"):
+        ram = device["ram_bytes"]
+        rows += [
+            ("multiply-accumulates", f"{device['macs']:,} a segment"),
+            (
+                "RAM",
+                f"{'not known' if ram is None else f'{ram:,} bytes'}, {device['runtime']}, front "
+                f"end included, stack not, at {device['fs_hz']:g} Hz (computed)",
+            ),
+            ("flash", f"{device['constant_bytes']:,} bytes of weights and tables; code on top"),
+        ]
+    rows += [
+        (
+            "called high",
+            f"from int8 score {model.threshold_int8} (P(high) "
+            f"{probability(model.threshold_int8):.3f}); float: from {model.threshold:.3f}",
+        ),
+        ("start", _start(model.recipe)),
+        ("licence", model.licence),
+    ]
+    return ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows)]
+
+
 def _start(recipe: dict[str, Any]) -> str:
+    if "initial_weights" not in recipe:
+        return "not known"
     name = recipe["initial_weights"]
-    return "random weights" if name is None else f"weights of `{name}`"
+    return (
+        ("random weights" if name is None else f"weights of `{name}`")
+        + f"; {recipe['epochs']} epochs, batch {recipe['batch']}, Adam "
+        f"{recipe['learning_rate']:g}, seed {recipe['seed']}"
+    )
+
+
+def _trained_on(
+    model: ModelFolder, training: dict[str, Any], validation: dict[str, Any]
+) -> list[str]:
+    if not training.get("segments") or "composition" not in model.recipe:
+        return []
+    composition = model.recipe["composition"]
+    return [
+        "| trained on | class | segments | recordings or patients | validated on | of |",
+        "|---|---|---|---|---|---|",
+        *_source_rows(composition, training["segments"], validation.get("segments", {})),
+        "",
+        *_labels(composition),
+        "",
+        f"The int8 network's ranges were calibrated on {len(model.calibration_ids):,} of the",
+        "training segments (`calibration.json`).",
+    ]
+
+
+def _tested_on(external: dict[str, Any]) -> list[str]:
+    if not external:
+        return ["No external test has been run: `ecgqa evaluate MODEL DATA --record` does it."]
+    return [
+        f"Tested on {source}: {result['n']['high'] + result['n']['low']:,} segments of "
+        f"{result['groups']:,} recordings. Nothing of it trained, calibrated, chose or stopped "
+        "anything."
+        for source, result in external.items()
+    ]
 
 
 def _source_rows(
-    recipe: dict[str, Any], train: dict[str, Any], validation: dict[str, Any]
+    composition: dict[str, Any], train: dict[str, Any], validation: dict[str, Any]
 ) -> list[str]:
     rows = []
     for quality in ("high", "low"):
-        for source, _ in recipe["composition"][quality]:
+        for source, _ in composition[quality]:
             if source in train:
-                held = validation.get(source, {"segments": 0})["segments"]
+                used, held = train[source], validation.get(source, {"segments": 0, "groups": 0})
                 rows.append(
-                    f"| {SOURCES[source]} | {quality} | {train[source]['segments']:,} "
-                    f"| {train[source]['groups']:,} | {held:,} |"
+                    f"| {SOURCES.get(source, source)} | {quality} | {used['segments']:,} "
+                    f"| {used['groups']:,} | {held['segments']:,} | {held['groups']:,} |"
                 )
     return rows
 
@@ -157,12 +217,14 @@ def _tables(tables: dict[str, dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _figure(figure: dict[str, float | None]) -> str:
+def _figure(figure: dict[str, float | None], digits: int = 3) -> str:
     value, low, high = figure["value"], figure["low"], figure["high"]
     if value is None:
         return "-"
-    text = f"{value:.3f}"
-    return text if low is None or high is None else f"{text} ({low:.3f}-{high:.3f})"
+    text = f"{value:.{digits}f}"
+    if low is None or high is None:
+        return text
+    return f"{text} ({low:.{digits}f}-{high:.{digits}f})"
 
 
 def _flips(flips: dict[str, Any]) -> str:
@@ -171,21 +233,152 @@ def _flips(flips: dict[str, Any]) -> str:
 
 def _external(result: dict[str, Any]) -> list[str]:
     models = {"int8": result} | ({"float": result["float"]} if "float" in result else {})
-    tables = dict(models)
-    for name, table in models.items():
-        if "graded" in table:
-            tables[f"{name}, graded by eye (A against C)"] = table["graded"]
+    tables = {f"{name}, inherited labels": table for name, table in models.items()}
+    tables |= {
+        f"{k}, graded by eye (A, C)": t["graded"] for k, t in models.items() if "graded" in t
+    }
     lines = _tables(tables)
     ties = result["tie_share"]
     notes = [] if ties is None else [f"Ties: {ties:.2%} of (high, low) pairs score alike in int8."]
     if "flips" in result:
         notes.append(_flips(result["flips"]))
-    if "graded" in result and result["graded"]["b_called_high"] is not None:
-        notes.append(f"Graded B and called high: {result['graded']['b_called_high']:.1%}.")
-    return [*lines, "", " ".join(notes)]
+    lines += ["", " ".join(notes)]
+    if "graded" in result:
+        called = result["graded"]["b_called_high"]
+        lines += [
+            "",
+            "Segments inherit the label of their whole recording, which is often wrong for 5 s of",
+            "it. Graded by eye: segments that were read one by one, A (every R peak is sure) as",
+            "high, C (no R peaks for more than 1 s) as low, where all readings agree."
+            + ("" if called is None else f" B, in between, is called high in {called:.1%}."),
+        ]
+    return lines
 
 
-def add_external(model: ModelFolder, source: str, result: dict[str, Any]) -> ModelFolder:
+def _curves(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Reliability of the int8 network by set, where both classes were there."""
+    sets = {"validation": metrics.get("validation", {}).get("int8", {})}
+    sets |= metrics.get("external", {})
+    return {
+        name: result["reliability"]
+        for name, result in sets.items()
+        if result.get("reliability", {}).get("ece_balanced") is not None
+    }
+
+
+def _calibration(curves: dict[str, dict[str, Any]], picture: str | None) -> list[str]:
+    lines = [] if picture is None else [f"![Calibration curve]({picture})", ""]
+    lines += [
+        "| P(high), int8 | " + " | ".join(f"{name}: high of all" for name in curves) + " |",
+        "|---" * (1 + len(curves)) + "|",
+    ]
+    for bins in zip(*(curve["bins"] for curve in curves.values()), strict=True):
+        cells = [_share(b["high"], b["high"] + b["low"]) for b in bins]
+        lines.append(f"| {bins[0]['from']:.1f}-{bins[0]['to']:.1f} | " + " | ".join(cells) + " |")
+    for label, key in (("error", "ece"), ("error, classes alike", "ece_balanced")):
+        cells = [f"{curve[key]:.3f}" for curve in curves.values()]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return [
+        *lines,
+        "",
+        "Error: expected calibration error over the ten bins. P(high) is meant for as many high as",
+        "low segments, which is what training and validation hold; on a set of another mix it is",
+        "off by that alone, so the picture and the last row weight both classes alike.",
+    ]
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part:,} of {whole:,} ({part / whole:.1%})" if whole else "-"
+
+
+def _failures(failures: dict[str, Any]) -> list[str]:
+    first, last = failures["dates"]
+    when = first if first == last else f"{first} to {last}"
+    lines = [
+        f"Errors drawn at random (seed {failures['seed']}), looked at one by one by "
+        f"{', '.join(failures['readers'])}, {when}:",
+        "",
+        "| error | in all | read | " + " | ".join(GRADES) + " | reads as the model said |",
+        "|---" * (4 + len(GRADES)) + "|",
+    ]
+    for key, (_, words) in DIRECTIONS.items():
+        table = failures[key]
+        grades = " | ".join(str(table["grades"][grade]) for grade in GRADES)
+        lines.append(
+            f"| {words} | {table['errors']:,} | {table['read']} | {grades} "
+            f"| {_figure(table['label_wrong'], 2)} |"
+        )
+    lines += ["", " ".join(f"{grade}: {words}." for grade, words in GRADES.items())]
+    lines += ["The last column is how often the label, not the model, is clearly wrong.", ""]
+    lines += ["| what meets the eye | " + " | ".join(w for _, w in DIRECTIONS.values()) + " |"]
+    lines += ["|---" * (1 + len(DIRECTIONS)) + "|"]
+    for kind, words in KINDS.items():
+        counts = [failures[key]["kinds"].get(kind, 0) for key in DIRECTIONS]
+        if any(counts):
+            lines.append(f"| {words} | " + " | ".join(map(str, counts)) + " |")
+    return lines
+
+
+def _limits(external: dict[str, Any]) -> list[str]:
+    return [
+        "- Not tested: children, pacemakers, ventricular arrhythmia as groups; rest and effort",
+        "  apart; chest patches, textile or in-ear electrodes, 12-lead electrodes other than those",
+        "  of the sets above; a vest in motion; clipped signals; mains hum or rates below those of",
+        "  the sets; skin tones, ages or sexes apart.",
+        "- Labels that segments inherit understate a model that reads segments better, and a model",
+        "  that agrees with them more is not for that the better one.",
+        "- A segment is judged alone: neither its neighbours nor its amplitude in mV count.",
+        "- Flat or missing signal is called low before the network is asked.",
+    ]
+
+
+CURVE = "calibration.svg"
+"""The calibration curve beside a card."""
+
+
+def write_card(
+    model: ModelFolder,
+    metrics: Mapping[str, Any] | None = None,
+    files: Mapping[str, str] | None = None,
+) -> ModelFolder:
+    """Write metrics, card, calibration curve and sums of a model folder anew; it stays whole.
+
+    What the model takes on a device is worked out and noted in the metrics, under ``device``.
+
+    Parameters
+    ----------
+    model
+        A model folder (not an exported bundle).
+    metrics
+        New metrics; None keeps those there are.
+    files
+        Further texts to put beside the card, by name.
+    """
+    noted = json.loads(json.dumps(model.metrics if metrics is None else metrics))
+    if model.tflite_name is not None:
+        noted["device"] = footprint(model)
+    described = replace(model, metrics=noted)
+    curves = _curves(noted)
+    texts = {"metrics.json": json_text(noted), **(files or {})}
+    texts["MODEL_CARD.md"] = model_card(described, CURVE if curves else None)
+    if curves:
+        texts[CURVE] = calibration_svg(curves)
+    with whole_folder(model.path, overwrite=True) as folder:
+        for path in model.path.iterdir():
+            (folder / path.name).write_bytes(path.read_bytes())
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        seal(folder)
+        open_model(folder)
+    return open_model(model.path)
+
+
+def add_external(
+    model: ModelFolder,
+    source: str,
+    result: dict[str, Any],
+    files: Mapping[str, str] | None = None,
+) -> ModelFolder:
     """Note an external test in ``metrics.json`` and write the card anew; the folder stays whole.
 
     Parameters
@@ -193,22 +386,15 @@ def add_external(model: ModelFolder, source: str, result: dict[str, Any]) -> Mod
     model
         A model folder (not an exported bundle).
     source
-        Name of the set; a result of that name is replaced.
+        Name of the set; a result of that name is replaced, but for what was read of its errors:
+        a retrained model's folder starts without, so they are the same model's.
     result
         What :func:`ecgqa_tflite.evaluation.evaluate` returned.
+    files
+        Further texts to put beside the card, by name.
     """
-    metrics = json.loads(json.dumps(model.metrics))
-    metrics["external"][source] = result
-    with whole_folder(model.path, overwrite=True) as folder:
-        _copy(model.path, folder)
-        (folder / "metrics.json").write_text(json_text(metrics), encoding="utf-8")
-        card = model_card(model.name, model.spec, model.recipe, metrics)
-        (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
-        seal(folder)
-        open_model(folder)
-    return open_model(model.path)
-
-
-def _copy(source: Path, destination: Path) -> None:
-    for path in source.iterdir():
-        (destination / path.name).write_bytes(path.read_bytes())
+    external = dict(model.metrics.get("external", {}))
+    before = external.get(source, {})
+    kept = {"failures": before["failures"]} if "failures" in before else {}
+    external[source] = kept | result
+    return write_card(model, {**model.metrics, "external": external}, files)

@@ -84,8 +84,9 @@ class Composition:
         the range of its height over the segment's own (log-uniform). A jump says nothing of the
         beats around it, yet owns the range of the image: a network has to see it in both classes.
     clipped_share
-        Range of the share of a ``clipped`` segment's samples that lie on a rail (uniform). From a
-        quarter on, R, P and T waves are cut to the same height.
+        Range of the share of a ``clipped`` segment's samples that lie on the rails (uniform), a
+        third to two thirds of it on the upper one. Either way round, R and T waves are then cut to
+        the same height.
     stretches_per_lead
         Stretches mixed for each lead of mitdb (30 min) and of challenge-2011 (10 s).
     mixture
@@ -111,7 +112,7 @@ class Composition:
     agreed_leads: bool = False
     jump_share: float = 0.0
     jump_height: tuple[float, float] = (0.5, 10.0)
-    clipped_share: tuple[float, float] = (0.25, 0.7)
+    clipped_share: tuple[float, float] = (0.4, 0.8)
     stretches_per_lead: tuple[int, int] = (42, 2)
     mixture: MixtureRule = field(default_factory=MixtureRule)
     seed: int = 0
@@ -502,7 +503,7 @@ def _clipped(
     """Each segment with its samples above and below two levels cut off; ids end in ``+clipped``."""
     samples = part.samples.copy()
     for i, own in enumerate(part.samples):
-        on_rails, above = rng.uniform(*share), rng.random()
+        on_rails, above = rng.uniform(*share), rng.uniform(1 / 3, 2 / 3)
         low, high = np.quantile(own, (on_rails * (1 - above), 1 - on_rails * above))
         samples[i] = quantise(np.clip(own, low, high) / _LSB_PER_MV)
     quality = np.full(len(part), Quality.LOW, np.uint8)
