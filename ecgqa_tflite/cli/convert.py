@@ -13,17 +13,20 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ecgqa_tflite.cli import Command
+from ecgqa_tflite.cli import Command, need
+from ecgqa_tflite.cli.progress import default_cache, progress
 from ecgqa_tflite.export import Bundle, Limits, accuracy_lines, export_bundle
 from ecgqa_tflite.export.again import read_request, require_same
 from ecgqa_tflite.export.gate import MEASURED
-from ecgqa_tflite.export.targets import DEFAULT, TARGETS
+from ecgqa_tflite.export.proof import arithmetic
+from ecgqa_tflite.export.targets import DEFAULT, TARGETS, require_float
 from ecgqa_tflite.model_folder import ModelFolder, open_model
 from ecgqa_tflite.output import refuse_existing, whole_folder
 from ecgqa_tflite.quantize.snr import worst_layers
 
 FS_HZ = 250.0
 """Sampling rate where none is given, Hz."""
+QUANTIZE = ("ptq", "qat", "none")
 
 
 @click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,9 +46,23 @@ FS_HZ = 250.0
     help="Sampling rate of the device, Hz; the model is the same for all.  [default: 250]",
 )
 @click.option(
+    "--quantize",
+    type=click.Choice(QUANTIZE),
+    default="ptq",
+    show_default=True,
+    help="ptq: after training, on --calibrate's recordings; qat: by a training more, on --data; "
+    "none: float32, for targets that run it. The latter two need TensorFlow.",
+)
+@click.option(
     "--calibrate",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Quantise again, on WFDB recordings in this folder (needs TensorFlow).",
+)
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --quantize qat: folder of challenge-2011, mitdb and nstdb, or a labelled folder of "
+    "yours.",
 )
 @click.option(
     "--spec",
@@ -60,7 +77,8 @@ FS_HZ = 250.0
 @click.option(
     "--validate",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Measure float against int8 on this labelled folder for the gate (needs TensorFlow).",
+    help="Hold int8 against float on these labelled recordings, for the gate and the report: WFDB "
+    "records with a LEADS.csv (record,lead,quality; good or bad). Needs TensorFlow.",
 )
 @click.option(
     "--gate",
@@ -85,7 +103,9 @@ def command(
     out: Path,
     target: str | None,
     fs_hz: float | None,
+    quantize: str,
     calibrate: Path | None,
+    data: Path | None,
     spec: Path | None,
     threshold: float | None,
     validate: Path | None,
@@ -101,7 +121,8 @@ def command(
     MODEL is a shipped model's name or a model folder; or, with --spec, a model of yours: an int8
     .tflite, or a Keras .h5 or SavedModel that --calibrate quantises. A model folder's int8
     network, calibrated on training-domain segments, goes in as it is: neither TensorFlow nor a
-    recording is needed; --calibrate makes a new one from the float weights.
+    recording is needed; --calibrate makes a new one from the float weights, and so does --quantize
+    qat by training them on.
 
     The bundle appears only when its golden vectors come out of LiteRT's reference kernels and,
     where there is a C compiler, of its own compiled C, and when it passes the gate: what int8
@@ -114,14 +135,16 @@ def command(
       ecgqa-convert light_cnn -o build/vest --fs-hz 500 --ram 32768
       ecgqa-convert light_cnn -o build/npu --target ethos-u55-128
       ecgqa-convert models/mine -o build/mine --calibrate recordings --overwrite
+      ecgqa-convert models/mine -o build/mine --quantize qat --data data
+      ecgqa-convert models/mine -o build/pi --quantize none --target raspberry-pi
       ecgqa-convert models/mine -o build/mine --validate set --gate flipped=0.01
       ecgqa-convert mine.h5 --spec spec.json --calibrate recordings -o build/own
       ecgqa-convert -o build/again --from-manifest build/bundle/manifest.json
     """
     refuse_existing(out, overwrite)
     if from_manifest is not None:
-        if any(x is not None for x in (target, fs_hz, ram, flash)) or gate:
-            raise click.UsageError("--from-manifest says what target, rate and limits were")
+        if any(x is not None for x in (target, fs_hz, ram, flash)) or gate or quantize != "ptq":
+            raise click.UsageError("--from-manifest says what network, target and limits were")
         redo = read_request(from_manifest)
         model, target, fs_hz, limits = (
             model or str(redo.folder),
@@ -135,8 +158,14 @@ def command(
         limits = Limits.parse(gate, ram, flash)
     if spec is None and threshold is not None:
         raise click.UsageError("--threshold goes with --spec: a model folder says its own")
-    if spec is not None and validate is not None:
-        raise click.UsageError("--validate needs a model folder that ecgqa train wrote")
+    if (data is not None) != (quantize == "qat"):
+        raise click.UsageError("--quantize qat and --data FOLDER go together")
+    if calibrate is not None and quantize != "ptq":
+        raise click.UsageError("--calibrate goes with --quantize ptq")
+    if quantize != "ptq":
+        need("tensorflow", "tf_keras", "tensorflow_model_optimization")
+    if quantize == "none":
+        require_float(target or DEFAULT)
     if spec is None:
         open_model(model)  # what is wrong with it is said before any work
     console = Console()
@@ -145,16 +174,24 @@ def command(
         if spec is not None:
             from ecgqa_tflite.quantize.own_model import own_model
 
-            made = own_model(model, spec, scratch, calibrate, threshold)
-        elif calibrate is None:
-            made = open_model(model)
+            with progress() as tell:
+                made = own_model(
+                    model,
+                    spec,
+                    scratch,
+                    calibrate,
+                    threshold,
+                    quantize=quantize,
+                    data=data,
+                    cache=default_cache(),
+                    progress=tell,
+                )
         else:
-            opened = open_model(model)
-            made = _calibrated(console, opened, calibrate, scratch / opened.name)
+            made = _from_folder(console, open_model(model), scratch, quantize, calibrate, data)
         if validate is not None:
             from ecgqa_tflite.quantize.measure import measured
 
-            made = measured(made, validate, MEASURED)
+            made = measured(made, validate, MEASURED, own=None if spec is None else model)
         return export_bundle(
             made, folder, target=target or DEFAULT, fs_hz=fs_hz or FS_HZ, limits=limits
         )
@@ -174,6 +211,31 @@ def command(
         console.print("Converted twice: the same bytes in every file.")
     if from_manifest is not None:
         console.print(f"The same bytes as {from_manifest.parent}.", markup=False, highlight=False)
+
+
+def _from_folder(
+    console: Console,
+    opened: ModelFolder,
+    scratch: Path,
+    quantize: str,
+    calibrate: Path | None,
+    data: Path | None,
+) -> ModelFolder:
+    """The model as it is, or with a new network made of its float weights."""
+    if quantize == "none":
+        from ecgqa_tflite.quantize.float_export import unquantised
+
+        return unquantised(opened, scratch / opened.name)
+    if data is not None:
+        from ecgqa_tflite.quantize.retrain import requantise_qat
+
+        with progress() as tell:
+            return requantise_qat(
+                opened, data, scratch / opened.name, default_cache(), progress=tell
+            )
+    if calibrate is not None:
+        return _calibrated(console, opened, calibrate, scratch / opened.name)
+    return opened
 
 
 def _calibrated(
@@ -212,7 +274,7 @@ def _summary(bundle: Bundle) -> Table:
         files = "1 file" if len(paths) == 1 else f"{len(paths)} files"
         return f"{sum(p.stat().st_size for p in paths):,} bytes in {files}"
 
-    table.add_row(model["tflite"], f"{bundle.census.file_bytes:,} bytes, full int8")
+    table.add_row(model["tflite"], f"{bundle.census.file_bytes:,} bytes, {arithmetic(manifest)}")
     table.add_row("operators", ", ".join(f"{k} x {n}" for k, n in bundle.census.operators.items()))
     table.add_row("multiply-accumulates", f"{bundle.census.macs:,}")
     table.add_row(
@@ -262,9 +324,10 @@ def _runtime(manifest: Mapping[str, Any]) -> tuple[str, str]:
 def _proof(bundle: Bundle) -> str:
     """What was shown, in words."""
     proof = bundle.proof
+    how = "bit for bit" if arithmetic(bundle.manifest) == "full int8" else "scores within a step"
     lines = [
         f"Proven: {proof.segments} golden segments ({proof.distinct_scores} different scores) come "
-        f"out of the C front end and LiteRT's reference kernels, bit for bit."
+        f"out of the C front end and LiteRT's reference kernels, {how}."
     ]
     lines += proof.target_output
     if not TARGETS[bundle.manifest["target"]["name"]].firmware:
