@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"recording", "segments", "features", "frontend"}),
     frozenset({"networks", "datasets", "model_folder", "tflite", "litert"}),
     frozenset({"training", "quantize", "export", "assess", "evaluation", "model_card", "plots"})
-    | {"benchmark", "bulk"},
+    | {"benchmark", "bulk", "failures"},
     frozenset({"experiment"}),
     frozenset({"cli"}),
 )

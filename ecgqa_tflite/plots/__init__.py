@@ -5,16 +5,20 @@ scalogram are laid out in millimetres and saved with their resolution, so that t
 size.
 """
 
+from ecgqa_tflite.plots.gallery import GALLERY_SUFFIXES, Picture, save_gallery
 from ecgqa_tflite.plots.paper import check_picture_suffix, new_figure
 from ecgqa_tflite.plots.scalogram import SCALOGRAM_SUFFIXES, save_scalogram
 from ecgqa_tflite.plots.strip import STRIP_SUFFIXES, clock, save_strip
 
 __all__ = [
+    "GALLERY_SUFFIXES",
     "SCALOGRAM_SUFFIXES",
     "STRIP_SUFFIXES",
+    "Picture",
     "check_picture_suffix",
     "clock",
     "new_figure",
+    "save_gallery",
     "save_scalogram",
     "save_strip",
 ]

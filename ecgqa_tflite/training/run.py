@@ -12,10 +12,16 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.datasets.balanced import build
 from ecgqa_tflite.datasets.labelled import LabelledSegments
-from ecgqa_tflite.evaluation import choose_threshold, compare_decisions, table_of
+from ecgqa_tflite.evaluation import (
+    choose_threshold,
+    compare_decisions,
+    probabilities,
+    reliability,
+    table_of,
+)
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.litert import Int8Network, to_int8
-from ecgqa_tflite.model_card import model_card
+from ecgqa_tflite.model_card import write_card
 from ecgqa_tflite.model_folder import ModelFolder, write_model
 from ecgqa_tflite.output import refuse_existing
 from ecgqa_tflite.spec import FrontEnd, Quality
@@ -88,8 +94,10 @@ def train(
         },
         "validation": {
             "segments": _census(sets.validation),
-            "float": table_of(sets.validation, float_logits, threshold_logit),
-            "int8": table_of(sets.validation, int8, threshold_int8),
+            "float": table_of(sets.validation, float_logits, threshold_logit)
+            | {"reliability": reliability(truth, 1 / (1 + np.exp(-float_logits)))},
+            "int8": table_of(sets.validation, int8, threshold_int8)
+            | {"reliability": reliability(truth, probabilities(int8))},
             "flips": compare_decisions(float_logits >= threshold_logit, int8 >= threshold_int8),
             "called_high_by_source": _called_high(sets.validation, int8 >= threshold_int8),
         },
@@ -108,11 +116,11 @@ def train(
         recipe=recipe.to_dict(),
         metrics=metrics,
         calibration_ids=[str(name) for name in _ids(sets.train)[chosen]],
-        model_card=model_card(out.name, spec, recipe.to_dict(), metrics),
+        model_card=f"# {out.name}\n",
         overwrite=overwrite,
     )
     shutil.rmtree(work, ignore_errors=True)
-    return model
+    return write_card(model)
 
 
 def calibration(parts: Sequence[LabelledSegments], n: int, seed: int) -> NDArray[np.intp]:

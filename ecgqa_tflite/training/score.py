@@ -21,6 +21,7 @@ def float_probabilities(
     parts: Sequence[LabelledSegments],
     front_end: str = "integer",
     progress: Callable[[int, int], None] | None = None,
+    threads: int = 1,
 ) -> NDArray[np.float64]:
     """P(high) by the float network, shape (n,); 0 for segments that hold no signal.
 
@@ -31,6 +32,8 @@ def float_probabilities(
         reference, for a comparison of the whole float path with the whole integer one.
     progress
         Called with segments done and segments in all.
+    threads
+        Of the integer front end; TensorFlow takes what it finds.
     """
     from ecgqa_tflite.networks import load_model
 
@@ -42,7 +45,7 @@ def float_probabilities(
         for start in range(0, len(part), CHUNK):
             samples = part.samples[start : start + CHUNK]
             if front_end == "integer":
-                maps = native.index_maps(samples)
+                maps = native.index_maps(samples, threads=threads)
             else:
                 maps = np.stack(
                     [reference.index_map(x.astype(float), part.fs_hz, model.spec) for x in samples]
