@@ -110,7 +110,7 @@ def neurokit_scores(
     """
     _neurokit()
     what = f"NeuroKit2 {method}"
-    return _in_chunks(_NeuroKit(method), parts, workers, progress, what, ())
+    return _in_chunks(NeuroKit(method), parts, workers, progress, what, ())
 
 
 def _neurokit() -> Any:
@@ -122,13 +122,14 @@ def _neurokit() -> Any:
         ) from error
 
 
-class _NeuroKit:
+class NeuroKit:
     """The scores of segments by one method; an object, so that it reaches worker processes."""
 
     def __init__(self, method: NeuroKitMethod) -> None:
         self.method = method
 
     def __call__(self, samples: NDArray[np.int16], fs_hz: float) -> NDArray[np.float64]:
+        """Scores, shape (n,), of int16 (n, segment_len)."""
         nk = _neurokit()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecgqa_tflite.benchmark import inputs, worker
 from ecgqa_tflite.benchmark.protocol import FULL, QUICK, Timing, pinned, take_times
@@ -17,6 +19,7 @@ from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.quantize import census
+from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.tflite import read_tflite
 
 VARIANT = "XNNPACK, 1 thread"
@@ -74,6 +77,26 @@ def times_ms(model: ModelFolder, quick: bool = False) -> dict[str, Any]:
         "float": _plain(float_time),
         "noise": [*row.noise, *(f"float: {phrase}" for phrase in float_time.noise())],
     }
+
+
+def method_ms(
+    method: Callable[[NDArray[np.int16], float], object], spec: FrontEnd, quick: bool = False
+) -> dict[str, Any]:
+    """Time of a method that takes segments as they are, ms a segment, one at a time.
+
+    Parameters
+    ----------
+    method
+        Takes int16 (n, segment_len) and their sampling rate, Hz.
+    """
+    segments, fs_hz, _ = inputs.load(None, spec)
+    with pinned(1):
+        timing = take_times(
+            [lambda i: method(segments[i : i + 1], fs_hz)],
+            len(segments),
+            QUICK if quick else FULL,
+        )[0]
+    return {"path": _plain(timing), "noise": timing.noise()}
 
 
 def _plain(timing: Timing) -> dict[str, float]:

@@ -71,6 +71,8 @@ class Experiment:
         Rows whose difference is taken seed by seed, second minus first.
     reference_front_end
         Rows whose float network is also tested on images of the float64 reference.
+    trained_quantisation
+        Rows whose weights are also trained on with quantisation, to compare with PTQ.
     quick
         A small version, to see that everything works: its figures mean little.
     left_out
@@ -83,6 +85,7 @@ class Experiment:
     baselines: tuple[BaselineRow, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
     reference_front_end: tuple[str, ...] = ()
+    trained_quantisation: tuple[str, ...] = ()
     quick: bool = False
     left_out: Mapping[str, str] = field(default_factory=dict)
 
@@ -253,6 +256,7 @@ def ablations(
         rows=tuple(rows),
         pairs=tuple(("base", other.name) for other in rows[1:]),
         reference_front_end=("base",),
+        trained_quantisation=("base",),
         quick=quick,
     )
 

@@ -26,6 +26,7 @@ def merge(
     title: str,
     pairs: Sequence[tuple[str, str]],
     left_out: Mapping[str, str],
+    against: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Everything that tables and plots are drawn from, as plain types; no per-segment scores.
 
@@ -39,6 +40,8 @@ def merge(
         Rows whose difference is taken seed by seed, second minus first.
     left_out
         Rows that were not run, and why.
+    against
+        By run: differences to the rival, as :mod:`ecgqa_tflite.experiment.rival` keeps them.
     """
     by_row: dict[str, list[Run]] = {}
     for run in runs:
@@ -61,6 +64,7 @@ def merge(
             for found in [difference(by_row[a], by_row[b], form)]
             if found is not None
         ],
+        "against": _against(names, list((against or {}).values())),
         "left_out": {k: v for k, v in left_out.items() if k not in by_row},
         "machines": sorted({run["machine"]["cpu"] for run in runs}),
         "versions": {k: v for run in runs for k, v in run["versions"].items()},
@@ -85,7 +89,11 @@ def _row(name: str, runs: Sequence[Run]) -> dict[str, Any]:
         },
     }
     if first["kind"] != "network":
-        return row
+        times = [run["costs"]["times_ms"] for run in runs]
+        return row | {
+            "method_ms": spread(t["path"]["median"] for t in times),
+            "timed": first["costs"]["timed"],
+        }
     return row | {
         "spec": first["spec"],
         "recipe": {k: v for k, v in first["recipe"].items() if k != "seed"},
@@ -104,9 +112,29 @@ def _row(name: str, runs: Sequence[Run]) -> dict[str, Any]:
                 for figure in ("bacc", "auc")
             }
             for form in ("float", "int8")
-        },
+        }
+        | _trained_quantisation(runs),
         "costs": _costs(runs),
     }
+
+
+def _trained_quantisation(runs: Sequence[Run]) -> dict[str, Any]:
+    """Validation figures of quantisation-aware training, where every run has them."""
+    if not all("qat" in run["validation"] for run in runs):
+        return {}
+    tables = [run["validation"]["qat"]["int8"] for run in runs]
+    return {"int8_qat": {key: spread(t[key]["value"] for t in tables) for key in ("bacc", "auc")}}
+
+
+def _against(names: Sequence[str], found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By row and figure: the mean difference, and the mean ends of its intervals."""
+    merged = {}
+    for name in names:
+        mine = [difference for difference in found if difference["row"] == name]
+        if mine:
+            figures = [key for key in mine[0] if key != "row"]
+            merged[name] = {key: _figure([one[key] for one in mine]) for key in figures}
+    return merged
 
 
 def _int8_like_float(run: Run) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.experiment import merge, tables
 from ecgqa_tflite.experiment.design import Experiment
+from ecgqa_tflite.experiment.rival import read_differences
 from ecgqa_tflite.experiment.runs import read_runs
 from ecgqa_tflite.model_folder import json_text
 from ecgqa_tflite.output import whole_file
@@ -55,6 +56,7 @@ def write_report(out: Path) -> tuple[dict[str, Any], list[Path]]:
         title=design["title"],
         pairs=[(a, b) for a, b in design["pairs"]],
         left_out=design["left_out"],
+        against=read_differences(out).get("differences"),
     )
     stem = out / result["experiment"]
     texts = {".json": json_text(result), ".md": tables.markdown(result)}

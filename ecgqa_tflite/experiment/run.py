@@ -27,6 +27,7 @@ from ecgqa_tflite.evaluation import choose_threshold
 from ecgqa_tflite.experiment import cost
 from ecgqa_tflite.experiment.baselines import (
     NEUROKIT_METHODS,
+    NeuroKit,
     feature_matrix,
     neurokit_scores,
     random_forest_scores,
@@ -39,6 +40,7 @@ from ecgqa_tflite.experiment.external import (
     reference_maps,
 )
 from ecgqa_tflite.experiment.figures import figures_of, flips_of, pairs_of
+from ecgqa_tflite.experiment.rival import keep_differences
 from ecgqa_tflite.experiment.runs import (
     RUNS,
     check_identity,
@@ -147,6 +149,7 @@ def run(session: Session, only: Sequence[str] = ()) -> dict[str, str]:
                 raise
             left_out[row.name] = str(error)
     session.tell("runs", len(jobs), len(jobs))
+    keep_differences(session.out, session.test, session.tell)
     return left_out
 
 
@@ -264,6 +267,7 @@ def _network(
         write_scores(path.with_suffix(".npz"), wanted, scores)
     chosen = np.flatnonzero(~np.isnan(scores["float_logit"]))
 
+    quantisation = _quantisation(session, row, model, scores, path, wanted, seconds)
     logit = _logit(model.threshold)
     with _timed(seconds, "figures"):
         session.tell(f"working out figures, {model.name}", 0, 1)
@@ -280,6 +284,10 @@ def _network(
             forms["float_reference"] = figures_of(test, scores["reference_logit"], logit, at)
             forms["int8_on_reference_sample"] = figures_of(
                 test, scores["int8"], model.threshold_int8, at
+            )
+        if quantisation is not None:
+            forms["int8_qat"] = figures_of(
+                test, scores["int8_qat"], quantisation["int8"]["threshold"]
             )
         session.tell(f"working out figures, {model.name}", 1, 1)
     if done is None:
@@ -304,10 +312,49 @@ def _network(
         "forms": forms,
         "float_segments": len(chosen),
         "flips": flips,
-        "validation": model.metrics["validation"],
+        "validation": model.metrics["validation"] | ({"qat": quantisation} if quantisation else {}),
         "training": model.metrics["training"],
         "costs": costs,
     }
+
+
+def _quantisation(
+    session: Session,
+    row: Row,
+    model: ModelFolder,
+    scores: dict[str, NDArray[Any]],
+    path: Path,
+    wanted: Mapping[str, Any],
+    seconds: dict[str, float],
+) -> dict[str, Any] | None:
+    """Train the same weights on with quantisation and score them; their validation figures.
+
+    ``scores`` gets ``int8_qat``. None where the experiment doesn't ask for it.
+    """
+    if row.name not in session.experiment.trained_quantisation:
+        return None
+    from ecgqa_tflite.quantize.retrain import requantise_qat
+
+    folder = model.path.with_name(f"{model.path.name}_qat")
+    if folder.exists():
+        retrained = open_model(folder)
+    else:
+        with _timed(seconds, "quantisation-aware training"):
+            retrained = requantise_qat(
+                model, session.data, folder, session.cache, session.workers, session.progress
+            )
+    if "int8_qat" not in scores:
+        maps = index_maps(
+            session.test.parts, row.spec, session.cache, session.threads, session.progress
+        )
+        with _timed(seconds, "scoring"):
+            scores["int8_qat"] = int8_scores(
+                retrained, maps, session.test.usable, session.threads, session.progress
+            )
+        write_scores(path.with_suffix(".npz"), wanted, scores)
+    found: dict[str, Any] = retrained.metrics["validation"]
+    found["int8"]["threshold"] = retrained.threshold_int8
+    return found
 
 
 def _logit(p: float) -> float:
@@ -381,16 +428,28 @@ def _neurokit(method: str, session: Session, seed: int) -> BaselineScores:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A method without a network."""
+    """A method without a network.
+
+    Attributes
+    ----------
+    timed
+        What is timed, a segment at a time, and ``timed_what`` in words.
+    """
 
     label: str
     scores: Callable[[Session, int], BaselineScores]
+    timed: Callable[[NDArray[np.int16], float], object]
+    timed_what: str
 
 
 BASELINES: dict[str, Baseline] = {
-    "random_forest": Baseline("Random forest, 24 features", _forest),
+    "random_forest": Baseline(
+        "Random forest, 24 features", _forest, features.features, "the features alone, in NumPy"
+    ),
     **{
-        f"neurokit_{method.lower()}": Baseline(f"NeuroKit2, {method}", partial(_neurokit, method))
+        f"neurokit_{method.lower()}": Baseline(
+            f"NeuroKit2, {method}", partial(_neurokit, method), NeuroKit(method), "the whole"
+        )
         for method in NEUROKIT_METHODS
     },
 }
@@ -415,4 +474,10 @@ def _baseline(
         write_scores(path, wanted, scores)
     with _timed(seconds, "figures"):
         forms = {"float": figures_of(session.test, scores["float"], float(scores["threshold"]))}
-    return {"label": method.label, "kind": "baseline", "forms": forms, "costs": {}}
+    if done is None:
+        first, quick = session.experiment.rows[0], session.experiment.quick
+        times = cost.method_ms(method.timed, first.spec, quick)
+        costs = {"times_ms": times, "timed": method.timed_what}
+    else:
+        costs = done["costs"]
+    return {"label": method.label, "kind": "baseline", "forms": forms, "costs": costs}

@@ -46,23 +46,19 @@ def _lines(result: Result) -> Iterator[str]:
     yield from main_table(result)
     yield ""
     yield from (f"- {note}" for note in notes(result))
-    if result["experiment"] == "table2":
-        yield ""
-        yield from published()
-    else:
-        yield ""
-        yield from by_validation(result)
-    if result["differences"]:
-        yield ""
-        yield from differences(result)
-    stretches = list(_stretches(result))
-    if stretches:
-        yield ""
-        yield from stretches
-    checks = list(_reference(result))
-    if checks:
-        yield ""
-        yield from checks
+    sections = (
+        published() if result["experiment"] == "table2" else by_validation(result),
+        differences(result),
+        against_rival(result),
+        quantisation(result),
+        stretches(result),
+        reference(result),
+    )
+    for section in sections:
+        lines = list(section)
+        if lines:
+            yield ""
+            yield from lines
 
 
 def is_graded(result: Result) -> bool:
@@ -88,7 +84,7 @@ def main_table(result: Result) -> Iterator[str]:
 def _costs(row: Mapping[str, Any], form: str) -> list[str]:
     costs = row.get("costs")
     if costs is None:
-        return ["-"] * len(HEAD_COST)
+        return ["-", f"{row['method_ms']['median']:.2f}", *["-"] * (len(HEAD_COST) - 2)]
     network, cwt = costs["times_ms"][form]["median"], costs["times_ms"]["cwt"]["median"]
     cells = ["-", "-"]
     if network is not None:
@@ -128,6 +124,9 @@ def notes(result: Result) -> Iterator[str]:
         f"Times: LiteRT with XNNPACK, one thread, {', '.join(result['machines'])}, median over "
         f"runs."
     )
+    methods = [f"{row['label']}: {row['timed']}" for row in result["rows"] if "timed" in row]
+    if methods:
+        yield f"Of methods without a network, CWT + CNN ms is the time of: {'; '.join(methods)}."
     noisy = [row["label"] for row in _networks(result) if row["costs"]["noise"]]
     if noisy:
         yield f"Times taken while other programs ran: some of {', '.join(noisy)}."
@@ -173,6 +172,8 @@ def by_validation(result: Result) -> Iterator[str]:
 def differences(result: Result) -> Iterator[str]:
     """Differences with their intervals and the value of each seed."""
     labels = {row["name"]: row["label"] for row in result["rows"]}
+    if not result["differences"]:
+        return
     yield "Differences seed by seed: mean (95 % t interval), and each seed's."
     yield ""
     yield from _table_head(("difference", "form", "figure", "mean (interval)", "each seed"))
@@ -196,7 +197,8 @@ def interval(figure: Mapping[str, Any]) -> str:
     return f"{_signed(figure['mean'])} ({_signed(figure['t_low'])} to {_signed(figure['t_high'])})"
 
 
-def _stretches(result: Result) -> Iterator[str]:
+def stretches(result: Result) -> Iterator[str]:
+    """Decisions on ten seconds beside those on five."""
     rows = [row for row in _networks(result) if "ten_seconds" in row["forms"]["int8"]]
     if not rows:
         return
@@ -209,7 +211,46 @@ def _stretches(result: Result) -> Iterator[str]:
             yield _line([row["label"], words, *(_mean(figures[key]) for key in FIGURES)])
 
 
-def _reference(result: Result) -> Iterator[str]:
+def against_rival(result: Result) -> Iterator[str]:
+    """Networks less the random forest."""
+    if not result["against"]:
+        return
+    yield "int8 networks minus the random forest, the same seeds and segments: mean over seeds"
+    yield "(mean ends of the 95 % intervals of a paired bootstrap over recordings):"
+    yield ""
+    names = list(next(iter(result["against"].values())))
+    names = [name for name in NAMES if name in names]
+    yield from _table_head(("network", *(NAMES[name] for name in names)))
+    for row in result["rows"]:
+        figures = result["against"].get(row["name"])
+        if figures is not None:
+            cells = (
+                f"{_signed(figures[name]['mean'])} "
+                f"({_signed(figures[name]['recordings_low'])} to "
+                f"{_signed(figures[name]['recordings_high'])})"
+                for name in names
+            )
+            yield _line([row["label"], *cells])
+
+
+def quantisation(result: Result) -> Iterator[str]:
+    """Post-training quantisation beside quantisation-aware training of the same weights."""
+    rows = [row for row in _networks(result) if "int8_qat" in row["forms"]]
+    if not rows:
+        return
+    yield "PTQ against QAT of the same weights (a choice is made by validation):"
+    yield ""
+    head = ("network", "quantised", "validation BAcc", "validation AUC", "BAcc", "AUC")
+    yield from _table_head(head)
+    for row in rows:
+        for form, words in (("float", "not"), ("int8", "PTQ"), ("int8_qat", "QAT")):
+            tables = (row["validation"][form], row["forms"][form])
+            cells = [_mean(table[key]) for table in tables for key in ("bacc", "auc")]
+            yield _line([row["label"], words, *cells])
+
+
+def reference(result: Result) -> Iterator[str]:
+    """The float64 front end beside the integer one."""
     rows = [row for row in _networks(result) if "float_reference" in row["forms"]]
     if not rows:
         return
