@@ -1,0 +1,179 @@
+"""The card says what the JSON says: headings come and go with it, and so does the picture."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_model
+
+from ecgqa_tflite.datasets.balanced import Composition
+from ecgqa_tflite.errors import ConversionError, ToolError
+from ecgqa_tflite.evaluation import compare_decisions, reliability, score_table
+from ecgqa_tflite.export import footprint
+from ecgqa_tflite.export.device_source import plan_device
+from ecgqa_tflite.failures import DIRECTIONS
+from ecgqa_tflite.frontend import tables
+from ecgqa_tflite.model_card import CURVE, add_external, model_card, write_card
+from ecgqa_tflite.model_folder import ModelFolder, open_model
+from ecgqa_tflite.plots.calibration import LEAST, LEFT, SIDE, TOP, calibration_svg
+from ecgqa_tflite.training.recipe import Recipe
+
+RECIPE = Recipe(alpha=0.125, composition=Composition(n_train=2, n_validation=2)).to_dict()
+
+
+def table(seed: int) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    p = rng.random(400)
+    y = rng.random(400) < p
+    found = score_table(y, p, 0.5, np.arange(400) // 4, n_boot=20)
+    return found | {"reliability": reliability(y, p)}
+
+
+def metrics() -> dict[str, Any]:
+    census = {"leads_good": {"segments": 7, "groups": 3}, "noise": {"segments": 5, "groups": 2}}
+    return {
+        "training": {
+            "epochs": [],
+            "segments": census,
+            "parameters": 10_194,
+            "tflite_bytes": 16_384,
+        },
+        "validation": {
+            "segments": census,
+            "float": table(1),
+            "int8": table(2),
+            "flips": compare_decisions([True, True], [True, False]),
+        },
+        "external": {},
+    }
+
+
+def external() -> dict[str, Any]:
+    read = {
+        "errors": 40, "read": 4,
+        "grades": {"A": 1, "B": 2, "C": 1}, "kinds": {"jump": 3, "none": 1},
+        "label_wrong": {"value": 0.25, "low": 0.05, "high": 0.7},
+    }  # fmt: skip
+    failures = {"seed": 5, "readers": ["someone"], "dates": ["2026-01-01", "2026-01-01"]}
+    graded = {**table(4), "b_called_high": 0.125}
+    return {**table(3), "graded": graded, "failures": failures | dict.fromkeys(DIRECTIONS, read)}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> ModelFolder:
+    return tiny_model.folder(tmp_path, metrics=metrics(), recipe=RECIPE)
+
+
+def headings(card: str) -> list[str]:
+    return [line[3:] for line in card.splitlines() if line.startswith("## ")]
+
+
+def test_a_card_of_a_training_and_of_its_test(model: ModelFolder) -> None:
+    card = model_card(model)
+    assert headings(card) == [
+        "Intended use", "Data", "Validation (patients and recordings held out)",
+        "Calibration of P(high)", "Limits",
+    ]  # fmt: skip
+    assert "No external test has been run" in card and "![" not in card
+    assert "| challenge-2011 leads labelled good | high | 7 | 3 | 7 | 3 |" in card
+    assert "decide differently on 1 (50.00%)" in card
+
+    tested = replace(model, metrics={**metrics(), "external": {"elsewhere": external()}})
+    card = model_card(tested, CURVE)
+    assert headings(card)[3:6] == [
+        "External test: elsewhere", "Calibration of P(high)", "Errors looked at: elsewhere",
+    ]  # fmt: skip
+    assert f"![Calibration curve]({CURVE})" in card
+    assert "Tested on elsewhere: 400 segments of 100 recordings" in card
+    assert "B, in between, is called high in 12.5%" in card
+    assert "| labelled low, called high | 40 | 4 | 1 | 2 | 1 | 0.25 (0.05-0.70) |" in card
+    assert "| a baseline jump or spike that owns the range | 3 | 3 |" in card
+    assert "No external test" not in card
+    assert not any(line != line.rstrip() for line in card.splitlines())
+
+
+def test_a_card_without_figures_still_says_what_the_model_is(model: ModelFolder) -> None:
+    bare = replace(model, metrics={}, recipe={"source": "a Keras model"})
+    card = model_card(bare)
+    assert headings(card) == ["Intended use", "Data", "Limits"]
+    assert "| start | not known |" in card
+
+
+def test_a_card_is_written_whole_with_its_curve_and_sums(model: ModelFolder) -> None:
+    written = write_card(model)
+    assert open_model(model.path).metrics["device"]["macs"] > 0
+    assert f"]({CURVE})" in (model.path / "MODEL_CARD.md").read_text()
+    assert CURVE in (model.path / "SHA256SUMS").read_text()
+    sizes = {p.name: p.read_bytes() for p in model.path.iterdir()}
+    write_card(written)
+    assert sizes == {p.name: p.read_bytes() for p in model.path.iterdir()}
+
+
+def test_what_was_read_outlives_another_test_of_the_same_model(model: ModelFolder) -> None:
+    first = add_external(model, "elsewhere", external(), {"elsewhere-failures.csv": "id\n"})
+    again = {k: v for k, v in external().items() if k != "failures"}
+    second = add_external(first, "elsewhere", again)
+    assert second.metrics["external"]["elsewhere"]["failures"]["seed"] == 5
+    assert (model.path / "elsewhere-failures.csv").read_text() == "id\n"
+
+
+# ---- size on a device -----------------------------------------------------------------------
+
+
+def test_footprint_is_the_engines_plan(model: ModelFolder) -> None:
+    told = footprint.footprint(model)
+    front_end = tables.build(model.spec, 250.0)
+    device = plan_device(model.spec, front_end, model.tflite_path.read_bytes(), 0)
+    assert told["runtime"] == footprint.ENGINE
+    assert told["ram_bytes"] == device.workspace.bytes
+    assert told["macs"] == device.plan.network.macs
+    weights = device.plan.network.layers[0].weights.nbytes
+    assert told["constant_bytes"] > front_end.nbytes + weights
+
+
+def test_footprint_of_what_the_engine_refuses(
+    model: ModelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise ConversionError("no")
+
+    def missing(*_: Any) -> Any:
+        raise ToolError("tflite-micro is not installed")
+
+    monkeypatch.setattr(footprint, "plan_device", refuse)
+    monkeypatch.setattr(footprint.tflm, "find_arena", missing)
+    told = footprint.footprint(model)
+    assert (told["runtime"], told["ram_bytes"]) == (footprint.ARENA, None)
+    card = model_card(replace(model, metrics={**metrics(), "device": told}))
+    assert "| RAM | not known, TensorFlow Lite Micro" in card
+
+
+# ---- calibration curve ------------------------------------------------------------------------
+
+
+def test_marks_lie_where_the_bins_are() -> None:
+    """Four in five of the low and one in five of the high segments at .2, the rest at .8."""
+    y = np.repeat([0, 0, 1, 1], [80, 20, 200, 800])
+    p = np.repeat([0.2, 0.8, 0.2, 0.8], [80, 20, 200, 800])
+    root = ET.fromstring(calibration_svg({"<set>": reliability(y, p)}))
+    marks = [e for e in root if e.tag.endswith("circle") and len(e)]
+    at = [
+        ((float(m.get("cx")) - LEFT) / SIDE, 1 - (float(m.get("cy")) - TOP) / SIDE) for m in marks
+    ]
+    assert at == [pytest.approx((0.2, 0.2), abs=1e-3), pytest.approx((0.8, 0.8), abs=1e-3)]
+    assert "P 0.2-0.3: 200 high, 80 low" in [m[0].text for m in marks]
+    assert any(e.text == "<set>" for e in root)
+
+
+def test_a_bin_of_few_segments_is_hollow() -> None:
+    y = np.repeat([0, 1], LEAST)
+    p = np.repeat([0.05, 0.95], LEAST)
+    p[-1] = 0.5
+    root = ET.fromstring(calibration_svg({"a": reliability(y, p), "b": reliability(y, p)}))
+    fills = [e.get("fill") for e in root if len(e) and e.tag.endswith(("circle", "polygon"))]
+    assert fills == ["#0072b2", "white", "white", "#d55e00", "white", "white"]
