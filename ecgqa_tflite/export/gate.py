@@ -158,8 +158,53 @@ def pass_gate(
         failed.insert(0, "every golden segment gets the same score: the output is dead")
     if failed:
         where = f" on {measured_on}" if measured_on else ""
+        if any(check.name == "flipped" and not check.passed for check in gate.checks):
+            failed += _examples(metrics)
         raise ConversionError(f"the gate is not passed{where}: {'; '.join(failed)}")
     return gate
+
+
+@dataclass(frozen=True)
+class Flips:
+    """Decisions that int8 changes: how many of how many, and segments where they were kept."""
+
+    flipped: int
+    of: int
+    segments: tuple[dict[str, Any], ...] | None
+
+
+def flips_of(metrics: Mapping[str, Any]) -> Flips | None:
+    """Of the set that :func:`accuracy_figures` reads; None where float and int8 were not compared.
+
+    ``segments`` are as :func:`ecgqa_tflite.quantize.flips.flipped_segments` gives them, None where
+    none were kept: a training keeps the count alone.
+    """
+    validation = metrics.get("validation", {})
+    if found := metrics.get(MEASURED):
+        flips, table = found.get("flips"), found
+    elif validation.get("float") and validation.get("int8"):
+        flips, table = validation.get("flips"), validation["int8"]
+    elif found := metrics.get("calibration"):
+        table = {"n": {"all": found["segments"]}}
+        flips = {"flipped": found["flipped"], "segments": found.get("flipped_segments")}
+    else:
+        return None
+    if not flips or "flipped" not in flips or not table.get("n"):
+        return None
+    kept = flips.get("segments")
+    segments = None if kept is None else tuple(kept)
+    return Flips(int(flips["flipped"]), sum(table["n"].values()), segments)
+
+
+def _examples(metrics: Mapping[str, Any]) -> list[str]:
+    flips = flips_of(metrics)
+    if flips is None or not flips.segments:
+        return []
+    told = ", ".join(
+        f"{x['id']} (float {x['p_high']:.2f}, int8 {(x['score'] + 128) / 256:.2f})"
+        for x in flips.segments[:3]
+    )
+    return [f"farthest apart: {told}; --gate flipped=off writes the report that shows them"]
 
 
 def accuracy_figures(metrics: Mapping[str, Any]) -> tuple[dict[str, float | None], str | None]:

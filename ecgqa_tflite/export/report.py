@@ -16,10 +16,12 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 
-from ecgqa_tflite.export.gate import WORDS
+from ecgqa_tflite.export.gate import WORDS, flips_of
 from ecgqa_tflite.export.golden import Golden
 from ecgqa_tflite.export.proof import arithmetic
 from ecgqa_tflite.frontend.colormap import image
+from ecgqa_tflite.frontend.native import NativeFrontEnd
+from ecgqa_tflite.quantize.flips import samples_of
 from ecgqa_tflite.quantize.snr import worst_layers
 from ecgqa_tflite.spec import FrontEnd, Quality
 
@@ -56,6 +58,7 @@ def report_html(manifest: Mapping[str, Any], golden: Golden, memory_map: str | N
         accuracy=_accuracy(manifest["metrics"]),
         figures=FIGURES,
         gate=_gate(manifest["gate"]),
+        flips=_flips(manifest, spec),
         layers=[{**layer, "bar": round(100 * layer["macs"] / most, 1)} for layer in layers],
         noise=_noise(manifest["metrics"].get("calibration", {}).get("layers")),
         segments=_segments(golden, spec, manifest["model"]["threshold_int8"]),
@@ -102,6 +105,37 @@ def _gate(gate: Mapping[str, Any]) -> list[dict[str, str]]:
             }
         )
     return rows
+
+
+def _flips(manifest: Mapping[str, Any], spec: FrontEnd) -> dict[str, Any] | None:
+    """Segments that float and int8 decide differently, drawn from their samples."""
+    found = flips_of(manifest["metrics"])
+    if found is None:
+        return None
+    model = manifest["model"]
+    drawn = []
+    for segment in found.segments or ():
+        samples = samples_of(segment)
+        index_map = NativeFrontEnd(spec, segment["fs_hz"]).index_map(samples)
+        label = segment["label"]
+        drawn.append(
+            {
+                "id": segment["id"],
+                "label": None if label is None else spec.labels[label],
+                "p_float": f"{segment['p_high']:.3f}",
+                "p_int8": f"{(segment['score'] + 128) / 256:.3f}",
+                "float": spec.labels[segment["p_high"] >= model["threshold"]],
+                "int8": spec.labels[segment["score"] >= model["threshold_int8"]],
+                "strip": _strip(samples),
+                "scalogram": _png(image(index_map, spec.colormap)),
+            }
+        )
+    return {
+        "flipped": found.flipped,
+        "of": found.of,
+        "kept": found.segments is not None,
+        "segments": drawn,
+    }
 
 
 def _noise(layers: list[dict[str, Any]] | None) -> dict[str, Any] | None:

@@ -86,7 +86,7 @@ def own_model(
     elif quantize == "ptq":
         if calibrate is None:
             raise ArgumentError(f"{path}: is not int8; give recordings with --calibrate FOLDER")
-        network = _load_keras(path)
+        network = load_keras(path)
         calibration = calibration_from_folder(calibrate, spec)
         tflite = quantise_ptq(network, calibration.images)
         int8 = Int8Network(tflite)
@@ -100,7 +100,7 @@ def own_model(
             raise ArgumentError(f"{path}: quantisation-aware training needs --data FOLDER")
         from ecgqa_tflite.quantize.retrain import retrained
 
-        network = _load_keras(path)
+        network = load_keras(path)
         _takes(network, spec, path)
         made = retrained(network, spec, threshold, None, data, cache, progress=progress)
         tflite, threshold_int8, ids = made.tflite, made.threshold_int8, made.calibration_ids
@@ -108,7 +108,7 @@ def own_model(
     else:
         from ecgqa_tflite.quantize.float_export import float_network
 
-        tflite = float_network(_load_keras(path))
+        tflite = float_network(load_keras(path))
         _fits(Int8Network(tflite), spec, path)
         metrics["quantisation"] = {"method": "none"}
     name = re.sub(r"\W+", "_", path.stem.lower(), flags=re.ASCII).strip("_")[:64]
@@ -155,7 +155,16 @@ def _require_fit(shape: tuple[int, ...], classes: int, spec: FrontEnd, path: Pat
         )
 
 
-def _load_keras(path: Path) -> Any:
+def load_keras(path: Path) -> Any:
+    """The network of a Keras ``.h5`` or SavedModel.
+
+    Raises
+    ------
+    ModelError
+        There is none.
+    ConversionError
+        Keras can't load it.
+    """
     if not path.exists():
         raise ModelError(f"{path}: no such file")
     if not (path.suffix == ".h5" or (path / "saved_model.pb").is_file()):

@@ -16,6 +16,7 @@ from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.litert import Int8Network, to_int8
 from ecgqa_tflite.model_folder import ModelFolder, write_model
+from ecgqa_tflite.quantize.flips import flipped_segments
 from ecgqa_tflite.quantize.ptq import quantise_ptq
 from ecgqa_tflite.quantize.snr import layer_snr_db
 from ecgqa_tflite.recording import read_recording
@@ -24,6 +25,9 @@ from ecgqa_tflite.spec import FrontEnd, Quality
 
 CALIBRATION_SEGMENTS = 200
 BATCH = 64
+
+_Drawn = tuple[NDArray[np.uint8], NDArray[np.int16], float]
+"""Index map, samples and sampling rate, Hz, of a segment."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +42,14 @@ class Calibration:
         ``<record>/<lead>@<start in s>`` of each.
     skipped
         Recordings that gave none, each with its reason.
+    samples, fs_hz
+        int16 samples and sampling rate, Hz, of each.
     """
 
     images: NDArray[np.uint8]
     ids: tuple[str, ...]
+    samples: tuple[NDArray[np.int16], ...]
+    fs_hz: tuple[float, ...]
     skipped: tuple[str, ...]
 
 
@@ -74,7 +82,7 @@ def calibration_from_folder(
     if not records:
         raise DatasetError(f"{folder}: holds no WFDB recordings (*.hea) to calibrate with")
     rng = np.random.default_rng(seed)
-    drawn: dict[str, NDArray[np.uint8]] = {}
+    drawn: dict[str, _Drawn] = {}
     skipped: list[str] = []
     # What one recording can't give, the others are asked for in another round.
     todo = [records[i] for i in rng.permutation(len(records))]
@@ -97,8 +105,10 @@ def calibration_from_folder(
     if not drawn:
         raise DatasetError(f"{folder}: no recording gives a segment; the first: {skipped[0]}")
     ids = sorted(drawn)
-    maps = np.stack([drawn[name] for name in ids])
-    return Calibration(image(maps, spec.colormap), tuple(ids), tuple(sorted(skipped)))
+    maps, samples, rates = zip(*(drawn[name] for name in ids), strict=True)
+    return Calibration(
+        image(np.stack(maps), spec.colormap), tuple(ids), samples, rates, tuple(sorted(skipped))
+    )
 
 
 def _draw(
@@ -108,8 +118,8 @@ def _draw(
     share: int,
     taken: Set[str],
     rng: np.random.Generator,
-) -> dict[str, NDArray[np.uint8]]:
-    """Index maps of ``share`` segments of a recording, any lead, by id; fewer if it has no more."""
+) -> dict[str, _Drawn]:
+    """``share`` segments of a recording, any lead, by id; fewer if it has no more."""
     recording = read_recording(record)
     choices = []
     for lead in recording.lead_names:
@@ -122,7 +132,7 @@ def _draw(
     choices = [choice for choice in choices if choice[0] not in taken]
     order = rng.permutation(len(choices))[:share]
     return {
-        identifier: NativeFrontEnd(spec, fs_hz).index_map(samples)
+        identifier: (NativeFrontEnd(spec, fs_hz).index_map(samples), samples, fs_hz)
         for identifier, samples, fs_hz in (choices[p] for p in sorted(order))
     }
 
@@ -132,23 +142,22 @@ def int8_threshold(threshold: float) -> int:
     return int(np.clip(round(threshold * 256) - 128, -128, 127))
 
 
-def count_flips(
-    network: Any,
-    int8: Int8Network,
-    images: NDArray[np.uint8],
-    threshold: float,
-    threshold_int8: int,
-) -> int:
-    """Images (n, rows, cols, channels) that the float and the int8 network decide differently."""
+def both_scores(
+    network: Any, int8: Int8Network, images: NDArray[np.uint8]
+) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
+    """P(high) by the float network and class 1's score by the int8 one, (n,) each.
+
+    Of images (n, rows, cols, channels).
+    """
     from ecgqa_tflite.networks import preprocess
 
-    flipped = 0
+    p_high, scores = np.empty(len(images)), np.empty(len(images), np.int8)
     for first in range(0, len(images), BATCH):
         batch = images[first : first + BATCH]
-        p_high = np.asarray(network(preprocess(batch), training=False))[:, Quality.HIGH]
-        score = int8.scores(to_int8(batch))[:, Quality.HIGH]
-        flipped += int(np.sum((p_high >= threshold) != (score >= threshold_int8)))
-    return flipped
+        rows = slice(first, first + len(batch))
+        p_high[rows] = np.asarray(network(preprocess(batch), training=False))[:, Quality.HIGH]
+        scores[rows] = int8.scores(to_int8(batch))[:, Quality.HIGH]
+    return p_high, scores
 
 
 def calibration_metrics(
@@ -161,7 +170,8 @@ def calibration_metrics(
 ) -> dict[str, Any]:
     """What the calibration segments, which have no labels, tell of the int8 network.
 
-    ``segments``, ``flipped`` (decided differently than by the float network) and ``layers``
+    ``segments``, ``flipped`` (decided differently than by the float network), which of them
+    (``flipped_segments``: :func:`~ecgqa_tflite.quantize.flips.flipped_segments`) and ``layers``
     (:func:`~ecgqa_tflite.quantize.snr.layer_snr_db`; None where the two networks were converted to
     different operators, which can't be held together).
     """
@@ -170,9 +180,18 @@ def calibration_metrics(
         layers = layer_snr_db(network, tflite, calibration.images)
     except ConversionError:
         layers = None
+    p_high, scores = both_scores(network, int8, calibration.images)
     return {
         "segments": len(calibration.ids),
-        "flipped": count_flips(network, int8, calibration.images, threshold, threshold_int8),
+        "flipped": int(np.sum((p_high >= threshold) != (scores >= threshold_int8))),
+        "flipped_segments": flipped_segments(
+            calibration.ids,
+            calibration.samples,
+            calibration.fs_hz,
+            p_high,
+            scores,
+            (threshold, threshold_int8),
+        ),
         "layers": layers,
     }
 

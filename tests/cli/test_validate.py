@@ -16,6 +16,7 @@ from ecgqa_tflite.cli import main
 from ecgqa_tflite.export import validation
 from ecgqa_tflite.export.flatbuffer import pack, unpack
 from ecgqa_tflite.model_folder import MANIFEST, open_model, seal, sha256_of
+from ecgqa_tflite.quantize.flips import MOST
 from ecgqa_tflite.recording.simulator import simulate
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb
 
@@ -143,8 +144,21 @@ def test_disturbed_weights_are_refused_and_leave_nothing(
     seal(folder)
     assert open_model(folder)
     done = ecgqa("convert", folder, "-o", tmp_path / "out", "--validate", labelled)
-    refused(done, "the gate is not passed on", "float and int8")
+    refused(done, "the gate is not passed on", "float and int8", "farthest apart: A")
     assert not (tmp_path / "out").exists()
+    # Without limits it is written, and the report shows what flipped; redone, the same bytes.
+    out = tmp_path / "shown"
+    off = [word for name in ("bacc-drop", "se-drop", "low-called-high", "flipped", "ties")
+           for word in ("--gate", f"{name}=off")]  # fmt: skip
+    done = ecgqa("convert", folder, "-o", out, "--validate", labelled, *off)
+    assert done.exit_code == 0, done.output
+    report = (out / "report.html").read_text()
+    kept = json.loads((out / MANIFEST).read_text())["metrics"]["gate"]["flips"]["segments"]
+    assert len(kept) == MOST and all(x["label"] in (0, 1) for x in kept)
+    assert report.count("<polyline") == 9 + MOST
+    assert all(x["id"] in report for x in kept) and "label: low" in report
+    done = ecgqa("convert", "-o", tmp_path / "again", "--from-manifest", out / MANIFEST)
+    assert done.exit_code == 0, done.output
 
 
 def test_wrong_limits(model: Path, tmp_path: Path) -> None:

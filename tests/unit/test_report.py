@@ -99,3 +99,28 @@ def test_nothing_is_cut_off_on_a_screen(bundle: Bundle, tmp_path: Path, width: i
     found = re.search(r"<title>(\d+) of (\d+)</title>", done.stdout)
     assert found, done.stdout[:500]
     assert int(found[1]) <= int(found[2])
+
+
+def test_on_paper(bundle: Bundle, tmp_path: Path) -> None:
+    """Printed by Chromium: what is folded on a screen is open, and no line is cut off."""
+    chromium, pdftotext = require_tool("chromium"), require_tool("pdftotext")
+    pdf = tmp_path / "report.pdf"
+    subprocess.run(
+        [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer",
+         f"--print-to-pdf={pdf}", (bundle.path / "report.html").as_uri()],
+        capture_output=True, timeout=120, check=True,
+    )  # fmt: skip
+    done = subprocess.run(
+        [pdftotext, "-layout", str(pdf), "-"], capture_output=True, text=True, check=True
+    )
+    pages = done.stdout.rstrip("\f").split("\f")
+    assert 3 <= len(pages) <= 9
+    text = "".join(done.stdout.split())
+    for sha in (x for name, x in bundle.manifest["files"].items() if name != "report.html"):
+        assert sha in text
+    assert "hashes,LiteRT,compiledC,QEMU" in text  # the end of the longest line of code
+    heads = re.findall(r"<h2>([^<]*)</h2>", (bundle.path / "report.html").read_text())
+    assert heads
+    for page in pages:  # no heading at the foot of a page, parted from what it heads
+        last = [line.strip() for line in page.splitlines() if line.strip()][-1]
+        assert last not in heads
