@@ -11,7 +11,7 @@ import re
 import select
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,6 +35,8 @@ INSTRUCTIONS_A_TICK = {"mps2-an386": 40, "mps2-an500": 40, "mps2-an505": 50, "mp
 COUNTING = ("-icount", "shift=0,sleep=off", "-rtc", "clock=vm")
 
 STAGES = ("cwt", "network", "decision")
+
+DENSE = "FULLY_CONNECTED"
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,16 @@ def parse(text: str) -> BoardLog:
         scores=tuple(cells[-1] for cells in loops[-1]),
         layers=layers,
     )
+
+
+def named(layers: Mapping[str, float], device: Device) -> dict[str, float]:
+    """Costs by layer of a :class:`BoardLog`, with what each layer is."""
+    names = {}
+    for i, layer in enumerate(device.plan.network.layers):
+        kernel = f" {layer.kernel.rows} x {layer.kernel.cols}" if layer.kind != DENSE else ""
+        pool = f", max pool {layer.pool.rows} x {layer.pool.cols}" if layer.pool.rows else ""
+        names[f"layer {i}"] = f"{i}: {layer.kind}{kernel} to {layer.out}{pool}"
+    return {names.get(name, name): cost for name, cost in layers.items()}
 
 
 def write_program(device: Device, segments: NDArray[np.int16], folder: Path) -> list[Path]:

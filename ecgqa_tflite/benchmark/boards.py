@@ -266,7 +266,8 @@ def build(
 
 
 @functools.cache
-def _count_plugin(folder: Path) -> Path:
+def count_plugin(folder: Path) -> Path:
+    """The TCG plugin that counts instructions, built in a folder with this machine's compiler."""
     library = folder / "qemu_count.so"
     source = boards_dir() / "qemu_count.c"
     flags = ("-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden")
@@ -302,7 +303,7 @@ def run(
     if marks:
         listing = image.elf.with_suffix(".symbols")
         listing.write_text(_symbol_listing(image, marks))
-        library = _count_plugin(image.elf.parent)
+        library = count_plugin(image.elf.parent)
         plugin = ["-plugin", f"{library},symbols={listing},out={counts}"]
     if not board.emulator:
         command = [str(image.elf), *arguments]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.benchmark.litert import time_path
-from ecgqa_tflite.benchmark.protocol import peak_memory_bytes, pinned
-from ecgqa_tflite.benchmark.results import STAGES, Kind, Row
+from ecgqa_tflite.benchmark.protocol import pinned
+from ecgqa_tflite.benchmark.results import Row
 from ecgqa_tflite.benchmark.target import Job
 from ecgqa_tflite.errors import ModelError, ToolError
 
@@ -66,16 +66,9 @@ def measure(job: Job) -> Row:
             return np.asarray(interpreter.get_tensor(made["index"]))
 
         times = time_path(job, scores, one_thread=False)
-    return Row(
-        target=job.target,
-        variant=job.variant,
-        model=job.model.name,
-        kind=Kind.MEASURED,
-        unit="ms",
-        stages=dict(zip(STAGES, times, strict=False)),
-        total=times[-1],
+    return job.timed(
+        times,
         load_ms=load_ms,
-        process_bytes=peak_memory_bytes(),
+        no_layers="an Edge TPU runs the network as one operator",
         notes=("the first inference sends the weights to the Edge TPU",),
-        noise=tuple(times[-1].noise()),
     )

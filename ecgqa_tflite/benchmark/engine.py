@@ -41,4 +41,8 @@ def measure(job: Job) -> Row:
             flags=FLAGS,
         )
     row = log.row(job.target, job.variant, job.model.name)
-    return replace(row, notes=(*row.notes, "the clock is read at each slice of work"))
+    return replace(
+        row,
+        layers=board_log.named(log.layers, device),
+        notes=(*row.notes, "the clock is read at each slice of work", "layers: the last segment"),
+    )

@@ -32,10 +32,13 @@ def measure(job: Job) -> Row:
         tflite = rewrite(tflite, job.model.name)
     accelerator = ACCELERATORS[job.target]
     compiled = vela.compile_for(tflite, accelerator, job.model.name)
-    return from_figures(job, compiled.figures, f"{accelerator.system}, {accelerator.memory}")
+    system = f"{accelerator.system}, {accelerator.memory}"
+    return from_figures(job, compiled.figures, compiled.layer_cycles, system)
 
 
-def from_figures(job: Job, figures: Mapping[str, Any], system: str) -> Row:
+def from_figures(
+    job: Job, figures: Mapping[str, Any], layer_cycles: Mapping[str, float], system: str
+) -> Row:
     """A row of Vela's figures."""
     return Row(
         target=job.target,
@@ -45,6 +48,7 @@ def from_figures(job: Job, figures: Mapping[str, Any], system: str) -> Row:
         unit="ms",
         stages={"network": exact([figures["inference_ms_estimated"]])},
         total=None,
+        layers={name: n / figures["clock_mhz"] / 1e3 for name, n in layer_cycles.items()},
         ram_bytes=figures["sram_bytes"] + figures["dram_bytes"],
         flash_bytes=figures["flash_bytes"],
         notes=(

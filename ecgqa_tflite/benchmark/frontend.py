@@ -6,37 +6,32 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import sys
-import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.assess import assess
-from ecgqa_tflite.benchmark import inputs
+from ecgqa_tflite.benchmark import inputs, report_file
+from ecgqa_tflite.benchmark.litert import time_assess
 from ecgqa_tflite.benchmark.protocol import (
     FULL,
     QUICK,
     Protocol,
-    Timing,
     cpu_ms,
     describe_machine,
     machine_state,
     noise_of_states,
     pinned,
     take_times,
-    timing,
 )
 from ecgqa_tflite.errors import EcgqaError
 from ecgqa_tflite.frontend import reference
 from ecgqa_tflite.frontend.native import NativeFrontEnd
-from ecgqa_tflite.model_folder import ModelFolder, json_text, open_model
-from ecgqa_tflite.output import whole_file
+from ecgqa_tflite.model_folder import ModelFolder, open_model
 from ecgqa_tflite.spec import FrontEnd
 
 FORMAT = 1
@@ -44,8 +39,6 @@ PYWT_WAVELET = "cmor1.5-1.0"
 """A complex Morlet: what a magnitude needs. pywt has no Morse wavelet."""
 
 SEGMENTS = 8
-ASSESS_SEGMENTS = 240
-"""A recording of 20 minutes."""
 
 AIMS = {
     "C_ms": "C front end <= 0.5 ms",
@@ -82,22 +75,6 @@ def front_ends(
     return calls
 
 
-def time_assess(model: ModelFolder, protocol: Protocol) -> Timing:
-    """Time of ``assess`` with one thread, ms a segment: start, cutting and decisions included."""
-    recording = inputs.simulated(ASSESS_SEGMENTS * model.spec.segment_s)
-    assess(inputs.simulated(5 * model.spec.segment_s), model)  # warm-up
-    loops = []  # assess works in a thread of its own: stolen time can't be told from waiting
-    for _ in range(protocol.loops):
-        times: list[float] = []
-        started = time.perf_counter()
-        while not times or time.perf_counter() - started < protocol.loop_s:
-            begun = time.perf_counter()
-            n = len(assess(recording, model, threads=1))
-            times.append((time.perf_counter() - begun) * 1e3 / n)
-        loops.append(np.array(times))
-    return timing(loops)
-
-
 def _all(call: Callable[[int], object], n: int) -> Callable[[], int]:
     """All segments as one call."""
 
@@ -125,8 +102,8 @@ def run(
         times = dict(zip(calls, taken, strict=False))  # the last is the sum of all
         cpu = {name: cpu_ms(_all(call, len(segments)), protocol) for name, call in calls.items()}
         if model is not None:
-            times["assess, end to end"] = time_assess(model, protocol)
-            recording = inputs.simulated(ASSESS_SEGMENTS * model.spec.segment_s)
+            times["assess, end to end"] = time_assess(model, protocol, 1)
+            recording = inputs.simulated(protocol.recording_segments * model.spec.segment_s)
             cpu["assess, end to end"] = cpu_ms(lambda: len(assess(recording, model)), protocol)
     state = machine_state()
     ours = next(iter(times.values())).p50
@@ -192,11 +169,7 @@ def table(report: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table, write the JSON; the exit status."""
-    parser = argparse.ArgumentParser(description="front ends and assess on one core, in one run")
-    parser.add_argument("--model", default="light_cnn", help="a shipped model's name or a folder")
-    parser.add_argument("--record", help="a WFDB record to time with; default: simulated")
-    parser.add_argument("--json", type=Path, default=Path("build/bench/frontend.json"))
-    parser.add_argument("--quick", action="store_true", help="a second a row, for a look")
+    parser = report_file.parser("front ends and assess on one core, in one run", "frontend")
     options = parser.parse_args(arguments)
     try:
         try:
@@ -206,14 +179,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             model = None
         spec = FrontEnd.preset("seed") if model is None else model.spec
         report = run(spec, model, QUICK if options.quick else FULL, record=options.record)
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(options.json, overwrite=True) as temporary:
-            temporary.write_text(json_text(report), encoding="utf-8")
+        report_file.write(report, table(report), options.json)
     except EcgqaError as error:
         print(error, file=sys.stderr)
         return 1
-    print(table(report), end="")
-    print(f"Written: {options.json}")
     return 0
 
 

@@ -14,14 +14,15 @@ from ecgqa_tflite import litert
 from ecgqa_tflite.assess import _colour, assess, probability
 from ecgqa_tflite.benchmark import inputs
 from ecgqa_tflite.benchmark.protocol import (
+    BOARD,
+    Protocol,
     Timing,
     cores,
-    peak_memory_bytes,
     pinned,
     take_times,
     timing,
 )
-from ecgqa_tflite.benchmark.results import STAGES, Kind, Row
+from ecgqa_tflite.benchmark.results import Row
 from ecgqa_tflite.benchmark.target import Job
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.model_folder import ModelFolder
@@ -31,15 +32,14 @@ REFERENCE = "reference kernels, 1 thread"
 _XNNPACK = re.compile(r"XNNPACK, (\d+) thread")
 _WHOLE = re.compile(r"assess, (\d+) thread")
 
-ASSESS_SEGMENTS = 240
-"""A recording of 20 minutes."""
+NO_PROFILER = "ai-edge-litert's interpreter binds no profiler"
 
 
 def missing(target: str) -> str | None:
     """Only a Raspberry Pi is one."""
     if target == "raspberry-pi":
         try:
-            board = Path("/proc/device-tree/model").read_text(errors="replace").strip("\0\n ")
+            board = Path(BOARD).read_text(errors="replace")
         except OSError:
             board = ""
         if "Raspberry Pi" not in board:
@@ -59,19 +59,12 @@ def measure(job: Job) -> Row:
     if match := _WHOLE.match(job.variant):
         threads = int(match[1])
         with pinned(threads):
-            total = time_assess(job.model, threads, job.protocol.loops, job.protocol.loop_s)
-        return Row(
-            target=job.target,
-            variant=job.variant,
-            model=job.model.name,
-            kind=Kind.MEASURED,
-            unit="ms",
-            stages={},
-            total=total,
+            total = time_assess(job.model, job.protocol, threads)
+        n = job.protocol.recording_segments
+        return job.timed(
+            [total],
             segments_per_s=1e3 / total.p50,
-            process_bytes=peak_memory_bytes(),
-            notes=("wall time of a 20-minute recording, a segment: cutting and start included",),
-            noise=tuple(total.noise()),
+            notes=(f"wall time of {n} segments in one recording: cutting and start included",),
         )
     match = _XNNPACK.match(job.variant)
     threads = int(match[1]) if match else 1
@@ -82,18 +75,7 @@ def measure(job: Job) -> Row:
         )
         load_ms = (time.perf_counter() - started) * 1e3
         times = time_path(job, network.scores, one_thread=threads == 1)
-    return Row(
-        target=job.target,
-        variant=job.variant,
-        model=job.model.name,
-        kind=Kind.MEASURED,
-        unit="ms",
-        stages=dict(zip(STAGES, times, strict=False)),
-        total=times[-1],
-        load_ms=load_ms,
-        process_bytes=peak_memory_bytes(),
-        noise=tuple(times[-1].noise()),
-    )
+    return job.timed(times, load_ms=load_ms, no_layers=NO_PROFILER)
 
 
 def time_path(
@@ -127,15 +109,15 @@ def time_path(
     return take_times(calls, len(job.segments), job.protocol, one_thread=one_thread)
 
 
-def time_assess(model: ModelFolder, threads: int, loops: int, loop_s: float) -> Timing:
+def time_assess(model: ModelFolder, protocol: Protocol, threads: int) -> Timing:
     """Time of ``assess``, ms a segment: its start, cutting and decisions included."""
-    recording = inputs.simulated(ASSESS_SEGMENTS * model.spec.segment_s)
+    recording = inputs.simulated(protocol.recording_segments * model.spec.segment_s)
     assess(inputs.simulated(5 * model.spec.segment_s), model, threads=threads)  # warm-up
-    taken = []
-    for _ in range(loops):
+    taken = []  # assess works in threads of its own: stolen time can't be told from waiting
+    for _ in range(protocol.loops):
         times: list[float] = []
         started = time.perf_counter()
-        while not times or time.perf_counter() - started < loop_s:
+        while not times or time.perf_counter() - started < protocol.loop_s:
             begun = time.perf_counter()
             n = len(assess(recording, model, threads=threads))
             times.append((time.perf_counter() - begun) * 1e3 / n)

@@ -7,7 +7,6 @@ take turns on one core; runtimes run in processes of their own, as in ``ecgqa be
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import sys
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.benchmark import inputs, worker
+from ecgqa_tflite.benchmark import inputs, report_file, worker
 from ecgqa_tflite.benchmark.frontend import PYWT_WAVELET
 from ecgqa_tflite.benchmark.litert import REFERENCE
 from ecgqa_tflite.benchmark.protocol import (
@@ -34,8 +33,7 @@ from ecgqa_tflite.benchmark.protocol import (
 from ecgqa_tflite.errors import EcgqaError
 from ecgqa_tflite.frontend import morse
 from ecgqa_tflite.frontend.native import NativeFrontEnd
-from ecgqa_tflite.model_folder import ModelFolder, json_text, open_model
-from ecgqa_tflite.output import whole_file
+from ecgqa_tflite.model_folder import ModelFolder, open_model
 from ecgqa_tflite.spec import FrontEnd
 
 FORMAT = 1
@@ -234,25 +232,17 @@ def table(report: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables, write the JSON; the exit status."""
-    parser = argparse.ArgumentParser(description="peers of the front end and of the runtimes")
-    parser.add_argument("--model", default="light_cnn", help="a shipped model's name or a folder")
-    parser.add_argument("--record", help="a WFDB record to time with; default: simulated")
+    parser = report_file.parser("peers of the front end and of the runtimes", "peers")
     parser.add_argument("--packages", type=Path, help="a folder with more peers")
-    parser.add_argument("--json", type=Path, default=Path("build/bench/peers.json"))
-    parser.add_argument("--quick", action="store_true", help="short loops, for a look")
     options = parser.parse_args(arguments)
     if options.packages is not None:
         sys.path.append(str(options.packages))  # last: numpy and scipy stay ours
     try:
         report = run(open_model(options.model), quick=options.quick, record=options.record)
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(options.json, overwrite=True) as temporary:
-            temporary.write_text(json_text(report), encoding="utf-8")
+        report_file.write(report, table(report), options.json)
     except EcgqaError as error:
         print(error, file=sys.stderr)
         return 1
-    print(table(report), end="")
-    print(f"Written: {options.json}")
     return 0
 
 

@@ -29,6 +29,9 @@ SPREAD_LIMIT = 0.05
 STOLEN_LIMIT = 0.05
 """Share of the wall time in which the process did not run from which a figure is called noisy."""
 
+BOARD = "/proc/device-tree/model"
+"""Where a board that Linux knows by device tree says what it is."""
+
 PI_FLAGS = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
 """Bits of a Raspberry Pi's ``get_throttled``: now; 16 higher: since it was switched on."""
 
@@ -45,15 +48,18 @@ class Protocol:
         Least length of a loop, s.
     warm_up_s
         Untimed calls before the first loop, s; the first call of all is timed apart.
+    recording_segments
+        Length of the recording that ``assess`` is timed with: 20 minutes of 5-s segments.
     """
 
     loops: int = 5
     loop_s: float = 2.0
     warm_up_s: float = 0.5
+    recording_segments: int = 240
 
 
 FULL = Protocol()
-QUICK = Protocol(loops=5, loop_s=0.1, warm_up_s=0.05)
+QUICK = Protocol(loops=5, loop_s=0.1, warm_up_s=0.05, recording_segments=24)
 """For a look, not for a report."""
 
 
@@ -270,9 +276,10 @@ def describe_machine() -> dict[str, Any]:
         "cpu": _cpu_name(),
         "architecture": platform.machine(),
         "cores": cores(),
-        "board": _text("/proc/device-tree/model"),
+        "board": _text(BOARD),
         "memory_bytes": _memory_bytes(),
         "virtual": "hypervisor" in (_text("/proc/cpuinfo") or ""),
+        "emulated": any("QEMU" in (word or "") for word in (_cpu_name(), _text(BOARD))),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "packages": {
@@ -311,9 +318,13 @@ def throttling(flags: str | None) -> list[str] | None:
     return now + past
 
 
-def noise_of_states(before: dict[str, Any], after: dict[str, Any], n_cores: int) -> list[str]:
+def noise_of_states(
+    before: dict[str, Any], after: dict[str, Any], n_cores: int, *, emulated: bool = False
+) -> list[str]:
     """What speaks against all figures taken between two :func:`machine_state`."""
     told = []
+    if emulated:
+        told.append("an emulated machine: its times are no board's")
     if before["load"] is not None and before["load"] > 0.5 * n_cores:
         told.append(f"load {before['load']:.1f} on {n_cores} cores before the run began")
     if before["governor"] not in (None, "performance"):

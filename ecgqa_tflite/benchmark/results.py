@@ -49,6 +49,8 @@ class Row:
         Samples to decision; of the network alone where ``stages`` has nothing else.
     layers
         Cost by layer or operator, where the target can tell.
+    no_layers
+        Why there are none, in a phrase, where the target can't tell.
     segments_per_s
         Throughput of the whole path, where it was measured by itself.
     load_ms
@@ -59,6 +61,8 @@ class Row:
         What a device needs: workspace, context and stack (TFLM: the arena); code and constants.
     notes, noise
         What to know about the figures; what speaks against them. A phrase each.
+    took_s
+        How long all of the row took, s: start, builds, warm-up and repeats.
     """
 
     target: str
@@ -69,6 +73,7 @@ class Row:
     stages: Mapping[str, Timing]
     total: Timing | None
     layers: Mapping[str, float] = field(default_factory=dict)
+    no_layers: str = ""
     segments_per_s: float | None = None
     load_ms: float | None = None
     process_bytes: int | None = None
@@ -76,6 +81,7 @@ class Row:
     flash_bytes: int | None = None
     notes: tuple[str, ...] = ()
     noise: tuple[str, ...] = ()
+    took_s: float | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -97,13 +103,56 @@ class Row:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Row:
         """Inverse of :meth:`to_dict`."""
-        given = {f.name: data[f.name] for f in fields(cls)}
+        given = {f.name: data[f.name] for f in fields(cls) if f.name in data}
         given["kind"] = Kind(given["kind"])
         given["stages"] = {name: _timing(t) for name, t in given["stages"].items()}
         given["total"] = None if given["total"] is None else _timing(given["total"])
         for name in ("notes", "noise"):
             given[name] = tuple(given[name])
         return cls(**given)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """What another model's network costs, over the first model's, on one target.
+
+    Attributes
+    ----------
+    first, other
+        Costs, in ``unit``: of the network, or of the whole path where that is all that is known.
+    """
+
+    target: str
+    variant: str
+    model: str
+    unit: str
+    first: float
+    other: float
+
+    @property
+    def value(self) -> float:
+        """``other`` over ``first``."""
+        return self.other / self.first
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """The whole path over a long recording.
+
+    Attributes
+    ----------
+    hours_per_s
+        Hours of ECG a second.
+    speed_up
+        Against the model's first row, the one with the fewest threads.
+    """
+
+    target: str
+    variant: str
+    model: str
+    segments_per_s: float
+    hours_per_s: float
+    speed_up: float
 
 
 @dataclass(frozen=True)
@@ -140,6 +189,33 @@ class Report:
     noise: Sequence[str]
     took_s: float
 
+    def ratios(self) -> list[Ratio]:
+        """Each model against the first, target by target."""
+        names = list(self.models)
+        by_key = {row.key: row for row in self.rows}
+        found = []
+        for other in names[1:]:
+            for row in self.rows:
+                against = by_key.get((row.target, row.variant, other))
+                if row.model != names[0] or against is None:
+                    continue
+                a, b = (r.stages.get("network") or r.total for r in (row, against))
+                if a is not None and b is not None and a.p50 > 0:
+                    found.append(Ratio(row.target, row.variant, other, row.unit, a.p50, b.p50))
+        return found
+
+    def throughputs(self) -> list[Throughput]:
+        """Rows of the whole path over a long recording, by threads."""
+        found: list[Throughput] = []
+        base: dict[tuple[str, str], float] = {}
+        for row in self.rows:
+            if row.segments_per_s is None:
+                continue
+            one = base.setdefault((row.target, row.model), row.segments_per_s)
+            hours = row.segments_per_s * self.models[row.model]["segment_s"] / 3600
+            found.append(Throughput(*row.key, row.segments_per_s, hours, row.segments_per_s / one))
+        return found
+
     def write(self, path: Path, overwrite: bool = False) -> None:
         """As JSON, whole or not at all."""
         data = {
@@ -148,7 +224,15 @@ class Report:
             **{f.name: getattr(self, f.name) for f in fields(self)},
             "rows": [row.to_dict() for row in self.rows],
             "missing": [asdict(m) for m in self.missing],
-        }
+            # Worked out from the rows, for whoever reads the file without this package.
+            "ratios": [{**asdict(r), "ratio": r.value} for r in self.ratios()],
+            "throughput": [asdict(t) for t in self.throughputs()],
+            "cwt_share": [
+                {"target": r.target, "variant": r.variant, "model": r.model,
+                 "kind": str(r.kind), "share": r.cwt_share}
+                for r in self.rows if r.cwt_share is not None
+            ],
+        }  # fmt: skip
         with whole_file(path, overwrite) as temporary:
             temporary.write_text(json_text(_without_nan(data)), encoding="utf-8")
 

@@ -1,15 +1,25 @@
-"""Every target that this machine can run, one process a row, one report."""
+"""Every target that this machine can run, one process a row, one report.
+
+Rows whose figures are times run one after another, alone. Counts of instructions and estimates do
+not depend on what else runs, so those rows share the cores afterwards.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from ecgqa_tflite.benchmark import inputs, stand_in, worker
 from ecgqa_tflite.benchmark.protocol import (
     FULL,
     QUICK,
+    Protocol,
+    cores,
     describe_machine,
     machine_state,
     noise_of_states,
@@ -19,6 +29,13 @@ from ecgqa_tflite.errors import ArgumentError, EcgqaError
 from ecgqa_tflite.model_folder import ModelFolder
 
 Tell = Callable[[str, int, int], None]
+Wanted = tuple[str, str, ModelFolder]
+
+START_S = 5
+"""What a row takes besides its loops, about, s: for the time that is left, not for a report."""
+
+UNTIMED_S = {"cortex_m": 10, "ethos_u": 4}
+"""As :data:`START_S`: all that a row takes of a target that counts or estimates, by module."""
 
 
 def check_targets(names: Sequence[str]) -> None:
@@ -47,7 +64,7 @@ def run(
     quick
         Shorter loops.
     tell
-        Called with what is done, rows done and rows in all.
+        Called with what is done, and expected seconds of work done and in all.
 
     Raises
     ------
@@ -59,7 +76,7 @@ def run(
     check_targets(targets)
     machine, started = describe_machine(), time.perf_counter()
     _, _, segments = inputs.load(record, models[0].spec)
-    wanted: list[tuple[str, str, ModelFolder]] = []
+    wanted: list[Wanted] = []
     missing: list[Missing] = []
     for name in dict.fromkeys(targets or worker.TARGETS):
         target = worker.target(name)
@@ -68,29 +85,71 @@ def run(
             missing.append(Missing(name, None, reason))
             continue
         wanted += [(name, variant, m) for m in models for variant in target.variants(name)]
-    rows: list[Row] = []
-    for i, (name, variant, model) in enumerate(wanted):
-        if tell is not None:
-            tell(f"rows, {name} {model.name}", i, len(wanted))
-        try:
-            rows.append(worker.measure_apart(name, variant, model.path, record, quick))
-        except EcgqaError as error:
-            reason = str(error).removeprefix(f"{model.name}: ")
-            missing.append(Missing(name, model.name, reason))
-    if tell is not None:
-        tell("rows", len(wanted), len(wanted))
     protocol = QUICK if quick else FULL
+    progress = _Progress([_expected_s(w, protocol) for w in wanted], tell)
+
+    def measure(i: int) -> Row | Missing:
+        name, variant, model = wanted[i]
+        with progress.of(i, f"{name} {model.name}"):
+            begun = time.perf_counter()
+            try:
+                row = worker.measure_apart(name, variant, model.path, record, quick)
+            except EcgqaError as error:
+                return Missing(name, model.name, str(error).removeprefix(f"{model.name}: "))
+            return replace(row, took_s=round(time.perf_counter() - begun, 1))
+
+    timed = [i for i, w in enumerate(wanted) if worker.TARGETS[w[0]] not in UNTIMED_S]
+    found = {i: measure(i) for i in timed}
+    after = machine_state()
+    untimed = [i for i in range(len(wanted)) if i not in found]
+    with ThreadPoolExecutor(max_workers=cores()) as pool:
+        found |= zip(untimed, pool.map(measure, untimed), strict=True)
+    results = [found[i] for i in range(len(wanted))]
+    rows = [r for r in results if isinstance(r, Row)]
+    missing += [r for r in results if isinstance(r, Missing)]
     return Report(
         machine=machine,
         segments=segments,
         protocol=f"median of {protocol.loops} loops of {protocol.loop_s:g} s, warm-up apart, "
-        f"pinned, each row in a process of its own",
+        f"pinned, each row in a process of its own; rows of times alone, then counts and estimates "
+        f"up to {cores()} at a time",
         models={m.name: describe(m) for m in models},
         rows=rows,
         missing=missing,
-        noise=noise_of_states(machine["state"], machine_state(), machine["cores"]),
+        noise=noise_of_states(
+            machine["state"], after, machine["cores"], emulated=machine["emulated"]
+        ),
         took_s=time.perf_counter() - started,
     )
+
+
+def _expected_s(wanted: Wanted, protocol: Protocol) -> int:
+    module = worker.TARGETS[wanted[0]]
+    if module in UNTIMED_S:
+        return UNTIMED_S[module]
+    return START_S + round(protocol.warm_up_s + protocol.loops * protocol.loop_s)
+
+
+class _Progress:
+    """Tells how many of the expected seconds are done; several threads may work."""
+
+    def __init__(self, expected_s: Sequence[int], tell: Tell | None) -> None:
+        self._expected_s = expected_s
+        self._tell = tell
+        self._done = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def of(self, i: int, what: str) -> Iterator[None]:
+        self._say(what, 0)
+        yield
+        self._say(what, self._expected_s[i])
+
+    def _say(self, what: str, more: int) -> None:
+        with self._lock:
+            self._done += more
+            if self._tell is not None:
+                self._tell(f"expected seconds, {what}", self._done, sum(self._expected_s))
 
 
 def describe(model: ModelFolder) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def main_table(rows: list[Row]) -> Iterator[str]:
         ]
         ram = row.ram_bytes if row.ram_bytes is not None else row.process_bytes
         yield (
-            f"{row.target:<14} {_variant(row):<28} {SHORT[row.kind]:<12} "
+            f"{row.target:<14} {_short(row.variant):<28} {SHORT[row.kind]:<12} "
             f"{'M' if row.unit == 'instructions' else 'ms':>2} {stages} {' '.join(rest)} "
             f"{share:>5} {_bytes(ram):>9} {_number(row.load_ms, 1.0, 8)}"
         )
@@ -77,22 +77,18 @@ def main_table(rows: list[Row]) -> Iterator[str]:
 
 def ratios(report: Report) -> Iterator[str]:
     """Each model against the first, target by target, in the seed's layout."""
-    names = list(report.models)
-    for other in names[1:]:
-        yield f"\n{names[0]} against {other}: the network; the whole path for assess"
-        yield f"{'target':<14} {'variant':<28} {names[0][:14]:>14} {other[:20]:>20} {'ratio':>7}"
-        by_key = {row.key: row for row in report.rows}
-        for row in report.rows:
-            against = by_key.get((row.target, row.variant, other))
-            if row.model != names[0] or against is None:
+    found = report.ratios()
+    for other in dict.fromkeys(r.model for r in found):
+        first = next(iter(report.models))
+        yield f"\n{first} against {other}: the network; the whole path for assess"
+        yield f"{'target':<14} {'variant':<28} {first[:14]:>14} {other[:20]:>20} {'ratio':>7}"
+        for r in found:
+            if r.model != other:
                 continue
-            a, b = (r.stages.get("network") or r.total for r in (row, against))
-            if a is None or b is None or a.p50 <= 0:
-                continue
-            factor, unit = (1e-6, " M") if row.unit == "instructions" else (1.0, " ms")
+            factor, unit = (1e-6, " M") if r.unit == "instructions" else (1.0, " ms")
             yield (
-                f"{row.target:<14} {_variant(row):<28} {a.p50 * factor:>11.3f}{unit:<3} "
-                f"{b.p50 * factor:>17.3f}{unit:<3} {b.p50 / a.p50:>6.1f}x"
+                f"{r.target:<14} {_short(r.variant):<28} {r.first * factor:>11.3f}{unit:<3} "
+                f"{r.other * factor:>17.3f}{unit:<3} {r.value:>6.1f}x"
             )
         yield (
             f"{'the seed':<14} {'CNN alone, one workstation':<28} {'':>14} {'':>20} "
@@ -102,27 +98,41 @@ def ratios(report: Report) -> Iterator[str]:
 
 def scaling(report: Report) -> Iterator[str]:
     """Throughput of the whole path by threads."""
-    whole = [row for row in report.rows if row.segments_per_s is not None]
+    whole = report.throughputs()
     if whole:
         yield "\nWhole path, a long recording:"
-    base: dict[tuple[str, str], float] = {}
-    for row in whole:
-        assert row.segments_per_s is not None
-        one = base.setdefault((row.target, row.model), row.segments_per_s)
-        hours = row.segments_per_s * report.models[row.model]["segment_s"] / 3600
+    for t in whole:
         yield (
-            f"  {row.model:<22} {row.variant:<20} {row.segments_per_s:>8,.0f} segments/s   "
-            f"{hours:>6.2f} hours of ECG a second   "
-            f"{row.segments_per_s / one:.2f}x"
+            f"  {t.model:<22} {t.variant:<20} {t.segments_per_s:>8,.0f} segments/s   "
+            f"{t.hours_per_s:>6.2f} hours of ECG a second   {t.speed_up:.2f}x"
         )
+
+
+def layers(report: Report) -> Iterator[str]:
+    """Cost of each layer, where a target tells it; why not, where it does not."""
+    silent: dict[str, list[str]] = {}
+    for row in report.rows:
+        if row.no_layers:
+            silent.setdefault(row.no_layers, []).append(_name(row))
+        if not row.layers:
+            continue
+        factor, unit = (1e-6, "M") if row.unit == "instructions" else (1.0, row.unit)
+        whole = sum(row.layers.values())
+        yield f"\n{_name(row)}: {SHORT[row.kind]}, {unit}"
+        for name, cost in row.layers.items():
+            share = f"{cost / whole:>6.1%}" if whole > 0 else ""
+            yield f"  {name[:52]:<52} {_number(cost, factor, 11)} {share}"
+    if silent:
+        yield "\nNo layers:"
+        yield from (f"  {'; '.join(names)}: {reason}" for reason, names in silent.items())
 
 
 def _name(row: Row) -> str:
     return f"{row.target}, {row.variant}, {row.model}"
 
 
-def _variant(row: Row) -> str:
-    return row.variant if len(row.variant) <= 28 else row.variant[:27] + "."
+def _short(variant: str) -> str:
+    return variant if len(variant) <= 28 else variant[:27] + "."
 
 
 def _cell(t: Timing | None, factor: float, width: int) -> str:

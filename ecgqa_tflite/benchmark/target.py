@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from typing import Protocol as Interface
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.benchmark.protocol import Protocol
-from ecgqa_tflite.benchmark.results import Row
+from ecgqa_tflite.benchmark.protocol import Protocol, Timing, peak_memory_bytes
+from ecgqa_tflite.benchmark.results import STAGES, Kind, Row
 from ecgqa_tflite.export.device_source import Device, plan_device
 from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.model_folder import ModelFolder
@@ -34,6 +35,29 @@ class Job:
     segments: NDArray[np.int16]
     fs_hz: float
     protocol: Protocol
+
+    def timed(self, times: Sequence[Timing], **more: Any) -> Row:
+        """A row of times taken on this machine, in a process that has run nothing else.
+
+        Parameters
+        ----------
+        times
+            Of each stage, then their sum.
+        more
+            Other attributes of :class:`Row`.
+        """
+        return Row(
+            target=self.target,
+            variant=self.variant,
+            model=self.model.name,
+            kind=Kind.MEASURED,
+            unit="ms",
+            stages=dict(zip(STAGES, times[:-1], strict=False)),
+            total=times[-1],
+            process_bytes=peak_memory_bytes(),
+            noise=tuple(times[-1].noise()),
+            **more,
+        )
 
     def device(self) -> Device:
         """The model as the C engine runs it; :class:`ConversionError` where it can't."""

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.benchmark.litert import time_path
-from ecgqa_tflite.benchmark.protocol import peak_memory_bytes, pinned
-from ecgqa_tflite.benchmark.results import STAGES, Kind, Row
+from ecgqa_tflite.benchmark.protocol import pinned
+from ecgqa_tflite.benchmark.results import Row
 from ecgqa_tflite.benchmark.target import Job
 from ecgqa_tflite.errors import ToolError
 from ecgqa_tflite.export.tflm import find_arena, installed
@@ -49,20 +49,13 @@ def measure(job: Job) -> Row:
     try:
         arena = find_arena(data, read_tflite(data)).least_bytes
         notes.append("RAM is the least arena that works")
-    except ToolError as error:  # TFLM may end its process where an arena is too small
+    except ToolError as error:
         notes.append(f"no least arena: {error}")
-    return Row(
-        target=job.target,
-        variant=job.variant,
-        model=job.model.name,
-        kind=Kind.MEASURED,
-        unit="ms",
-        stages=dict(zip(STAGES, times, strict=False)),
-        total=times[-1],
+    return job.timed(
+        times,
         load_ms=load_ms,
-        process_bytes=peak_memory_bytes(),
         ram_bytes=arena,
         flash_bytes=len(data),
+        no_layers="the package tflite-micro binds no profiler",
         notes=tuple(notes),
-        noise=tuple(times[-1].noise()),
     )

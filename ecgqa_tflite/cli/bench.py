@@ -71,6 +71,7 @@ def command() -> None:
 @click.option("--target", "targets", multiple=True, metavar="NAME", help=f"One of {TARGETS}. Repeatable.  [default: all]")  # noqa: E501  # fmt: skip
 @click.option("--record", help="A WFDB record to time with.  [default: simulated segments]")
 @click.option("--quick", is_flag=True, help="Short loops: for a look, not for a report.")
+@click.option("--layers", is_flag=True, help="Print what each layer costs, too.")
 @click.option(
     "-o", "--out", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path),
     help="Write report.json, table.txt and the pictures there.",
@@ -85,6 +86,7 @@ def run_command(
     targets: tuple[str, ...],
     record: str | None,
     quick: bool,
+    layers: bool,
     out: Path | None,
     overwrite: bool,
     no_inception: bool,
@@ -98,6 +100,7 @@ def run_command(
     Examples:
       ecgqa bench run -o report
       ecgqa bench run light_cnn my_model --target engine --quick
+      ecgqa bench run --target cortex-m4 --layers
     """
     run.check_targets(targets)
     if out is not None:
@@ -117,6 +120,8 @@ def run_command(
     modelled = parts.estimates(report, parts.read_parts())
     if modelled:
         text += "\n" + "\n".join(parts.table(modelled)) + "\n"
+    if layers:
+        text += "\n".join(tables.layers(report)) + "\n"
     click.echo(text, nl=False)
     if out is not None:
         _write(report, text, out, overwrite)

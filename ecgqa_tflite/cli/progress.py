@@ -56,13 +56,18 @@ def progress() -> Iterator[Tell]:
 
 def _lines(console: Console) -> Tell:
     started = time.monotonic()
+    begun: dict[str, float] = {}
     last: dict[str, float] = {}
 
     def tell(what: str, done: int, total: int) -> None:
         kind, now = what.split(",")[0], time.monotonic()
+        since = now - begun.setdefault(kind, now)
         if done == total or now - last.get(kind, started) >= LOG_INTERVAL_S:
             last[kind] = now
-            console.print(f"{now - started:6.0f} s  {what}: {done} of {total}", highlight=False)
+            left = f", about {since * (total - done) / done:.0f} s left" if 0 < done < total else ""
+            console.print(
+                f"{now - started:6.0f} s  {what}: {done} of {total}{left}", highlight=False
+            )
 
     return tell
 

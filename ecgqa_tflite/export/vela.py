@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -31,11 +32,15 @@ class Accelerator:
 
 @dataclass(frozen=True)
 class Compiled:
-    """What came out: the file, and Vela's figures, all of them estimates but the sizes."""
+    """What came out: the file, and Vela's figures, all of them estimates but the sizes.
+
+    ``layer_cycles`` are by layer of the given network, in order.
+    """
 
     tflite: bytes
     figures: dict[str, Any]
     operators: tuple[str, ...]
+    layer_cycles: dict[str, float]
 
 
 def installed() -> bool:
@@ -68,6 +73,7 @@ def compile_for(tflite: bytes, accelerator: Accelerator, name: str) -> Compiled:
             *(sys.executable, "-c", start, str(source), "--output-dir", scratch),
             *("--accelerator-config", accelerator.config, "--config", "Arm/vela.ini"),
             *("--system-config", accelerator.system, "--memory-mode", accelerator.memory),
+            "--verbose-performance",  # a line a layer, as CSV
         ]
         try:
             done = subprocess.run(
@@ -89,12 +95,29 @@ def compile_for(tflite: bytes, accelerator: Accelerator, name: str) -> Compiled:
         with summaries[0].open(newline="") as file:
             row = list(csv.DictReader(file))[-1]
         compiled = out.read_bytes()
+        layers = out.with_name(f"{name}_per-layer.csv")
+        cycles: dict[str, float] = {}
+        if layers.is_file():
+            with layers.open(newline="") as file:
+                cycles = _layer_cycles(csv.DictReader(file))
     counts = {
         kind: int(found[1])
         for kind in ("CPU", "NPU")
         if (found := re.search(rf"^{kind} operators = (\d+)", done.stdout, re.MULTILINE))
     }
-    return Compiled(compiled, _figures(row, counts), _operators(compiled))
+    return Compiled(compiled, _figures(row, counts), _operators(compiled), cycles)
+
+
+def _layer_cycles(rows: Iterable[dict[str, str]]) -> dict[str, float]:
+    """Cycles of what one operator of the given network became: runs of rows with its kind."""
+    found: dict[str, float] = {}
+    for row in rows:
+        name = row["Name"].split(";")[0].partition("_softmax_")[0]
+        key = f"{row['Original Operator']} {name}"
+        if row["Original Operator"] == "Softmax":
+            key = "Softmax"
+        found[key] = found.get(key, 0.0) + float(row["Op Cycles"])
+    return found
 
 
 def _figures(row: dict[str, str], counts: dict[str, int]) -> dict[str, Any]:

@@ -1,6 +1,9 @@
 /* TCG plugin: exact instruction counts between marks, and where they were spent.
  *
  *   -plugin qemu_count.so,symbols=FILE,out=FILE
+ *   -plugin qemu_count.so,out=FILE
+ *
+ * Without `symbols` it writes one line when the program ends, `mark end TOTAL`. Otherwise:
  *
  * Each line of `symbols` is `m ADDRESS NAME` (a mark: an instruction's address) or
  * `f ADDRESS END NAME` (a function: a range of addresses), hexadecimal, sorted by address within
@@ -41,6 +44,8 @@ extern void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *block,
 extern void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
                                                    vcpu_callback_t callback, int flags,
                                                    void *user);
+extern void qemu_plugin_register_atexit_cb(uint64_t id, void (*callback)(uint64_t id, void *user),
+                                          void *user);
 extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);
 extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *block,
                                                         size_t index);
@@ -232,6 +237,14 @@ static void on_block(uint64_t id, struct qemu_plugin_tb *block)
     }
 }
 
+static void on_end(uint64_t id, void *user)
+{
+    (void)id;
+    (void)user;
+    fprintf(out, "mark end %" PRIu64 "\n", total);
+    fclose(out);
+}
+
 EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv)
 {
     (void)info;
@@ -250,5 +263,8 @@ EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc, char **a
         return -1;
     }
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_block);
+    if (marks.n == 0) {
+        qemu_plugin_register_atexit_cb(id, on_end, NULL);
+    }
     return 0;
 }

@@ -31,8 +31,9 @@ def test_targets_one_table_one_json_and_pictures(small_model: ModelFolder, tmp_p
         require_tool(tool)
     given = (small_model.path, "--target", "cortex-m4", "--target", "engine", "--target", "coral")
     out = tmp_path / "report"
-    done = bench(*given, "--quick", "-o", out)
+    done = bench(*given, "--quick", "--layers", "-o", out)
     assert done.exit_code == 0, done.output
+    assert "0: CONV_2D" in done.stdout and "No layers" not in done.stdout
     for words in ("cortex-m4", "instructions", "engine", "measured", "coral: libedgetpu.so.1"):
         assert words in done.stdout, words
     assert sorted(p.name for p in out.iterdir()) == [

@@ -124,8 +124,7 @@ def test_front_ends_in_one_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     require_module("pywt")
-    monkeypatch.setattr(frontend, "QUICK", Protocol(2, 0.0, 0.0))
-    monkeypatch.setattr(frontend, "ASSESS_SEGMENTS", 12)
+    monkeypatch.setattr(frontend, "QUICK", Protocol(2, 0.0, 0.0, recording_segments=12))
     file = tmp_path / "new" / "frontend.json"
     given = ["--model", str(small_model.path), "--json", str(file), "--quick"]
     assert frontend.main(given) == 0

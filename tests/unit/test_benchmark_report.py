@@ -17,9 +17,12 @@ from conftest import require_module
 from ecgqa_tflite.benchmark import (
     board_log,
     compare,
+    cortex_m,
     ethos_u,
+    litert,
     parts,
     pictures,
+    protocol,
     run,
     tables,
     worker,
@@ -138,6 +141,71 @@ def test_the_table_says_kinds_ratios_scaling_and_why_not() -> None:
     assert max(map(len, text.splitlines())) < 200
 
 
+def test_what_follows_from_the_rows_is_in_the_file(tmp_path: Path) -> None:
+    whole = {"stages": {}, "segments_per_s": 720.0}
+    given = report(
+        measured(), measured(10, model="inception"), measured(variant="alone"), counted(),
+        measured(variant="assess, 1 thread", **whole),
+        measured(variant="assess, 2 threads", **(whole | {"segments_per_s": 1080.0})),
+    )  # fmt: skip
+    given.write(tmp_path / "r.json")
+    data = json.loads((tmp_path / "r.json").read_text())
+    (ratio,) = data["ratios"]
+    assert ratio["ratio"] == pytest.approx(10) and ratio["model"] == "inception"
+    assert [(t["hours_per_s"], t["speed_up"]) for t in data["throughput"]] == [(1, 1), (1.5, 1.5)]
+    shares = {(s["target"], s["kind"]): s["share"] for s in data["cwt_share"]}
+    assert shares["cortex-m4", "emulated instructions"] == pytest.approx(0.1)
+
+
+def test_layers_or_why_there_are_none() -> None:
+    text = "\n".join(
+        tables.layers(
+            report(
+                counted(layers={"conv": 3e6, "dense": 1e6}),
+                measured(no_layers="no profiler"),
+                measured(target="tflm", no_layers="no profiler"),
+            )
+        )
+    )
+    assert "cortex-m4, C, light: instructions, M" in text
+    assert "75.0%" in text and "25.0%" in text
+    assert "tflm, XNNPACK, 1 thread, light: no profiler" in text
+    assert text.count("no profiler") == 1
+
+
+def test_an_emulated_machine_says_so() -> None:
+    state: dict[str, Any] = {
+        "load": 0.1, "governor": None, "clock_mhz": None, "throttled": None, "temperature_c": None
+    }  # fmt: skip
+    assert protocol.noise_of_states(state, state, 2) == []
+    assert "no board's" in protocol.noise_of_states(state, state, 2, emulated=True)[0]
+
+
+@pytest.mark.parametrize("order", [("cortex-m4", "host"), ("host", "cortex-m4")])
+def test_times_are_taken_alone_and_first(
+    order: tuple[str, str], small_model: ModelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    told: list[tuple[int, int]] = []
+
+    def measure(name: str, variant: str, *_: object) -> Row:
+        seen.append(name)
+        make = measured if name == "host" else counted
+        return make(target=name, variant=variant)
+
+    monkeypatch.setattr(worker, "measure_apart", measure)
+    for module in (litert, cortex_m):
+        monkeypatch.setattr(module, "missing", lambda _: None)
+    monkeypatch.setattr(litert, "variants", lambda _: ["a", "b"])
+    found = run.run([small_model], order, tell=lambda _, done, total: told.append((done, total)))
+    assert seen == ["host", "host", "cortex-m4"]
+    assert [r.target for r in found.rows] == (
+        ["host", "host", "cortex-m4"] if order[0] == "host" else ["cortex-m4", "host", "host"]
+    )
+    assert told[-1][0] == told[-1][1] and told == sorted(told)
+    assert all(r.took_s is not None for r in found.rows)
+
+
 def test_pictures(tmp_path: Path) -> None:
     require_module("matplotlib")
     rows = report(measured(), counted(), measured(20, target="tflm", ram_bytes=420_000))
@@ -182,7 +250,8 @@ def test_vela_s_figures_are_estimates() -> None:
     job = dataclasses.make_dataclass("J", ["target", "variant", "model"])(
         "ethos-u55-128", "V", model
     )
-    row = ethos_u.from_figures(job, figures, "sys")
+    row = ethos_u.from_figures(job, figures, {"Conv2D a": 1_000_000.0}, "sys")
+    assert row.layers == {"Conv2D a": 2.0}
     assert row.kind is Kind.ESTIMATED and row.total is None and row.ram_bytes == 1024
     assert row.stages["network"].p50 == 2.5 and "500 MHz" in row.notes[0]
 
