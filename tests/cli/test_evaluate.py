@@ -85,6 +85,56 @@ def test_a_result_is_noted_in_the_model_and_its_card(model: Path, data: Path) ->
     assert "External test: challenge-2017" in (model / "MODEL_CARD.md").read_text()
 
 
+def test_errors_are_drawn_read_and_noted(model: Path, data: Path, tmp_path: Path) -> None:
+    sheet, gallery = tmp_path / "errors.csv", tmp_path / "errors.html"
+    done = evaluate(
+        model, data, "--errors", sheet, "--gallery", gallery, "--sample", 6, "--resamples", 5
+    )
+    assert done.exit_code == 0, done.output
+    header, *rows = sheet.read_text().splitlines()
+    assert header == "id,label,score,grade,kind,reader,date" and rows
+    assert gallery.read_text().count("<img") >= len(rows)
+    assert not list(tmp_path.glob(".*"))
+
+    unread = evaluate(model, data, "--graded-errors", sheet, "--sample", 6, "--record")
+    assert unread.exit_code == 1 and "have no grade and kind" in unread.stderr
+    assert evaluate(model, data, "--errors", sheet).exit_code == 1  # exists
+
+    first = rows[0].removesuffix(",,,,")
+    sheet.write_text("\n".join([header, *(row.replace(",,,,", ",A,jump,me,now") for row in rows)]))
+    done = evaluate(
+        model, data, "--graded-errors", sheet, "--sample", 6, "--record", "--resamples", 5
+    )
+    assert done.exit_code == 0, done.output
+    read = open_model(model).metrics["external"]["challenge-2017"]["failures"]
+    assert sum(read[way]["read"] for way in ("low_called_high", "high_called_low")) == len(rows)
+    assert "## Errors looked at: challenge-2017" in (model / "MODEL_CARD.md").read_text()
+    kept = model / "challenge-2017-failures.csv"
+    assert f"{first},A,jump,me,now" in kept.read_text()
+
+    # for another model what was read is filled in, and no more is asked for
+    done = evaluate(
+        model, data, "--errors", tmp_path / "next.csv", "--graded-errors", kept,
+        "--resamples", 5, "--json", tmp_path / "figures.json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert f"{first},A,jump,me,now" in (tmp_path / "next.csv").read_text()
+    assert "failures" not in json.loads((tmp_path / "figures.json").read_text())
+
+
+def test_a_model_is_no_better_than_itself(model: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    done = evaluate(
+        model, data, "--compare", model, "--json", out, "--resamples", 20,
+        "--adjudicated", data / "graded.csv",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    difference = json.loads(out.read_text())["difference"]
+    assert difference["auc"] == {"value": 0, "low": 0, "high": 0}
+    assert difference["graded"]["bacc"]["value"] == 0 and difference["flips"]["flipped"] == 0
+    assert "tiny less tiny" in done.output and "+0.000 (+0.000 to +0.000)" in done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -92,6 +142,9 @@ def test_a_result_is_noted_in_the_model_and_its_card(model: Path, data: Path) ->
         (["MODEL", "nowhere"], "no folder"),
         (["MODEL", "."], "no labels that are understood"),
         (["MODEL", "DATA", "--adjudicated", "missing.csv"], "missing.csv"),
+        (["MODEL", "DATA", "--graded-errors", "missing.csv"], "missing.csv"),
+        (["MODEL", "DATA", "--gallery", "errors.gif"], ".png or .html"),
+        (["MODEL", "DATA", "--compare", "none"], "no such model"),
     ],
 )
 def test_what_is_wrong_is_one_line(
