@@ -1,4 +1,5 @@
-"""Write the README's table of models from their metrics.json: no figure in it is typed.
+"""Write the README's tables, of models from their metrics.json and of the experiment from its
+JSON: no figure in them is typed. Where no experiment is kept, its section is empty.
 
 python .ci/readme_figures.py           rewrite README.md
 python .ci/readme_figures.py --check   exit 1 where it is not what the models say
@@ -11,8 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ecgqa_tflite.experiment import tables
+
 REPO = Path(__file__).resolve().parents[1]
-START, END = "<!-- figures: make readme -->", "<!-- end of figures -->"
+EXPERIMENT = REPO / "models" / "experiments" / "table2.json"
+FIGURES = "<!-- figures: make readme -->", "<!-- end of figures -->"
+TABLE2 = "<!-- experiment: make readme -->", "<!-- end of the experiment -->"
 HEAD = """\
 | model | weights | int8 file | tested on | BAcc | AUC | Se | Sp |
 |---|---|---|---|---|---|---|---|"""
@@ -40,16 +45,32 @@ def rows(folder: Path) -> list[str]:
     return [first + f"| {source} | " + " | ".join(row) + " |" for source, row in cells]
 
 
-def readme() -> str:
-    """README.md with the table put in."""
-    text = (REPO / "README.md").read_text()
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
+def models() -> str:
+    """The table of models."""
     found = [
         row for path in sorted((REPO / "models").glob("*/model.json")) for row in rows(path.parent)
     ]
-    table = "\n".join([HEAD, *found]) if found else NONE
-    return f"{before}{START}\n{table}\n{END}{after}"
+    return "\n".join([HEAD, *found]) + "\n" if found else f"{NONE}\n"
+
+
+def experiment() -> str:
+    """The experiment's section; empty without its JSON."""
+    if not EXPERIMENT.exists():
+        return ""
+    return tables.readme(json.loads(EXPERIMENT.read_text(encoding="utf-8")))
+
+
+def between(text: str, marks: tuple[str, str], content: str) -> str:
+    """The text with what stands between two marks replaced."""
+    before, _, rest = text.partition(marks[0])
+    _, _, after = rest.partition(marks[1])
+    return f"{before}{marks[0]}\n{content}{marks[1]}{after}"
+
+
+def readme() -> str:
+    """README.md with the tables put in."""
+    text = (REPO / "README.md").read_text(encoding="utf-8")
+    return between(between(text, FIGURES, models()), TABLE2, experiment())
 
 
 if __name__ == "__main__":

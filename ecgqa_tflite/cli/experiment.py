@@ -153,15 +153,20 @@ def _run(make: Callable[..., design.Experiment], options: dict[str, Any], **more
         "cols": options["size"],
     }
     spec = FrontEnd.preset(options["preset"], **{k: v for k, v in look.items() if v is not None})
+    recipes = _recipes(options["recipes"])
     experiment = make(
         spec,
-        _recipes(options["recipes"]),
+        recipes,
         seeds=_seeds(options["seeds"]),
         repeats=options["repeats"],
         quick=options["quick"],
         **more,
     )
     experiment.chosen(options["only"])
+    known = [design.BASE, *(row.name for row in experiment.rows), *experiment.left_out]
+    for row in recipes:
+        if row not in known:
+            raise ArgumentError(f"--recipe {row}=: no such row; there are: {', '.join(known[1:])}")
     graded = None if options["adjudicated"] is None else read_graded(options["adjudicated"])
     out: Path = options["out"]
     with progress() as tell:
