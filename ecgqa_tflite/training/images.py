@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -34,7 +35,8 @@ def index_maps(
 
     The file is named by the spec (less its colours, which come later), the segments and what the
     front end makes of the first of them, so that another front end gets another file. A making
-    that was interrupted goes on where it was.
+    that was interrupted goes on where it was; of two runs that want the same maps at once, the
+    second waits for the first.
 
     Returns
     -------
@@ -49,7 +51,12 @@ def index_maps(
     path = folder / f"{sha.hexdigest()[:32]}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        _make(parts, front_ends, spec, path, threads, progress or (lambda *_: None))
+        lock = path.with_suffix(".lock")
+        with lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not path.exists():
+                _make(parts, front_ends, spec, path, threads, progress or (lambda *_: None))
+        lock.unlink(missing_ok=True)
     maps: NDArray[np.uint8] = np.load(path, mmap_mode="r")
     return maps
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from conftest import require_module
 from synthetic_leads import write_training_sets
 
 from ecgqa_tflite.datasets.balanced import Composition
+from ecgqa_tflite.datasets.labelled import LabelledSegments
 from ecgqa_tflite.errors import ArgumentError, DatasetError, OutputExistsError
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.spec import FrontEnd
@@ -109,7 +111,6 @@ def test_rows_shift_by_no_more_than_asked_and_gain_clips() -> None:
 
 
 def test_index_maps_are_cached_and_an_interrupted_making_goes_on(tmp_path: Path) -> None:
-    from ecgqa_tflite.datasets.labelled import LabelledSegments
     from ecgqa_tflite.frontend.native import NativeFrontEnd
 
     def part(n: int, fs_hz: float) -> LabelledSegments:
@@ -143,6 +144,25 @@ def test_index_maps_are_cached_and_an_interrupted_making_goes_on(tmp_path: Path)
 
 
 # ---- thresholds and calibration -----------------------------------------------------------------
+
+
+def test_two_runs_that_want_the_same_maps_make_them_once(tmp_path: Path) -> None:
+    part = LabelledSegments(
+        np.random.default_rng(0).integers(-9999, 9999, (600, 1250)).astype(np.int16), 250.0,
+        np.zeros(600, np.uint8), np.array(["g"] * 600), np.array(list(map(str, range(600)))), "t",
+    )  # fmt: skip
+    made: list[str] = []
+
+    def make() -> None:
+        index_maps([part], SPEC, tmp_path, progress=lambda what, *_: made.append(what))
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 3  # chunks of 256, each once
+    assert not list(tmp_path.rglob("*.lock"))
 
 
 def test_int8_threshold_agrees_best_with_the_float_decisions() -> None:
