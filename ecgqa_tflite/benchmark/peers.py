@@ -48,8 +48,19 @@ RUNTIMES = (
 PUBLISHED = (
     "the seed paper: a segment takes its GoogLeNet about 12 times as long as its Light-CNN, "
     "classification alone, the wavelet left out",
+    "MLPerf Tiny v1.1, ResNet8 (12.5 M multiply-accumulates) on NUCLEO-L4R5ZI (Cortex-M4): "
+    "X-CUBE-AI 8.0.0 4.505 inferences a second at 17.3 mJ each, microTVM with CMSIS-NN 2.567 a "
+    "second (mlcommons/tiny_results_v1.1, closed/Krai/results/README.md)",
+    "the same on NUCLEO-H7A3ZI (Cortex-M7): X-CUBE-AI 8.0.0 18.215 a second at 7.6 mJ each; on "
+    "nRF5340-DK (Cortex-M33): microTVM with CMSIS-NN 3.146 a second (same file)",
+    "a convolutional-recurrent arrhythmia detector for one lead, fixed point with CMSIS-NN on an "
+    "nRF52 (Cortex-M4): 195.6 KB of memory, 33.98 M operations a second (Faraone and "
+    "Delgado-Gonzalo, abstract, as scite.ai quotes it)",
+    "an int8 autoencoder for arrhythmias with TensorFlow Lite Micro on an ESP32-S3: about 180 KB "
+    "of model, 9 ms an inference (Nagarajan and Polachan, ArrythML, arXiv 2606.02256, abstract)",
 )
-"""Figures of others, on other machines: quoted, not compared."""
+"""Figures of others, on other machines: quoted, not compared. Of an ECG quality network on a device
+we found none whose source we could read."""
 
 Call = Callable[[int], object]
 Maker = Callable[[NDArray[np.int16], float, FrontEnd], Call]

@@ -113,6 +113,7 @@ def latency(report: Report, path: Path) -> bool:
             marks = (row.total.p50, row.total.p90, row.total.p99)
             axis.plot(marks, (50, 90, 99), "o", color=colour, ms=4)
         axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")
         axis.set_ylabel("% of segments", fontsize=9)
         axis.set_title(f"{model}: samples to decision on this machine", fontsize=10, loc="left")
         axis.grid(True, which="both", alpha=0.25)
