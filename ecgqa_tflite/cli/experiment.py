@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import click
 
-from ecgqa_tflite.cli import need
+from ecgqa_tflite.cli import fusion, need
 from ecgqa_tflite.cli.progress import default_cache, progress
 from ecgqa_tflite.cli.train import _recipe
 from ecgqa_tflite.datasets.challenge2017 import read_graded
@@ -142,6 +142,9 @@ def report(folder: Path) -> None:
       ecgqa experiment report t
     """
     _report(folder)
+
+
+command.add_command(fusion.command)
 
 
 def _run(make: Callable[..., design.Experiment], options: dict[str, Any], **more: Any) -> None:

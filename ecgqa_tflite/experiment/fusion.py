@@ -344,3 +344,42 @@ def _gain(
             truth, margin[at], 0.0, network[at], 0.0, test.group[at], n_boot
         )
     return found
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The tables of a study, differences to the network with 95 % intervals by patient."""
+    tables = {"validation": {k: row["table"] for k, row in result["validation"].items()}}
+    if "external" in result:
+        tables["external"] = result["external"]
+    if any("graded" in row for row in tables.get("external", {}).values()):
+        tables["external, graded A against C"] = {
+            name: row["graded"] for name, row in result["external"].items()
+        }
+    lines = [f"# Fusion with {result['model']}", ""]
+    for title, rows in tables.items():
+        counts = rows["network"]["n"]
+        lines += [
+            f"{title}: {counts['high']} high, {counts['low']} low",
+            "",
+            "| | AUC | BAcc | Se | Sp | AUC gained | BAcc gained |",
+            "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        ]
+        for name, row in rows.items():
+            kind = "graded_gain" if "graded" in title else "gain"
+            gain = result["external" if title != "validation" else title][name].get(kind)
+            cells = [_interval(row[key]) for key in ("auc", "bacc", "se", "sp")]
+            cells += [_interval(gain[key], "+") if gain else "" for key in ("auc", "bacc")]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append("")
+    gained = [name for name, row in result["validation"].items() if row.get("gains")]
+    lines.append(f"Gains on validation, AUC and BAcc both: {', '.join(gained) or 'none'}.")
+    return "\n".join(lines)
+
+
+def _interval(figure: dict[str, float | None], sign: str = "") -> str:
+    if figure["value"] is None:
+        return ""
+    value, low, high = (
+        format(figure[key] or 0.0, f"{sign}.4f") for key in ("value", "low", "high")
+    )
+    return f"{value} ({low} to {high})"

@@ -15,7 +15,7 @@ from ecgqa_tflite.datasets.challenge2017 import Graded
 from ecgqa_tflite.datasets.labelled import LabelledSegments
 from ecgqa_tflite.experiment import fusion as module
 from ecgqa_tflite.experiment.external import ExternalTest
-from ecgqa_tflite.experiment.fusion import Evidence, fusion, study
+from ecgqa_tflite.experiment.fusion import Evidence, fusion, markdown, study
 from ecgqa_tflite.features import NAMES
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.segments import quantise
@@ -110,9 +110,13 @@ def test_the_whole_study_on_a_model(small_model: ModelFolder) -> None:
         small_model, sets, test, n_boot=50, progress=lambda what, done, total: told.append(what)
     )
     json.dumps(found)
+    text = markdown(found)
+    assert text.count("| fusion_cheap |") == 3 and "graded A against C: 10 high, 10 low" in text
     assert found["model"] == small_model.name
     forest = found["external"]["forest"]
     assert forest["auc"]["value"] == forest["graded"]["auc"]["value"] == 1
     assert forest["gain"]["auc"] == forest["graded_gain"]["auc"]
     assert {"classical features", f"scoring int8, {small_model.name}"} <= set(told)
-    assert "external" not in fusion(small_model, sets, n_boot=50)
+    unopened = fusion(small_model, sets, n_boot=50)
+    assert "external" not in unopened
+    assert markdown(unopened).count("| fusion_cheap |") == 1
