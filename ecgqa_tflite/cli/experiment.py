@@ -16,7 +16,7 @@ from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.experiment import design
 from ecgqa_tflite.experiment.external import read_test
 from ecgqa_tflite.experiment.report import keep_design, write_report
-from ecgqa_tflite.experiment.run import Session, run
+from ecgqa_tflite.experiment.run import Session, retime, run
 from ecgqa_tflite.experiment.tables import markdown
 from ecgqa_tflite.spec import PRESETS, Colormap, FrontEnd, Scaling
 from ecgqa_tflite.training.recipe import Recipe
@@ -134,13 +134,19 @@ def ablations(**options: Any) -> None:
 
 @command.command("report")
 @click.argument("folder", metavar="DIR", type=FOLDER)
-def report(folder: Path) -> None:
+@click.option("--time", "again", is_flag=True, help="Take the networks' times anew before.")
+def report(folder: Path, again: bool) -> None:
     """Draw the tables and pictures of the finished runs in DIR anew.
 
     \b
     Examples:
       ecgqa experiment report t
+      ecgqa experiment report t --time     when nothing else runs
     """
+    if again:
+        need("tensorflow", "tf_keras")
+        with progress() as tell:
+            retime(folder, tell)
     _report(folder)
 
 

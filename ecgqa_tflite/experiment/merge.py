@@ -176,19 +176,20 @@ def _costs(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def spread(values: Iterable[float | None]) -> dict[str, Any]:
-    """Mean, median, standard deviation (n - 1), range and the values themselves.
+    """Mean, median, standard deviation (n - 1), range and the values themselves, to 1e-6.
 
     None among the values is left out; what can't be told of the rest is None.
     """
     found = [float(v) for v in values if v is not None]
-    return {
+    figures = {
         "mean": statistics.fmean(found) if found else None,
         "median": statistics.median(found) if found else None,
         "sd": statistics.stdev(found) if len(found) > 1 else None,
         "low": min(found, default=None),
         "high": max(found, default=None),
-        "values": found,
     }
+    rounded = {name: None if v is None else round(v, 6) for name, v in figures.items()}
+    return {**rounded, "values": [round(v, 6) for v in found]}
 
 
 def difference(before: Sequence[Run], after: Sequence[Run], form: str) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -46,6 +46,7 @@ from ecgqa_tflite.experiment.runs import (
     check_identity,
     identity,
     read_run,
+    read_runs,
     read_scores,
     run_name,
     write_run,
@@ -59,6 +60,8 @@ from ecgqa_tflite.training.recipe import Recipe
 REFERENCE_SAMPLE = 3_000
 """Segments whose images the float64 reference makes; it takes some fifty times the C front end's
 time."""
+TIMED_RUNS = 3
+"""Runs of a row that :func:`retime` times."""
 PACKAGES = ("tensorflow", "tf_keras", "scikit-learn", "neurokit2")
 
 Progress = Callable[[str, int, int], None]
@@ -134,8 +137,13 @@ def run(session: Session, only: Sequence[str] = ()) -> dict[str, str]:
     rows, baselines = session.experiment.chosen(only)
     left_out = {} if only else dict(session.experiment.left_out)
     every: tuple[Row | BaselineRow, ...] = (*rows, *baselines)
-    identities = {row.name: _identity_of(session, row) for row in every}
-    _check_all(session, identities)
+    chosen = {row.name for row in every}
+    whole: tuple[Row | BaselineRow, ...] = (
+        *session.experiment.rows,
+        *session.experiment.baselines,
+    )
+    identities = {row.name: _identity_of(session, row) for row in whole}
+    _check_all(session, identities, chosen)
     _keep_test(session)
     jobs = [(row, seed) for row in every for seed in row.seeds]
     for done, (row, seed) in enumerate(jobs):
@@ -163,14 +171,20 @@ def _identity_of(session: Session, row: Row | BaselineRow) -> dict[str, Any]:
     return {**identity(*shared), "recipe": plain}
 
 
-def _check_all(session: Session, identities: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse the folder before any work if a run in it is not of this experiment."""
+def _check_all(
+    session: Session, identities: Mapping[str, Mapping[str, Any]], chosen: Set[str]
+) -> None:
+    """Refuse the folder before any work if a run in it is not of this experiment.
+
+    Rows that are not to be run now may have another start, which this call need not name.
+    """
     for path in sorted((session.out / RUNS).glob("*.json")):
         found = read_run(path)
-        wanted = identities.get(found["row"])
-        if wanted is None:
-            shared = ("experiment", "quick", "test")
-            wanted = {key: next(iter(identities.values()))[key] for key in shared}
+        wanted = dict(identities.get(found["row"], next(iter(identities.values()))))
+        if found["row"] not in identities:
+            wanted = {key: wanted[key] for key in ("experiment", "quick", "test")}
+        elif found["row"] not in chosen:
+            del wanted["start"]
         check_identity(path, found["identity"], wanted)
 
 
@@ -481,3 +495,33 @@ def _baseline(
     else:
         costs = done["costs"]
     return {"label": method.label, "kind": "baseline", "forms": forms, "costs": costs}
+
+
+# ---- times ------------------------------------------------------------------------------------
+
+
+def retime(folder: Path, progress: Progress | None = None) -> None:
+    """Take the times of networks anew, on a machine that is quieter than it was.
+
+    Up to :data:`TIMED_RUNS` runs of each row are timed, whose models are still there; the times of
+    its other runs are dropped.
+
+    Raises
+    ------
+    DatasetError
+        There is no finished run, or one is damaged.
+    """
+    by_row: dict[str, list[dict[str, Any]]] = {}
+    for found in read_runs(folder):
+        model = folder / RUNS / run_name(found["row"], found["seed"])
+        if found["kind"] == "network" and model.is_dir():
+            by_row.setdefault(found["row"], []).append(found)
+    jobs = [(found, i < TIMED_RUNS) for row in by_row.values() for i, found in enumerate(row)]
+    for done, (found, wanted) in enumerate(jobs):
+        path = folder / RUNS / f"{run_name(found['row'], found['seed'])}.json"
+        times = None
+        if wanted:
+            times = cost.times_ms(open_model(path.with_suffix("")), found["identity"]["quick"])
+        write_run(path, {**found, "costs": {**found["costs"], "times_ms": times}})
+        if progress is not None:
+            progress("timing", done + 1, len(jobs))

@@ -46,8 +46,10 @@ def _lines(result: Result) -> Iterator[str]:
     yield from main_table(result)
     yield ""
     yield from (f"- {note}" for note in notes(result))
+    paper = result["experiment"] == "table2"
     sections = (
-        published() if result["experiment"] == "table2" else by_validation(result),
+        published() if paper else by_validation(result),
+        () if paper else savings(result),
         differences(result),
         against_rival(result),
         quantisation(result),
@@ -167,6 +169,33 @@ def by_validation(result: Result) -> Iterator[str]:
     for row in _networks(result):
         figures = row["validation"]["int8"]
         yield _line([row["label"], _mean(figures["bacc"]), _mean(figures["auc"])])
+
+
+def savings(result: Result) -> Iterator[str]:
+    """What each network saves against the first row, and what that costs in accuracy."""
+    first, *others = _networks(result)
+    changes = {
+        found["after"]: found["figures"]
+        for found in result["differences"]
+        if found["form"] == "int8" and found["before"] == first["name"]
+    }
+    names = [name for name in ("bacc", "graded_bacc") if all(name in c for c in changes.values())]
+    if not others or not changes:
+        return
+    yield f"Against `{first['name']}`, int8: how many times fewer, and the change in accuracy."
+    yield ""
+    yield from _table_head(
+        ("network", "MACs", "parameters", "device RAM", *(NAMES[name] for name in names))
+    )
+    for row in others:
+        costs, base = row["costs"], first["costs"]
+        cells = [
+            f"{base[key] / costs[key]:.1f} x" if costs[key] and base[key] else "-"
+            for key in ("macs", "parameters", "ram_bytes")
+        ]
+        figures = changes.get(row["name"])
+        if figures is not None:
+            yield _line([row["label"], *cells, *(interval(figures[name]) for name in names)])
 
 
 def differences(result: Result) -> Iterator[str]:

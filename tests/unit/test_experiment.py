@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,16 @@ from ecgqa_tflite.datasets.challenge2017 import read_graded
 from ecgqa_tflite.errors import ArgumentError, DatasetError
 from ecgqa_tflite.evaluation import int8_scores as scores_of_segments
 from ecgqa_tflite.experiment import design, merge, runs, tables
+from ecgqa_tflite.experiment import run as experiment_run
 from ecgqa_tflite.experiment.external import (
     ExternalTest,
     int8_scores,
     read_test,
     ten_seconds,
 )
+from ecgqa_tflite.experiment.pictures import front
 from ecgqa_tflite.experiment.report import keep_design, write_report
-from ecgqa_tflite.experiment.run import Session, run
+from ecgqa_tflite.experiment.run import Session, retime, run
 from ecgqa_tflite.model_folder import open_model
 from ecgqa_tflite.recording.simulator import simulate
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb
@@ -54,6 +57,7 @@ def tiny(**changes: Any) -> design.Experiment:
         rows=made.rows[:1],
         baselines=(design.BaselineRow("random_forest", (0,)),),
         reference_front_end=("light_scratch",),
+        trained_quantisation=("light_scratch",),
         quick=True,
     )
 
@@ -122,9 +126,11 @@ def finished(data: Path, external: ExternalTest, cache: Path, tmp_path_factory: 
     # three steps an epoch: the killed run went on after its first epoch
     assert again.heard[[w.startswith("training") for w, _ in again.heard].index(True)][1] == 4
     assert [p.name for p in (out / "runs").glob("*.json")] == ["light_scratch_seed0.json"]
+    trained = (out / "runs" / "light_scratch_seed1").stat().st_mtime_ns
     last = Tell()
     assert "light_pretrained" in run(session(last))
-    assert last.count("training") == 0, "a trained model is not trained again"
+    assert (out / "runs" / "light_scratch_seed1").stat().st_mtime_ns == trained
+    assert last.count("training") == 3, "one epoch with quantisation, and no other"
     keep_design(tiny(), out, {"light_pretrained": "no pre-training given"})
     return out
 
@@ -214,8 +220,6 @@ def test_another_test_set_is_refused(
 def test_other_grades_need_no_training(
     finished: Path, data: Path, external: ExternalTest, cache: Path, tmp_path: Path
 ) -> None:
-    import shutil
-
     out = tmp_path / "copy"
     shutil.copytree(finished, out)
     tell = Tell()
@@ -239,15 +243,34 @@ def test_a_damaged_run_says_what_to_do(
         run(Session(tiny(), data, external, out, cache))
 
 
+def test_times_are_taken_anew_from_a_few_runs(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(finished, out)
+    monkeypatch.setattr(experiment_run, "TIMED_RUNS", 1)
+    new = {what: {"median": ms} for what, ms in (("cwt", 0.5), ("int8", 42.0), ("float", 1.0))}
+    new["noise"] = []  # type: ignore[assignment]
+    monkeypatch.setattr(experiment_run.cost, "times_ms", lambda model, quick: new)
+    retime(out)
+    costs = [runs.read_run(out / "runs" / f"light_scratch_seed{i}.json")["costs"] for i in (0, 1)]
+    assert costs[0]["times_ms"] == new and costs[1]["times_ms"] is None
+    assert costs[1]["macs"] == costs[0]["macs"]
+    result, _ = write_report(out)
+    assert result["rows"][0]["costs"]["times_ms"]["int8"]["values"] == [42.0]
+
+
 # ---- report -------------------------------------------------------------------------------------
 
 
 def test_tables_are_redone_from_json_alone(finished: Path, tmp_path: Path) -> None:
-    import shutil
-
     out = tmp_path / "t"
     (out / "runs").mkdir(parents=True)
-    for path in [finished / "design.json", *(finished / "runs").glob("*.json")]:
+    for path in [
+        finished / "design.json",
+        finished / "against.json",
+        *(finished / "runs").glob("*.json"),
+    ]:
         shutil.copy(path, out / path.relative_to(finished))
     result, files = write_report(out)
     assert {"table2.json", "table2.md", "table2.svg"} <= {path.name for path in files}
@@ -255,23 +278,57 @@ def test_tables_are_redone_from_json_alone(finished: Path, tmp_path: Path) -> No
     assert (out / "table2.json").stat().st_size < 40_000
     assert [row["name"] for row in result["rows"]] == ["light_scratch", "random_forest"]
     assert result["rows"][0]["seeds"] == [0, 1]
-    assert result["rows"][0]["forms"]["int8"]["bacc"]["values"] == [
-        runs.read_run(out / "runs" / f"light_scratch_seed{seed}.json")["forms"]["int8"]["bacc"][
-            "value"
-        ]
-        for seed in (0, 1)
-    ]
+    read = [runs.read_run(out / "runs" / f"light_scratch_seed{seed}.json") for seed in (0, 1)]
+    values = [run["forms"]["int8"]["bacc"]["value"] for run in read]
+    assert result["rows"][0]["forms"]["int8"]["bacc"]["values"] == pytest.approx(values, abs=1e-6)
     text = (out / "table2.md").read_text()
     for words in (
         "Quick version", "Light-CNN, from scratch", "Random forest", "A/C AUC", "Ten seconds",
-        "float64 reference", "GoogLeNet", "Not run: light_pretrained",
+        "float64 reference", "GoogLeNet", "Not run: light_pretrained", "QAT",
+        "minus the random forest", "the features alone",
     ):  # fmt: skip
         assert words in text, words
-    assert "quick version" in (out / "table2.svg").read_text().lower() or True
     first = (out / "table2.md").read_bytes()
     write_report(out)
     assert (out / "table2.md").read_bytes() == first
     assert "Quick version" in tables.readme(result)
+
+
+def test_other_rows_with_another_recipe_are_refused_too(
+    finished: Path, data: Path, external: ExternalTest, cache: Path
+) -> None:
+    with pytest.raises(ArgumentError, match="another recipe"):
+        run(Session(tiny(epochs=9), data, external, finished, cache, 12), ["random_forest"])
+
+
+def test_ablations_say_what_is_saved(finished: Path, tmp_path: Path) -> None:
+    """Two rows made of one run: a smaller network that is worse by a point."""
+    out = tmp_path / "a"
+    (out / "runs").mkdir(parents=True)
+    for seed in (0, 1):
+        found = runs.read_run(finished / "runs" / f"light_scratch_seed{seed}.json")
+        found["identity"]["experiment"] = "ablations"
+        runs.write_run(out / "runs" / f"base_seed{seed}.json", {**found, "row": "base"})
+        for form in found["forms"].values():
+            form["bacc"]["value"] -= 0.01
+        found["costs"]["macs"] //= 40
+        small = {**found, "row": "small_alpha_125", "label": "small"}
+        runs.write_run(out / "runs" / f"small_alpha_125_seed{seed}.json", small)
+    keep_design(design.ablations(SPEC, {design.BASE: RECIPE}), out, {})
+    result, files = write_report(out)
+    text = (out / "ablations.md").read_text()
+    assert "| small | 40.0 x | 1.0 x | 1.0 x | -0.0100 (-0.0100 to -0.0100)" in text
+    assert "Validation, int8" in text and "GoogLeNet" not in text
+    assert [row["name"] for row in result["rows"]] == ["base", "small_alpha_125"]
+    assert (out / "ablations_cost.svg") not in files, "two networks are no curve"
+
+
+def test_the_front_of_cost_and_figure() -> None:
+    assert front([(3, 0.9), (1, 0.7), (2, 0.6), (2, 0.8), (4, 0.9)]) == [
+        (1, 0.7),
+        (2, 0.8),
+        (3, 0.9),
+    ]
 
 
 def test_nothing_to_report_says_so(tmp_path: Path) -> None:
