@@ -50,7 +50,11 @@ def check_int8_contract(graph: Graph, source: str = "model") -> None:
             f"{source}: takes {x.dtype} and answers {y.dtype}; needs int8: convert it with "
             f"ecgqa-convert"
         )
-    if x.dynamic or len(x.shape) != 4 or x.shape[0] != 1 or len(y.shape) != 2 or y.shape[0] != 1:
+    if x.dynamic or y.dynamic:
+        raise ModelError(
+            f"{source}: its batch or image has a dynamic shape; convert it with a fixed batch of 1"
+        )
+    if len(x.shape) != 4 or x.shape[0] != 1 or len(y.shape) != 2 or y.shape[0] != 1:
         raise ModelError(
             f"{source}: maps {x.shape} to {y.shape}; needs one image (1, rows, cols, channels) to "
             f"one row of scores (1, classes)"

@@ -9,13 +9,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ecgqa_tflite.errors import OutputExistsError
+from ecgqa_tflite.errors import ArgumentError, OutputExistsError
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
     """Raise :class:`OutputExistsError` where ``path`` exists and may not be replaced."""
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:  # a link that leads nowhere is there too
         raise OutputExistsError(f"{path} exists already: name another output or pass --overwrite")
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raise :class:`ArgumentError` where no folder ``path`` can be made, before any work."""
+    if path.is_file():
+        raise ArgumentError(f"{path} is a file, and a folder is to be written: name another output")
+    place = next(p for p in path.absolute().parents if p.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise ArgumentError(f"{path}: nothing can be written in {place}: name another output")
+
+
+def refuse_swallowing(path: Path, *inputs: Path | None) -> None:
+    """Raise :class:`ArgumentError` where replacing ``path`` would remove an input with it."""
+    whole = path.resolve()
+    for given in (Path.cwd(), *(x for x in inputs if x is not None and x.exists())):
+        if given.resolve().is_relative_to(whole):
+            raise ArgumentError(
+                f"{path} holds {given}, which would go with it: name another output"
+            )
 
 
 @contextmanager
@@ -63,7 +82,7 @@ def whole_folder(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
         old = None
-        if path.exists():
+        if os.path.lexists(path):
             old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
             os.replace(path, old / path.name)
         try:

@@ -237,6 +237,8 @@ def test_readme_commands_are_there() -> None:
     assert lines
     for line in lines:
         words = line.split()
+        if words[:2] == ["make", "-C"]:
+            continue  # a bundle's own Makefile: test_newcomer runs it
         if words[0] == "make":
             assert set(words[1:]) <= targets, f"README: {line}"
         elif words[0] == "ecgqa-convert":

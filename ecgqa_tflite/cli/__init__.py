@@ -7,8 +7,10 @@ stderr and exit code 1 (2 where the command line itself is wrong, as click has i
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.util
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -44,6 +46,10 @@ EXTRAS: dict[str, str] = {
 """Modules that a base install leaves out, and the extra of pyproject.toml that brings them."""
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a full disk; the system names no file with them."""
+
+
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turn what a user can cause into one line and exit code 1; let faults of ours through."""
@@ -59,7 +65,14 @@ def one_line_errors() -> Iterator[None]:
             f"this needs {module}, which a base install leaves out: "
             f"pip install 'ecgqa-tflite[{EXTRAS[module]}]'"
         ) from error
+    except shutil.Error as error:  # of copying a tree: a list of (from, to, why)
+        why = str(error.args[0][0][2]).partition(": '")[0]
+        raise click.ClickException(f"can't be written whole, so not at all: {why}") from error
     except OSError as error:
+        if error.errno in FULL:
+            raise click.ClickException(
+                f"{error.strerror}: free some, or write elsewhere"
+            ) from error
         if error.filename is None:  # not about a file: a closed pipe, a fault of ours
             raise
         raise click.ClickException(f"{error.filename}: {error.strerror}") from error

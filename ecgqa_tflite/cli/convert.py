@@ -21,7 +21,7 @@ from ecgqa_tflite.export.gate import MEASURED
 from ecgqa_tflite.export.proof import arithmetic
 from ecgqa_tflite.export.targets import DEFAULT, TARGETS, require_float
 from ecgqa_tflite.model_folder import ModelFolder, open_model
-from ecgqa_tflite.output import refuse_existing, whole_folder
+from ecgqa_tflite.output import refuse_existing, refuse_swallowing, refuse_unwritable, whole_folder
 from ecgqa_tflite.quantize.snr import worst_layers
 
 FS_HZ = 250.0
@@ -142,6 +142,9 @@ def command(
       ecgqa-convert -o build/again --from-manifest build/bundle/manifest.json
     """
     refuse_existing(out, overwrite)
+    refuse_unwritable(out)
+    given = None if model is None else Path(model)
+    refuse_swallowing(out, given, calibrate, data, spec, validate, from_manifest)
     if from_manifest is not None:
         if any(x is not None for x in (target, fs_hz, ram, flash)) or gate or quantize != "ptq":
             raise click.UsageError("--from-manifest says what network, target and limits were")
@@ -193,7 +196,11 @@ def command(
 
             made = measured(made, validate, MEASURED, own=None if spec is None else model)
         return export_bundle(
-            made, folder, target=target or DEFAULT, fs_hz=fs_hz or FS_HZ, limits=limits
+            made,
+            folder,
+            target=target or DEFAULT,
+            fs_hz=FS_HZ if fs_hz is None else fs_hz,
+            limits=limits,
         )
 
     with tempfile.TemporaryDirectory() as scratch:

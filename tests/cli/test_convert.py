@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -147,6 +150,90 @@ def test_an_existing_output(model: Path, tmp_path: Path) -> None:
     assert (out / "mine").read_text() == "keep"
     assert convert(model, "-o", out, "--overwrite").exit_code == 0
     assert not (out / "mine").exists() and (out / MANIFEST).is_file()
+
+
+def test_an_output_that_holds_an_input(
+    model: Path, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--overwrite replaces a bundle; it must not take the model, recordings or where one is."""
+    folder = Path(shutil.copytree(model, tmp_path / "models/tiny"))
+    before = files(tmp_path)
+    for out in (folder, tmp_path / "models", tmp_path / "models/../models"):
+        refused(convert(folder, "-o", out, "--overwrite"), "would go with it")
+    given = ("--calibrate", recordings, "--overwrite")
+    refused(convert(folder, "-o", recordings, *given), "would go with it")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    refused(convert(folder, "-o", ".", "--overwrite"), "would go with it")
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("at", ["copying", "writing"])
+def test_a_full_disk(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fail(*_: object, **__: object) -> None:
+        if at == "writing":
+            raise full
+        raise shutil.Error([("a", "b", f"{full}: 'a' -> 'b'"), ("c", "d", str(full))])
+
+    monkeypatch.setattr("ecgqa_tflite.cli.convert.shutil.copytree", fail)
+    refused(convert(model, "-o", tmp_path / "bundle"), "No space left on device")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_that_can_not_be_written(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said before any work; a file is never replaced by a folder."""
+    (tmp_path / "file").write_text("mine")
+    refused(convert(model, "-o", tmp_path / "file"), "exists already")
+    refused(convert(model, "-o", tmp_path / "file", "--overwrite"), "is a file")
+    refused(convert(model, "-o", tmp_path / "file/bundle"), "nothing can be written in")
+    assert (tmp_path / "file").read_text() == "mine"
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    refused(convert(model, "-o", tmp_path / "link"), "exists already")
+    assert convert(model, "-o", tmp_path / "link", "--overwrite").exit_code == 0
+    assert (tmp_path / "link" / MANIFEST).is_file() and not (tmp_path / "nowhere").exists()
+    monkeypatch.setattr("ecgqa_tflite.output.os.access", lambda *_: False)  # root may write all
+    refused(convert(model, "-o", tmp_path / "bundle"), "nothing can be written in")
+
+
+@pytest.mark.parametrize("rate", ["0", "-250", "nan", "inf"])
+def test_a_rate_that_is_none(model: Path, tmp_path: Path, rate: str) -> None:
+    refused(convert(model, "-o", tmp_path / "bundle", "--fs-hz", rate), "sampling rate")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a b", "ü ' \" $HOME;#%41", "[bold]x[/bold]", "-x"])
+def test_odd_names_of_folders(model: Path, tmp_path: Path, name: str) -> None:
+    """The bundle is proven and its self-test made from where it lies."""
+    out = tmp_path / name
+    done = convert(model, f"--out={out}")
+    assert done.exit_code == 0, done.output
+    for target in ("selftest", "image"):
+        require_tool("arm-none-eabi-gcc")
+        made = subprocess.run(
+            ["make", "-C", str(out), target], capture_output=True, text=True, check=False
+        )
+        assert made.returncode == 0, made.stdout + made.stderr
+
+
+def test_interrupted_it_leaves_nothing(model: Path, tmp_path: Path) -> None:
+    """Ctrl-C at several moments of a conversion."""
+    for seconds in (2.0, 4.0, 6.0):
+        process = subprocess.Popen(
+            [str(Path(sys.executable).with_name("ecgqa-convert")), str(model), "-o",
+             str(tmp_path / "bundle")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+        process.communicate(timeout=120)
+        if process.returncode == 0:  # a fast machine was done
+            shutil.rmtree(tmp_path / "bundle")
+        assert not list(tmp_path.iterdir())
 
 
 def test_usage() -> None:

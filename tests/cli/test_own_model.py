@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_model
+from ai_edge_litert import schema_py_generated as schema
 from click.testing import CliRunner, Result
 
 from ecgqa_tflite.cli import main
 from ecgqa_tflite.errors import ConversionError
 from ecgqa_tflite.export import export_bundle
+from ecgqa_tflite.export.flatbuffer import pack, unpack
 from ecgqa_tflite.export.gate import MEASURED
 from ecgqa_tflite.model_folder import MANIFEST, open_model
 from ecgqa_tflite.quantize.measure import measured
@@ -91,6 +95,126 @@ def test_refusals(spec: Path, recordings: Path, tmp_path: Path) -> None:
     assert convert(tflite, "-o", out, "--threshold", 0.5).exit_code == 2
     refused(convert(tflite, *with_spec, "--validate", recordings), "no labels that are understood")
     assert not out.exists()
+
+
+# ---- each failure its own message -----------------------------------------------------------
+
+
+def float_tflite() -> bytes:
+    from ecgqa_tflite.quantize.converter import float_tflite
+
+    return bytes(float_tflite(tiny_model.network()))
+
+
+def dynamic_batch() -> bytes:
+    """Quantised with a batch left open, as TensorFlow's converter does of itself."""
+    model = unpack(tiny_model.tflite())
+    for t in model.subgraphs[0].tensors:
+        if t.shape is not None and len(t.shape) in (2, 4) and model.buffers[t.buffer].data is None:
+            t.shapeSignature = np.array([-1, *t.shape[1:]], np.int32)
+    return pack(model)
+
+
+def float_island() -> bytes:
+    """DEQUANTIZE after the first operator, QUANTIZE before the next."""
+    model = unpack(tiny_model.tflite())
+    graph = model.subgraphs[0]
+    first = graph.operators[0].outputs[0]
+    codes = {}
+    for name in ("DEQUANTIZE", "RELU", "QUANTIZE"):
+        code = schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
+        code.version = 1
+        model.operatorCodes.append(code)
+        codes[name] = len(model.operatorCodes) - 1
+    tensors = []
+    for kind in (schema.TensorType.FLOAT32, schema.TensorType.FLOAT32, schema.TensorType.INT8):
+        t = copy.copy(graph.tensors[first])
+        t.name, t.type = f"island_{len(tensors)}", kind
+        graph.tensors.append(t)
+        tensors.append(len(graph.tensors) - 1)
+    island = []
+    for name, x, y in zip(codes, (first, *tensors), tensors, strict=False):
+        operator = schema.OperatorT()
+        operator.opcodeIndex, operator.inputs, operator.outputs = codes[name], [x], [y]
+        island.append(operator)
+    after = graph.operators[1]
+    after.inputs = [tensors[-1] if i == first else i for i in after.inputs]
+    graph.operators[1:1] = island
+    return pack(model)
+
+
+def custom_operator() -> bytes:
+    model = unpack(tiny_model.tflite())
+    code = model.operatorCodes[model.subgraphs[0].operators[1].opcodeIndex]
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    code.customCode = "Secret"
+    model.subgraphs[0].operators[1].builtinOptionsType = 0
+    model.subgraphs[0].operators[1].builtinOptions = None
+    return pack(model)
+
+
+def test_each_failure_of_a_file_has_its_own_message(spec: Path, tmp_path: Path) -> None:
+    made = {
+        "float": (float_tflite(), "float32", "convert it with ecgqa-convert"),
+        "dynamic": (dynamic_batch(), "batch"),
+        "island": (float_island(), "not full int8", "RELU", "float32"),
+        "unsupported": (custom_operator(), "custom"),
+        "corrupt": (tiny_model.tflite()[:5000], "damaged"),
+        "text": (b"hello", "is not a .tflite"),
+        "empty": (b"", "is not a .tflite"),
+    }
+    said = set()
+    for name, (content, *words) in made.items():
+        path = tmp_path / f"{name}.tflite"
+        path.write_bytes(content)
+        done = convert(path, "--spec", spec, "-o", tmp_path / "out")
+        refused(done, name, *words)
+        said.add(done.output.replace(name, "").strip())
+    assert len(said) == len(made) - 1  # text and nothing are alike
+    assert not (tmp_path / "out").exists()
+
+
+def test_each_failure_of_a_keras_network_has_its_own_message(
+    spec: Path, recordings: Path, tmp_path: Path
+) -> None:
+    from ecgqa_tflite.networks._keras import keras, tf
+
+    layers = keras.layers
+
+    def saved(name: str, *inside: object, shape: tuple[int | None, ...] = (113, 113, 1)) -> Path:
+        x = image = layers.Input(shape=shape)
+        for layer in inside:
+            x = layer(x)
+        x = layers.GlobalAveragePooling2D()(x)
+        keras.Model(image, layers.Softmax()(layers.Dense(2)(x))).save(str(tmp_path / name))
+        return tmp_path / name
+
+    class Norm(layers.Layer):  # type: ignore[misc]
+        def call(self, x: object) -> object:
+            return tf.nn.local_response_normalization(x)
+
+    class Odd(layers.Layer):  # type: ignore[misc]
+        def call(self, x: object) -> object:
+            return tf.raw_ops.Digamma(x=x + 1.0)
+
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "nothing").mkdir()
+    flat = simulate(30, 250.0, seed=0, name="flat")
+    write_wfdb(replace(flat, signal_mv=np.zeros_like(flat.signal_mv)), tmp_path / "flat")
+    conv = layers.Conv2D(4, 5, strides=5)
+    plain = saved("plain", conv)
+    cases = [
+        (saved("lrn", layers.Conv2D(8, 5, strides=5), Norm()), recordings, "LOCAL_RESPONSE_NORM"),
+        (saved("odd", layers.Conv2D(8, 5, strides=5), Odd()), recordings, "TensorFlow can't make"),
+        (saved("open", layers.Conv2D(4, 5), shape=(None, None, 1)), recordings, "fixed size"),
+        (plain, tmp_path / "nothing", "holds no WFDB recordings"),
+        (plain, tmp_path / "flat", "no recording gives a segment"),
+    ]
+    for path, folder, word in cases:
+        done = convert(path, "--spec", spec, "--calibrate", folder, "-o", tmp_path / "out")
+        refused(done, word)
+    assert not (tmp_path / "out").exists()
 
 
 # ---- the gate, with labels ------------------------------------------------------------------
