@@ -436,6 +436,29 @@ def quantise_multiplier(real: float) -> tuple[int, int]:
     return multiplier, exponent
 
 
+def quantise_multiplier_once(real: float) -> tuple[int, int]:
+    """(multiplier_q31, shift) for FULLY_CONNECTED, which LiteRT's reference kernel rounds once.
+
+    That kernel multiplies by ``real`` in double precision, halves away from zero. Both functions
+    are steps, the same ones where they step at the same accumulators. The nearest multiplier may
+    miss a step by one accumulator; of those beside it the one that misses fewest is taken: none
+    where ``real`` is above 1e-4 (tests/firmware/test_fully_connected.py).
+    """
+    nearest, shift = quantise_multiplier(real)
+    step = np.floor((np.arange(-256, 256) + 0.5) / real)
+    acc = (step[:, None] + np.arange(-1, 3)).astype(np.int64)
+    acc = acc[np.abs(acc) < 1 << 30]
+    wanted = np.copysign(np.floor(np.abs(acc * real) + 0.5), acc)
+
+    def missed(multiplier: int) -> int:
+        product = acc * multiplier
+        rounded = (product + (1 << (30 - shift)) + (product >> 63)) >> (31 - shift)
+        return np.count_nonzero(rounded != wanted)
+
+    near = (m for by in (0, 1, -1, 2, -2) if 1 << 30 <= (m := nearest + by) < 1 << 31)
+    return min(near, key=missed), shift
+
+
 def _check_requantisation(
     op: Operator, multiplier: NDArray[np.int64], shift: NDArray[np.int64], least: int = 1 << 30
 ) -> None:
@@ -478,7 +501,9 @@ def _with_constants(layer: Layer, op: Operator, graph: Graph, weights: NDArray[n
         )
 
     real = _scale(x) * filter_.quant_scale.astype(np.float64) / _scale(y)
-    pairs = [quantise_multiplier(float(r)) for r in np.broadcast_to(real, channels)]
+    once = layer.kind == "FULLY_CONNECTED"
+    quantise = quantise_multiplier_once if once else quantise_multiplier
+    pairs = [quantise(float(r)) for r in np.broadcast_to(real, channels)]
     multiplier = np.array([m for m, _ in pairs], np.int64)
     shift = np.array([s for _, s in pairs], np.int64)
     _check_requantisation(op, multiplier, shift)

@@ -41,14 +41,17 @@ static inline int8_t ecgqa_nn_requantise_one(int32_t acc, uint32_t c,
     return ecgqa_nn_clamp(ecgqa_nn_shr_away(y, (uint32_t)-requant->shift[c]), requant);
 }
 
-/* As above with one rounding, halves towards plus infinity: what LiteRT does in FULLY_CONNECTED. */
+/* As above with one rounding, halves away from zero: what LiteRT does in FULLY_CONNECTED, there in
+ * double precision. TensorFlow Lite Micro rounds twice there too. */
 static inline int8_t ecgqa_nn_requantise_once(int32_t acc, uint32_t c,
                                               const ecgqa_nn_requant_t *requant)
 {
     const uint32_t shift = 31u - (uint32_t)requant->shift[c];
     const int64_t product = (int64_t)acc * requant->multiplier_q31[c];
 
-    return ecgqa_nn_clamp((int32_t)((product + (INT64_C(1) << (shift - 1u))) >> shift), requant);
+    const int64_t half = (INT64_C(1) << (shift - 1u)) + (product >> 63);
+
+    return ecgqa_nn_clamp((int32_t)((product + half) >> shift), requant);
 }
 
 #endif

@@ -280,7 +280,8 @@ void *nn_random_workspace(void)
 
 /* ---- the definition -------------------------------------------------------------------------- */
 
-/* gemmlowp's SaturatingRoundingDoublingHighMul and RoundingDivideByPOT, as they are written down. */
+/* gemmlowp's SaturatingRoundingDoublingHighMul and RoundingDivideByPOT, as they are written down;
+ * `once`: to nearest, halves away from zero. */
 static int32_t scaled(int32_t acc, int32_t multiplier, int exponent, int once)
 {
     const int64_t product = (int64_t)acc * multiplier;
@@ -288,7 +289,11 @@ static int32_t scaled(int32_t acc, int32_t multiplier, int exponent, int once)
     int32_t high, mask, remainder;
 
     if (once) {
-        return (int32_t)((product + (INT64_C(1) << (30 + exponent))) >> (31 + exponent));
+        const int64_t size = product < 0 ? -product : product;
+        const int32_t rounded =
+            (int32_t)((size + (INT64_C(1) << (30 + exponent))) >> (31 + exponent));
+
+        return product < 0 ? -rounded : rounded;
     }
     high = (int32_t)((product + nudge) / (INT64_C(1) << 31));
     mask = (int32_t)((UINT32_C(1) << exponent) - 1u);
