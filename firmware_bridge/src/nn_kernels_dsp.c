@@ -38,41 +38,38 @@ static inline int16x2_t halves(uint32_t word)
     return (int16x2_t)word;
 }
 
-/* x[p][k] to patch[k / 2][p][k % 2], a zero after an odd end; the sum of each pixel's inputs. */
-static void widen(const ecgqa_nn_dot_t *job, int32_t sums[2])
+/* x[p][k] to patch[k / 2][p][k % 2], a zero after an odd end; the sum of the pixel's inputs. */
+static int32_t widen(const ecgqa_nn_dot_t *job, uint32_t p)
 {
     const uint32_t step = job->pixels; /* words from a pair of inputs to the next */
     const uint32_t len = job->len;
+    const int8_t *x = job->x[p];
+    uint32_t *to = (uint32_t *)(void *)job->patch + p;
+    int32_t sum = 0;
+    uint32_t k = 0;
 
-    for (uint32_t p = 0; p < job->pixels; p++) {
-        const int8_t *x = job->x[p];
-        uint32_t *to = (uint32_t *)(void *)job->patch + p;
-        int32_t sum = 0;
-        uint32_t k = 0;
+    for (; k + 4u <= len; k += 4u) {
+        const uint32_t word = word_at(x + k);
+        const uint32_t even = (uint32_t)__sxtb16((int8x4_t)word);
+        const uint32_t odd = (uint32_t)__sxtb16((int8x4_t)(word >> 8));
+        const uint32_t low = (even & 0xFFFFu) | (odd << 16);
+        const uint32_t high = (even >> 16) | (odd & 0xFFFF0000u);
 
-        for (; k + 4u <= len; k += 4u) {
-            const uint32_t word = word_at(x + k);
-            const uint32_t even = (uint32_t)__sxtb16((int8x4_t)word);
-            const uint32_t odd = (uint32_t)__sxtb16((int8x4_t)(word >> 8));
-            const uint32_t low = (even & 0xFFFFu) | (odd << 16);
-            const uint32_t high = (even >> 16) | (odd & 0xFFFF0000u);
-
-            sum = __smlad(halves(even), halves(0x00010001u), sum);
-            sum = __smlad(halves(odd), halves(0x00010001u), sum);
-            to[0] = low;
-            to[step] = high;
-            to += 2u * step;
-        }
-        for (; k < len; k += 2u) {
-            const int32_t first = x[k];
-            const int32_t second = k + 1u < len ? x[k + 1u] : 0;
-
-            sum += first + second;
-            *to = ((uint32_t)first & 0xFFFFu) | ((uint32_t)second << 16);
-            to += step;
-        }
-        sums[p] = sum;
+        sum = __smlad(halves(even), halves(0x00010001u), sum);
+        sum = __smlad(halves(odd), halves(0x00010001u), sum);
+        to[0] = low;
+        to[step] = high;
+        to += 2u * step;
     }
+    for (; k < len; k += 2u) {
+        const int32_t first = x[k];
+        const int32_t second = k + 1u < len ? x[k + 1u] : 0;
+
+        sum += first + second;
+        *to = ((uint32_t)first & 0xFFFFu) | ((uint32_t)second << 16);
+        to += step;
+    }
+    return sum;
 }
 
 /* Two words of weights (four inputs of a pair of channels) with one pixel and with two. */
@@ -164,15 +161,15 @@ static void dot_1(const ecgqa_nn_dot_t *job, int32_t sum)
     } while (acc != end);
 }
 
-static void dot_2(const ecgqa_nn_dot_t *job, const int32_t sums[2])
+static void dot_2(const ecgqa_nn_dot_t *job, int32_t sum0, int32_t sum1)
 {
     const uint32_t words = ((uint32_t)job->len + 1u) / 2u;
     const uint32_t blocks = words & ~UINT32_C(7);
     const uint32_t rest = words & 6u;
     const uint32_t skip = job->pair_bytes / 4u - words;
     const uint32_t *const patch = (const uint32_t *)(const void *)job->patch;
-    const int32_t start0 = -ECGQA_NN_EVEN_BIAS * sums[0];
-    const int32_t start1 = -ECGQA_NN_EVEN_BIAS * sums[1];
+    const int32_t start0 = -ECGQA_NN_EVEN_BIAS * sum0;
+    const int32_t start1 = -ECGQA_NN_EVEN_BIAS * sum1;
     int32_t *acc0 = job->acc;
     int32_t *acc1 = acc0 + 2u * (uint32_t)job->pairs;
     int32_t *const end = acc1;
@@ -210,13 +207,12 @@ static void dot_2(const ecgqa_nn_dot_t *job, const int32_t sums[2])
 
 void ecgqa_nn_dot(const ecgqa_nn_dot_t *job)
 {
-    int32_t sums[2];
+    const int32_t sum = widen(job, 0);
 
-    widen(job, sums);
     if (job->pixels == 2u) {
-        dot_2(job, sums);
+        dot_2(job, sum, widen(job, 1));
     } else {
-        dot_1(job, sums[0]);
+        dot_1(job, sum);
     }
 }
 
