@@ -29,7 +29,7 @@ UNGUIDED = "-fno-sanitize-coverage=trace-cmp"
 """Comparisons guide the fuzzer where arguments are checked; traced in loops over pixels they guide
 it nowhere and take three quarters of its time."""
 CHECKS_CALLS = ("ecgqa.c",)
-CHECKS_BUNDLES = (*CHECKS_CALLS, "cwt.c", "nn.c", "nn_check.c")
+CHECKS_BUNDLES = (*CHECKS_CALLS, "nn_check.c")
 TIMEOUT_S = 7200
 
 
