@@ -1,4 +1,12 @@
-"""Ways to quantise the same weights, side by side on validation."""
+"""Ways to quantise the same weights, side by side on validation.
+
+Pruning and clustering (tensorflow-model-optimization) are not among them: the engine computes as
+much and flash holds as much, only a deflated update gets smaller. Measured on Light-CNN of alpha
+0.25, 187 steps of each and then PTQ, deflated bytes and balanced accuracy on 2,000 validation
+segments: plain 45,609, .940; half of the weights zero 32,988, .934; three quarters 21,053, .916; 16
+values a layer 29,366, .940; 32 values 39,302, .942. QAT's .942 came from going on alone: the same
+steps without quantisation, then PTQ, gave .942 too.
+"""
 
 from __future__ import annotations
 
