@@ -93,6 +93,17 @@ class ModelFolder:
             )
         return self.path / self.tflite_name
 
+    @property
+    def card_text(self) -> str:
+        """``MODEL_CARD.md`` for another place: without its pictures, which lie beside it.
+
+        A heading alone where there is no card.
+        """
+        card = self.path / "MODEL_CARD.md"
+        if not card.is_file():
+            return f"# {self.name}\n"
+        return re.sub(r"(?m)^!\[.*\]\(.*\)\n\n", "", card.read_text(encoding="utf-8"))
+
     def description(self) -> dict[str, Any]:
         """What ``model.json`` says."""
         return {

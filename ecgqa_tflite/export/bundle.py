@@ -157,9 +157,7 @@ def export_bundle(
             "versions": {package: metadata.version(package) for package in VERSIONS_OF},
         }
         _write_templates(folder, manifest, counted, device, prepared)
-        card = model.path / "MODEL_CARD.md"
-        if card.is_file():
-            shutil.copyfile(card, folder / card.name)
+        (folder / "MODEL_CARD.md").write_text(model.card_text, encoding="utf-8")
         manifest["files"] = _sums(folder)
         svg = prepared.files.get(MEMORY_MAP)
         report = folder / "report.html"

@@ -101,8 +101,6 @@ def unquantised(model: ModelFolder, out: str | Path) -> ModelFolder:
     from ecgqa_tflite.networks import load_model
 
     validation = model.metrics.get("validation", {})
-    card = model.path / "MODEL_CARD.md"
-    text = card.read_text(encoding="utf-8") if card.is_file() else f"# {model.name}\n"
     return write_model(
         out,
         name=model.name,
@@ -122,6 +120,7 @@ def unquantised(model: ModelFolder, out: str | Path) -> ModelFolder:
             "external": {},
             "quantisation": {"method": "none"},
         },
-        model_card=f"> Computes in float32; the int8 figures below are not its own.\n\n{text}",
+        model_card="> Computes in float32; the int8 figures below are not its own.\n\n"
+        + model.card_text,
         licence=model.licence,
     )

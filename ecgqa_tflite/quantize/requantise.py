@@ -235,8 +235,6 @@ def requantise(
         "external": {},
         "calibration": measured,
     }
-    card = model.path / "MODEL_CARD.md"
-    text = card.read_text(encoding="utf-8") if card.is_file() else f"# {model.name}\n"
     written = write_model(
         out,
         name=model.name,
@@ -252,7 +250,8 @@ def requantise(
         calibration_ids=calibration.ids,
         model_card=(
             f"> The int8 network was quantised again, on {len(calibration.ids)} segments of the "
-            f"user's; the int8 figures below are of the network that was shipped before.\n\n{text}"
+            f"user's; the int8 figures below are of the network that was shipped before.\n\n"
+            f"{model.card_text}"
         ),
         licence=model.licence,
     )

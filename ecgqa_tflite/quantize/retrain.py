@@ -316,8 +316,6 @@ def requantise_qat(
         workers,
         progress,
     )
-    card = model.path / "MODEL_CARD.md"
-    text = card.read_text(encoding="utf-8") if card.is_file() else f"# {model.name}\n"
     return write_model(
         out,
         name=model.name,
@@ -337,7 +335,8 @@ def requantise_qat(
         calibration_ids=made.calibration_ids,
         model_card=(
             f"> The int8 network was trained on with quantisation, on {made.segments} segments; "
-            f"the int8 figures below are of the network that was shipped before.\n\n{text}"
+            f"the int8 figures below are of the network that was shipped before.\n\n"
+            f"{model.card_text}"
         ),
         licence=model.licence,
     )
