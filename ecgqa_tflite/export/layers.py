@@ -453,7 +453,7 @@ def quantise_multiplier_once(real: float) -> tuple[int, int]:
     def missed(multiplier: int) -> int:
         product = acc * multiplier
         rounded = (product + (1 << (30 - shift)) + (product >> 63)) >> (31 - shift)
-        return np.count_nonzero(rounded != wanted)
+        return int(np.count_nonzero(rounded != wanted))
 
     near = (m for by in (0, 1, -1, 2, -2) if 1 << 30 <= (m := nearest + by) < 1 << 31)
     return min(near, key=missed), shift

@@ -77,13 +77,15 @@ def _real(channel: int) -> float:
 
 def _in_double(acc: NDArray[np.int64], real: float) -> NDArray[np.float64]:
     """LiteRT's requantisation, not yet clamped."""
-    return np.copysign(np.floor(np.abs(acc * real) + 0.5), acc)
+    rounded: NDArray[np.float64] = np.copysign(np.floor(np.abs(acc * real) + 0.5), acc)
+    return rounded
 
 
 def _twice(acc: NDArray[np.int64], multiplier: int, shift: int) -> NDArray[np.int64]:
     """TFLM's requantisation, not yet clamped: MultiplyByQuantizedMultiplier."""
     high = (acc * multiplier + (1 << 30)) >> 31
-    return np.sign(high) * ((np.abs(high) + ((1 << -shift) >> 1)) >> -shift)
+    rounded: NDArray[np.int64] = np.sign(high) * ((np.abs(high) + ((1 << -shift) >> 1)) >> -shift)
+    return rounded
 
 
 def test_litert_rounds_once_and_tflm_twice() -> None:
