@@ -430,8 +430,10 @@ def test_where_the_edge_tpus_compiler_is_installed(
 def test_velas_figures_before_and_after(bundles: Bundles, name: str) -> None:
     target = bundles[name].manifest["target"]
     assert target["accelerator"]["config"] == name
-    assert target["rewrite"]["used"]
-    assert target["after"]["cycles_estimated"] < target["before"]["cycles_estimated"]
+    faster = target["after"]["cycles_estimated"] < target["before"]["cycles_estimated"]
+    assert target["rewrite"]["used"] == faster
+    # So small a network gains nothing on a U85, and is compiled as it is.
+    assert faster == (name != "ethos-u85-256")
     assert target["after"]["operators"]["CPU"] == 0
     text = (bundles[name].path / "README.md").read_text()
     report = (bundles[name].path / "report.html").read_text()
@@ -451,12 +453,13 @@ def test_a_compiled_network_says_what_it_was_compiled_from(bundles: Bundles, nam
     original, folded, _ = (identity["model_id"] for identity in ids.values())
     assert original == bundles[name].manifest["model_id"]
     assert ids["tiny_folded"]["rewritten_from"] == original
-    assert ids["tiny_vela"]["compiled_from"] == folded
-    assert ids["tiny_vela"]["rewritten_from"] == original
+    used = bundles[name].manifest["target"]["rewrite"]["used"]
+    assert ids["tiny_vela"]["compiled_from"] == (folded if used else original)
+    assert ids["tiny_vela"].get("rewritten_from") == (original if used else None)
     assert ids["tiny_vela"]["spec_hash"] == tiny_model.SPEC.hash
-    assert "3 x 3 pixels" in ids["tiny_vela"]["input"]["from_image"]
+    assert ("3 x 3 pixels" in ids["tiny_vela"]["input"]["from_image"]) == used
     told = CliRunner().invoke(main, ["inspect", str(path / "tiny_vela.tflite")]).output
-    assert folded in told and original in told
+    assert original in told and (folded in told) == used
 
 
 def test_labelling_what_vela_wrote_changes_nothing_else() -> None:
