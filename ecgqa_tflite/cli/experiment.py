@@ -15,7 +15,7 @@ from ecgqa_tflite.datasets.challenge2017 import read_graded
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.experiment import design
 from ecgqa_tflite.experiment.external import read_test
-from ecgqa_tflite.experiment.report import keep_design, write_report
+from ecgqa_tflite.experiment.report import write_report
 from ecgqa_tflite.experiment.run import Session, retime, run
 from ecgqa_tflite.experiment.tables import markdown
 from ecgqa_tflite.spec import PRESETS, Colormap, FrontEnd, Scaling
@@ -193,8 +193,7 @@ def _run(make: Callable[..., design.Experiment], options: dict[str, Any], **more
             threads=options["threads"],
             progress=tell,
         )
-        left_out = run(session, options["only"])
-    keep_design(experiment, out, left_out)
+        run(session, options["only"])
     _report(out)
 
 

@@ -188,7 +188,7 @@ def table2(
                 for method in (QUICK_NEUROKIT if quick else NEUROKIT_METHODS)
             ),
         ),
-        pairs=() if left_out else (("light_scratch", "light_pretrained"),),
+        pairs=(("light_scratch", "light_pretrained"),),
         quick=quick,
         left_out=left_out,
     )

@@ -40,6 +40,7 @@ from ecgqa_tflite.experiment.external import (
     reference_maps,
 )
 from ecgqa_tflite.experiment.figures import figures_of, flips_of, pairs_of
+from ecgqa_tflite.experiment.report import keep_design
 from ecgqa_tflite.experiment.rival import keep_differences
 from ecgqa_tflite.experiment.runs import (
     RUNS,
@@ -145,6 +146,7 @@ def run(session: Session, only: Sequence[str] = ()) -> dict[str, str]:
     identities = {row.name: _identity_of(session, row) for row in whole}
     _check_all(session, identities, chosen)
     _keep_test(session)
+    keep_design(session.experiment, session.out, left_out)
     jobs = [(row, seed) for row in every for seed in row.seeds]
     for done, (row, seed) in enumerate(jobs):
         session.tell(f"runs, {run_name(row.name, seed)}", done, len(jobs))
@@ -158,6 +160,7 @@ def run(session: Session, only: Sequence[str] = ()) -> dict[str, str]:
             left_out[row.name] = str(error)
     session.tell("runs", len(jobs), len(jobs))
     keep_differences(session.out, session.test, session.tell)
+    keep_design(session.experiment, session.out, left_out)
     return left_out
 
 
