@@ -16,7 +16,8 @@ elapsed = $$(( ($$(date +%s) - $(STARTED)) / 60 )) min $$(( ($$(date +%s) - $(ST
 export OMP_NUM_THREADS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format clean pictures readme bench-frontend bench-peers
+.PHONY: help setup demo test lint format clean pictures readme bench-frontend bench-peers \
+	aarch64-root test-aarch64
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +83,14 @@ bench-peers: setup ## time other wavelet transforms, runtimes and a quality inde
 		$(BIN)/python -m pip install --quiet --target $(PEERS) $$peer >$(PEERS)/$$peer.log 2>&1 || \
 		echo "$$peer does not install here: see $(PEERS)/$$peer.log"; touch $(PEERS)/.$$peer; }; done
 	$(BIN)/python -m ecgqa_tflite.benchmark.peers --packages $(PEERS)
+
+AARCH64_ROOT := $(CURDIR)/build/aarch64_root
+aarch64-root: setup ## a Raspberry Pi's user land with the base install, for QEMU: some 500 MB
+	$(BIN)/python tests/firmware/aarch64_root.py $(AARCH64_ROOT)
+	@echo "export ECGQA_AARCH64_ROOT=$(AARCH64_ROOT)   # bench --target aarch64 runs LiteRT in it"
+
+test-aarch64: setup ## assess and bench in an aarch64 user land under QEMU (root, or user namespaces)
+	$(BIN)/python -m pytest -p no:xdist tests/firmware/test_aarch64_root.py
 
 clean: ## remove what was built and cached; .venv stays
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
