@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ FIGURES = {
     "graded_bacc": "BAcc, graded A against C",
     "graded_auc": "AUC, graded A against C",
 }
-COSTS = {"macs": ("multiply-accumulates", 1.0), "ram_bytes": ("device RAM, KiB", 1 / 1024)}
+COSTS = {"macs": ("million multiply-accumulates", 1e-6), "ram_bytes": ("device RAM, KiB", 1 / 1024)}
 
 Result = Mapping[str, Any]
 
@@ -95,11 +96,22 @@ def _cost(result: Result, networks: list[Mapping[str, Any]], path: Path) -> None
             best = front(list(zip(xs, ys, strict=True)))
             panel.plot(*zip(*best, strict=True), "-", color=ORANGE, lw=1.2, zorder=0)
             panel.set_xscale("log")
+            ticks = round_numbers(min(xs), max(xs))
+            panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            panel.minorticks_off()
+            panel.set_xlim(min(xs) / 1.5, max(xs) * 4)  # names stand to the right
             panel.set_xlabel(f"{words}: less is better", fontsize=8)
             panel.set_title(f"{FIGURES[name]}, int8", fontsize=9, loc="left")
-            panel.grid(True, which="both", alpha=0.2)
+            panel.grid(True, alpha=0.2)
             panel.tick_params(labelsize=8)
     _save(result, figure, path)
+
+
+def round_numbers(low: float, high: float) -> list[float]:
+    """Ticks of a logarithmic axis: 1, 2, 5, 10, ..., or 1, 10, ... where those are many."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if len(decades) <= 3 else (1,)
+    return [step * 10.0**decade for decade in decades for step in steps]
 
 
 def front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:

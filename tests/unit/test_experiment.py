@@ -321,6 +321,11 @@ def test_ablations_say_what_is_saved(finished: Path, tmp_path: Path) -> None:
     assert "Validation, int8" in text and "GoogLeNet" not in text
     assert [row["name"] for row in result["rows"]] == ["base", "small_alpha_125"]
     assert (out / "ablations_cost.svg") not in files, "two networks are no curve"
+    for seed in (0, 1):
+        found = runs.read_run(out / "runs" / f"small_alpha_125_seed{seed}.json")
+        found["costs"]["macs"] *= 7
+        runs.write_run(out / "runs" / f"band_seed{seed}.json", {**found, "row": "band"})
+    assert (out / "ablations_cost.svg") in write_report(out)[1]
 
 
 def test_the_front_of_cost_and_figure() -> None:
