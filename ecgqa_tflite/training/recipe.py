@@ -123,10 +123,12 @@ class Recipe(Schedule):
     def from_dict(cls, data: Any) -> Recipe:
         """Inverse of :meth:`to_dict`; further keys at the top, which a training notes, are ignored.
 
+        A field that is missing has its default, which is what recipes did before there was one.
+
         Raises
         ------
         ArgumentError
-            Another format, a field that is missing or unknown, or a value of another type.
+            Another format, a field that is unknown, or a value of another type.
         """
         if not isinstance(data, dict) or data.get("format") != RECIPE_FORMAT:
             raise ArgumentError(f"a recipe is a JSON object of format {RECIPE_FORMAT}")
@@ -149,8 +151,8 @@ def _from_plain(kind: Any, value: Any, where: str) -> Any:
     """JSON value to ``kind``: dataclasses, tuples, unions with None and plain types."""
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
-        if not isinstance(value, dict) or value.keys() != hints.keys():
-            raise ArgumentError(f"{where}: needs exactly {', '.join(hints)}")
+        if not isinstance(value, dict) or not value.keys() <= hints.keys():
+            raise ArgumentError(f"{where}: may have {', '.join(hints)}, and nothing else")
         return kind(**{k: _from_plain(hints[k], v, f"{where}.{k}") for k, v in value.items()})
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:

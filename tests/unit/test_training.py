@@ -37,13 +37,19 @@ def test_recipe_round_trips_through_json() -> None:
     assert Recipe.from_dict(json.loads(text)).digest("a") == recipe.digest("a") != recipe.digest()
 
 
+def test_a_recipe_of_before_a_field_existed_has_its_default() -> None:
+    plain = TINY.to_dict()
+    del plain["precision"], plain["composition"]["clipped_share"]
+    assert Recipe.from_dict(plain) == TINY
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"format": 99},
         {"epochs": 1.5},
         {"epochs": None},
-        {"augmentation": {"roll": True}},
+        {"augmentation": {"spin": True}},
         {"composition": []},
     ],
 )
