@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -117,3 +117,11 @@ def test_public_headers_are_cxx_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("flags", [("-O0",), ("-O3",)], ids=" ".join)
 def test_no_warning_on_any_compiler(name: str, flags: tuple[str, ...], tmp_path: Path) -> None:
     boards.compile_sources(usable(name), boards.library_sources(), tmp_path, flags=flags)
+
+
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m55"])
+def test_no_warning_of_clang_for_arm(core: str, tmp_path: Path) -> None:
+    usable("mps2-an386")  # newlib comes with its compiler
+    flags = ("--target=arm-none-eabi", f"-mcpu={core}", "-mthumb", "-mfloat-abi=hard")
+    board = replace(usable("host-clang"), flags=(*flags, "-isystem", "/usr/include/newlib"))
+    boards.compile_sources(board, boards.library_sources(), tmp_path)
