@@ -43,6 +43,6 @@ def measure(job: Job) -> Row:
     row = log.row(job.target, job.variant, job.model.name)
     return replace(
         row,
-        layers=board_log.named(log.layers, device),
+        layers=board_log.named(row.layers, device),
         notes=(*row.notes, "the clock is read at each slice of work", "layers: the last segment"),
     )

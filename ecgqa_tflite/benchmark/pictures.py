@@ -108,7 +108,7 @@ def latency(report: Report, path: Path) -> bool:
             colour = LINES[i % len(LINES)]
             axis.plot(
                 x, np.linspace(0, 100, len(x)), color=colour, lw=1.5,
-                label=f"{row.target}: p50 {row.total.p50:.3g} ms\n{row.variant}",
+                label=f"{row.target}: p50 {_ms(row.total.p50)}\n{row.variant}",
             )  # fmt: skip
             marks = (row.total.p50, row.total.p90, row.total.p99)
             axis.plot(marks, (50, 90, 99), "o", color=colour, ms=4)
@@ -171,4 +171,8 @@ def _cost(row: Row) -> str:
     assert row.total is not None
     if row.unit == "instructions":
         return f"{row.total.p50 / 1e6:.1f} M instructions"
-    return f"{row.total.p50:.3g} ms"
+    return _ms(row.total.p50)
+
+
+def _ms(value: float) -> str:
+    return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"

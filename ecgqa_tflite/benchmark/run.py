@@ -95,7 +95,9 @@ def run(
             try:
                 row = worker.measure_apart(name, variant, model.path, record, quick)
             except EcgqaError as error:
-                return Missing(name, model.name, str(error).removeprefix(f"{model.name}: "))
+                reason = str(error).removeprefix(f"{model.name}: ")
+                alone = len(worker.target(name).variants(name)) == 1
+                return Missing(name, model.name, reason if alone else f"{variant}: {reason}")
             return replace(row, took_s=round(time.perf_counter() - begun, 1))
 
     timed = [i for i, w in enumerate(wanted) if worker.TARGETS[w[0]] not in UNTIMED_S]

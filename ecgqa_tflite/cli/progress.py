@@ -66,7 +66,9 @@ def _lines(console: Console) -> Tell:
             last[kind] = now
             left = f", about {since * (total - done) / done:.0f} s left" if 0 < done < total else ""
             console.print(
-                f"{now - started:6.0f} s  {what}: {done} of {total}{left}", highlight=False
+                f"{now - started:6.0f} s  {what}: {done} of {total}{left}",
+                highlight=False,
+                soft_wrap=True,
             )
 
     return tell

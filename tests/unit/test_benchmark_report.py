@@ -206,6 +206,22 @@ def test_times_are_taken_alone_and_first(
     assert all(r.took_s is not None for r in found.rows)
 
 
+def test_what_a_variant_can_t_is_said_of_it(
+    small_model: ModelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> Row:
+        raise ToolError(f"{small_model.name}: no such thing")
+
+    monkeypatch.setattr(worker, "measure_apart", fails)
+    for module in (litert, cortex_m):
+        monkeypatch.setattr(module, "missing", lambda _: None)
+    monkeypatch.setattr(litert, "variants", lambda _: ["a", "b"])
+    found = run.run([small_model], ["host", "cortex-m4"])
+    assert [m.reason for m in found.missing] == [
+        "a: no such thing", "b: no such thing", "no such thing",
+    ]  # fmt: skip
+
+
 def test_pictures(tmp_path: Path) -> None:
     require_module("matplotlib")
     rows = report(measured(), counted(), measured(20, target="tflm", ram_bytes=420_000))
