@@ -10,7 +10,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -28,6 +28,8 @@ from ecgqa_tflite.resources import firmware_bridge_dir
 
 CORES = ("mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547")
 """One board of each core: M4, M7, M33, M55."""
+PORTABLE_CORES = ("mps2-an386", "mps3-an547")
+"""Boards on which the portable kernels, the definition of the others, are measured beside them."""
 
 STAGES = ("cwt", "network", "glue", "other")
 """By source file; ``other`` is the C library's memcpy and its like."""
@@ -199,12 +201,12 @@ def _figures(device: Device, image: boards.Image, run: boards.Run) -> Figures:
 def table(figures: Sequence[Figures]) -> str:
     """The figures as text, a board a row: bytes, then millions of instructions."""
     head = (
-        f"{'core':<11} {'RAM':>7} = {'work':>7} + {'ctx':>4} + {'stack':>5}   "
+        f"{'core':<20} {'RAM':>7} = {'work':>7} + {'ctx':>4} + {'stack':>5}   "
         f"{'code':>6} {'tables':>7} {'network':>8}   "
         f"{'decision':>8} = {'cwt':>6} + {'network':>7} + {'glue':>5} + {'other':>5}   {'a MAC':>6}"
     )
     rows = [
-        f"{f.core:<11} {f.ram_bytes:>7,} = {f.workspace_bytes:>7,} + {f.context_bytes:>4} + "
+        f"{f.core:<20} {f.ram_bytes:>7,} = {f.workspace_bytes:>7,} + {f.context_bytes:>4} + "
         f"{f.stack_bytes:>5,}   {f.code_bytes:>6,} {f.tables_bytes:>7,} {f.network_bytes:>8,}   "
         f"{f.instructions / 1e6:>7.2f}M = "
         + " + ".join(
@@ -231,10 +233,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         _, samples = golden_samples(model.spec, FS_HZ)
         segments = samples[np.ptp(samples, axis=1) > 0]
+        wanted = [(name, "") for name in options.board or CORES]
+        wanted += [(name, "portable") for name in PORTABLE_CORES if not options.board]
         figures = []
-        for name in options.board or CORES:
+        for name, kernels in wanted:
+            flags = (*boards.OPTIMISE, "-DECGQA_PORTABLE") if kernels else boards.OPTIMISE
             with tempfile.TemporaryDirectory() as scratch:
-                figures.append(measure(device, segments, boards.boards()[name], Path(scratch)))
+                board = boards.boards()[name]
+                one = measure(device, segments, board, Path(scratch), flags=flags)
+                figures.append(replace(one, core=f"{one.core} {kernels}".strip()))
     except EcgqaError as error:
         print(error, file=sys.stderr)
         return 1

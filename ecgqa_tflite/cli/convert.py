@@ -78,7 +78,8 @@ QUANTIZE = ("ptq", "qat", "none")
     "--validate",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Hold int8 against float on these labelled recordings, for the gate and the report: WFDB "
-    "records with a LEADS.csv (record,lead,quality; good or bad). Needs TensorFlow.",
+    "records with a LEADS.csv (record,lead,quality; good or bad). Segments where they differ are "
+    "drawn in the report, so the bundle holds them. Needs TensorFlow.",
 )
 @click.option(
     "--gate",

@@ -10,48 +10,30 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.benchmark import inputs, worker
 from ecgqa_tflite.benchmark.protocol import FULL, QUICK, Timing, pinned, take_times
-from ecgqa_tflite.errors import ConversionError, EcgqaError
-from ecgqa_tflite.export import tflm
-from ecgqa_tflite.export.device_source import plan_device
-from ecgqa_tflite.export.image_source import image_workspace_bytes
-from ecgqa_tflite.frontend import tables
+from ecgqa_tflite.export.footprint import ARENA, ENGINE, footprint
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.model_folder import ModelFolder
-from ecgqa_tflite.quantize import census
 from ecgqa_tflite.spec import FrontEnd
-from ecgqa_tflite.tflite import read_tflite
 
 VARIANT = "XNNPACK, 1 thread"
-ENGINE = "row-streaming engine: whole workspace, planned"
-ARENA = "TFLM arena, host-measured, and the front end's workspace"
+RAM_KINDS = {
+    ENGINE: "row-streaming engine: whole workspace, planned",
+    ARENA: "TFLM arena, host-measured, and the front end's workspace",
+}
 
 
 def size(model: ModelFolder) -> dict[str, Any]:
-    """Multiply-accumulates, bytes, and RAM on a device that samples at 250 Hz.
+    """Multiply-accumulates, bytes, and RAM on a device, by :func:`footprint`.
 
-    RAM is the row-streaming engine's planned workspace where the engine can run the network, else
-    TensorFlow Lite Micro's arena with the front end's workspace; ``ram_kind`` says which. It is
-    None where neither can be told.
+    ``ram_kind`` says whose RAM it is; ``ram_bytes`` is None where it can't be told here.
     """
-    tflite = model.tflite_path.read_bytes()
-    counted = census(tflite, model.name)
-    front_end = tables.build(model.spec, inputs.FS_HZ)
-    ram: int | None
-    try:
-        device = plan_device(model.spec, front_end, tflite, model.threshold_int8)
-        ram, kind = device.workspace.bytes, ENGINE
-    except ConversionError:
-        try:
-            arena = tflm.find_arena(tflite, read_tflite(tflite, model.name))
-            ram, kind = arena.bytes + image_workspace_bytes(front_end), ARENA
-        except EcgqaError as error:
-            ram, kind = None, str(error)
+    found = footprint(model)
     return {
-        "macs": counted.macs,
-        "tflite_bytes": counted.file_bytes,
-        "ram_bytes": ram,
-        "ram_kind": kind,
+        "macs": found["macs"],
+        "tflite_bytes": model.tflite_path.stat().st_size,
+        "ram_bytes": found["ram_bytes"],
+        "ram_kind": RAM_KINDS[found["runtime"]],
     }
 
 
