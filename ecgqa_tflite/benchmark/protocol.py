@@ -246,7 +246,16 @@ def pinned(cores: int) -> Iterator[tuple[int, ...]]:
 
 
 def peak_memory_bytes() -> int:
-    """Most memory that this process has had resident since it started, bytes."""
+    """Most memory that this program has had resident since it started, bytes.
+
+    Linux's getrusage would hand a parent's peak down through fork and exec, so the kernel's own
+    mark of this program (``VmHWM``) comes first.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if platform.system() == "Darwin" else peak * 1024
 

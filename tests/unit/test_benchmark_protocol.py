@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -84,6 +87,15 @@ def test_the_machine_is_plain_json() -> None:
     assert machine["cpu"] and machine["cores"] >= 1
     resident = resident_bytes()
     assert resident is None or 1e6 < resident <= 1.01 * peak_memory_bytes()
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="another system counts by process")
+def test_a_child_s_peak_is_its_own() -> None:
+    # Linux's getrusage hands a parent's peak down through fork and exec.
+    code = "from ecgqa_tflite.benchmark.protocol import peak_memory_bytes as p; print(p())"
+    ballast = np.ones(60_000_000)  # 480 MB resident
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(out.stdout) < 300e6 < ballast.nbytes
 
 
 def test_a_pi_says_that_it_throttles() -> None:
