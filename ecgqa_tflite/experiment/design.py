@@ -13,7 +13,7 @@ from ecgqa_tflite.training.recipe import Recipe
 LIGHT_REPEATS, INCEPTION_REPEATS, ABLATION_REPEATS, FOREST_REPEATS = 10, 3, 3, 10
 """Trainings a row; the seed paper repeats each of its networks ten times."""
 
-QUICK_REPEATS = 2
+QUICK_REPEATS, QUICK_INCEPTION_REPEATS = 2, 1
 QUICK_RECORDINGS = 300
 """Recordings of the external test that ``quick`` scores, beside those that were graded."""
 QUICK_SEGMENTS, QUICK_EPOCHS, QUICK_STRETCHES = 2_000, 2, (6, 1)
@@ -136,8 +136,8 @@ def table2(
         Fewer segments, epochs and repeats, and a smaller image for InceptionV1.
     """
 
-    def seeds_of(default: int) -> tuple[int, ...]:
-        return _seeds(seeds, repeats, QUICK_REPEATS if quick else default)
+    def seeds_of(default: int, quick_default: int = QUICK_REPEATS) -> tuple[int, ...]:
+        return _seeds(seeds, repeats, quick_default if quick else default)
 
     def recipe_of(name: str, architecture: str, start: str | None) -> Recipe:
         recipe = recipes.get(name, recipes[BASE])
@@ -174,7 +174,7 @@ def table2(
             f"InceptionV1, {start}",
             small if quick else spec,
             recipe_of("inception_v1", "inception_v1", pretrained_inception),
-            seeds_of(INCEPTION_REPEATS),
+            seeds_of(INCEPTION_REPEATS, QUICK_INCEPTION_REPEATS),
         )
     )
     return Experiment(
