@@ -1,5 +1,6 @@
-"""Write the README's tables, of models from their metrics.json and of the experiment from its
-JSON: no figure in them is typed. Where no experiment is kept, its section is empty.
+"""Write the README's tables: of models from their metrics.json, of the benchmark and of the
+experiment from the JSON that is kept of them. No figure in them is typed; where no JSON is kept,
+the section is empty.
 
 python .ci/readme_figures.py           rewrite README.md
 python .ci/readme_figures.py --check   exit 1 where it is not what the models say
@@ -12,12 +13,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ecgqa_tflite.benchmark import tables as bench_tables
+from ecgqa_tflite.benchmark.results import read_report
 from ecgqa_tflite.experiment import tables
 
 REPO = Path(__file__).resolve().parents[1]
 EXPERIMENT = REPO / "models" / "experiments" / "table2.json"
+BENCH = REPO / "models" / "experiments" / "bench.json"
 FIGURES = "<!-- figures: make readme -->", "<!-- end of figures -->"
 TABLE2 = "<!-- experiment: make readme -->", "<!-- end of the experiment -->"
+COSTS = "<!-- bench: make readme -->", "<!-- end of the bench -->"
 HEAD = """\
 | model | weights | int8 file | tested on | BAcc | AUC | Se | Sp |
 |---|---|---|---|---|---|---|---|"""
@@ -60,6 +65,11 @@ def experiment() -> str:
     return tables.readme(json.loads(EXPERIMENT.read_text(encoding="utf-8")))
 
 
+def bench() -> str:
+    """What a segment costs; empty without its JSON."""
+    return bench_tables.readme(read_report(BENCH)) if BENCH.exists() else ""
+
+
 def between(text: str, marks: tuple[str, str], content: str) -> str:
     """The text with what stands between two marks replaced."""
     before, _, rest = text.partition(marks[0])
@@ -70,7 +80,9 @@ def between(text: str, marks: tuple[str, str], content: str) -> str:
 def readme() -> str:
     """README.md with the tables put in."""
     text = (REPO / "README.md").read_text(encoding="utf-8")
-    return between(between(text, FIGURES, models()), TABLE2, experiment())
+    for marks, content in ((FIGURES, models), (COSTS, bench), (TABLE2, experiment)):
+        text = between(text, marks, content())
+    return text
 
 
 if __name__ == "__main__":

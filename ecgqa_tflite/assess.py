@@ -8,26 +8,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from threading import local
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 import ecgqa_tflite
-from ecgqa_tflite.frontend.colormap import lut
 from ecgqa_tflite.frontend.native import NativeFrontEnd
-from ecgqa_tflite.litert import Int8Network, to_int8
+from ecgqa_tflite.litert import high_scores, image_s8
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.segments import Segments, SegmentStatus, cut
-from ecgqa_tflite.spec import Colormap, Quality
-
-BATCH = 16
-"""Segments a thread takes at a time: their images (2.5 MB) stay near the caches."""
+from ecgqa_tflite.spec import Quality
 
 REPORT_FORMAT = 1
 """Format number of :func:`report`'s JSON."""
@@ -148,52 +141,19 @@ def score_segments(
     into C and LiteRT let other threads run.
     """
     front_end = NativeFrontEnd(model.spec, segments.fs_hz)
-    mine = local()
 
-    def score(batch: NDArray[np.intp]) -> NDArray[np.int8]:
-        if not hasattr(mine, "network"):
-            mine.network = Int8Network(model.tflite_path, threads=1)
+    def images(batch: NDArray[np.intp]) -> NDArray[np.int8]:
         index_maps = front_end.index_maps(segments.samples[batch], threads=1)
-        batch_scores: NDArray[np.int8] = mine.network.scores(
-            _colour(index_maps, model.spec.colormap)
-        )
-        return batch_scores[:, Quality.HIGH]
+        return image_s8(index_maps, model.spec.colormap)
 
-    scores = np.full(len(segments.status), -128, np.int8)
+    n = len(segments.status)
     wanted = np.flatnonzero(segments.status == SegmentStatus.OK)
-    batches = [wanted[i : i + BATCH] for i in range(0, len(wanted), BATCH)]
-    done = len(scores) - len(wanted)
-    pool = ThreadPoolExecutor(threads)
-    try:
-        for batch, batch_scores in zip(batches, pool.map(score, batches), strict=True):
-            scores[batch] = batch_scores
-            done += len(batch)
-            if progress is not None:
-                progress(done, len(scores))
-    finally:
-        pool.shutdown(cancel_futures=True)  # an interrupted run doesn't finish its queue first
-    return scores
 
+    def tell(done: int, total: int) -> None:
+        if progress is not None:
+            progress(n - total + done, n)
 
-@cache
-def _pair_colours(colormap: Colormap) -> NDArray[np.void]:
-    """int8 colours of each pair of indices, shape (65536,), an item 2 * channels bytes.
-
-    Two pixels a lookup, each a whole item: four times as fast as rows of the (256, 3) table.
-    """
-    pairs = np.arange(65536, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
-    table = to_int8(lut(colormap))[pairs].reshape(len(pairs), -1)
-    return table.view(f"V{table.shape[1]}")[:, 0]
-
-
-def _colour(index_maps: NDArray[np.uint8], colormap: Colormap) -> NDArray[np.int8]:
-    """What the network takes: uint8 (n, rows, cols) to int8 (n, rows, cols, channels)."""
-    indices = index_maps.reshape(-1)
-    if indices.size % 2:
-        indices = np.append(indices, np.uint8(0))
-    pixels = np.take(_pair_colours(colormap), indices.view(np.uint16)).view(np.int8)
-    channels = lut(colormap).shape[1]
-    return pixels[: index_maps.size * channels].reshape(*index_maps.shape, channels)
+    return high_scores(model.tflite_path, images, n, wanted, threads=threads, progress=tell)
 
 
 def report(

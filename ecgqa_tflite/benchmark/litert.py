@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite import litert
-from ecgqa_tflite.assess import _colour, assess, probability
+from ecgqa_tflite.assess import assess, probability
 from ecgqa_tflite.benchmark import inputs
 from ecgqa_tflite.benchmark.protocol import (
     BOARD,
@@ -96,7 +96,7 @@ def time_path(
         state["map"] = front_end.index_maps(job.segments[i : i + 1], threads=1)
 
     def image(_: int) -> None:
-        state["image"] = _colour(state["map"], colormap)  # type: ignore[arg-type]
+        state["image"] = litert.image_s8(state["map"], colormap)  # type: ignore[arg-type]
 
     def network(_: int) -> None:
         state["scores"] = scores(state["image"])  # type: ignore[arg-type]

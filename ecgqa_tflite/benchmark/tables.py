@@ -15,6 +15,9 @@ LEGEND = (
 SEED_RATIO = 12.0
 """The seed's InceptionV1 (GoogLeNet) against its Light-CNN, classification on one computer."""
 
+README_TARGETS = ("host", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "ethos-u55-128")
+README_LEFT_OUT = ("reference kernels, 1 thread", "XNNPACK, 2 threads")
+
 
 def text(report: Report) -> str:
     """Everything, in the order in which it is read."""
@@ -106,6 +109,47 @@ def scaling(report: Report) -> Iterator[str]:
             f"  {t.model:<22} {t.variant:<20} {t.segments_per_s:>8,.0f} segments/s   "
             f"{t.hours_per_s:>6.2f} hours of ECG a second   {t.speed_up:.2f}x"
         )
+
+
+def readme(report: Report) -> str:
+    """What the first model costs on a few targets, Markdown, with the ratio of the networks."""
+    machine, first = report.machine, next(iter(report.models))
+    rates = {t.variant: t.hours_per_s for t in report.throughputs() if t.model == first}
+    lines = [
+        f"`ecgqa bench` on {machine['cores']} cores ({machine['cpu']}), every target that they can "
+        f"run in {report.took_s / 60:.0f} minutes. Of {first}:",
+        "",
+        "| samples to decision | kind | cost | wavelet's share | RAM |",
+        "|---|---|---|---|---|",
+    ]
+    for row in report.rows:
+        shown = row.target in README_TARGETS and row.variant not in README_LEFT_OUT
+        if row.model != first or not shown or row.total is None:
+            continue
+        cost = row.total.p50
+        figure = f"{cost / 1e6:.1f} M" if row.unit == "instructions" else f"{cost:.3g} ms"
+        if row.target == "host" and row.variant in rates:
+            figure += f", {rates[row.variant]:.2f} hours of ECG a second"
+        alone = "; network alone" if set(row.stages) == {"network"} else ""
+        share = "" if row.cwt_share is None else f"{row.cwt_share:.0%}"
+        lines.append(
+            f"| {row.target}: {row.variant}{alone} | {row.kind} | {figure} | {share} "
+            f"| {_bytes(row.ram_bytes)} |"
+        )
+    against = [
+        f"{r.value:.1f} ({r.target}, {r.variant})"
+        for r in report.ratios()
+        if r.target in ("host", "tflm") and not r.variant.startswith("assess")
+    ]
+    if against:
+        other = next(r.model for r in report.ratios())
+        random = ", of random weights," if report.models[other]["random"] else ""
+        lines += [
+            "",
+            f"{other}{random} takes so many times as long as {first}, network alone: "
+            f"{', '.join(against)}; in the seed paper {SEED_RATIO:.0f}. No board was measured.",
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def layers(report: Report) -> Iterator[str]:

@@ -10,7 +10,6 @@ import click
 
 from ecgqa_tflite.cli import fusion, need
 from ecgqa_tflite.cli.progress import default_cache, progress
-from ecgqa_tflite.cli.train import _recipe
 from ecgqa_tflite.datasets.challenge2017 import read_graded
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.experiment import design
@@ -209,7 +208,7 @@ def _recipes(given: tuple[str, ...]) -> dict[str, Recipe]:
     recipes = {design.BASE: Recipe()}
     for text in given:
         row, _, path = text.rpartition("=")
-        recipes[row or design.BASE] = _recipe(Path(path))
+        recipes[row or design.BASE] = Recipe.read(Path(path))
     return recipes
 
 

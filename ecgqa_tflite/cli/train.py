@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -11,7 +10,6 @@ import click
 
 from ecgqa_tflite.cli import Command, need
 from ecgqa_tflite.cli.progress import default_cache, progress
-from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.spec import PRESETS, Colormap, FrontEnd, Scaling
 from ecgqa_tflite.training.recipe import Precision, Recipe
 
@@ -91,7 +89,7 @@ def command(
     need("tensorflow", "tf_keras")
     look = {"colormap": colormap, "scaling": scaling, "rows": size, "cols": size}
     spec = FrontEnd.preset(preset, **{k: v for k, v in look.items() if v is not None})
-    recipe = _recipe(recipe_file)
+    recipe = Recipe() if recipe_file is None else Recipe.read(recipe_file)
     if segments is not None:
         composition = replace(
             recipe.composition, n_train=segments, n_validation=max(2, segments // 5)
@@ -118,13 +116,3 @@ def command(
         f"AUC {table['auc']['value']:.3f}"
     )
     click.echo(f"Next: ecgqa evaluate {model.path} FOLDER; ecgqa-convert {model.path} -o DIR")
-
-
-def _recipe(path: Path | None) -> Recipe:
-    if path is None:
-        return Recipe()
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArgumentError(f"{path}: no recipe can be read from it ({error})") from error
-    return Recipe.from_dict(data)

@@ -90,7 +90,7 @@ def _time_float(model: ModelFolder, quick: bool) -> Timing:
     from ai_edge_litert.interpreter import Interpreter
 
     from ecgqa_tflite.networks import load_model
-    from ecgqa_tflite.quantize.ptq import float_tflite
+    from ecgqa_tflite.quantize.converter import float_tflite
 
     content = float_tflite(load_model(model.path))
     segments, fs_hz, _ = inputs.load(None, model.spec)

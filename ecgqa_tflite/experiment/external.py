@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from threading import local
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.assess import _colour
 from ecgqa_tflite.datasets.challenge2017 import Graded
 from ecgqa_tflite.datasets.folders import load_folder
 from ecgqa_tflite.datasets.labelled import LabelledSegments
 from ecgqa_tflite.frontend import reference
-from ecgqa_tflite.litert import Int8Network
+from ecgqa_tflite.litert import high_scores, image_s8
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.output import whole_file
 from ecgqa_tflite.spec import FrontEnd, Quality
 from ecgqa_tflite.training.fit import logit_function
 
-INT8_BATCH, FLOAT_BATCH = 64, 512
+FLOAT_BATCH = 512
 SAMPLE_SEED = 0
 """Of the draw of segments that a float model is tested on where not on all."""
 
@@ -161,28 +158,14 @@ def int8_scores(
     usable
         Segments that hold a signal, shape (n,); the others score -128.
     """
-    mine = local()
-
-    def score(at: NDArray[np.intp]) -> NDArray[np.int8]:
-        if not hasattr(mine, "network"):
-            mine.network = Int8Network(model.tflite_path)
-        images = _colour(np.asarray(maps[at]), model.spec.colormap)
-        scores: NDArray[np.int8] = mine.network.scores(images)
-        return scores[:, Quality.HIGH]
-
-    out = np.full(len(maps), -128, np.int8)
-    batches = _batches(np.flatnonzero(usable), INT8_BATCH)
-    done = 0
-    pool = ThreadPoolExecutor(threads)
-    try:
-        for at, scores in zip(batches, pool.map(score, batches), strict=True):
-            out[at] = scores
-            done += len(at)
-            if progress is not None:
-                progress(f"scoring int8, {model.name}", done, int(usable.sum()))
-    finally:
-        pool.shutdown(cancel_futures=True)  # an interrupted run doesn't finish its queue first
-    return out
+    return high_scores(
+        model.tflite_path,
+        lambda at: image_s8(np.asarray(maps[at]), model.spec.colormap),
+        len(maps),
+        np.flatnonzero(usable),
+        threads=threads,
+        progress=progress and partial(progress, f"scoring int8, {model.name}"),
+    )
 
 
 def float_logits(

@@ -20,14 +20,13 @@ from ecgqa_tflite.datasets.splits import held_out_groups
 from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.evaluation import compare_decisions, table_of
 from ecgqa_tflite.frontend.colormap import image
-from ecgqa_tflite.litert import Int8Network, to_int8
 from ecgqa_tflite.model_folder import ModelFolder, write_model
 from ecgqa_tflite.quantize.qat import ending_in_logits, qat_recipe, quantise_qat
-from ecgqa_tflite.spec import FrontEnd, Quality
+from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.training.fit import Progress, logit_function
 from ecgqa_tflite.training.images import index_maps
 from ecgqa_tflite.training.recipe import Recipe
-from ecgqa_tflite.training.run import calibration, match_threshold
+from ecgqa_tflite.training.run import calibration, match_threshold, validation_scores
 
 CHUNK = 256
 RESAMPLES = 500
@@ -166,20 +165,6 @@ def train_int8(
     return tflite
 
 
-def high_scores(
-    tflite: bytes, maps: NDArray[np.uint8], spec: FrontEnd, progress: Progress | None = None
-) -> NDArray[np.int8]:
-    """int8 scores of class 1 of index maps, (n, rows, cols) to (n,)."""
-    network = Int8Network(tflite)
-    scores = np.empty(len(maps), np.int8)
-    for start in range(0, len(maps), CHUNK):
-        images = to_int8(image(np.asarray(maps[start : start + CHUNK]), spec.colormap))
-        scores[start : start + len(images)] = network.scores(images)[:, Quality.HIGH]
-        if progress is not None:
-            progress("scoring validation, int8", start + len(images), len(maps))
-    return scores
-
-
 def judged(
     tflite: bytes,
     float_logits: NDArray[np.float64],
@@ -204,7 +189,7 @@ def judged(
         of a model folder have them.
     """
     p = 1 / (1 + np.exp(-float_logits))
-    scores = high_scores(tflite, data.validation_maps, data.spec, progress)
+    scores = validation_scores(tflite, data.validation_maps, data.spec, progress)
     threshold_int8 = match_threshold(scores, p >= threshold)
     return threshold_int8, {
         "segments": _census(data.validation),

@@ -8,6 +8,7 @@ import json
 import types
 import typing
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ecgqa_tflite.datasets.balanced import Composition
@@ -136,6 +137,21 @@ class Recipe(Schedule):
         plain = {k: v for k, v in data.items() if k in known}
         recipe: Recipe = _from_plain(cls, plain, "recipe")
         return recipe
+
+    @classmethod
+    def read(cls, path: Path) -> Recipe:
+        """A ``recipe.json``.
+
+        Raises
+        ------
+        ArgumentError
+            It can't be read, or as :meth:`from_dict`.
+        """
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ArgumentError(f"{path}: no recipe can be read from it ({error})") from error
+        return cls.from_dict(data)
 
     def digest(self, *others: str) -> str:
         """SHA-256 over the recipe and ``others``: what a run's work folder is named by."""

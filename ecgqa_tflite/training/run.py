@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,11 @@ from ecgqa_tflite.evaluation import (
     table_of,
 )
 from ecgqa_tflite.frontend.colormap import image
-from ecgqa_tflite.litert import Int8Network, to_int8
+from ecgqa_tflite.litert import high_scores, image_s8
 from ecgqa_tflite.model_card import write_card
 from ecgqa_tflite.model_folder import ModelFolder, write_model
 from ecgqa_tflite.output import refuse_existing
-from ecgqa_tflite.spec import FrontEnd, Quality
+from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.training.fit import fit, logit_function, new_network
 from ecgqa_tflite.training.images import index_maps
 from ecgqa_tflite.training.recipe import Recipe
@@ -82,7 +83,7 @@ def train(
     truth = np.concatenate([part.quality for part in sets.validation])
     float_logits = logit_function(network, spec)(validation_maps)
     threshold_logit = choose_threshold(truth, float_logits)
-    int8 = _int8_scores(tflite, validation_maps, spec, progress)
+    int8 = validation_scores(tflite, validation_maps, spec, progress)
     threshold_int8 = match_threshold(int8, float_logits >= threshold_logit)
 
     metrics = {
@@ -163,17 +164,16 @@ def match_threshold(int8_scores: NDArray[np.int8], float_high: NDArray[np.bool_]
     return int(levels[best[len(best) // 2]])
 
 
-def _int8_scores(
-    tflite: bytes, maps: NDArray[np.uint8], spec: FrontEnd, progress: Progress | None
+def validation_scores(
+    tflite: bytes, maps: NDArray[np.uint8], spec: FrontEnd, progress: Progress | None = None
 ) -> NDArray[np.int8]:
-    network = Int8Network(tflite)
-    scores = np.empty(len(maps), np.int8)
-    for start in range(0, len(maps), 256):
-        block = to_int8(image(np.asarray(maps[start : start + 256]), spec.colormap))
-        scores[start : start + 256] = network.scores(block)[:, Quality.HIGH]
-        if progress is not None:
-            progress("scoring validation, int8", min(start + 256, len(maps)), len(maps))
-    return scores
+    """int8 scores of class 1 of index maps, (n, rows, cols) to (n,)."""
+    return high_scores(
+        tflite,
+        lambda at: image_s8(np.asarray(maps[at]), spec.colormap),
+        len(maps),
+        progress=progress and partial(progress, "scoring validation, int8"),
+    )
 
 
 def _ids(parts: Sequence[LabelledSegments]) -> NDArray[np.str_]:

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 from ecgqa_tflite.assess import (
-    BATCH,
     Decision,
-    _colour,
     assess,
     merged,
     report,
@@ -21,7 +19,7 @@ from ecgqa_tflite.assess import (
 from ecgqa_tflite.errors import RecordingError, SamplingRateError
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.frontend.native import NativeFrontEnd
-from ecgqa_tflite.litert import Int8Network, to_int8
+from ecgqa_tflite.litert import BATCH, Int8Network, image_s8, to_int8
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.recording.disturbances import Gap, MuscleNoise
@@ -84,7 +82,7 @@ def test_two_pixels_at_a_time_are_the_plain_colours(
     colormap: Colormap, shape: tuple[int, int, int]
 ) -> None:
     index_maps = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    got = _colour(index_maps, colormap)
+    got = image_s8(index_maps, colormap)
     assert got.dtype == np.int8
     assert np.array_equal(got, to_int8(image(index_maps, colormap)))
 
