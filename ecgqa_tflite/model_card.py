@@ -117,19 +117,26 @@ def _glance(model: ModelFolder) -> list[str]:
             f"from int8 score {model.threshold_int8} (P(high) "
             f"{probability(model.threshold_int8):.3f}); float: from {model.threshold:.3f}",
         ),
-        ("start", _start(model.recipe)),
+        ("start", _start(model.recipe, training.get("pretraining"))),
         ("licence", model.licence),
     ]
     return ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows)]
 
 
-def _start(recipe: dict[str, Any]) -> str:
+def _start(recipe: dict[str, Any], pretraining: dict[str, Any] | None) -> str:
     if "initial_weights" not in recipe:
         return "not known"
     name = recipe["initial_weights"]
+    start = "random weights" if name is None else f"weights of `{name}`"
+    if pretraining is not None:
+        right = pretraining["validation"]
+        start = (
+            f"pre-trained on {pretraining['images']:,} photographs of {pretraining['classes']} "
+            f"classes at {pretraining['size']} pixels, {pretraining['epochs']} epochs "
+            f"({right['top1']:.1%} of {right['n']:,} held-out ones told right)"
+        )
     return (
-        ("random weights" if name is None else f"weights of `{name}`")
-        + f"; {recipe['epochs']} epochs, batch {recipe['batch']}, Adam "
+        f"{start}; then {recipe['epochs']} epochs, batch {recipe['batch']}, Adam "
         f"{recipe['learning_rate']:g}, seed {recipe['seed']}"
     )
 
@@ -323,8 +330,8 @@ def _limits(external: dict[str, Any]) -> list[str]:
     return [
         "- Not tested: children, pacemakers, ventricular arrhythmia as groups; rest and effort",
         "  apart; chest patches, textile or in-ear electrodes, 12-lead electrodes other than those",
-        "  of the sets above; a vest in motion; clipped signals; mains hum or rates below those of",
-        "  the sets; skin tones, ages or sexes apart.",
+        "  of the sets above; a vest in motion; signals clipped by a real amplifier; mains hum or",
+        "  rates below those of the sets; skin tones, ages or sexes apart.",
         "- Labels that segments inherit understate a model that reads segments better, and a model",
         "  that agrees with them more is not for that the better one.",
         "- A segment is judged alone: neither its neighbours nor its amplitude in mV count.",

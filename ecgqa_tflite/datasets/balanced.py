@@ -2,8 +2,8 @@
 
 High quality: good leads of challenge-2011, clean mitdb segments, mixtures whose beats are all
 found. Low quality: bad leads, mixtures whose beats are lost (or unclear), mixtures with a poor
-signal-to-noise ratio, noise alone. Every number is in :class:`Composition`, whose defaults are what
-the shipped Light-CNN was trained on.
+signal-to-noise ratio, noise alone, clipped ECG. Every number is in :class:`Composition`, whose
+defaults are what the shipped models were trained on.
 
 Where the line between high and low is drawn decides more than the network does. The people who
 graded challenge-2011's leads were strict: of the bad leads that networks take for good, nearly all
@@ -73,9 +73,9 @@ class Composition:
     validation_share
         Share of patients (mitdb) and of records (challenge-2011) held out.
     high, low
-        Sources and their weights. Low may also have ``mixtures_unclear`` (a detector errs, and the
-        signal-to-noise ratio is below what high quality needs) and ``clipped`` (clean ECG on the
-        rails of an amplifier).
+        Sources and their weights. Low has ``clipped`` too (clean ECG on the rails of an
+        amplifier) and may have ``mixtures_unclear`` (a detector errs, and the signal-to-noise ratio
+        is below what high quality needs).
     agreed_leads
         Take a good lead's segment only if both detectors agree on its beats, and a bad lead's only
         if they don't.
@@ -108,6 +108,7 @@ class Composition:
         ("mixtures_lost", 2.5),
         ("mixtures_low_snr", 1.0),
         ("noise", 1.0),
+        ("clipped", 0.25),
     )
     agreed_leads: bool = False
     jump_share: float = 0.0

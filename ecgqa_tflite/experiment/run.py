@@ -62,7 +62,7 @@ REFERENCE_SAMPLE = 3_000
 """Segments whose images the float64 reference makes; it takes some fifty times the C front end's
 time."""
 TIMED_RUNS = 3
-"""Runs of a row that :func:`retime` times."""
+"""Runs of a row that are timed: the first; a network's time doesn't depend on its seed."""
 PACKAGES = ("tensorflow", "tf_keras", "scikit-learn", "neurokit2")
 
 Progress = Callable[[str, int, int], None]
@@ -310,10 +310,13 @@ def _network(
     if done is None:
         with _timed(seconds, "costs"):
             session.tell(f"timing, {model.name}", 0, 1)
+            times = None
+            if seed in row.seeds[:TIMED_RUNS]:
+                times = cost.times_ms(model, session.experiment.quick)
             costs = {
                 "parameters": model.metrics["training"]["parameters"],
                 **cost.size(model),
-                "times_ms": cost.times_ms(model, session.experiment.quick),
+                "times_ms": times,
             }
             session.tell(f"timing, {model.name}", 1, 1)
     else:

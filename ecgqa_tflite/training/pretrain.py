@@ -154,15 +154,41 @@ def load_body(name_or_path: str) -> Any:
     path = Path(name_or_path)
     if not (path / DESCRIPTION).is_file():
         return load_model(name_or_path)
-    verify_sums(path)
-    description = read_json(path / DESCRIPTION)
-    if description.get("format") != FORMAT:
-        raise ModelError(f"{path / DESCRIPTION}: format {description.get('format')!r} is not known")
+    description = _description(path)
     try:
         network = build(description["architecture"], **description["arguments"], name=path.name)
     except KeyError as error:
         raise ModelError(f"{path / DESCRIPTION}: has no {error}; get it again") from None
     return load_weights(network, next(path.glob("*.weights.h5"), path / "missing.weights.h5"))
+
+
+def origin(name_or_path: str) -> dict[str, Any] | None:
+    """What a pre-training was, for a model that starts from it; None where it is a trained model.
+
+    Raises
+    ------
+    ModelError
+        The folder is incomplete or corrupt.
+    """
+    path = Path(name_or_path)
+    if not (path / DESCRIPTION).is_file():
+        return None
+    description = _description(path)
+    return {
+        "images": description["images"]["training"],
+        "classes": len(description["classes"]),
+        "size": description["recipe"]["size"],
+        "epochs": description["recipe"]["epochs"],
+        "validation": description["validation"],
+    }
+
+
+def _description(path: Path) -> dict[str, Any]:
+    verify_sums(path)
+    description: dict[str, Any] = read_json(path / DESCRIPTION)
+    if description.get("format") != FORMAT:
+        raise ModelError(f"{path / DESCRIPTION}: format {description.get('format')!r} is not known")
+    return description
 
 
 def _check(images: ImageFiles, progress: Progress | None) -> None:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +93,8 @@ def train(
             "segments": _census(sets.train),
             "parameters": int(network.count_params()),
             "tflite_bytes": len(tflite),
-        },
+        }
+        | _pretraining(recipe),
         "validation": {
             "segments": _census(sets.validation),
             "float": table_of(sets.validation, float_logits, threshold_logit)
@@ -122,6 +124,14 @@ def train(
     )
     shutil.rmtree(work, ignore_errors=True)
     return write_card(model)
+
+
+def _pretraining(recipe: Recipe) -> dict[str, Any]:
+    """``pretraining``: what the recipe's initial weights were trained on, if on photographs."""
+    from ecgqa_tflite.training.pretrain import origin
+
+    found = None if recipe.initial_weights is None else origin(recipe.initial_weights)
+    return {} if found is None else {"pretraining": found}
 
 
 def calibration(parts: Sequence[LabelledSegments], n: int, seed: int) -> NDArray[np.intp]:

@@ -17,14 +17,18 @@ from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.spec import FrontEnd
 
-SPEC = FrontEnd()
 MARKS = ("mark_analyse", "mark_scan", "mark_rows", "mark_end")
 
 
-def built(board: boards.Board, folder: Path, *flags: str) -> boards.Image:
+@pytest.fixture(scope="module", params=["qrs", "minmax"])
+def spec(request: pytest.FixtureRequest) -> FrontEnd:
+    return FrontEnd(scaling=request.param)
+
+
+def built(board: boards.Board, folder: Path, spec: FrontEnd, *flags: str) -> boards.Image:
     """The program that prints the digest of each index map."""
     source = folder / "cwt_tables.c"
-    source.write_text(cwt_source(tables.build(SPEC, FS_HZ), "cwt_tables"))
+    source.write_text(cwt_source(tables.build(spec, FS_HZ), "cwt_tables"))
     library = firmware_bridge_dir()
     sources = [library / "src" / "cwt.c", library / "src" / "fft.c"]
     program = library / "tests" / "cwt_program.c"
@@ -37,17 +41,17 @@ def segments(shared_data: Callable[[str], Path]) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def expected(segments: np.ndarray) -> list[str]:
-    maps = NativeFrontEnd(SPEC, FS_HZ).index_maps(segments)
+def expected(segments: np.ndarray, spec: FrontEnd) -> list[str]:
+    maps = NativeFrontEnd(spec, FS_HZ).index_maps(segments)
     return [f"{fnv1a(index_map.tobytes()):08x}" for index_map in maps]
 
 
 @every_board
 def test_index_maps_are_the_same_bytes(
-    name: str, segments: np.ndarray, expected: list[str], tmp_path: Path
+    name: str, spec: FrontEnd, segments: np.ndarray, expected: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "segments.bin").write_bytes(segments.astype("<i2").tobytes())
-    run = boards.run(built(usable(name), tmp_path), [str(tmp_path / "segments.bin")])
+    run = boards.run(built(usable(name), tmp_path, spec), [str(tmp_path / "segments.bin")])
     assert run.status == 0, run.output
     digests = [line[4:] for line in run.output.splitlines() if line.startswith("map ")]
     assert len(segments) >= 96
@@ -59,20 +63,25 @@ def test_index_maps_are_the_same_bytes(
     "flags", [("-O0",), ("-O3",), ("-O1", "-fsanitize=address,undefined")], ids=" ".join
 )
 def test_no_optimisation_changes_a_byte_and_sanitizers_are_silent(
-    compiler: str, flags: tuple[str, ...], segments: np.ndarray, expected: list[str], tmp_path: Path
+    compiler: str,
+    flags: tuple[str, ...],
+    spec: FrontEnd,
+    segments: np.ndarray,
+    expected: list[str],
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "segments.bin").write_bytes(segments.astype("<i2").tobytes())
-    image = built(usable(compiler), tmp_path, *flags, "-fno-sanitize-recover=all")
+    image = built(usable(compiler), tmp_path, spec, *flags, "-fno-sanitize-recover=all")
     run = boards.run(image, [str(tmp_path / "segments.bin")])
     assert run.status == 0, run.output
     assert [x[4:] for x in run.output.splitlines() if x.startswith("map ")] == expected
 
 
 def test_portable_operators_equal_the_dsp_ones_on_the_m4(
-    segments: np.ndarray, expected: list[str], tmp_path: Path
+    spec: FrontEnd, segments: np.ndarray, expected: list[str], tmp_path: Path
 ) -> None:
     few = 12
     (tmp_path / "segments.bin").write_bytes(segments[:few].astype("<i2").tobytes())
-    image = built(usable("mps2-an386"), tmp_path, "-DECGQA_PORTABLE")
+    image = built(usable("mps2-an386"), tmp_path, spec, "-DECGQA_PORTABLE")
     run = boards.run(image, [str(tmp_path / "segments.bin")])
     assert [x[4:] for x in run.output.splitlines() if x.startswith("map ")] == expected[:few]

@@ -104,6 +104,19 @@ def test_a_card_without_figures_still_says_what_the_model_is(model: ModelFolder)
     assert "| start | not known |" in card
 
 
+def test_a_card_says_what_the_first_weights_had_seen(model: ModelFolder) -> None:
+    origin = {
+        "images": 1500, "classes": 7, "size": 64, "epochs": 2,
+        "validation": {"top1": 0.25, "top5": 0.5, "n": 40},
+    }  # fmt: skip
+    seen = metrics()
+    seen["training"]["pretraining"] = origin
+    assert (
+        "pre-trained on 1,500 photographs of 7 classes at 64 pixels, 2 epochs (25.0% of 40 held-out"
+    ) in model_card(replace(model, metrics=seen))
+    assert "random weights; then" in model_card(model)
+
+
 def test_a_card_is_written_whole_with_its_curve_and_sums(model: ModelFolder) -> None:
     written = write_card(model)
     assert open_model(model.path).metrics["device"]["macs"] > 0

@@ -16,7 +16,13 @@ from ecgqa_tflite.cli.pretrain import command
 from ecgqa_tflite.datasets.image_folders import hold_out, list_images
 from ecgqa_tflite.errors import ArgumentError, DatasetError, ModelError, OutputExistsError
 from ecgqa_tflite.spec import FrontEnd
-from ecgqa_tflite.training.pretrain import DESCRIPTION, Pretraining, load_body, pretrain
+from ecgqa_tflite.training.pretrain import (
+    DESCRIPTION,
+    Pretraining,
+    load_body,
+    origin,
+    pretrain,
+)
 from ecgqa_tflite.training.recipe import Recipe
 
 TINY = Pretraining(size=80, epochs=2, batch=8, warmup_steps=2, validation_share=0.25)
@@ -80,6 +86,13 @@ def test_it_learns_and_says_how_well(pretrained: Path) -> None:
     assert made["validation"]["top1"] > 0.6  # three colours; chance is a third
     assert made["validation"]["top5"] == 1.0
     assert made["images"]["training"] == 36 and len(made["epochs"]) == 2
+
+
+def test_a_model_that_starts_from_it_knows_what_it_was(pretrained: Path) -> None:
+    found = origin(str(pretrained))
+    assert found is not None and found["validation"]["n"] == 12
+    assert (found["images"], found["classes"], found["size"], found["epochs"]) == (36, 3, 80, 2)
+    assert origin("light_cnn") is None  # a trained model, not a pre-training
 
 
 def test_a_two_class_network_takes_the_body_and_not_the_head(pretrained: Path) -> None:

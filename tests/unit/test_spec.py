@@ -31,7 +31,7 @@ def test_every_number_enters_the_hash():
         "cols": 113,
         "gamma": 3.5,
         "time_bandwidth": 40.0,
-        "scaling": "qrs",
+        "scaling": "minmax",
         "qrs_band_hz": (6.0, 20.0),
         "colormap": "grey",
         "labels": ("bad", "good"),
