@@ -64,6 +64,7 @@ def model_card(model: ModelFolder, picture: str | None = None) -> str:
         "## Data",
         "",
         *_trained_on(model, training, validation),
+        *_quantised(model),
         *_tested_on(external),
         "",
     ]
@@ -99,7 +100,7 @@ def _glance(model: ModelFolder) -> list[str]:
     if "parameters" in training:
         rows.append(("weights", f"{training['parameters']:,}"))
     if "tflite_bytes" in training:
-        rows.append(("int8 file", f"{training['tflite_bytes']:,} bytes"))
+        rows.append(("`.tflite`", f"{training['tflite_bytes']:,} bytes"))
     if device := model.metrics.get("device"):
         ram = device["ram_bytes"]
         rows += [
@@ -154,8 +155,21 @@ def _trained_on(
         "",
         *_labels(composition),
         "",
-        f"The int8 network's ranges were calibrated on {len(model.calibration_ids):,} of the",
-        "training segments (`calibration.json`).",
+    ]
+
+
+def _quantised(model: ModelFolder) -> list[str]:
+    """How the weights became what the device computes with."""
+    if _is_float(model.metrics):
+        return ["Not quantised: the network computes in float32."]
+    if not model.calibration_ids:
+        return []
+    whose = "the user's" if "calibration" in model.metrics else "the training"
+    method = model.metrics.get("quantisation", {}).get("method")
+    how = ", and its weights trained on with quantisation" if method == "qat" else ""
+    return [
+        f"The int8 network's ranges were calibrated on {len(model.calibration_ids):,} of {whose}",
+        f"segments (`calibration.json`){how}.",
     ]
 
 
@@ -343,6 +357,10 @@ CURVE = "calibration.svg"
 """The calibration curve beside a card."""
 
 
+def _is_float(metrics: Mapping[str, Any]) -> bool:
+    return bool(metrics.get("quantisation", {}).get("method") == "none")
+
+
 def write_card(
     model: ModelFolder,
     metrics: Mapping[str, Any] | None = None,
@@ -362,7 +380,7 @@ def write_card(
         Further texts to put beside the card, by name.
     """
     noted = json.loads(json.dumps(model.metrics if metrics is None else metrics))
-    if model.tflite_name is not None:
+    if model.tflite_name is not None and not _is_float(noted):
         noted["device"] = footprint(model)
     described = replace(model, metrics=noted)
     curves = _curves(noted)

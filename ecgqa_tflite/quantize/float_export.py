@@ -98,10 +98,12 @@ def unquantised(model: ModelFolder, out: str | Path) -> ModelFolder:
         See :func:`float_network`.
     """
     weights = model.weights_path
+    from ecgqa_tflite.model_card import write_card  # which imports this package
     from ecgqa_tflite.networks import load_model
 
     validation = model.metrics.get("validation", {})
-    return write_model(
+    tflite = float_network(load_model(model.path))
+    written = write_model(
         out,
         name=model.name,
         architecture=model.architecture,
@@ -110,17 +112,17 @@ def unquantised(model: ModelFolder, out: str | Path) -> ModelFolder:
         threshold=model.threshold,
         threshold_int8=int8_threshold(model.threshold),
         save_weights=lambda path: shutil.copyfile(weights, path),
-        tflite=float_network(load_model(model.path)),
+        tflite=tflite,
         recipe=model.recipe,
         metrics={
-            "training": model.metrics.get("training", {}),
+            "training": model.metrics.get("training", {}) | {"tflite_bytes": len(tflite)},
             "validation": {
                 key: validation[key] for key in ("segments", "float") if key in validation
             },
             "external": {},
             "quantisation": {"method": "none"},
         },
-        model_card="> Computes in float32; the int8 figures below are not its own.\n\n"
-        + model.card_text,
+        model_card=f"# {model.name}\n",
         licence=model.licence,
     )
+    return write_card(written)

@@ -219,6 +219,7 @@ def requantise(
     """
     weights = model.weights_path
     calibration = calibration_from_folder(folder, model.spec, n, seed)
+    from ecgqa_tflite.model_card import write_card  # which imports this package
     from ecgqa_tflite.networks import load_model
 
     network = load_model(model.path)
@@ -230,7 +231,7 @@ def requantise(
     )
     validation = model.metrics.get("validation", {})
     metrics = {
-        "training": model.metrics.get("training", {}),
+        "training": model.metrics.get("training", {}) | {"tflite_bytes": len(tflite)},
         "validation": {key: validation[key] for key in ("segments", "float") if key in validation},
         "external": {},
         "calibration": measured,
@@ -248,11 +249,7 @@ def requantise(
         recipe=model.recipe,
         metrics=metrics,
         calibration_ids=calibration.ids,
-        model_card=(
-            f"> The int8 network was quantised again, on {len(calibration.ids)} segments of the "
-            f"user's; the int8 figures below are of the network that was shipped before.\n\n"
-            f"{model.card_text}"
-        ),
+        model_card=f"# {model.name}\n",
         licence=model.licence,
     )
-    return written, calibration
+    return write_card(written), calibration

@@ -223,7 +223,6 @@ class Retrained:
     threshold_int8: int
     metrics: dict[str, Any]
     calibration_ids: tuple[str, ...]
-    segments: int
 
 
 def retrained(
@@ -254,7 +253,7 @@ def retrained(
         "quantisation": {"method": "qat", "recipe": qat_recipe(recipe).to_dict()},
     }
     ids = tuple(sets.calibration_ids)
-    return Retrained(tflite, threshold_int8, metrics, ids, len(sets.quality))
+    return Retrained(tflite, threshold_int8, metrics, ids)
 
 
 def requantise_qat(
@@ -289,6 +288,7 @@ def requantise_qat(
         See :func:`training_data`.
     """
     weights = model.weights_path
+    from ecgqa_tflite.model_card import write_card  # which imports this package
     from ecgqa_tflite.networks import load_model
 
     made = retrained(
@@ -301,7 +301,7 @@ def requantise_qat(
         workers,
         progress,
     )
-    return write_model(
+    written = write_model(
         out,
         name=model.name,
         architecture=model.architecture,
@@ -313,15 +313,12 @@ def requantise_qat(
         tflite=made.tflite,
         recipe=model.recipe,
         metrics={
-            "training": model.metrics.get("training", {}),
+            "training": model.metrics.get("training", {}) | {"tflite_bytes": len(made.tflite)},
             "external": {},
             **made.metrics,
         },
         calibration_ids=made.calibration_ids,
-        model_card=(
-            f"> The int8 network was trained on with quantisation, on {made.segments} segments; "
-            f"the int8 figures below are of the network that was shipped before.\n\n"
-            f"{model.card_text}"
-        ),
+        model_card=f"# {model.name}\n",
         licence=model.licence,
     )
+    return write_card(written)

@@ -97,7 +97,9 @@ def test_calibrating_on_the_users_recordings(model: Path, recordings: Path, tmp_
     assert "most quantisation noise" in done.output
     assert "Quantisation noise" in (tmp_path / "one/report.html").read_text()
     assert (tmp_path / "one/tiny.tflite").read_bytes() != tiny_model.tflite()
-    assert "quantised again" in (tmp_path / "one/MODEL_CARD.md").read_text()
+    card = (tmp_path / "one/MODEL_CARD.md").read_text()
+    assert "ranges were calibrated on 18 of the user's\nsegments" in card
+    assert "| int8 |" not in card  # the old network's figures are not this one's
 
 
 def test_draw_takes_its_share_of_each(recordings: Path) -> None:
