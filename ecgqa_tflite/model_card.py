@@ -72,7 +72,8 @@ def model_card(model: ModelFolder, picture: str | None = None) -> str:
         lines += ["## Validation (patients and recordings held out)", "", *_tables(tables), ""]
         if "flips" in validation:
             lines += [
-                f"{_flips(validation['flips'])} Thresholds were chosen here, on nothing else."
+                f"{_flips(validation['flips'])} The int8 threshold is",
+                "where its decisions here agree best with the float ones.",
             ]
             lines += [""]
     for source, result in external.items():
