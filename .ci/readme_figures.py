@@ -24,7 +24,7 @@ FIGURES = "<!-- figures: make readme -->", "<!-- end of figures -->"
 TABLE2 = "<!-- experiment: make readme -->", "<!-- end of the experiment -->"
 COSTS = "<!-- bench: make readme -->", "<!-- end of the bench -->"
 HEAD = """\
-| model | weights | int8 file | tested on | BAcc | AUC | Se | Sp |
+| model | multiply-accumulates | `.tflite`, bytes | tested on, labels | BAcc | AUC | Se | Sp |
 |---|---|---|---|---|---|---|---|"""
 NONE = "No model has been trained into `models/` yet."
 
@@ -35,19 +35,24 @@ def figure(value: dict[str, float]) -> str:
 
 
 def rows(folder: Path) -> list[str]:
-    """A row for each external test of a model, its int8 form."""
+    """Rows for each external test of a model, its int8 form; one for segments graded by eye."""
     metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
     name = json.loads((folder / "model.json").read_text())["name"]
     training = metrics["training"]
     first = (
-        f"| [{name}]({folder.relative_to(REPO)}/MODEL_CARD.md) | {training['parameters']:,} "
-        f"| {training['tflite_bytes']:,} bytes "
+        f"| [{name}]({folder.relative_to(REPO)}/MODEL_CARD.md) | {metrics['device']['macs']:,} "
+        f"| {training['tflite_bytes']:,} "
     )
-    cells = [
-        (source, [figure(result[key]) for key in ("bacc", "auc", "se", "sp")])
-        for source, result in metrics["external"].items()
-    ]
-    return [first + f"| {source} | " + " | ".join(row) + " |" for source, row in cells]
+    found = []
+    for source, result in metrics["external"].items():
+        tests = {"inherited": result} | (
+            {"graded by eye": result["graded"]} if "graded" in result else {}
+        )
+        for labels, table in tests.items():
+            cells = " | ".join(figure(table[key]) for key in ("bacc", "auc", "se", "sp"))
+            found.append(f"{first}| {source}, {labels} | {cells} |")
+            first = "| | | "
+    return found
 
 
 def models() -> str:
