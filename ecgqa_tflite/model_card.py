@@ -134,13 +134,18 @@ def _start(recipe: dict[str, Any], pretraining: dict[str, Any] | None) -> str:
         right = pretraining["validation"]
         start = (
             f"pre-trained on {pretraining['images']:,} photographs of {pretraining['classes']} "
-            f"classes at {pretraining['size']} pixels, {pretraining['epochs']} epochs "
+            f"classes at {pretraining['size']} pixels, {_epochs(pretraining)} "
             f"({right['top1']:.1%} of {right['n']:,} held-out ones told right)"
         )
     return (
-        f"{start}; then {recipe['epochs']} epochs, batch {recipe['batch']}, Adam "
+        f"{start}; then {_epochs(recipe)}, batch {recipe['batch']}, Adam "
         f"{recipe['learning_rate']:g}, seed {recipe['seed']}"
     )
+
+
+def _epochs(schedule: Mapping[str, Any]) -> str:
+    n = schedule["epochs"]
+    return "1 epoch" if n == 1 else f"{n} epochs"
 
 
 def _trained_on(
