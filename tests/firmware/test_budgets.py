@@ -21,6 +21,7 @@ from ecgqa_tflite.export.device_source import Device, plan_device
 from ecgqa_tflite.frontend import colormap, tables
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.litert import Int8Network, to_int8
+from ecgqa_tflite.spec import FrontEnd, Scaling
 
 MARKS = ("mark_analyse", "mark_scan", "mark_rows", "mark_end")
 
@@ -86,9 +87,10 @@ def _scanned(stage: boards.Stage) -> bool:
     return bool(stage.by_function.get("ecgqa_cwt_scan_step"))
 
 
-def test_the_front_end_alone(segments: NDArray[np.int16], tmp_path: Path) -> None:
+@pytest.mark.parametrize("scaling", ["qrs", "minmax"])
+def test_the_front_end_alone(scaling: Scaling, segments: NDArray[np.int16], tmp_path: Path) -> None:
     (tmp_path / "segments.bin").write_bytes(segments.astype("<i2").tobytes())
-    image = built(usable("mps2-an386"), tmp_path)
+    image = built(usable("mps2-an386"), tmp_path, FrontEnd(scaling=scaling))
     run = boards.run(image, [str(tmp_path / "segments.bin")], marks=MARKS)
     assert run.status == 0, run.output
     totals: list[int] = []
@@ -98,6 +100,7 @@ def test_the_front_end_alone(segments: NDArray[np.int16], tmp_path: Path) -> Non
         elif stage.mark in ("mark_scan", "mark_end") or _scanned(stage):
             totals[-1] += stage.total
     assert len(totals) == len(segments)
+    print(f"{scaling}: median {median(totals):,} instructions of {len(totals)} segments")
     assert median(totals) <= CWT_INSTRUCTIONS
 
 

@@ -551,5 +551,6 @@ def test_a_missing_tool_is_named_and_leaves_nothing(
 def test_a_bundle_is_proven_without_the_tool_that_made_it(
     bundles: Bundles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    bundle = bundles["tflm"]
     monkeypatch.setattr(tflm, "installed", lambda: False)
-    assert "was not run" in prove(bundles["tflm"].path).target_output[0]
+    assert "was not run" in prove(bundle.path).target_output[0]
