@@ -112,6 +112,8 @@ def notes(result: Result) -> Iterator[str]:
             "A/C: segments graded one by one, R peaks sure (A) against not to be found (C); "
             "B high: share of the grade between that is called high."
         )
+    epochs = [f"{row['label']} {row['recipe']['epochs']}" for row in _networks(result)]
+    yield f"Epochs: {', '.join(epochs)}."
     sampled = [row for row in result["rows"] if row.get("float_segments", 1e9) < _all(result)]
     for row in sampled:
         yield (
@@ -299,22 +301,23 @@ def reference(result: Result) -> Iterator[str]:
 
 def readme(result: Result) -> str:
     """The section of the README: int8 networks and baselines, fewer columns."""
-    head = ("network", "runs", "Se", "Sp", "BAcc", "AUC")
+    head = ("network", "runs", "epochs", "Se", "Sp", "BAcc", "AUC")
     graded = ("A/C AUC", "A/C BAcc") if is_graded(result) else ()
     cost = ("CNN ms", "CWT + CNN ms", "MACs", "int8 bytes", "device RAM")
     lines = [
         "### The seed paper's experiment on public data",
         "",
-        "Light-CNN from scratch, pre-trained, and InceptionV1, trained alike on challenge-2011,",
-        "mitdb and nstdb and tested as int8 on challenge-2017, with baselines in the same run:",
-        "mean ± standard deviation over trainings (`ecgqa experiment table2`).",
+        "Light-CNN from scratch, pre-trained, and InceptionV1, trained on the same segments",
+        "(challenge-2011, mitdb, nstdb) and tested as int8 on challenge-2017, with baselines in",
+        "the same run: mean ± standard deviation over trainings (`ecgqa experiment table2`).",
         "",
         *_table_head((*head, *graded, *cost)),
     ]
     for row in result["rows"]:
         form = "int8" if "int8" in row["forms"] else "float"
         figures = row["forms"][form]
-        cells = [row["label"], str(len(row["seeds"]))]
+        epochs = row["recipe"]["epochs"] if "recipe" in row else "-"
+        cells = [row["label"], str(len(row["seeds"])), str(epochs)]
         cells += [_mean(figures[key]) for key in ("se", "sp", "bacc", "auc")]
         cells += [_mean(figures[f"graded_{key}"]) for key in ("auc", "bacc") if graded]
         costs = _costs(row, form)

@@ -285,7 +285,7 @@ def test_tables_are_redone_from_json_alone(finished: Path, tmp_path: Path) -> No
     for words in (
         "Quick version", "Light-CNN, from scratch", "Random forest", "A/C AUC", "Ten seconds",
         "float64 reference", "GoogLeNet", "Not run: light_pretrained", "QAT",
-        "minus the random forest", "the features alone",
+        "minus the random forest", "the features alone", "Epochs: Light-CNN, from scratch ",
     ):  # fmt: skip
         assert words in text, words
     first = (out / "table2.md").read_bytes()
