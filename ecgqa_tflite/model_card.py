@@ -184,8 +184,7 @@ def _tested_on(external: dict[str, Any]) -> list[str]:
         return ["No external test has been run: `ecgqa evaluate MODEL DATA --record` does it."]
     return [
         f"Tested on {source}: {result['n']['high'] + result['n']['low']:,} segments of "
-        f"{result['groups']:,} recordings. Nothing of it trained, calibrated, chose or stopped "
-        "anything."
+        f"{result['groups']:,} recordings. Nothing of it trained, calibrated or stopped anything."
         for source, result in external.items()
     ]
 
@@ -322,8 +321,8 @@ def _failures(failures: dict[str, Any]) -> list[str]:
     first, last = failures["dates"]
     when = first if first == last else f"{first} to {last}"
     lines = [
-        f"Errors drawn at random (seed {failures['seed']}), looked at one by one by "
-        f"{', '.join(failures['readers'])}, {when}:",
+        f"Errors drawn at random (seed {failures['seed']}), looked at one by one, {when}. Read by: "
+        f"{'; '.join(failures['readers'])}.",
         "",
         "| error | in all | read | " + " | ".join(GRADES) + " | reads as the model said |",
         "|---" * (4 + len(GRADES)) + "|",

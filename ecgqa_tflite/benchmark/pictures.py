@@ -125,11 +125,11 @@ def latency(report: Report, path: Path) -> bool:
 
 
 def pareto(report: Report, path: Path) -> bool:
-    """RAM of the network's runtime against balanced accuracy; models that were trained only."""
+    """RAM of the network's runtime against balanced accuracy, where it is known."""
     points: list[tuple[str, float, int, str]] = []
     for row in report.rows:
         scores: dict[str, float] = report.models[row.model]["bacc"]
-        if row.ram_bytes is None or not scores or report.models[row.model]["random"]:
+        if row.ram_bytes is None or not scores:
             continue
         runtime = {"tflm": "TFLM arena", "cortex-m4": "this engine, Cortex-M4"}.get(row.target)
         if runtime is not None:

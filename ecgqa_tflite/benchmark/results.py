@@ -177,7 +177,7 @@ class Report:
     protocol
         Repeats, as words.
     models
-        Name to what is known of it: ``bacc``, ``random`` (weights that were never trained).
+        Name to what is known of it: ``bacc`` (by set), ``image``, ``architecture`` and sizes.
     """
 
     machine: Mapping[str, Any]

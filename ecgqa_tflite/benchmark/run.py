@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from ecgqa_tflite.benchmark import inputs, stand_in, worker
+from ecgqa_tflite.benchmark import inputs, worker
 from ecgqa_tflite.benchmark.protocol import (
     FULL,
     QUICK,
@@ -158,7 +158,6 @@ def describe(model: ModelFolder) -> dict[str, Any]:
     """What a report says of a model."""
     return {
         "architecture": model.architecture,
-        "random": stand_in.is_random(model),
         "image": list(model.spec.image_shape),
         "segment_s": model.spec.segment_s,
         "tflite_bytes": model.tflite_path.stat().st_size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from ecgqa_tflite.benchmark.protocol import Timing
@@ -16,6 +17,8 @@ SEED_RATIO = 12.0
 """The seed's InceptionV1 (GoogLeNet) against its Light-CNN, classification on one computer."""
 
 README_TARGETS = ("host", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "ethos-u55-128")
+WIDTH = 100
+"""Of the README's lines."""
 README_LEFT_OUT = ("reference kernels, 1 thread", "XNNPACK, 2 threads")
 
 
@@ -33,9 +36,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"{report.segments}; {report.protocol}; load {load}; {report.took_s:.0f} s in all"
     for model, facts in report.models.items():
         rows = [row for row in report.rows if row.model == model]
-        yield f"\n{model}   image {' x '.join(map(str, facts['image']))}" + (
-            "   random weights: its time counts, its decisions don't" if facts["random"] else ""
-        )
+        yield f"\n{model}   image {' x '.join(map(str, facts['image']))}"
         yield from main_table(rows)
     yield LEGEND
     yield from ratios(report)
@@ -124,32 +125,32 @@ def readme(report: Report) -> str:
     ]
     for row in report.rows:
         shown = row.target in README_TARGETS and row.variant not in README_LEFT_OUT
-        if row.model != first or not shown or row.total is None:
+        whole = row.total or row.stages.get("network")
+        if row.model != first or not shown or whole is None:
             continue
-        cost = row.total.p50
+        cost = whole.p50
         figure = f"{cost / 1e6:.1f} M" if row.unit == "instructions" else f"{cost:.3g} ms"
         if row.target == "host" and row.variant in rates:
             figure += f", {rates[row.variant]:.2f} hours of ECG a second"
-        alone = "; network alone" if set(row.stages) == {"network"} else ""
+        alone = "; network alone" if row.total is None else ""
         share = "" if row.cwt_share is None else f"{row.cwt_share:.0%}"
         lines.append(
             f"| {row.target}: {row.variant}{alone} | {row.kind} | {figure} | {share} "
             f"| {_bytes(row.ram_bytes)} |"
         )
     against = [
-        f"{r.value:.1f} ({r.target}, {r.variant})"
+        f"{r.value:.1f} times ({r.target}, {r.variant})"
         for r in report.ratios()
         if r.target in ("host", "tflm") and not r.variant.startswith("assess")
     ]
+    words = "No board was measured."
     if against:
         other = next(r.model for r in report.ratios())
-        random = ", of random weights," if report.models[other]["random"] else ""
-        lines += [
-            "",
-            f"{other}{random} takes so many times as long as {first}, network alone: "
-            f"{', '.join(against)}; in the seed paper {SEED_RATIO:.0f}. No board was measured.",
-        ]
-    return "\n".join(lines) + "\n"
+        words = (
+            f"{other}'s network takes {', '.join(against)} as long as {first}'s; in the seed paper "
+            f"{SEED_RATIO:.0f} times. {words}"
+        )
+    return "\n".join([*lines, "", *textwrap.wrap(words, WIDTH)]) + "\n"
 
 
 def layers(report: Report) -> Iterator[str]:

@@ -14,13 +14,12 @@ from ecgqa_tflite.benchmark import (
     parts,
     pictures,
     run,
-    stand_in,
     tables,
     worker,
 )
 from ecgqa_tflite.benchmark.results import Report, read_report
 from ecgqa_tflite.cli import Command
-from ecgqa_tflite.cli.progress import default_cache, progress
+from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.errors import ArgumentError, DatasetError
 from ecgqa_tflite.export.device_source import plan_device
 from ecgqa_tflite.frontend.tables import build as tables_of_front_end
@@ -28,6 +27,8 @@ from ecgqa_tflite.model_folder import open_model
 from ecgqa_tflite.output import refuse_existing, whole_folder
 
 DEFAULT_MODEL = "light_cnn"
+COMPARED = (DEFAULT_MODEL, "inception_v1")
+"""The seed paper's two networks."""
 TARGETS = ", ".join(worker.TARGETS)
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -77,10 +78,6 @@ def command() -> None:
     help="Write report.json, table.txt and the pictures there.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the folder where it exists.")
-@click.option(
-    "--no-inception", is_flag=True,
-    help="Leave out InceptionV1 (random weights) to compare with.",
-)  # fmt: skip
 def run_command(
     models: tuple[str, ...],
     targets: tuple[str, ...],
@@ -89,12 +86,10 @@ def run_command(
     layers: bool,
     out: Path | None,
     overwrite: bool,
-    no_inception: bool,
 ) -> None:
-    """Measure MODELS (default: light_cnn) on targets and print one table.
+    """Measure MODELS (default: light_cnn and inception_v1) on targets and print one table.
 
-    Where TensorFlow is installed and no model is named, InceptionV1 with random weights stands
-    beside it: what a network costs is in its shapes. Each row runs in a process of its own.
+    Each row runs in a process of its own.
 
     \b
     Examples:
@@ -105,15 +100,9 @@ def run_command(
     run.check_targets(targets)
     if out is not None:
         refuse_existing(out, overwrite)
-    opened = [open_model(name) for name in models or (DEFAULT_MODEL,)]
+    opened = [open_model(name) for name in models or COMPARED]
     if len({m.name for m in opened}) < len(opened):
         raise ArgumentError("two models have the same name: rows could not be told apart")
-    if not models and not no_inception:
-        reason = stand_in.missing()
-        if reason is None:
-            opened.append(stand_in.kept(opened[0].spec, default_cache() / "bench"))
-        else:
-            click.echo(reason, err=True)
     with progress() as tell:
         report = run.run(opened, targets, record=record, quick=quick, tell=tell)
     text = tables.text(report)

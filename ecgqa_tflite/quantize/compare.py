@@ -19,8 +19,9 @@ from typing import Any
 from ecgqa_tflite.evaluation import PLATEAU
 from ecgqa_tflite.model_folder import ModelFolder, open_model
 from ecgqa_tflite.quantize.ptq import quantise_ptq
-from ecgqa_tflite.quantize.retrain import judged, recipe_of, train_int8, training_data
+from ecgqa_tflite.quantize.retrain import recipe_of, train_int8, training_data
 from ecgqa_tflite.training.fit import Progress, logit_function
+from ecgqa_tflite.training.run import judged
 
 METHODS = ("ptq", "qat")
 """In the order of preference: the later ones cost a training more."""
@@ -81,7 +82,15 @@ def compare_quantisation(
         started = time.monotonic()
         tflite = makers[name]()
         seconds = time.monotonic() - started
-        threshold_int8, validation = judged(tflite, logits, folder.threshold, sets, progress)
+        threshold_int8, validation = judged(
+            tflite,
+            logits,
+            folder.threshold,
+            sets.validation,
+            sets.validation_maps,
+            folder.spec,
+            progress,
+        )
         result |= {"segments": validation["segments"], "float": _figures(validation["float"])}
         methods[name] = {
             **_figures(validation["int8"]),

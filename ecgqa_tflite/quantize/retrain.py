@@ -18,7 +18,6 @@ from ecgqa_tflite.datasets.folders import load_folder
 from ecgqa_tflite.datasets.labelled import LabelledSegments
 from ecgqa_tflite.datasets.splits import held_out_groups
 from ecgqa_tflite.errors import DatasetError
-from ecgqa_tflite.evaluation import compare_decisions, table_of
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.model_folder import ModelFolder, write_model
 from ecgqa_tflite.quantize.qat import ending_in_logits, qat_recipe, quantise_qat
@@ -26,11 +25,7 @@ from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.training.fit import Progress, logit_function
 from ecgqa_tflite.training.images import index_maps
 from ecgqa_tflite.training.recipe import Recipe
-from ecgqa_tflite.training.run import calibration, match_threshold, validation_scores
-
-CHUNK = 256
-RESAMPLES = 500
-"""Of the bootstrap on validation."""
+from ecgqa_tflite.training.run import calibration, judged
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,51 +160,6 @@ def train_int8(
     return tflite
 
 
-def judged(
-    tflite: bytes,
-    float_logits: NDArray[np.float64],
-    threshold: float,
-    data: TrainingData,
-    progress: Progress | None = None,
-) -> tuple[int, dict[str, Any]]:
-    """An int8 network held against its float one on validation.
-
-    Parameters
-    ----------
-    float_logits
-        Of the float network on validation, (n,).
-    threshold
-        The float network calls high where P(high) is at least this.
-
-    Returns
-    -------
-    threshold_int8, validation
-        The int8 threshold whose decisions agree best with the float ones; ``int8`` and ``float``
-        (:func:`~ecgqa_tflite.evaluation.score_table`), ``flips`` and ``segments``, as ``metrics``
-        of a model folder have them.
-    """
-    p = 1 / (1 + np.exp(-float_logits))
-    scores = validation_scores(tflite, data.validation_maps, data.spec, progress)
-    threshold_int8 = match_threshold(scores, p >= threshold)
-    return threshold_int8, {
-        "segments": _census(data.validation),
-        "float": table_of(data.validation, p, threshold, RESAMPLES),
-        "int8": table_of(data.validation, scores, threshold_int8, RESAMPLES),
-        "flips": compare_decisions(p >= threshold, scores >= threshold_int8),
-    }
-
-
-def _census(parts: Sequence[LabelledSegments]) -> dict[str, dict[str, int]]:
-    """Segments and groups by source."""
-    groups: dict[str, list[str]] = {}
-    for part in parts:
-        groups.setdefault(part.source, []).extend(part.group)
-    return {
-        source: {"segments": len(found), "groups": len(set(found))}
-        for source, found in groups.items()
-    }
-
-
 def recipe_of(model: ModelFolder) -> Recipe:
     """The recipe that a model was trained by; the default one where its folder has none."""
     return Recipe.from_dict(model.recipe) if model.recipe else Recipe()
@@ -247,7 +197,9 @@ def retrained(
     sets = training_data(data, spec, recipe, cache, workers, progress)
     tflite = train_int8(network, sets, recipe, cache, progress)
     logits = logit_function(ending_in_logits(network), spec)(sets.validation_maps)
-    threshold_int8, validation = judged(tflite, logits, threshold, sets, progress)
+    threshold_int8, validation = judged(
+        tflite, logits, threshold, sets.validation, sets.validation_maps, spec, progress
+    )
     metrics = {
         "validation": validation,
         "quantisation": {"method": "qat", "recipe": qat_recipe(recipe).to_dict()},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -32,11 +31,9 @@ from ecgqa_tflite.training.recipe import Recipe
 
 Progress = Callable[[str, int, int], None]
 
-THRESHOLD_LOGIT = 0.0
-"""High from P(high) = 0.5, where a network trained on as many high as low segments puts the line.
-
-A threshold chosen on validation hangs on which patients are in it: chosen on half of them and
-judged on the other half it gave BAcc .946, this .950 (7 Light-CNNs, 60 divisions)."""
+THRESHOLD = 0.5
+"""High from this P(high) on: a network trained on as many high as low segments puts its line there.
+One chosen on validation would hang on which patients are in it."""
 
 
 def train(
@@ -86,10 +83,10 @@ def train(
     from ecgqa_tflite.quantize.ptq import quantise_ptq
 
     tflite = quantise_ptq(network, image(np.asarray(maps[chosen]), spec.colormap))
-    truth = np.concatenate([part.quality for part in sets.validation])
     float_logits = logit_function(network, spec)(validation_maps)
-    int8 = validation_scores(tflite, validation_maps, spec, progress)
-    threshold_int8 = match_threshold(int8, float_logits >= THRESHOLD_LOGIT)
+    threshold_int8, validation = judged(
+        tflite, float_logits, THRESHOLD, sets.validation, validation_maps, spec, progress
+    )
 
     metrics = {
         "training": {
@@ -99,15 +96,7 @@ def train(
             "tflite_bytes": len(tflite),
         }
         | _pretraining(recipe),
-        "validation": {
-            "segments": _census(sets.validation),
-            "float": table_of(sets.validation, float_logits, THRESHOLD_LOGIT)
-            | {"reliability": reliability(truth, 1 / (1 + np.exp(-float_logits)))},
-            "int8": table_of(sets.validation, int8, threshold_int8)
-            | {"reliability": reliability(truth, probabilities(int8))},
-            "flips": compare_decisions(float_logits >= THRESHOLD_LOGIT, int8 >= threshold_int8),
-            "called_high_by_source": _called_high(sets.validation, int8 >= threshold_int8),
-        },
+        "validation": validation,
         "external": {},
     }
     model = write_model(
@@ -116,7 +105,7 @@ def train(
         architecture=recipe.architecture,
         arguments=recipe.network_arguments(spec),
         spec=spec,
-        threshold=1 / (1 + math.exp(-THRESHOLD_LOGIT)),
+        threshold=THRESHOLD,
         threshold_int8=threshold_int8,
         save_weights=network.save_weights,
         tflite=tflite,
@@ -178,16 +167,52 @@ def match_threshold(int8_scores: NDArray[np.int8], float_high: NDArray[np.bool_]
     return int(levels[best[len(best) // 2]])
 
 
-def validation_scores(
-    tflite: bytes, maps: NDArray[np.uint8], spec: FrontEnd, progress: Progress | None = None
-) -> NDArray[np.int8]:
-    """int8 scores of class 1 of index maps, (n, rows, cols) to (n,)."""
-    return high_scores(
+def judged(
+    tflite: bytes,
+    float_logits: NDArray[np.float64],
+    threshold: float,
+    parts: Sequence[LabelledSegments],
+    maps: NDArray[np.uint8],
+    spec: FrontEnd,
+    progress: Progress | None = None,
+) -> tuple[int, dict[str, Any]]:
+    """An int8 network held against its float one on validation.
+
+    Parameters
+    ----------
+    float_logits
+        Of the float network on validation, (n,).
+    threshold
+        The float network calls high where P(high) is at least this.
+    parts, maps
+        Validation segments and their index maps, uint8 (n, rows, cols).
+
+    Returns
+    -------
+    threshold_int8, validation
+        The int8 threshold whose decisions agree best with the float ones; what ``metrics`` of a
+        model folder say of validation: ``segments``, ``float`` and ``int8``
+        (:func:`~ecgqa_tflite.evaluation.score_table`, with ``reliability``), ``flips`` and
+        ``called_high_by_source``.
+    """
+    truth = np.concatenate([part.quality for part in parts])
+    p = 1 / (1 + np.exp(-float_logits))
+    scores = high_scores(
         tflite,
         lambda at: image_s8(np.asarray(maps[at]), spec.colormap),
         len(maps),
         progress=progress and partial(progress, "scoring validation, int8"),
     )
+    threshold_int8 = match_threshold(scores, p >= threshold)
+    high = scores >= threshold_int8
+    return threshold_int8, {
+        "segments": _census(parts),
+        "float": table_of(parts, p, threshold) | {"reliability": reliability(truth, p)},
+        "int8": table_of(parts, scores, threshold_int8)
+        | {"reliability": reliability(truth, probabilities(scores))},
+        "flips": compare_decisions(p >= threshold, high),
+        "called_high_by_source": _called_high(parts, high),
+    }
 
 
 def _ids(parts: Sequence[LabelledSegments]) -> NDArray[np.str_]:

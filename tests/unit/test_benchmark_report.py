@@ -63,7 +63,7 @@ def report(*rows: Row, **changes: Any) -> Report:
     }  # fmt: skip
     models = {
         name: {
-            "architecture": "x", "random": name == "inception", "image": [227, 227, 3],
+            "architecture": "x", "image": [227, 227, 3],
             "segment_s": 5.0, "tflite_bytes": 1, "bacc": {"validation": 0.95},
         }
         for name in dict.fromkeys(r.model for r in rows)
@@ -135,10 +135,25 @@ def test_the_table_says_kinds_ratios_scaling_and_why_not() -> None:
     for words in (
         "measured", "instructions", "estimated", "10.0x", "12.0x", "30%", "24.2 KB", "120 MB",
         "1.00 hours of ECG a second   1.00x", "2.00 hours of ECG a second   2.00x",
-        "coral: none here", "random weights", "loops differ", "90.00",
+        "coral: none here", "loops differ", "90.00",
     ):  # fmt: skip
         assert words in text, words
     assert max(map(len, text.splitlines())) < 200
+
+
+def test_the_readme_says_what_a_segment_costs() -> None:
+    text = tables.readme(
+        report(
+            measured(), measured(10, model="inception"), counted(),
+            measured(
+                target="ethos-u55-128", variant="Vela", kind=Kind.ESTIMATED, total=None,
+                stages={"network": measured().total},
+            ),
+        )
+    )  # fmt: skip
+    assert "cortex-m4" in text and "30%" in text and "10.0 times" in text
+    assert "| ethos-u55-128: Vela; network alone | estimated |" in text
+    assert max(map(len, text.splitlines())) <= 120
 
 
 def test_what_follows_from_the_rows_is_in_the_file(tmp_path: Path) -> None:
@@ -238,7 +253,7 @@ def test_accuracies_of_a_model(small_model: ModelFolder) -> None:
     assert run.balanced_accuracy({**both, "external": {}}) == {"validation": 0.8}
     assert run.balanced_accuracy({}) == {}
     assert run.balanced_accuracy(small_model.metrics) == {"validation": 0.75}
-    assert run.describe(small_model)["random"] is False
+    assert run.describe(small_model)["bacc"] == {"validation": 0.75}
 
 
 def test_targets_are_modules_with_the_same_names() -> None:

@@ -93,19 +93,20 @@ def test_the_device_s_two_passes_give_the_same_bytes(name):
     assert (front_end.index_maps(samples) == front_end.index_maps(samples, two_pass=True)).all()
 
 
+@pytest.mark.parametrize("scaling", ["qrs", "minmax"])
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     size=st.sampled_from([1, 2, 30, 1000, 32767]),
     offset=st.integers(-32768, 32767),
 )
-def test_any_samples_give_the_reference_within_two_levels(seed, size, offset):
+def test_any_samples_give_the_reference_within_two_levels(scaling, seed, size, offset):
     rng = np.random.default_rng(seed)
     walk = rng.integers(-size, size + 1, 625)
     if seed % 2:
         walk = np.cumsum(walk)
     samples = np.clip(walk + offset, -32768, 32767).astype(np.int16)
-    front_end = NativeFrontEnd(FrontEnd(rows=64, cols=64, scaling="minmax"), 125)
+    front_end = NativeFrontEnd(FrontEnd(rows=64, cols=64, scaling=scaling), 125)
     assert np.abs(difference(front_end, samples)).max() <= 2
     both = front_end.index_maps(samples[None], two_pass=True)
     assert (both[0] == front_end.index_map(samples)).all()

@@ -8,8 +8,11 @@ import os
 from collections.abc import Callable
 
 import pytest
+from conftest import require_module
 
-from ecgqa_tflite.export import tflm_process
+from ecgqa_tflite.export import tflm, tflm_process
+from ecgqa_tflite.model_folder import open_model
+from ecgqa_tflite.tflite import read_tflite
 
 Attempt = Callable[[bytes, int], None]
 
@@ -46,6 +49,12 @@ def test_the_least_arena_is_found_past_crashes(
     monkeypatch.setattr(tflm_process, "_allocate", needs(least, how))
     monkeypatch.setattr(tflm_process, "_invoke", needs(least, how))
     assert tflm_process.least_arena(b"") == -(-least // 16) * 16
+
+
+def test_the_shipped_inception_v1_has_an_arena() -> None:
+    require_module("tflite_micro")  # which crashes on InceptionV1 where an arena is too small
+    data = open_model("inception_v1").tflite_path.read_bytes()
+    assert tflm.find_arena(data, read_tflite(data)).least_bytes > 1_000_000
 
 
 def test_the_answer_invokes_too(monkeypatch: pytest.MonkeyPatch) -> None:

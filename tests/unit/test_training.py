@@ -20,7 +20,7 @@ from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.training.fit import learning_rate
 from ecgqa_tflite.training.images import augmented, index_maps
 from ecgqa_tflite.training.recipe import Augmentation, Recipe
-from ecgqa_tflite.training.run import calibration, match_threshold
+from ecgqa_tflite.training.run import THRESHOLD, calibration, match_threshold
 
 SPEC = FrontEnd(rows=77, cols=77, colormap="grey")
 TINY = Recipe(alpha=0.0625, epochs=4, batch=16, learning_rate=5e-3, warmup_steps=2, n_calibration=8)
@@ -260,7 +260,7 @@ def test_a_whole_training_leaves_a_model_that_opens(data: Path, tmp_path: Path) 
     assert {"mixing noise into clean leads", "making scalograms", "training"} <= said
     assert Recipe.from_dict(model.recipe) == recipe
     assert len(model.calibration_ids) == 8
-    assert 0 < model.threshold < 1
+    assert model.threshold == THRESHOLD == 0.5
     assert model.metrics["validation"]["int8"]["n"] == {"high": 8, "low": 8}
     assert model.metrics["external"] == {}
     card = (out / "MODEL_CARD.md").read_text()
