@@ -130,10 +130,9 @@ def _against(names: Sequence[str], found: Sequence[Mapping[str, Any]]) -> dict[s
     """By row and figure: the mean difference, and the mean ends of its intervals."""
     merged = {}
     for name in names:
-        mine = [difference for difference in found if difference["row"] == name]
+        mine = [difference["figures"] for difference in found if difference["row"] == name]
         if mine:
-            figures = [key for key in mine[0] if key != "row"]
-            merged[name] = {key: _figure([one[key] for one in mine]) for key in figures}
+            merged[name] = {key: _figure([one[key] for one in mine]) for key in mine[0]}
     return merged
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -22,12 +23,14 @@ FILE = "against.json"
 RESAMPLES = 500
 
 Progress = Callable[[str, int, int], None]
+Scores = tuple[NDArray[Any], float]
+"""Of a run, and its threshold."""
 
 
 def keep_differences(folder: Path, test: ExternalTest, tell: Progress) -> None:
     """Work out, for each int8 run, its figures less those of the rival with the same seed.
 
-    What is there already stays; nothing happens without runs of both.
+    What is there stays while the scores it was made of do; nothing happens without runs of both.
     """
     runs = read_runs(folder) if (folder / "runs").is_dir() else []
     rivals = {run["seed"] for run in runs if run["row"] == RIVAL}
@@ -36,13 +39,21 @@ def keep_differences(folder: Path, test: ExternalTest, tell: Progress) -> None:
     if kept.get("graded") != test.graded_digest:
         kept = {"graded": test.graded_digest, "differences": {}}
     found: dict[str, Any] = kept["differences"]
-    missing = [run for run in jobs if run_name(run["row"], run["seed"]) not in found]
-    for i, run in enumerate(missing):
-        difference = _difference(folder, run, test)
-        if difference is not None:
-            found[run_name(run["row"], run["seed"])] = {"row": run["row"], **difference}
-        tell(f"against {RIVAL}", i + 1, len(missing))
-    if missing:
+    stale: dict[str, tuple[str, str, Scores, Scores]] = {}
+    for run in jobs:
+        name = run_name(run["row"], run["seed"])
+        mine = _scores(folder, run["row"], run["seed"], "int8")
+        other = _scores(folder, RIVAL, run["seed"], "float")
+        if mine is None or other is None or not len(mine[0]) == len(other[0]) == len(test):
+            continue
+        digest = _digest(mine, other)
+        if found.get(name, {}).get("scores") != digest:
+            stale[name] = run["row"], digest, mine, other
+    for i, (name, (row, digest, mine, other)) in enumerate(stale.items()):
+        figures = _difference(mine, other, test)
+        found[name] = {"row": row, "scores": digest, "figures": figures}
+        tell(f"against {RIVAL}", i + 1, len(stale))
+    if stale:
         with whole_file(folder / FILE, overwrite=True) as temporary:
             temporary.write_text(json_text(kept), encoding="utf-8")
 
@@ -56,12 +67,16 @@ def read_differences(folder: Path) -> dict[str, Any]:
     return kept if isinstance(kept, dict) and isinstance(kept.get("differences"), dict) else {}
 
 
-def _difference(folder: Path, run: dict[str, Any], test: ExternalTest) -> dict[str, Any] | None:
-    mine = _scores(folder, run["row"], run["seed"], "int8")
-    other = _scores(folder, RIVAL, run["seed"], "float")
-    if mine is None or other is None or not len(mine[0]) == len(other[0]) == len(test):
-        return None
+def _digest(*runs: Scores) -> str:
+    """Tells whether a difference is still that of these scores."""
+    sha = hashlib.sha256()
+    for scores, threshold in runs:
+        sha.update(np.ascontiguousarray(scores).tobytes())
+        sha.update(repr(float(threshold)).encode())
+    return sha.hexdigest()[:16]
 
+
+def _difference(mine: Scores, other: Scores, test: ExternalTest) -> dict[str, Any]:
     def on(truth: NDArray[Any], at: NDArray[np.intp]) -> dict[str, Any]:
         return score_difference(
             truth, mine[0][at], mine[1], other[0][at], other[1], test.group[at], RESAMPLES
@@ -79,8 +94,7 @@ def _difference(folder: Path, run: dict[str, Any], test: ExternalTest) -> dict[s
     return everything | {f"graded_{name}": graded[name] for name in FIGURES}
 
 
-def _scores(folder: Path, row: str, seed: int, name: str) -> tuple[NDArray[Any], float] | None:
-    """Scores of a run and its threshold."""
+def _scores(folder: Path, row: str, seed: int, name: str) -> Scores | None:
     path = folder / "runs" / f"{run_name(row, seed)}.json"
     run = read_run(path)
     scores = read_scores(path.with_suffix(".npz"), run["identity"])

@@ -57,6 +57,7 @@ from ecgqa_tflite.model_folder import ModelFolder, open_model
 from ecgqa_tflite.output import whole_file
 from ecgqa_tflite.training.images import index_maps
 from ecgqa_tflite.training.recipe import Recipe
+from ecgqa_tflite.training.run import THRESHOLD, train
 
 REFERENCE_SAMPLE = 3_000
 """Segments whose images the float64 reference makes; it takes some fifty times the C front end's
@@ -263,8 +264,6 @@ def _network(
                 f"with -o"
             )
     else:
-        from ecgqa_tflite.training.run import train
-
         model = train(
             session.data,
             folder,
@@ -454,17 +453,24 @@ class Baseline:
     ----------
     timed
         What is timed, a segment at a time, and ``timed_what`` in words.
+    threshold
+        It calls high from this score on; None: from where validation says.
     """
 
     label: str
     scores: Callable[[Session, int], BaselineScores]
     timed: Callable[[NDArray[np.int16], float], object]
     timed_what: str
+    threshold: float | None = None
 
 
 BASELINES: dict[str, Baseline] = {
     "random_forest": Baseline(
-        "Random forest, 24 features", _forest, features.features, "the features alone, in NumPy"
+        "Random forest, 24 features",
+        _forest,
+        features.features,
+        "the features alone, in NumPy",
+        THRESHOLD,  # it gives P(high), so the networks' rule is its rule
     ),
     **{
         f"neurokit_{method.lower()}": Baseline(
@@ -489,8 +495,11 @@ def _baseline(
     if scores is None:
         with _timed(seconds, "scoring"):
             validation, test = method.scores(session, seed)
-        truth = np.concatenate([part.quality for part in session.sets.validation])
-        scores = {"float": test, "threshold": np.array(choose_threshold(truth, validation))}
+        threshold = method.threshold
+        if threshold is None:
+            truth = np.concatenate([part.quality for part in session.sets.validation])
+            threshold = choose_threshold(truth, validation)
+        scores = {"float": test, "threshold": np.array(threshold)}
         write_scores(path, wanted, scores)
     with _timed(seconds, "figures"):
         forms = {"float": figures_of(session.test, scores["float"], float(scores["threshold"]))}

@@ -27,6 +27,7 @@ from ecgqa_tflite.experiment.external import (
 )
 from ecgqa_tflite.experiment.pictures import front
 from ecgqa_tflite.experiment.report import keep_design, write_report
+from ecgqa_tflite.experiment.rival import keep_differences, read_differences
 from ecgqa_tflite.experiment.run import Session, retime, run
 from ecgqa_tflite.model_folder import open_model
 from ecgqa_tflite.recording.simulator import simulate
@@ -34,6 +35,7 @@ from ecgqa_tflite.recording.wfdb_writer import write_wfdb
 from ecgqa_tflite.spec import FrontEnd, Quality
 from ecgqa_tflite.training.images import index_maps
 from ecgqa_tflite.training.recipe import Recipe
+from ecgqa_tflite.training.run import THRESHOLD
 
 SPEC = FrontEnd(rows=77, cols=77, colormap="grey")
 RECIPE = Recipe(
@@ -260,6 +262,24 @@ def test_times_are_taken_anew_from_a_few_runs(
     assert result["rows"][0]["costs"]["times_ms"]["int8"]["values"] == [42.0]
 
 
+def test_a_baseline_run_anew_changes_the_differences_to_it(
+    finished: Path, external: ExternalTest, tmp_path: Path
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(finished, out)
+    tell = Tell()
+    keep_differences(out, external, tell)
+    assert not tell.heard
+    before = read_differences(out)["differences"]["light_scratch_seed0"]
+    path = out / "runs" / "random_forest_seed0.json"
+    path.write_text(path.read_text().replace('"threshold": 0.5', '"threshold": 2.0'))
+    keep_differences(out, external, tell)
+    after = read_differences(out)["differences"]["light_scratch_seed0"]
+    assert tell.count("against") == 1
+    assert after["figures"]["se"] != before["figures"]["se"], "2.0: nothing is called high"
+    assert after["figures"]["auc"] == before["figures"]["auc"]
+
+
 # ---- report -------------------------------------------------------------------------------------
 
 
@@ -279,6 +299,8 @@ def test_tables_are_redone_from_json_alone(finished: Path, tmp_path: Path) -> No
     assert [row["name"] for row in result["rows"]] == ["light_scratch", "random_forest"]
     assert result["rows"][0]["seeds"] == [0, 1]
     read = [runs.read_run(out / "runs" / f"light_scratch_seed{seed}.json") for seed in (0, 1)]
+    with np.load(finished / "runs" / "random_forest_seed0.npz") as forest:
+        assert forest["threshold"] == THRESHOLD  # the networks' rule
     values = [run["forms"]["int8"]["bacc"]["value"] for run in read]
     assert result["rows"][0]["forms"]["int8"]["bacc"]["values"] == pytest.approx(values, abs=1e-6)
     text = (out / "table2.md").read_text()
