@@ -1,5 +1,5 @@
 """Write the README's tables: of models from their metrics.json, of the benchmark and of the
-experiment from the JSON that is kept of them. No figure in them is typed; where no JSON is kept,
+experiments from the JSON that is kept of them. No figure in them is typed; where no JSON is kept,
 the section is empty.
 
 python .ci/readme_figures.py           rewrite README.md
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,16 @@ from ecgqa_tflite.benchmark.results import read_report
 from ecgqa_tflite.experiment import tables
 
 REPO = Path(__file__).resolve().parents[1]
-EXPERIMENT = REPO / "models" / "experiments" / "table2.json"
-BENCH = REPO / "models" / "experiments" / "bench.json"
+EXPERIMENTS = REPO / "models" / "experiments"
+BENCH = EXPERIMENTS / "bench.json"
 FIGURES = "<!-- figures: make readme -->", "<!-- end of figures -->"
 TABLE2 = "<!-- experiment: make readme -->", "<!-- end of the experiment -->"
+ABLATIONS = "<!-- ablations: make readme -->", "<!-- end of the ablations -->"
 COSTS = "<!-- bench: make readme -->", "<!-- end of the bench -->"
 HEAD = """\
 | model | multiply-accumulates | `.tflite`, bytes | tested on, labels | BAcc | AUC | Se | Sp |
 |---|---|---|---|---|---|---|---|"""
+WIDTH = 100
 NONE = "No model has been trained into `models/` yet."
 
 
@@ -63,11 +66,12 @@ def models() -> str:
     return "\n".join([HEAD, *found]) + "\n" if found else f"{NONE}\n"
 
 
-def experiment() -> str:
-    """The experiment's section; empty without its JSON."""
-    if not EXPERIMENT.exists():
+def experiment(name: str) -> str:
+    """An experiment's section; empty without its JSON."""
+    path = EXPERIMENTS / f"{name}.json"
+    if not path.exists():
         return ""
-    return tables.readme(json.loads(EXPERIMENT.read_text(encoding="utf-8")))
+    return tables.readme(json.loads(path.read_text(encoding="utf-8")))
 
 
 def bench() -> str:
@@ -79,14 +83,29 @@ def between(text: str, marks: tuple[str, str], content: str) -> str:
     """The text with what stands between two marks replaced."""
     before, _, rest = text.partition(marks[0])
     _, _, after = rest.partition(marks[1])
-    return f"{before}{marks[0]}\n{content}{marks[1]}{after}"
+    return f"{before}{marks[0]}\n{wrapped(content)}{marks[1]}{after}"
+
+
+def wrapped(text: str) -> str:
+    """Paragraphs, a line each, in lines of the README's width; tables and headings as they are."""
+    lines = [
+        piece
+        for line in text.splitlines()
+        for piece in ([line] if line[:1] in ("|", "#", "") else textwrap.wrap(line, WIDTH))
+    ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def readme() -> str:
     """README.md with the tables put in."""
     text = (REPO / "README.md").read_text(encoding="utf-8")
-    for marks, content in ((FIGURES, models), (COSTS, bench), (TABLE2, experiment)):
-        text = between(text, marks, content())
+    for marks, content in (
+        (FIGURES, models()),
+        (COSTS, bench()),
+        (TABLE2, experiment("table2")),
+        (ABLATIONS, experiment("ablations")),
+    ):
+        text = between(text, marks, content)
     return text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 
 from ecgqa_tflite.benchmark.protocol import Timing
@@ -17,8 +16,6 @@ SEED_RATIO = 12.0
 """The seed's InceptionV1 (GoogLeNet) against its Light-CNN, classification on one computer."""
 
 README_TARGETS = ("host", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "ethos-u55-128")
-WIDTH = 100
-"""Of the README's lines."""
 README_LEFT_OUT = ("reference kernels, 1 thread", "XNNPACK, 2 threads")
 
 
@@ -150,7 +147,7 @@ def readme(report: Report) -> str:
             f"{other}'s network takes {', '.join(against)} as long as {first}'s; in the seed paper "
             f"{SEED_RATIO:.0f} times. {words}"
         )
-    return "\n".join([*lines, "", *textwrap.wrap(words, WIDTH)]) + "\n"
+    return "\n".join([*lines, "", words]) + "\n"
 
 
 def layers(report: Report) -> Iterator[str]:

@@ -313,7 +313,8 @@ def test_tables_are_redone_from_json_alone(finished: Path, tmp_path: Path) -> No
     first = (out / "table2.md").read_bytes()
     write_report(out)
     assert (out / "table2.md").read_bytes() == first
-    assert "Quick version" in tables.readme(result)
+    section = tables.readme(result)
+    assert "Quick version" in section and "Over ten seconds" in section
 
 
 def test_other_rows_with_another_recipe_are_refused_too(
@@ -342,6 +343,9 @@ def test_ablations_say_what_is_saved(finished: Path, tmp_path: Path) -> None:
     assert "| small | 40.0 x | 1.0 x | 1.0 x | -0.0100 (-0.0100 to -0.0100)" in text
     assert "Validation, int8" in text and "GoogLeNet" not in text
     assert [row["name"] for row in result["rows"]] == ["base", "small_alpha_125"]
+    section = tables.readme(result)
+    assert "### What may be left out" in section and "\n| small | 2 | 0." in section
+    assert "AUC on validation: float 0." in section and ", QAT 0." in section
     assert (out / "ablations_cost.svg") not in files, "two networks are no curve"
     for seed in (0, 1):
         found = runs.read_run(out / "runs" / f"small_alpha_125_seed{seed}.json")
