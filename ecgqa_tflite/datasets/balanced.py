@@ -52,6 +52,8 @@ CACHE_FORMAT = 1
 """Enters the names of cached files: raise it when what is computed changes."""
 LABEL_ONLY = ("see_through", "low_snr_db", "high_snr_db")
 """Numbers of the mixture rule that say what a mixture is called, not what it is."""
+LEADS = ("leads_good", "leads_bad")
+"""Sources that keep challenge-2011's own labels."""
 NOISE_FS_HZ = 360.0
 """Sampling rate of segments that are noise alone, Hz: nstdb's own."""
 

@@ -57,7 +57,7 @@ def random_forest_scores(
     progress: Progress | None = None,
     matrix: Matrix = feature_matrix,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """P(high) by a random forest on the 24 features, trained on ``train`` alone.
+    """P(high) by a random forest on the 24 features, trained on ``train``, classes alike in weight.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def random_forest_scores(
 
     quality = np.concatenate([part.quality for part in train])
     forest = RandomForestClassifier(
-        TREES, min_samples_leaf=LEAF, random_state=seed, n_jobs=workers
+        TREES, min_samples_leaf=LEAF, class_weight="balanced", random_state=seed, n_jobs=workers
     ).fit(matrix(train, workers, progress), quality)
     high = list(forest.classes_).index(Quality.HIGH)
 

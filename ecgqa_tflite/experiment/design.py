@@ -183,6 +183,7 @@ def table2(
         rows=tuple(rows),
         baselines=(
             BaselineRow("random_forest", seeds_of(FOREST_REPEATS)),
+            BaselineRow("random_forest_leads", seeds_of(FOREST_REPEATS)),
             *(
                 BaselineRow(f"neurokit_{method.lower()}", (0,))
                 for method in (QUICK_NEUROKIT if quick else NEUROKIT_METHODS)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 import ecgqa_tflite
 from ecgqa_tflite import features
 from ecgqa_tflite.benchmark.protocol import describe_machine
-from ecgqa_tflite.datasets.balanced import BalancedSets, build
+from ecgqa_tflite.datasets.balanced import LEADS, BalancedSets, build
 from ecgqa_tflite.datasets.labelled import LabelledSegments
 from ecgqa_tflite.errors import ArgumentError, EcgqaError
 from ecgqa_tflite.evaluation import choose_threshold
@@ -403,10 +403,11 @@ def _scores(
 # ---- baselines ----------------------------------------------------------------------------------
 
 
-def _forest(session: Session, seed: int) -> BaselineScores:
+def _forest(session: Session, seed: int, leads_alone: bool = False) -> BaselineScores:
     sets = session.sets
+    train = [part for part in sets.train if not leads_alone or part.source in LEADS]
     return random_forest_scores(
-        sets.train,
+        train,
         sets.validation,
         session.test.parts,
         seed,
@@ -471,6 +472,13 @@ BASELINES: dict[str, Baseline] = {
         features.features,
         "the features alone, in NumPy",
         THRESHOLD,  # it gives P(high), so the networks' rule is its rule
+    ),
+    "random_forest_leads": Baseline(
+        "Random forest, 24 features, challenge-2011 alone",
+        partial(_forest, leads_alone=True),
+        features.features,
+        "the features alone, in NumPy",
+        THRESHOLD,
     ),
     **{
         f"neurokit_{method.lower()}": Baseline(

@@ -105,7 +105,7 @@ def notes(result: Result) -> Iterator[str]:
         f"External test: {result['test']['set']}, {result['test']['segments']:,} segments of 5 s "
         f"that inherit their recording's label ({n['low']:,} low of those tested); nothing was "
         f"trained, calibrated or stopped on it. Mean ± standard deviation over runs (seeds). "
-        f"Networks and the forest decide at P(high) 0.5, NeuroKit2 where validation says."
+        f"Networks and forests decide at P(high) 0.5, NeuroKit2 where validation says."
     )
     if is_graded(result):
         yield (
