@@ -82,17 +82,15 @@ def whole_folder(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
         old = None
-        if os.path.lexists(path):
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
-            os.replace(path, old / path.name)
         try:
+            if os.path.lexists(path):
+                old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+                os.replace(path, old / path.name)
             os.replace(temporary, path)
-        except OSError:
-            if old is not None:
-                os.replace(old / path.name, path)
-            raise
         finally:
-            if old is not None and path.exists():
+            if old is not None:
+                if not os.path.lexists(path):
+                    os.replace(old / path.name, path)
                 shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

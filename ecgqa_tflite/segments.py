@@ -229,8 +229,8 @@ def _at_usable_rate(
 
 def _resample(signal: NDArray[np.floating], fs_hz: float) -> NDArray[np.float64]:
     """``signal`` at ``RESAMPLED_FS_HZ``; an output sample beside a missing one is missing."""
-    # a denominator this large keeps the drift below a millisecond a day
-    ratio = Fraction(RESAMPLED_FS_HZ / fs_hz).limit_denominator(10_000)
+    # exact for rates of two decimals up to 1 kHz; the filter's length grows with the denominator
+    ratio = Fraction(RESAMPLED_FS_HZ / fs_hz).limit_denominator(100_000)
     missing = ~np.isfinite(signal)
     if missing.all():
         filled = np.zeros(signal.size)

@@ -89,6 +89,9 @@ class FrontEnd:
     labels: tuple[str, str] = ("low", "high")
 
     def __post_init__(self) -> None:
+        for name in ("segment_s", "f_max_hz", "f_min_hz", "gamma", "time_bandwidth"):
+            object.__setattr__(self, name, float(getattr(self, name)))  # 30 and 30.0: one hash
+        object.__setattr__(self, "qrs_band_hz", tuple(map(float, self.qrs_band_hz)))
         numbers = (self.segment_s, self.f_max_hz, self.f_min_hz, self.gamma, self.time_bandwidth)
         if not all(math.isfinite(x) and x > 0 for x in (*numbers, *self.qrs_band_hz)):
             raise SpecError("every length, frequency and wavelet parameter must be finite and > 0")

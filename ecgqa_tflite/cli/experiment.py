@@ -23,6 +23,7 @@ from ecgqa_tflite.training.recipe import Recipe
 Decorator = Callable[[Any], Any]
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
+POSITIVE = click.IntRange(min=1)
 
 SHARED: tuple[Decorator, ...] = (
     click.option(
@@ -36,7 +37,7 @@ SHARED: tuple[Decorator, ...] = (
     click.option("-o", "--out", required=True, type=FOLDER, help="Folder of the experiment."),
     click.option("--quick", is_flag=True, help="A small version in some ten minutes."),
     click.option("--only", multiple=True, metavar="ROW", help="Run this row; repeat for more."),
-    click.option("--repeats", type=int, help="Trainings a row, seeds 0, 1, ..."),
+    click.option("--repeats", type=POSITIVE, help="Trainings a row, seeds 0, 1, ..."),
     click.option("--seeds", metavar="LIST", help="Seeds instead, such as 0-4,7."),
     click.option(
         "--adjudicated", type=FILE,
@@ -54,7 +55,7 @@ SHARED: tuple[Decorator, ...] = (
     click.option("--scaling", type=click.Choice(get_args(Scaling)), help="Range of the image."),
     click.option("--size", type=int, help="Rows and columns of the image."),
     click.option(
-        "--float-sample", type=int,
+        "--float-sample", type=POSITIVE,
         help="Test float networks on so many segments, all low ones among them; int8 on all.",
     ),
     click.option(
@@ -62,9 +63,11 @@ SHARED: tuple[Decorator, ...] = (
         help="Where scalograms and unfinished runs are kept.  [default: the user's cache folder]",
     ),
     click.option(
-        "--workers", type=int, default=2, show_default=True, help="Processes that prepare."
+        "--workers", type=POSITIVE, default=2, show_default=True, help="Processes that prepare."
     ),
-    click.option("--threads", type=int, default=2, show_default=True, help="Threads that score."),
+    click.option(
+        "--threads", type=POSITIVE, default=2, show_default=True, help="Threads that score."
+    ),
 )  # fmt: skip
 """Options of both experiments."""
 

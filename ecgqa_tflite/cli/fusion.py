@@ -45,7 +45,13 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--cache", type=_FOLDER, help="Where mixtures are kept.  [default: the user's cache folder]"
 )
-@click.option("--workers", type=int, default=2, show_default=True, help="Processes that prepare.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Processes that prepare.",
+)
 def command(
     model: str,
     data: Path,

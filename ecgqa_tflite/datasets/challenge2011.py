@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ecgqa_tflite.datasets.labelled import (
     first_of_identical,
     label_lead,
 )
-from ecgqa_tflite.datasets.layout import find_folder
+from ecgqa_tflite.datasets.layout import find_folder, read_text
 from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.recording import Recording, read_recording
 from ecgqa_tflite.spec import FrontEnd, Quality
@@ -32,14 +33,13 @@ def read_lead_labels(folder: Path) -> dict[str, dict[str, Quality]]:
     """
     path = find_folder(folder, "LEADS.csv", NAME) / "LEADS.csv"
     labels: dict[str, dict[str, Quality]] = {}
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            try:
-                labels.setdefault(row["record"], {})[row["lead"]] = QUALITY[row["quality"]]
-            except KeyError as error:
-                raise DatasetError(
-                    f"{path}: needs columns record,lead,quality with good or bad; {error}"
-                ) from None
+    for row in csv.DictReader(io.StringIO(read_text(path), newline="")):
+        try:
+            labels.setdefault(row["record"], {})[row["lead"]] = QUALITY[row["quality"]]
+        except KeyError as error:
+            raise DatasetError(
+                f"{path}: needs columns record,lead,quality with good or bad; {error}"
+            ) from None
     if not labels:
         raise DatasetError(f"{path} is empty")
     return labels
@@ -53,22 +53,25 @@ def read_record_labels(folder: Path) -> dict[str, Quality]:
         path = folder / f"RECORDS-{name}"
         if not path.exists():
             raise DatasetError(f"{path} is missing: the set needs both RECORDS- lists")
-        labels |= dict.fromkeys(path.read_text().split(), quality)
+        labels |= dict.fromkeys(read_text(path).split(), quality)
     return labels
 
 
-def read_distinct(folder: Path, names: list[str], tick: Tick | None = None) -> Iterator[Recording]:
-    """The recordings ``names``, each identical signal once (the set holds 59 copies).
+def read_distinct(
+    folder: Path, names: list[str], tick: Tick | None = None
+) -> Iterator[tuple[str, Recording]]:
+    """The recordings ``names`` as they are listed, each identical signal once (59 are copies).
 
     The first by name is the one that is kept.
     """
-    recordings = []
-    for name in sorted(names):
+    names, recordings = sorted(names), []
+    for name in names:
         recordings.append(read_recording(folder / name))
         if tick:
             tick(len(names))
     keep = first_of_identical([recording.signal_mv for recording in recordings])
-    return (recording for recording, kept in zip(recordings, keep, strict=True) if kept)
+    found = zip(names, recordings, keep, strict=True)
+    return ((name, recording) for name, recording, kept in found if kept)
 
 
 def labelled_names(folder: Path) -> list[str]:
@@ -98,8 +101,8 @@ def labelled_recordings(
     """
     folder, labels = _training_labels(folder)
     found = []
-    for recording in read_distinct(folder, list(labels), tick):
-        label = labels[recording.name]
+    for name, recording in read_distinct(folder, list(labels), tick):
+        label = labels[name]
         if not isinstance(label, dict):
             label = dict.fromkeys(recording.lead_names, label)
         found.append((recording, label))
@@ -119,6 +122,7 @@ def lead_segments(
     parts = [
         label_lead(recording, lead, quality, spec, f"{NAME}/{recording.name}", NAME)
         for recording, labels in recordings
+        if recording.duration_s >= spec.segment_s
         for lead, quality in labels.items()
     ]
     return by_rate(parts, NAME)
@@ -131,8 +135,9 @@ def record_segments(
     labels = read_record_labels(folder)
     folder = find_folder(folder, "RECORDS-acceptable", NAME)
     parts = [
-        label_lead(recording, lead, labels[recording.name], spec, f"{NAME}/{recording.name}", NAME)
-        for recording in read_distinct(folder, list(labels), tick)
+        label_lead(recording, lead, labels[name], spec, f"{NAME}/{recording.name}", NAME)
+        for name, recording in read_distinct(folder, list(labels), tick)
+        if recording.duration_s >= spec.segment_s
         for lead in recording.lead_names
     ]
     return by_rate(parts, NAME)

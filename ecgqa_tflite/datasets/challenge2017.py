@@ -7,6 +7,7 @@ Nothing of this set trains, calibrates, chooses a threshold or stops a training;
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from ecgqa_tflite.datasets.labelled import (
     first_of_identical,
     label_lead,
 )
-from ecgqa_tflite.datasets.layout import find_folder
+from ecgqa_tflite.datasets.layout import find_folder, read_text
 from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.recording import read_recording
 from ecgqa_tflite.spec import FrontEnd, Quality
@@ -38,8 +39,7 @@ def read_reference(folder: Path) -> dict[str, str]:
         The file is missing, empty or holds another label.
     """
     path = find_folder(folder, "REFERENCE.csv", NAME) / "REFERENCE.csv"
-    with path.open(newline="") as file:
-        rows = [row for row in csv.reader(file) if row]
+    rows = [row for row in csv.reader(io.StringIO(read_text(path), newline="")) if row]
     if not rows or any(len(row) != 2 or row[1] not in LABELS for row in rows):
         raise DatasetError(f"{path}: every row must be record,label with label one of N A O ~")
     return dict(rows)
@@ -52,17 +52,17 @@ def segments(folder: Path, spec: FrontEnd, tick: Tick | None = None) -> list[Lab
     """
     reference = read_reference(folder)
     folder = find_folder(folder, "REFERENCE.csv", NAME)
-    recordings = []
-    for name in sorted(reference):
+    names, recordings = sorted(reference), []
+    for name in names:
         recordings.append(read_recording(folder / name))
         if tick:
             tick(len(reference))
     keep = first_of_identical([recording.signal_mv for recording in recordings])
     parts = []
-    for recording, kept in zip(recordings, keep, strict=True):
+    for name, recording, kept in zip(names, recordings, keep, strict=True):
         if not kept or recording.duration_s < spec.segment_s:
             continue
-        quality = Quality.LOW if reference[recording.name] == "~" else Quality.HIGH
+        quality = Quality.LOW if reference[name] == "~" else Quality.HIGH
         group = f"{NAME}/{recording.name}"
         parts.append(label_lead(recording, None, quality, spec, group, NAME))
     return by_rate(parts, NAME)
@@ -103,11 +103,7 @@ def read_graded(path: Path) -> Graded:
         The file is missing or lacks a column, or a grade is not A, B or C.
     """
     path = Path(path)
-    try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise DatasetError(f"{path} can't be read: {error.strerror}") from error
+    rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
     columns = list(rows[0]) if rows else []
     readings = [name for name in columns if name.startswith("read_")]
     label = next((name for name in columns if name.startswith("label_")), None)

@@ -1,10 +1,26 @@
-"""Finding a published set inside a folder, with an error that helps when it isn't there."""
+"""Finding a published set inside a folder and reading its lists, with errors that help."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ecgqa_tflite.errors import DatasetError
+
+
+def read_text(path: Path) -> str:
+    """A text file of a set, UTF-8 with or without byte order mark.
+
+    Raises
+    ------
+    DatasetError
+        It can't be read, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DatasetError(f"{path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is no text file (UTF-8)") from error
 
 
 def find_folder(folder: Path, marker: str, name: str) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ecgqa_tflite.experiment.tables import FORMS
 from ecgqa_tflite.plots import new_figure
 
 BLUE, ORANGE = "#0072b2", "#e69f00"
@@ -50,19 +51,19 @@ def _figures(result: Result) -> list[str]:
 
 
 def _runs(result: Result, path: Path) -> None:
-    """A line for each row, float above int8: runs as dots, their mean as a bar."""
+    """A line for each row and form: runs as dots, their mean as a bar."""
     lines = [
-        (row["label"], form, row["forms"][form])
+        (row["label"], words, row["forms"][form])
         for row in result["rows"]
-        for form in ("float", "int8")
+        for form, words in FORMS.items()
         if form in row["forms"]
     ]
     names = _figures(result)
     figure = new_figure(60 + 62 * len(names), 26 + 6.5 * len(lines))
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for panel, name in zip(panels, names, strict=True):
-        for y, (_, form, figures) in enumerate(lines):
-            colour = BLUE if form == "int8" else ORANGE
+        for y, (_, words, figures) in enumerate(lines):
+            colour = ORANGE if words == FORMS["float"] else BLUE
             values = figures[name]["values"]
             panel.plot(values, [y] * len(values), "o", color=colour, ms=4, alpha=0.6, mew=0)
             panel.plot([figures[name]["mean"]], [y], "|", color=colour, ms=13, mew=2)
@@ -70,7 +71,7 @@ def _runs(result: Result, path: Path) -> None:
         panel.grid(True, axis="x", alpha=0.3)
         panel.tick_params(labelsize=8)
         panel.spines[["top", "right"]].set_visible(False)
-    labels = [f"{label}, {form}" for label, form, _ in lines]
+    labels = [f"{label}, {words}" for label, words, _ in lines]
     panels[0].set_yticks(range(len(lines)), labels, fontsize=8)
     panels[0].invert_yaxis()
     _save(result, figure, path)

@@ -36,7 +36,7 @@ def keep_differences(folder: Path, test: ExternalTest, tell: Progress) -> None:
     rivals = {run["seed"] for run in runs if run["row"] == RIVAL}
     jobs = [run for run in runs if "int8" in run["forms"] and run["seed"] in rivals]
     kept = read_differences(folder)
-    if kept.get("graded") != test.graded_digest:
+    if "differences" not in kept or kept["graded"] != test.graded_digest:
         kept = {"graded": test.graded_digest, "differences": {}}
     found: dict[str, Any] = kept["differences"]
     stale: dict[str, tuple[str, str, Scores, Scores]] = {}
@@ -64,7 +64,10 @@ def read_differences(folder: Path) -> dict[str, Any]:
         kept = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return kept if isinstance(kept, dict) and isinstance(kept.get("differences"), dict) else {}
+    whole = (
+        isinstance(kept, dict) and "graded" in kept and isinstance(kept.get("differences"), dict)
+    )
+    return kept if whole else {}
 
 
 def _digest(*runs: Scores) -> str:

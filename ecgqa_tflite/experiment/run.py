@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import math
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -50,6 +51,7 @@ from ecgqa_tflite.experiment.runs import (
     read_runs,
     read_scores,
     run_name,
+    run_paths,
     write_run,
     write_scores,
 )
@@ -182,7 +184,7 @@ def _check_all(
 
     Rows that are not to be run now may have another start, which this call need not name.
     """
-    for path in sorted((session.out / RUNS).glob("*.json")):
+    for path in run_paths(session.out):
         found = read_run(path)
         wanted = dict(identities.get(found["row"], next(iter(identities.values()))))
         if found["row"] not in identities:
@@ -194,11 +196,15 @@ def _check_all(
 
 def _keep_test(session: Session) -> None:
     """Names and labels of the segments, once for the scores of all runs."""
-    path = session.out / "segments.npz"
-    if not path.exists():
-        test = session.test
-        with whole_file(path) as temporary:
-            np.savez_compressed(temporary, ids=test.ids, quality=test.quality, digest=test.digest)
+    path, test = session.out / "segments.npz", session.test
+    try:
+        with np.load(path) as kept:
+            if str(kept["digest"]) == test.digest:
+                return
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        pass
+    with whole_file(path, overwrite=True) as temporary:
+        np.savez_compressed(temporary, ids=test.ids, quality=test.quality, digest=test.digest)
 
 
 def _one(session: Session, row: Row | BaselineRow, seed: int, wanted: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,11 @@ def read_run(path: Path) -> dict[str, Any]:
     return data
 
 
+def run_paths(folder: Path) -> list[Path]:
+    """The JSON of every run in an experiment's folder; hidden ones are of a killed writer."""
+    return sorted((folder / RUNS).glob("[!.]*.json"))
+
+
 def read_runs(folder: Path) -> list[dict[str, Any]]:
     """Every finished run of an experiment's folder, by row and seed.
 
@@ -138,7 +144,7 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
     DatasetError
         There is none, or one is damaged.
     """
-    found = [read_run(path) for path in (folder / RUNS).glob("*.json")]
+    found = [read_run(path) for path in run_paths(folder)]
     if not found:
         raise DatasetError(f"{folder}: holds no finished run of an experiment")
     return sorted(found, key=lambda run: (run["row"], run["seed"]))
@@ -163,5 +169,5 @@ def read_scores(path: Path, wanted: Mapping[str, Any]) -> dict[str, NDArray[Any]
             if json.loads(str(saved["identity"])) != wanted:
                 return None
             return {name: saved[name] for name in saved.files if name != "identity"}
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

@@ -29,7 +29,8 @@ NAMES = {
     "graded_se": "Se, A against C",
     "graded_sp": "Sp, A against C",
 }
-FORMS = ("float", "int8")
+FORMS = {"float": "float", "int8_on_sample": "int8, float's segments", "int8": "int8"}
+"""Forms of a network in the table, and their words."""
 
 
 def markdown(result: Result) -> str:
@@ -73,14 +74,14 @@ def main_table(result: Result) -> Iterator[str]:
     graded = HEAD_GRADED if is_graded(result) else ()
     yield from _table_head((*HEAD, *graded, *HEAD_COST))
     for row in result["rows"]:
-        for form in FORMS:
+        for form, words in FORMS.items():
             if form not in row["forms"]:
                 continue
             figures = row["forms"][form]
-            cells = [row["label"], form if "costs" in row else "-", str(len(row["seeds"]))]
+            cells = [row["label"], words if "costs" in row else "-", str(len(row["seeds"]))]
             cells += [_mean(figures[key]) for key in FIGURES]
             cells += [_mean(figures[key]) for key in GRADED if graded]
-            yield _line([*cells, *_costs(row, form)])
+            yield _line([*cells, *_costs(row, form.removesuffix("_on_sample"))])
 
 
 def _costs(row: Mapping[str, Any], form: str) -> list[str]:

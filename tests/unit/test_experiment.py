@@ -245,6 +245,21 @@ def test_a_damaged_run_says_what_to_do(
         run(Session(tiny(), data, external, out, cache))
 
 
+def test_what_a_killed_run_left_is_no_run(
+    finished: Path, data: Path, external: ExternalTest, cache: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(finished, out)
+    (out / "runs" / ".light_scratch_seed0-x.json").write_text("")
+    scores = out / "runs" / "light_scratch_seed0.npz"
+    scores.write_bytes(scores.read_bytes()[:900])
+    assert runs.read_scores(scores, {}) is None
+    np.savez(out / "segments.npz", digest="of another test")
+    run(Session(tiny(), data, external, out, cache, float_sample=12))
+    with np.load(out / "segments.npz") as segments:
+        assert str(segments["digest"]) == external.digest
+
+
 def test_times_are_taken_anew_from_a_few_runs(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,6 +286,12 @@ def test_a_baseline_run_anew_changes_the_differences_to_it(
     keep_differences(out, external, tell)
     assert not tell.heard
     before = read_differences(out)["differences"]["light_scratch_seed0"]
+    (out / "against.json").unlink()
+    keep_differences(out, replace(external, graded=None), tell)  # the first time, and no grades
+    assert "graded_se" not in read_differences(out)["differences"]["light_scratch_seed0"]["figures"]
+    keep_differences(out, external, tell)
+    assert read_differences(out)["differences"]["light_scratch_seed0"] == before
+    tell.heard.clear()
     path = out / "runs" / "random_forest_seed0.json"
     path.write_text(path.read_text().replace('"threshold": 0.5', '"threshold": 2.0'))
     keep_differences(out, external, tell)
@@ -304,6 +325,7 @@ def test_tables_are_redone_from_json_alone(finished: Path, tmp_path: Path) -> No
     values = [run["forms"]["int8"]["bacc"]["value"] for run in read]
     assert result["rows"][0]["forms"]["int8"]["bacc"]["values"] == pytest.approx(values, abs=1e-6)
     text = (out / "table2.md").read_text()
+    assert "| int8, float's segments |" in text, "float and int8 on the same segments"
     for words in (
         "Quick version", "Light-CNN, from scratch", "Random forest", "A/C AUC", "Ten seconds",
         "float64 reference", "GoogLeNet", "Not run: light_pretrained", "QAT",

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from ecgqa_tflite.errors import OutputExistsError
@@ -42,4 +44,24 @@ def test_a_folder_is_replaced_whole_or_kept(tmp_path):
     with whole_folder(path, overwrite=True) as temporary:
         (temporary / "new").write_text("new")
     assert [p.name for p in path.iterdir()] == ["new"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("last", [0, 1])
+def test_an_interrupt_between_the_renames_brings_the_old_folder_back(tmp_path, monkeypatch, last):
+    path = tmp_path / "a"
+    path.mkdir()
+    (path / "old").write_text("old")
+    replace, calls = os.replace, []
+
+    def interrupted(a, b):
+        replace(a, b)
+        calls.append(a)
+        if len(calls) == 1 + last:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt), whole_folder(path, overwrite=True) as temporary:
+        (temporary / "new").write_text("new")
+    assert [p.name for p in path.iterdir()] == (["new"] if last else ["old"])
     assert [p.name for p in tmp_path.iterdir()] == ["a"]

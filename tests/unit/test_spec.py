@@ -21,6 +21,11 @@ def test_json_comes_back_and_keeps_the_hash(name):
     assert spec.short_hash == spec.hash[:16]
 
 
+def test_whole_numbers_keep_the_hash_too():
+    spec = FrontEnd(f_max_hz=30, segment_s=5, qrs_band_hz=(5, 15))
+    assert FrontEnd.from_json(spec.to_json()).hash == spec.hash
+
+
 def test_every_number_enters_the_hash():
     spec = FrontEnd()
     changes = {

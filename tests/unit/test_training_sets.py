@@ -18,6 +18,7 @@ from ecgqa_tflite.datasets.labelled import (
     by_rate,
     concatenate,
     first_of_identical,
+    training_digest,
 )
 from ecgqa_tflite.datasets.mixtures import (
     MixtureRule,
@@ -178,6 +179,34 @@ def test_the_same_seed_mixes_the_same() -> None:
     assert not np.array_equal(a.samples, c.samples)
 
 
+def test_mixtures_kept_are_of_one_leads_beats_bars_rate_and_group() -> None:
+    from ecgqa_tflite.datasets.balanced import _Job, _job_hash
+
+    lead = pulse_train(10)
+    others = (
+        replace(lead, beats_s=lead.beats_s + 0.01),
+        replace(lead, bars_s=np.array([5.0])),
+        replace(lead, bars_s=lead.beats_s, beats_s=lead.bars_s),
+        replace(lead, fs_hz=360.0),
+        replace(lead, group="set/2"),
+        replace(lead, name="set/1/II"),
+        replace(lead, signal_mv=2 * lead.signal_mv),
+    )
+    names = {
+        _job_hash(_Job((one,), 1, "clean"), bank(), SPEC, Composition()) for one in (lead, *others)
+    }
+    assert len(names) == 1 + len(others)
+    again = _job_hash(_Job((lead,), 1, "clean"), bank(), SPEC, Composition())
+    assert again in names
+
+
+def test_what_a_training_depends_on_are_samples_rates_and_labels() -> None:
+    a = some(3)
+    flipped = replace(a, quality=1 - a.quality)
+    assert training_digest([a]) == training_digest([some(3, source="other")])
+    assert len({training_digest(parts) for parts in ([a], [flipped], [a, a], [])}) == 4
+
+
 def test_short_leads_are_mirrored_and_their_beats_come_from_agreement() -> None:
     lead = replace(pulse_train(10), beats_s=np.zeros(0))
     beats = beats_before(lead)
@@ -260,6 +289,31 @@ def test_challenge_2017_inherits_labels_and_reads_grades(tmp_path: Path) -> None
     (tmp_path / "REFERENCE.csv").write_text("A1,X\n")
     with pytest.raises(DatasetError, match="N A O ~"):
         challenge2017.segments(tmp_path, SPEC)
+
+
+def test_records_in_subfolders_and_short_ones(tmp_path: Path) -> None:
+    from ecgqa_tflite.datasets import challenge2011, challenge2017
+
+    write_record(tmp_path / "a" / "A0", "A1", pulse_train(6).signal_mv[:, None], ["ECG"])
+    (tmp_path / "a" / "REFERENCE.csv").write_text("\ufeffA0/A1,~\n")
+    (part,) = challenge2017.segments(tmp_path / "a", SPEC)
+    assert list(part.ids) == ["challenge-2017/A1@0.00"] and list(part.quality) == [0]
+    write_record(tmp_path / "b" / "x", "1", pulse_train(6).signal_mv[:, None], ["I"])
+    write_record(tmp_path / "b" / "x", "2", pulse_train(3).signal_mv[:, None], ["I"])
+    (tmp_path / "b" / "LEADS.csv").write_text("record,lead,quality\nx/1,I,good\nx/2,I,bad\n")
+    (part,) = challenge2011.lead_segments(challenge2011.labelled_recordings(tmp_path / "b"), SPEC)
+    assert list(part.ids) == ["challenge-2011/1/I@0.00"]
+
+
+@pytest.mark.parametrize("name", ["LEADS.csv", "REFERENCE.csv", "RECORDS-acceptable", "graded"])
+def test_lists_that_are_no_text_say_so(tmp_path: Path, name: str) -> None:
+    from ecgqa_tflite.datasets.challenge2017 import read_graded
+    from ecgqa_tflite.datasets.folders import load_folder
+
+    (tmp_path / name).write_bytes(b"PK\x03\x04\xff\xfe")
+    (tmp_path / "RECORDS-unacceptable").write_text("")
+    with pytest.raises(DatasetError, match=f"{name} is no text"):
+        read_graded(tmp_path / name) if name == "graded" else load_folder(tmp_path, SPEC)
 
 
 def test_folders_are_told_by_their_labels(tmp_path: Path) -> None:
