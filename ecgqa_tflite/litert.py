@@ -145,7 +145,8 @@ class Int8Network:
         Threads of one inference.
     reference_kernels
         Use TensorFlow Lite's reference kernels instead of XNNPACK: slower by far, and what golden
-        vectors and the firmware's bits are defined by (XNNPACK may differ by 1).
+        vectors and the firmware's bits are defined by (XNNPACK's scores differ from them by a few
+        units now and then).
 
     Raises
     ------

@@ -40,6 +40,9 @@ a grey level at most. Nearly every segment's is, and a device that has met one l
 FFT_RADICES = (2, 3, 5)
 """Prime factors that the fixed-point forward transform handles."""
 
+MAX_SEGMENT_LEN = 5120
+"""Samples that it takes at most, ``ECGQA_CWT_MAX_SEGMENT_LEN``; a test holds it to the header."""
+
 
 class Quality(enum.IntEnum):
     """What a decision says of a segment; the value is the class index of the network."""
@@ -67,7 +70,8 @@ class FrontEnd:
         ``minmax``: the segment's smallest ``|W|`` (see :data:`RANGE_FLOOR`) becomes 0 and its
         largest 255 (the seed's).
         ``qrs``: 0 stays 0, the largest ``|W|`` among rows whose centre lies in ``qrs_band_hz``
-        becomes 255 and what exceeds it is clipped, so that one baseline jump can't own the range.
+        becomes 255 and what exceeds it is clipped: baseline wander and noise outside the band
+        can't own the range. A step can, here as with ``minmax``: it is as large in every row.
     qrs_band_hz
         (low, high), Hz, inclusive; used by ``scaling="qrs"`` only.
     colormap
@@ -153,7 +157,8 @@ class FrontEnd:
         ------
         SamplingRateError
             The rate is not a positive number, is too low for the spec's highest row, or gives a
-            segment that is no whole number of samples or has a prime factor above 5.
+            segment of more than 5,120 samples, of no whole number of them or of a number with a
+            prime factor above 5.
         """
         if not (math.isfinite(fs_hz) and fs_hz > 0):
             raise SamplingRateError(f"sampling rate {fs_hz} Hz: must be a positive number")
@@ -163,6 +168,12 @@ class FrontEnd:
                 f"least {self.fs_min_hz:g} Hz; use a spec with a lower f_max_hz"
             )
         exact = fs_hz * self.segment_s
+        if exact > MAX_SEGMENT_LEN:
+            raise SamplingRateError(
+                f"sampling rate {fs_hz:g} Hz is too high: {self.segment_s:g} s are {exact:g} "
+                f"samples, and the fixed-point transform takes {MAX_SEGMENT_LEN:,}; resample the "
+                f"recording to {MAX_SEGMENT_LEN / self.segment_s:g} Hz or less"
+            )
         length = round(exact)
         rest = length
         for p in FFT_RADICES:
@@ -246,7 +257,7 @@ class FrontEnd:
 
         ``seed`` has the seed paper's frequencies, min-max and jet; ``wearable`` stops at 40 Hz, so
         that the CWT is the device's only filter and any device from 100 Hz up can make the image,
-        and is scaled by the QRS band, so that a baseline jump hides no beat.
+        and is scaled by the QRS band, so that baseline wander hides no beat.
         """
         try:
             return replace(PRESETS[name], **changes)

@@ -32,7 +32,7 @@ that the band fits; a power of two, so up to twice that."""
 TAPS_SUM_MAX = 27000
 """Sum of a phase's taps in size, Q14, up to which no magnitude can overflow (``magnitude_of``)."""
 
-LOG2_FFT_MIN = 3
+LOG2_FFT_MIN, LOG2_FFT_MAX = 3, 11
 
 ROW_DTYPE = np.dtype(
     [
@@ -130,6 +130,20 @@ def _taps(cols: int, gamma: float, time_bandwidth: float) -> NDArray[np.int16]:
     return taps_q14
 
 
+def _require_rows(spec: FrontEnd, row: NDArray[np.void]) -> None:
+    width = row["last_bin"].astype(int) - row["first_bin"]
+    if row["first_bin"].min() < 1 or width.min() < 0:
+        raise SpecError(
+            f"f_min_hz {spec.f_min_hz:g}: a segment of {spec.segment_s:g} s is too short for its "
+            f"wavelet; raise f_min_hz"
+        )
+    if row["log2_fft"].max() > LOG2_FFT_MAX or (width >= 2 << row["log2_fft"].astype(int)).any():
+        raise SpecError(
+            f"f_max_hz {spec.f_max_hz:g}: too high for segments of {spec.segment_s:g} s; lower it, "
+            f"or take shorter segments"
+        )
+
+
 @lru_cache(maxsize=32)
 def build(spec: FrontEnd, fs_hz: float) -> Tables:
     """Tables for segments sampled at ``fs_hz``; the same object for the same arguments.
@@ -138,6 +152,8 @@ def build(spec: FrontEnd, fs_hz: float) -> Tables:
     ------
     SamplingRateError
         See :meth:`FrontEnd.segment_len`.
+    SpecError
+        A row's wavelet is too long or too short for a segment, or its band too wide.
     """
     n = spec.segment_len(fs_hz)
     points = n // 2 if n % 2 == 0 else n
@@ -156,6 +172,7 @@ def build(spec: FrontEnd, fs_hz: float) -> Tables:
     row["log2_fft"] = np.maximum(
         LOG2_FFT_MIN, np.ceil(np.log2(centre * SPARE_BANDWIDTH)).astype(int) - 1
     )
+    _require_rows(spec, row)
     row["in_range"] = 1
     if spec.scaling == "qrs":
         row["in_range"] = np.isin(np.arange(spec.rows), spec.qrs_rows)

@@ -13,7 +13,9 @@
 
 typedef struct {
     /* A counter that runs on and wraps at 2^counter_bits; no slice of work may take a whole turn.
-     * The longest slice is some 100,000 cycles. */
+     * The longest slice is the forward transform: on a Cortex-M4 some 340,000 cycles at 250 Hz and
+     * 1,250,000 at 1000 Hz (instructions counted under QEMU); every other takes less than 110,000
+     * for the networks that ship. */
     uint32_t (*now)(void);
     /* Writes text to the report. */
     void (*put)(const char *text);

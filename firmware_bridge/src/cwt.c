@@ -284,9 +284,9 @@ void ecgqa_cwt_to_time(const ecgqa_cwt_tables_t *tables, uint16_t row, int32_t *
     /* W is Hermitian about both ends of the segment. */
     for (uint32_t i = 1u; i <= ECGQA_CWT_PAD; ++i) {
         w_re[ECGQA_CWT_PAD - i] = out_re[i];
-        w_im[ECGQA_CWT_PAD - i] = (int16_t)-out_im[i];
+        w_im[ECGQA_CWT_PAD - i] = ecgqa_saturate_s16(-(int32_t)out_im[i]);
         out_re[points + i] = out_re[points - i];
-        out_im[points + i] = (int16_t)-out_im[points - i];
+        out_im[points + i] = ecgqa_saturate_s16(-(int32_t)out_im[points - i]);
     }
     info->exponent += (int32_t)shift - 1; /* the transform doubles */
 }

@@ -36,23 +36,29 @@ static int window_is_valid(const ecgqa_nn_window_t *w, const ecgqa_nn_shape_t *i
            slides(in->cols, out->cols, w->cols, w->stride_cols, w->pad_left);
 }
 
-/* Without the gather a kernel's columns are read straight from the row. */
-static int taps_are_valid(const ecgqa_nn_layer_t *l)
+/* No position of the kernel leaves the input. */
+static int is_unpadded(const ecgqa_nn_layer_t *l)
 {
-    const uint32_t taps = (uint32_t)l->kernel.rows * l->kernel.cols;
     const uint32_t reach =
         ((uint32_t)l->out.cols - 1u) * l->kernel.stride_cols + l->kernel.cols;
     const uint32_t reach_rows =
         ((uint32_t)l->out.rows - 1u) * l->kernel.stride_rows + l->kernel.rows;
 
+    return l->kernel.pad_top == 0u && l->kernel.pad_left == 0u && reach <= l->in.cols &&
+           reach_rows <= l->in.rows;
+}
+
+/* Without the gather a kernel's columns are read straight from the row. */
+static int taps_are_valid(const ecgqa_nn_layer_t *l)
+{
+    const uint32_t taps = (uint32_t)l->kernel.rows * l->kernel.cols;
+
     if (l->gather) {
         return l->runs == 1u && l->run_len == taps * l->in.channels &&
                l->chunk_len % l->in.channels == 0u;
     }
-    return l->kernel.pad_top == 0u && l->kernel.pad_left == 0u &&
-           l->runs == l->kernel.rows &&
-           l->run_len == (uint32_t)l->kernel.cols * l->in.channels && reach <= l->in.cols &&
-           reach_rows <= l->in.rows;
+    return is_unpadded(l) && l->runs == l->kernel.rows &&
+           l->run_len == (uint32_t)l->kernel.cols * l->in.channels;
 }
 
 static int chunk_is_valid(const ecgqa_nn_layer_t *l)
@@ -83,8 +89,11 @@ static int convolution_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_la
                fits(model, l->patch_at, 4u * ecgqa_nn_even(l->chunk_len), 4) &&
                (!l->gather || fits(model, l->gather_at, 2u * l->chunk_len, 1));
     }
-    return l->out.channels % l->in.channels == 0u &&
-           (!l->gather || fits(model, l->gather_at, l->channel_block, 1));
+    if (l->out.channels % l->in.channels != 0u) {
+        return 0;
+    }
+    return l->gather ? fits(model, l->gather_at, l->channel_block, 1)
+                     : is_unpadded(l) && l->out.channels == l->in.channels;
 }
 
 static int accumulating_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
@@ -128,9 +137,13 @@ static int layer_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t 
         return 0;
     }
     if (l->kind == ECGQA_NN_FULLY_CONNECTED || l->kind == ECGQA_NN_MEAN) {
-        return accumulating_is_valid(model, l);
+        return l->in.rows < UINT16_MAX && /* it counts one more */
+               accumulating_is_valid(model, l);
     }
+    /* Rows that come after the last output row stay in the window. */
     if (!window_is_valid(&l->kernel, &l->in, &l->out) ||
+        (uint32_t)l->in.rows + l->kernel.pad_top >
+            (uint32_t)l->out.rows * l->kernel.stride_rows + l->window_rows ||
         l->window_rows < (l->kernel.rows < l->in.rows ? l->kernel.rows : l->in.rows)) {
         return 0;
     }

@@ -9,7 +9,7 @@
  * SaturatingRoundingDoublingHighMul for |a| < 2^30 (2 a does not overflow) and b >= 0. */
 static inline int32_t ecgqa_nn_mul_q31(int32_t a, int32_t b)
 {
-#if defined(__ARM_FEATURE_DSP) && !defined(ECGQA_PORTABLE)
+#if ECGQA_DSP
     int32_t high;
 
     __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a * 2), "r"(b));

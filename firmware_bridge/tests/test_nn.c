@@ -221,6 +221,55 @@ static void a_model_that_makes_no_sense_is_refused(void **unused)
     }
 }
 
+/* What takes two numbers or more to go wrong. */
+static void rows_and_taps_that_have_no_place_are_refused(void **unused)
+{
+    uint32_t taps = 0, left_over = 0, counters = 0;
+    copy_t copy;
+
+    (void)unused;
+    for (uint32_t seed = 0; seed < 10u * SEEDS; seed++) {
+        const ecgqa_nn_model_t *m = nn_random_model(seed);
+        const uint32_t n = m == NULL ? 0u : m->n_layers;
+        ecgqa_nn_layer_t *last = &copy.layers[n - 1u];
+
+        for (uint32_t i = 0; i < n; i++) {
+            const ecgqa_nn_layer_t *l = &m->layers[i];
+            ecgqa_nn_layer_t *mine = &copy.layers[i], *next = &copy.layers[i + 1u];
+
+            if (l->kind == ECGQA_NN_DEPTHWISE_CONV_2D &&
+                (l->kernel.pad_left > 0u || l->out.channels != l->in.channels)) {
+                copy_model(&copy, m);
+                mine->gather_at = m->workspace_bytes;
+                REFUSED(copy, &copy.model, layers[i].gather, 0);
+                taps++;
+            }
+            if (i + 1u < n && ecgqa_nn_accumulates(l + 1) && !ecgqa_nn_accumulates(l) &&
+                l->pool.rows == 0u && l->out.rows > 1u &&
+                l->in.rows + l->kernel.pad_top > l->kernel.stride_rows + l->window_rows) {
+                copy_model(&copy, m);
+                mine->out.rows = mine->pooled.rows = next->in.rows = next->runs = 1;
+                assert_int_equal(try_model(&copy), ECGQA_ERR_FORMAT);
+                left_over++;
+            }
+        }
+        if (n > 1u && ecgqa_nn_accumulates(&m->layers[n - 1u])) {
+            for (uint16_t rows = UINT16_MAX - 1u; rows != 0u; rows++) {
+                copy_model(&copy, m);
+                copy.model.layers = last;
+                copy.model.n_layers = 1;
+                copy.model.rows = last->in.rows = last->runs = rows;
+                copy.model.cols = last->in.cols;
+                copy.model.channels = last->in.channels;
+                assert_int_equal(try_model(&copy),
+                                 rows == UINT16_MAX ? ECGQA_ERR_FORMAT : ECGQA_OK);
+                counters++;
+            }
+        }
+    }
+    assert_true(taps > 0u && left_over > 0u && counters > 0u);
+}
+
 /* One number of a plan or a shape, altered at random: refused, or run without leaving the memory. */
 static void an_altered_model_stays_in_its_memory(void **unused)
 {
@@ -353,6 +402,7 @@ int main(void)
         cmocka_unit_test(pushing_rows),
         cmocka_unit_test(no_row_while_steps_are_due),
         cmocka_unit_test(a_model_that_makes_no_sense_is_refused),
+        cmocka_unit_test(rows_and_taps_that_have_no_place_are_refused),
         cmocka_unit_test(an_altered_model_stays_in_its_memory),
         cmocka_unit_test(division_rounds_halves_away_from_zero),
         cmocka_unit_test(dot_products),

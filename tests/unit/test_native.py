@@ -14,7 +14,7 @@ from ecgqa_tflite.errors import ArgumentError, EcgqaError
 from ecgqa_tflite.frontend import native, reference, tables
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.resources import firmware_bridge_dir
-from ecgqa_tflite.spec import RANGE_FLOOR, FrontEnd
+from ecgqa_tflite.spec import MAX_SEGMENT_LEN, RANGE_FLOOR, FrontEnd
 
 SPECS = {
     "wearable": FrontEnd.preset("wearable"),
@@ -181,11 +181,38 @@ def test_status_codes_and_exceptions_are_one_list():
     assert errors.WorkspaceError.status == -2
 
 
+@pytest.mark.parametrize(
+    ("size", "tone_hz", "phase"),
+    [
+        (15797, 1.229, 2.215), (7192, 1.271, 3.916), (14139, 1.342, 2.169), (28341, 1.173, 3.35),
+        (8177, 1.164, 2.488), (29700, 1.07, 3.727), (15769, 0.89, 3.49), (14650, 1.192, 3.124),
+    ],
+)  # fmt: skip
+def test_the_smallest_int16_is_mirrored_without_a_flip(size, tone_hz, phase):
+    """W of these holds -32768 near an end of the segment, which has no negative in int16."""
+    spec = FrontEnd(scaling="minmax")
+    time_s = np.arange(1250) / 250
+    segment = np.rint(size * np.sin(6.283185307 * tone_hz * time_s + phase)).astype(np.int16)
+    (found,) = NativeFrontEnd(spec, 250.0).index_maps(segment[None])
+    error = np.abs(found.astype(int) - reference.index_map(segment, 250.0, spec))
+    assert error.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"), [({"f_min_hz": 0.05}, "raise f_min_hz"), ({"f_max_hz": 400.0}, "lower it")]
+)
+def test_a_spec_whose_rows_do_not_fit_a_segment_is_refused(changes, says):
+    with pytest.raises(errors.SpecError, match=says):
+        tables.build(FrontEnd(**changes, scaling="minmax"), 1000.0)
+
+
 def test_format_numbers_agree_with_the_header():
     header = (firmware_bridge_dir() / "include/ecgqa/cwt.h").read_text()
     assert f"#define ECGQA_CWT_FORMAT {tables.CWT_FORMAT}\n" in header
     assert f"#define ECGQA_CWT_PSI_LEN {tables.PSI_LEN}u\n" in header
     assert f"#define ECGQA_CWT_TAPS {tables.TAPS}u\n" in header
+    assert f"#define ECGQA_CWT_MAX_SEGMENT_LEN {MAX_SEGMENT_LEN}u\n" in header
+    assert f"#define ECGQA_CWT_MAX_LOG2_FFT {tables.LOG2_FFT_MAX}u\n" in header
     assert 2.0 ** -int(re.search(r"RANGE_FLOOR_LOG2 (\d+)", header).group(1)) == RANGE_FLOOR
 
 

@@ -176,7 +176,7 @@ def test_a_spec_that_250_hz_does_not_serve_either() -> None:
         cut(np.zeros(50_000), 401.3, FrontEnd(f_max_hz=120.0))
 
 
-@pytest.mark.parametrize("fs_hz", [111.0, 249.89, 257.0, 333.3, 977.0, 999.9])
+@pytest.mark.parametrize("fs_hz", [111.0, 249.89, 257.0, 333.3, 977.0, 999.9, 2000.0])
 def test_odd_rates_are_resampled(fs_hz: float) -> None:
     """A 3-Hz tone stays where it is, to its last second, offset and all."""
     t = np.arange(round(120 * fs_hz)) / fs_hz

@@ -51,7 +51,9 @@ def test_a_device_at_any_usual_rate_has_a_segment(fs_hz):
     assert FrontEnd().segment_len(fs_hz) == 5 * fs_hz
 
 
-@pytest.mark.parametrize("fs_hz", [0, -250, float("nan"), float("inf"), 60, 91.9, 130, 250.1])
+@pytest.mark.parametrize(
+    "fs_hz", [0, -250, float("nan"), float("inf"), 60, 91.9, 130, 250.1, 1080, 2000]
+)
 def test_a_rate_that_can_not_be_taken_is_named(fs_hz):
     with pytest.raises(SamplingRateError, match="sampling rate"):
         FrontEnd().segment_len(fs_hz)
