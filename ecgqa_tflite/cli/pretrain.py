@@ -32,7 +32,13 @@ from ecgqa_tflite.training.recipe import Precision
 @click.option(
     "--size", type=int, default=Pretraining.size, show_default=True, help="Rows and columns."
 )
-@click.option("--from", "initial_weights", help="Pre-training to go on from, of any image size.")
+@click.option(
+    "--from",
+    "initial_weights",
+    metavar="FOLDER",
+    help="Pre-training to go on from; of another image size where the layers are the same, as "
+    "InceptionV1's are.",
+)
 @click.option(
     "--epochs", type=int, default=Pretraining.epochs, show_default=True, help="Passes over all."
 )

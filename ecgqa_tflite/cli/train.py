@@ -10,8 +10,12 @@ import click
 
 from ecgqa_tflite.cli import Command, need
 from ecgqa_tflite.cli.progress import default_cache, progress
+from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.spec import PRESETS, Colormap, FrontEnd, Scaling
-from ecgqa_tflite.training.recipe import Precision, Recipe
+from ecgqa_tflite.training.recipe import Precision, Recipe, read_spec
+
+PRESET = "wearable"
+"""Where neither an option nor a recipe's model says another."""
 
 
 @click.command(cls=Command)
@@ -29,9 +33,10 @@ from ecgqa_tflite.training.recipe import Precision, Recipe
     help="Model folder to write; its last part is the model's name.",
 )
 @click.option(
-    "--preset", type=click.Choice(list(PRESETS)), default="wearable", show_default=True,
-    help="Front end to start from.",
-)  # fmt: skip
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    help=f"Front end to start from.  [default: spec.json beside --recipe's file, else {PRESET}]",
+)
 @click.option("--colormap", type=click.Choice(get_args(Colormap)), help="Colours of the image.")
 @click.option("--scaling", type=click.Choice(get_args(Scaling)), help="Range of the image.")
 @click.option("--size", type=int, help="Rows and columns of the image.")
@@ -39,13 +44,21 @@ from ecgqa_tflite.training.recipe import Precision, Recipe
     "--recipe",
     "recipe_file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="recipe.json to repeat; the options below change it.",
+    help="recipe.json to repeat, with the front end of the spec.json beside it; options change "
+    "both. Weights that it starts from are named anew, with --from.",
 )
 @click.option(
     "--architecture", type=click.Choice(["light_cnn", "inception_v1"]), help="Network to train."
 )
 @click.option("--alpha", type=float, help="Width of Light-CNN.")
-@click.option("--from", "initial_weights", help="Model or pre-training whose body it starts from.")
+@click.option(
+    "--from",
+    "initial_weights",
+    metavar="FOLDER",
+    help="Pre-training whose body it starts from, or a model (by folder or shipped name) to go on "
+    "from, head and all.",
+)
+@click.option("--from-scratch", is_flag=True, help="Random weights, whatever --recipe starts from.")
 @click.option("--epochs", type=int, help="Passes over the training set.")
 @click.option(
     "--precision",
@@ -59,16 +72,21 @@ from ecgqa_tflite.training.recipe import Precision, Recipe
     type=click.Path(file_okay=False, path_type=Path),
     help="Where scalograms and unfinished runs are kept.  [default: the user's cache folder]",
 )
-@click.option("--workers", type=int, default=2, show_default=True, help="Processes that prepare.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), default=2, show_default=True,
+    help="Processes that prepare.",
+)  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the output.")
 def command(
     data: Path,
     out: Path,
-    preset: str,
+    preset: str | None,
     colormap: Colormap | None,
     scaling: Scaling | None,
     size: int | None,
     recipe_file: Path | None,
+    initial_weights: str | None,
+    from_scratch: bool,
     segments: int | None,
     cache: Path | None,
     workers: int,
@@ -78,24 +96,41 @@ def command(
     """Train a network on challenge-2011, mitdb and nstdb and write its model folder.
 
     Segments, scalograms and a checkpoint an epoch are kept in the cache: the same command goes on
-    where it was killed. Thresholds are chosen on held-out patients; the int8 model is made too.
+    where it was killed. The float network calls high from P(high) 0.5 on; the int8 network, which
+    is made too, gets the threshold that decides most like it on held-out patients.
 
     \b
     Examples:
       ecgqa train --data data -o models/mine
       ecgqa train --data data -o models/small --alpha 0.25 --colormap grey
-      ecgqa train --data data -o models/again --recipe models/mine/recipe.json
+      ecgqa train --data data -o models/again \\
+        --recipe models/light_cnn_small/recipe.json
+      ecgqa train --data data -o models/from_photographs --from body \\
+        --recipe models/light_cnn/recipe.json
     """
+    if from_scratch and initial_weights is not None:
+        raise click.UsageError("--from and --from-scratch exclude each other")
     need("tensorflow", "tf_keras")
+    recipe, spec = Recipe(), FrontEnd.preset(preset or PRESET)
+    if recipe_file is not None:
+        recipe = Recipe.read(recipe_file)
+        if recipe.initial_weights is not None and initial_weights is None and not from_scratch:
+            raise ArgumentError(
+                f"{recipe_file}: starts from the weights {recipe.initial_weights!r}, whose name "
+                f"says nothing here: give them with --from FOLDER, or --from-scratch"
+            )
+        beside = recipe_file.with_name("spec.json")
+        if preset is None and beside.exists():
+            spec = read_spec(beside)
     look = {"colormap": colormap, "scaling": scaling, "rows": size, "cols": size}
-    spec = FrontEnd.preset(preset, **{k: v for k, v in look.items() if v is not None})
-    recipe = Recipe() if recipe_file is None else Recipe.read(recipe_file)
+    spec = replace(spec, **{k: v for k, v in look.items() if v is not None})  # type: ignore[arg-type]
     if segments is not None:
         composition = replace(
             recipe.composition, n_train=segments, n_validation=max(2, segments // 5)
         )
         recipe = replace(recipe, composition=composition)
-    recipe = replace(recipe, **{k: v for k, v in changes.items() if v is not None})
+    changes = {k: v for k, v in changes.items() if v is not None}
+    recipe = replace(recipe, initial_weights=initial_weights, **changes)
 
     from ecgqa_tflite.training.run import train
 

@@ -54,6 +54,8 @@ LABEL_ONLY = ("see_through", "low_snr_db", "high_snr_db")
 """Numbers of the mixture rule that say what a mixture is called, not what it is."""
 LEADS = ("leads_good", "leads_bad")
 """Sources that keep challenge-2011's own labels."""
+NOISE = "noise"
+"""Source of segments that are noise alone."""
 NOISE_FS_HZ = 360.0
 """Sampling rate of segments that are noise alone, Hz: nstdb's own."""
 
@@ -340,11 +342,13 @@ def _job_hash(job: _Job, bank: NoiseBank, spec: FrontEnd, composition: Compositi
         "n": job.n_stretches,
         "part": bank.part,
         "known": job.known,
-        "leads": [lead.name for lead in job.leads],
+        "leads": [(lead.name, lead.group, lead.fs_hz) for lead in job.leads],
     }
     sha = hashlib.sha256(json.dumps(numbers, sort_keys=True).encode())
     for lead in job.leads:
-        sha.update(np.ascontiguousarray(lead.signal_mv).data)
+        for array in (lead.signal_mv, lead.beats_s, lead.bars_s):
+            sha.update(f"{array.dtype} {array.shape}".encode())
+            sha.update(np.ascontiguousarray(array).data)
     for kind in sorted(bank.recorded):
         sha.update(np.ascontiguousarray(bank.recorded[kind][::97]).data)
     return sha.hexdigest()[:32]
@@ -465,7 +469,7 @@ def _draw(
         for (source, _), wanted in zip(weights, np.diff(edges, prepend=0), strict=True):
             if not wanted:
                 continue
-            if source == "noise":
+            if source == NOISE:
                 drawn.append(_noise_alone(bank, wanted, spec, rng))
                 continue
             pool = [
@@ -546,5 +550,5 @@ def _noise_alone(
         np.full(n, Quality.LOW, np.uint8),
         np.array([name.split("@")[0].split("#")[0] for name in names], np.str_),
         np.array(names, np.str_),
-        "noise",
+        NOISE,
     )

@@ -76,7 +76,7 @@ def read_distinct(
 
 def labelled_names(folder: Path) -> list[str]:
     """Names of the recordings that :func:`labelled_recordings` reads, copies included."""
-    return list(_training_labels(folder)[1])
+    return [Path(name).name for name in _training_labels(folder)[1]]  # listed as folder/name, too
 
 
 def _training_labels(

@@ -80,6 +80,15 @@ class LabelledSegments:
         return sha.hexdigest()
 
 
+def training_digest(parts: Sequence[LabelledSegments]) -> str:
+    """SHA-256 over what a training sees of the parts: samples, rates, labels and their order."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(part.digest().encode())
+        sha.update(np.ascontiguousarray(part.quality).data)
+    return sha.hexdigest()
+
+
 def concatenate(parts: Sequence[LabelledSegments], source: str | None = None) -> LabelledSegments:
     """Join parts of one sampling rate.
 

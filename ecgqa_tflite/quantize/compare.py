@@ -70,7 +70,9 @@ def compare_quantisation(
 
     network = load_model(folder.path)
     recipe = recipe_of(folder)
-    sets = training_data(data, folder.spec, recipe, cache, workers, progress)
+    sets = training_data(
+        data, folder.spec, recipe, cache, workers, progress, seen=folder.calibration_ids
+    )
     logits = logit_function(network, folder.spec)(sets.validation_maps)
     makers: dict[str, Callable[[], bytes]] = {
         "ptq": lambda: quantise_ptq(network, sets.calibration_images),

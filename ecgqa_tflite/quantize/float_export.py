@@ -18,6 +18,8 @@ from ecgqa_tflite.tflite import read_tflite
 
 OUTPUT_SCALE, OUTPUT_ZERO_POINT = 1 / 256, -128
 """As of a full-int8 network's softmax."""
+PROBABILITIES = ("SOFTMAX", "LOGISTIC")
+"""Operators whose output that scale holds."""
 
 
 def float_network(network: Any) -> bytes:
@@ -35,7 +37,8 @@ def float_network(network: Any) -> bytes:
     Raises
     ------
     ConversionError
-        TensorFlow can't convert it, or one of its ends isn't one float32 tensor.
+        TensorFlow can't convert it, one of its ends isn't one float32 tensor, or its scores are no
+        probabilities.
     """
     return _with_int8_ends(float_tflite(network), network.name)
 
@@ -46,16 +49,20 @@ def _with_int8_ends(tflite: bytes, name: str) -> bytes:
     ends = [graph.tensors[i] for i in (*graph.inputs, *graph.outputs)]
     if len(ends) != 2 or any(t.dtype != "float32" for t in ends):
         raise ConversionError(f"{name}: needs one float32 image in and float32 scores out")
+    if (last := graph.operators[-1].name) not in PROBABILITIES:
+        raise ConversionError(
+            f"{name}: ends in {last}, whose scores are no probabilities: end it in a softmax"
+        )
     model = unpack(tflite)
     subgraph = model.subgraphs[0]
-    (first,), (last,) = list(subgraph.inputs), list(subgraph.outputs)
-    image = _int8_end(subgraph, first, INPUT_NAME, float(INPUT_SCALE), INPUT_ZERO_POINT)
-    scores = _int8_end(subgraph, last, OUTPUT_NAME, OUTPUT_SCALE, OUTPUT_ZERO_POINT)
+    (start,), (end,) = list(subgraph.inputs), list(subgraph.outputs)
+    image = _int8_end(subgraph, start, INPUT_NAME, float(INPUT_SCALE), INPUT_ZERO_POINT)
+    scores = _int8_end(subgraph, end, OUTPUT_NAME, OUTPUT_SCALE, OUTPUT_ZERO_POINT)
     kinds = schema.BuiltinOperator
     subgraph.operators = [
-        _operator(model, kinds.DEQUANTIZE, image, first),
+        _operator(model, kinds.DEQUANTIZE, image, start),
         *subgraph.operators,
-        _operator(model, kinds.QUANTIZE, last, scores),
+        _operator(model, kinds.QUANTIZE, end, scores),
     ]
     subgraph.inputs, subgraph.outputs = [image], [scores]
     for signature in model.signatureDefs or []:

@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ecgqa_tflite.errors import ArgumentError, ConversionError, ModelError, SpecError
+from ecgqa_tflite.errors import ArgumentError, ConversionError, ModelError
 from ecgqa_tflite.litert import Int8Network
 from ecgqa_tflite.model_folder import ModelFolder, write_model
 from ecgqa_tflite.quantize.converter import first_line, image_shape
+from ecgqa_tflite.quantize.float_export import OUTPUT_SCALE, OUTPUT_ZERO_POINT, float_network
 from ecgqa_tflite.quantize.ptq import quantise_ptq
 from ecgqa_tflite.quantize.requantise import (
     calibration_from_folder,
@@ -18,6 +19,7 @@ from ecgqa_tflite.quantize.requantise import (
 )
 from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.training.fit import Progress
+from ecgqa_tflite.training.recipe import read_spec
 
 ARCHITECTURE = "own"
 """What ``model.json`` says of a network that this package has no builder for."""
@@ -42,7 +44,7 @@ def own_model(
     Parameters
     ----------
     path
-        The network: the spec's image, divided by 255, in; scores of low and high quality out.
+        The network: the spec's image, divided by 255, in; a softmax over low and high quality out.
     spec_file
         JSON form of its :class:`~ecgqa_tflite.spec.FrontEnd`.
     out
@@ -63,12 +65,12 @@ def own_model(
     ArgumentError
         A Keras network without recordings, or a ``.tflite`` with some.
     ModelError
-        The file is missing, damaged, or doesn't fit the spec.
+        The file is missing, damaged, doesn't fit the spec or doesn't end in probabilities.
     ConversionError, DatasetError, SpecError
         It can't be made int8; no recordings; no spec.
     """
     path = Path(path)
-    spec = _read_spec(spec_file)
+    spec = read_spec(spec_file)
     threshold = THRESHOLD if threshold is None else threshold
     threshold_int8 = int8_threshold(threshold)
     metrics: dict[str, Any] = {"validation": {}, "external": {}}
@@ -106,8 +108,6 @@ def own_model(
         tflite, threshold_int8, ids = made.tflite, made.threshold_int8, made.calibration_ids
         metrics |= made.metrics
     else:
-        from ecgqa_tflite.quantize.float_export import float_network
-
         tflite = float_network(load_keras(path))
         _fits(Int8Network(tflite), spec, path)
         metrics["quantisation"] = {"method": "none"}
@@ -131,15 +131,14 @@ def own_model(
     )
 
 
-def _read_spec(path: Path) -> FrontEnd:
-    try:
-        return FrontEnd.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, SpecError) as error:
-        raise SpecError(f"{path}: {error}") from error
-
-
 def _fits(network: Int8Network, spec: FrontEnd, path: Path) -> None:
     _require_fit(network.input_shape, network.classes, spec, path)
+    found = (network.output_scale, network.output_zero_point)
+    if found != (OUTPUT_SCALE, OUTPUT_ZERO_POINT):  # the threshold is a probability in such steps
+        raise ModelError(
+            f"{path}: its scores are no probabilities (scale {found[0]:.3g}, zero point "
+            f"{found[1]}; a softmax has 1/256 and {OUTPUT_ZERO_POINT}): end it in a softmax"
+        )
 
 
 def _takes(network: Any, spec: FrontEnd, path: Path) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.datasets import challenge2017
-from ecgqa_tflite.datasets.balanced import build
+from ecgqa_tflite.datasets import challenge2011, challenge2017
+from ecgqa_tflite.datasets.balanced import NOISE, build
 from ecgqa_tflite.datasets.folders import load_folder
-from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.datasets.labelled import LabelledSegments, training_digest
 from ecgqa_tflite.datasets.splits import held_out_groups
 from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.model_folder import ModelFolder, write_model
 from ecgqa_tflite.quantize.qat import ending_in_logits, qat_recipe, quantise_qat
 from ecgqa_tflite.spec import FrontEnd
-from ecgqa_tflite.training.fit import Progress, logit_function
+from ecgqa_tflite.training.fit import Progress, logit_function, work_folder
 from ecgqa_tflite.training.images import index_maps
-from ecgqa_tflite.training.recipe import Recipe
-from ecgqa_tflite.training.run import calibration, judged
+from ecgqa_tflite.training.recipe import Recipe, digest_of
+from ecgqa_tflite.training.run import calibration, judged, segments_by_source
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +60,9 @@ class TrainingData:
         ids = np.concatenate([part.ids for part in self.parts])
         return [str(name) for name in ids[self.calibration]]
 
-    def digests(self) -> list[str]:
-        """What a training's work folder depends on, beside its recipe."""
-        return [self.spec.hash, *(part.digest() for part in self.parts)]
+    def digest(self) -> str:
+        """What a training depends on, beside its recipe and the network."""
+        return digest_of(self.spec.hash, training_digest(self.parts))
 
 
 def training_data(
@@ -73,8 +72,12 @@ def training_data(
     cache: Path,
     workers: int = 1,
     progress: Progress | None = None,
+    *,
+    seen: Sequence[str] = (),
 ) -> TrainingData:
     """Read the sets of ``ecgqa train``, or a labelled folder of the user's.
+
+    Of challenge-2011 the records are held out that ``ecgqa train`` with the same recipe holds out.
 
     Parameters
     ----------
@@ -86,18 +89,22 @@ def training_data(
         Its composition, number of calibration segments and seed are used.
     cache
         Folder for mixtures and index maps.
+    seen
+        Ids of segments that the float network was trained on, as many as are known.
 
     Raises
     ------
     DatasetError
-        No labels that are understood, too few segments, or challenge-2017's layout: that set is
-        the external test, on which nothing trains.
+        No labels that are understood, too few segments, a record to validate with that the float
+        network was trained on, or challenge-2017's layout: that set is the external test, on which
+        nothing trains.
     """
     if (data / "nstdb").is_dir():
         sets = build(data, spec, recipe.composition, cache, workers, progress)
         train, validation = sets.train, sets.validation
     else:
-        train, validation = _split(load_folder(data, spec), data, recipe)
+        train, validation = _split(load_folder(data, spec), data, recipe, seen)
+    _refuse_seen(validation, seen, data)
     return TrainingData(
         spec,
         train,
@@ -110,7 +117,7 @@ def training_data(
 
 
 def _split(
-    parts: list[LabelledSegments], folder: Path, recipe: Recipe
+    parts: list[LabelledSegments], folder: Path, recipe: Recipe, seen: Sequence[str]
 ) -> tuple[list[LabelledSegments], list[LabelledSegments]]:
     """Training and validation by record; segments without a signal are left out."""
     if any(part.source == challenge2017.NAME for part in parts):
@@ -119,9 +126,18 @@ def _split(
             f"trains; label your recordings' leads in a LEADS.csv (record,lead,quality)"
         )
     parts = [part.take(part.usable) for part in parts]
-    share = recipe.composition.validation_share
-    groups = [str(name) for part in parts for name in part.group]
-    held_out = held_out_groups(groups, share, recipe.seed)
+    # As balanced.build draws: over the names of copies too, which are read once.
+    groups = {str(name) for part in parts for name in part.group} | {
+        f"{challenge2011.NAME}/{Path(name).name}" for name in challenge2011.labelled_names(folder)
+    }
+    known = {name for name in _records(seen) if name.startswith(f"{challenge2011.NAME}/")}
+    if known & groups and not known <= groups:  # a part's draw is another than the whole set's
+        raise DatasetError(
+            f"{folder}: is a part of what the float network was trained on, which can't be told "
+            f"from what it was not: give the whole set, or recordings that it has not seen"
+        )
+    composition = recipe.composition
+    held_out = held_out_groups(groups, composition.validation_share, composition.seed)
     inside = [np.isin(part.group, sorted(held_out)) for part in parts]
     train = [part.take(~mask) for part, mask in zip(parts, inside, strict=True)]
     validation = [part.take(mask) for part, mask in zip(parts, inside, strict=True)]
@@ -135,12 +151,24 @@ def _split(
     return [part for part in train if len(part)], [part for part in validation if len(part)]
 
 
-def work_folder(cache: Path, what: str, network: Any, recipe: Recipe, data: TrainingData) -> Path:
-    """Where a training keeps its checkpoint: another one for anything that differs."""
-    sha = hashlib.sha256()
-    for array in network.get_weights():
-        sha.update(np.ascontiguousarray(array).data)
-    return cache / "runs" / recipe.digest(what, sha.hexdigest(), *data.digests())[:32]
+def _refuse_seen(validation: Sequence[LabelledSegments], seen: Sequence[str], folder: Path) -> None:
+    """Refuse to validate on a record of which the float network is known to have seen a segment.
+
+    Noise alone is no record: its recordings are in both sets, other stretches of them.
+    """
+    both = _records(seen) & _records(
+        str(name) for part in validation if part.source != NOISE for name in part.ids
+    )
+    if both:
+        raise DatasetError(
+            f"{folder}: {min(both)} would validate, but the float network was trained on it: give "
+            f"the sets as it had them, or recordings that it has not seen"
+        )
+
+
+def _records(ids: Iterable[str]) -> set[str]:
+    """``set/record`` of segments' ids, ``set/record/lead@start``."""
+    return {name.partition("@")[0].rpartition("/")[0] for name in ids}
 
 
 def train_int8(
@@ -151,7 +179,7 @@ def train_int8(
     The checkpoint lies in ``cache``: the same call goes on where it was killed.
     """
     recipe = qat_recipe(recipe)
-    work = work_folder(cache, "qat", network, recipe, data)
+    work = work_folder(cache, network, "qat", recipe.to_dict(), data.digest())
     images = data.calibration_images
     tflite = quantise_qat(
         network, data.maps, data.quality, images, data.spec, recipe, work, progress
@@ -184,6 +212,8 @@ def retrained(
     cache: Path,
     workers: int = 1,
     progress: Progress | None = None,
+    *,
+    seen: Sequence[str] = (),
 ) -> Retrained:
     """Train a float network on with quantisation and judge it; see :func:`requantise_qat`.
 
@@ -191,10 +221,12 @@ def retrained(
     ----------
     recipe
         What it was trained by; None where that isn't known: the default one.
+    seen
+        See :func:`training_data`.
     """
     recipe = recipe or Recipe()
     ending_in_logits(network)  # said before any work
-    sets = training_data(data, spec, recipe, cache, workers, progress)
+    sets = training_data(data, spec, recipe, cache, workers, progress, seen=seen)
     tflite = train_int8(network, sets, recipe, cache, progress)
     logits = logit_function(ending_in_logits(network), spec)(sets.validation_maps)
     threshold_int8, validation = judged(
@@ -202,7 +234,11 @@ def retrained(
     )
     metrics = {
         "validation": validation,
-        "quantisation": {"method": "qat", "recipe": qat_recipe(recipe).to_dict()},
+        "quantisation": {
+            "method": "qat",
+            "recipe": qat_recipe(recipe).to_dict(),
+            "data": {"set": data.resolve().name, "segments": segments_by_source(sets.parts)},
+        },
     }
     ids = tuple(sets.calibration_ids)
     return Retrained(tflite, threshold_int8, metrics, ids)
@@ -252,6 +288,7 @@ def requantise_qat(
         cache,
         workers,
         progress,
+        seen=model.calibration_ids,
     )
     written = write_model(
         out,

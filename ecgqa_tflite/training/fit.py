@@ -12,6 +12,7 @@ time where the processor multiplies bfloat16.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -26,7 +27,7 @@ from ecgqa_tflite.errors import DatasetError, ModelError
 from ecgqa_tflite.output import whole_file
 from ecgqa_tflite.spec import FrontEnd, Quality
 from ecgqa_tflite.training.images import augmented
-from ecgqa_tflite.training.recipe import Recipe, Schedule
+from ecgqa_tflite.training.recipe import Recipe, Schedule, digest_of
 
 CHECKPOINT = "checkpoint.npz"
 
@@ -59,30 +60,48 @@ def new_network(recipe: Recipe, spec: FrontEnd, name: str) -> Any:
 
 
 def take_body(network: Any, trained: Any) -> None:
-    """Copy the weights of every layer that both have with the same shapes.
+    """Copy the weights of every layer; the last, the head, stays new where its shapes differ.
 
-    A head of other classes stays new. Where ``trained`` sees three colours and ``network`` one
-    grey, the first kernels are summed over the colours: grey is three equal ones.
+    Where ``trained`` sees three colours and ``network`` one grey, the first kernels are summed over
+    the colours: grey is three equal ones.
 
     Raises
     ------
     ModelError
-        They have no layer in common.
+        Another layer is missing or of other shapes: a body is taken whole or not at all.
     """
-    n_taken = 0
-    for layer in network.layers:
-        try:
-            weights = trained.get_layer(layer.name).get_weights()
-        except ValueError:
-            continue
+    given = {layer.name: layer.get_weights() for layer in trained.layers}
+    *body, head = [layer for layer in network.layers if layer.weights]
+    for layer in (*body, head):
+        weights = given.get(layer.name, [])
         wanted = [w.shape for w in layer.get_weights()]
-        if weights and weights[0].ndim == 4 and wanted and wanted[0][2] == 1:
-            weights[0] = weights[0].sum(axis=2, keepdims=True)
-        if weights and [w.shape for w in weights] == wanted:
+        if weights and weights[0].ndim == 4 and wanted[0][2] == 1:
+            weights = [weights[0].sum(axis=2, keepdims=True), *weights[1:]]
+        found = [w.shape for w in weights]
+        if found == wanted:
             layer.set_weights(weights)
-            n_taken += 1
-    if not n_taken:
-        raise ModelError(f"{trained.name} and {network.name} have no layer of weights in common")
+        elif layer is not head:
+            theirs, ours = (" x ".join(map(str, s[0])) if s else "missing" for s in (found, wanted))
+            raise ModelError(
+                f"{trained.name} is no body for this network: its {layer.name} is {theirs}, not "
+                f"{ours}; give one of this architecture, width and image size (ecgqa pretrain)"
+            )
+
+
+def work_folder(cache: Path, network: Any, *parts: Any) -> Path:
+    """Where a run keeps its checkpoint: another one for other weights to start from.
+
+    Parameters
+    ----------
+    network
+        As the run begins with it.
+    parts
+        What else the run depends on, plain types: its recipe, its data.
+    """
+    sha = hashlib.sha256()
+    for array in network.get_weights():
+        sha.update(np.ascontiguousarray(array).data)
+    return cache / "runs" / digest_of(sha.hexdigest(), *parts)[:32]
 
 
 def fit(

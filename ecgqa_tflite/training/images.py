@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +17,17 @@ from numpy.typing import NDArray
 from ecgqa_tflite.datasets.labelled import LabelledSegments
 from ecgqa_tflite.frontend.colormap import lut
 from ecgqa_tflite.frontend.native import NativeFrontEnd
+from ecgqa_tflite.output import whole_file
 from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.training.recipe import Augmentation
 
 CHUNK = 256
 """Segments between two notes of how far the making has come."""
+
+FINGERPRINTED = 16
+"""Segments of a part that tell one front end from another; a flat one doesn't."""
+NOT_RESERVED = (errno.EINVAL, errno.EOPNOTSUPP)
+"""Errors of file systems that reserve no room."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -34,7 +42,7 @@ def index_maps(
     """Index maps of all parts, one after the other, as a read-only memory map.
 
     The file is named by the spec (less its colours, which come later), the segments and what the
-    front end makes of the first of them, so that another front end gets another file. A making
+    front end makes of some of them, so that another front end gets another file. A making
     that was interrupted goes on where it was; of two runs that want the same maps at once, the
     second waits for the first.
 
@@ -46,7 +54,8 @@ def index_maps(
     sha = hashlib.sha256(replace(spec, colormap="grey").hash.encode())
     for part, front_end in zip(parts, front_ends, strict=True):
         sha.update(part.digest().encode())
-        sha.update(front_end.index_maps(part.samples[:1]).data)
+        spread = np.linspace(0, len(part) - 1, min(FINGERPRINTED, len(part))).astype(int)
+        sha.update(front_end.index_maps(part.samples[spread]).data)
     folder = cache / "index_maps"
     path = folder / f"{sha.hexdigest()[:32]}.npy"
     if not path.exists():
@@ -72,9 +81,10 @@ def _make(
     partial, note = path.with_suffix(".partial"), path.with_suffix(".done.json")
     total = sum(map(len, parts))
     shape = (total, spec.rows, spec.cols)
-    done = json.loads(note.read_text()) if note.exists() and partial.exists() else 0
+    done = _noted(note) if partial.exists() else 0
     mode = "r+" if done else "w+"
     maps = np.lib.format.open_memmap(partial, mode=mode, dtype=np.uint8, shape=shape)
+    _reserve(partial)
     first = 0
     for part, front_end in zip(parts, front_ends, strict=True):
         for start in range(0, len(part), CHUNK):
@@ -85,12 +95,34 @@ def _make(
                 part.samples[start : start + n], threads=threads, out=maps[at : at + n]
             )
             maps.flush()
-            note.write_text(json.dumps(at + n))
+            with whole_file(note, overwrite=True) as temporary:
+                temporary.write_text(json.dumps(at + n))
             tell("making scalograms", at + n, total)
         first += len(part)
     del maps
     partial.rename(path)
     note.unlink(missing_ok=True)
+
+
+def _noted(note: Path) -> int:
+    """Segments done; none where the note is missing or says nothing."""
+    try:
+        return int(note.read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _reserve(path: Path) -> None:
+    """Have the disk hold room for the whole file: a mapped page that finds none is a SIGBUS."""
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        return
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        if error.errno not in NOT_RESERVED:
+            path.unlink()  # it may hold what room there was
+            raise
 
 
 def augmented(

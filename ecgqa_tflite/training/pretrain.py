@@ -20,9 +20,14 @@ import ecgqa_tflite
 from ecgqa_tflite.datasets.image_folders import ImageFiles, hold_out, list_images
 from ecgqa_tflite.errors import ArgumentError, DatasetError, ModelError
 from ecgqa_tflite.model_folder import json_text, read_json, seal, verify_sums
-from ecgqa_tflite.output import refuse_existing, whole_folder
-from ecgqa_tflite.training.fit import fit_batches
-from ecgqa_tflite.training.recipe import Schedule, digest_of
+from ecgqa_tflite.output import (
+    refuse_existing,
+    refuse_swallowing,
+    refuse_unwritable,
+    whole_folder,
+)
+from ecgqa_tflite.training.fit import fit_batches, take_body, work_folder
+from ecgqa_tflite.training.recipe import Schedule
 
 DESCRIPTION = "pretraining.json"
 FORMAT = 1
@@ -41,7 +46,8 @@ class Pretraining(Schedule):
     size
         Rows and columns of the images in pixels, whatever the files have.
     initial_weights
-        Folder of an earlier pre-training to go on from, of the same or of smaller images.
+        Folder of an earlier pre-training to go on from, whose body has the same shapes: of images
+        of the same size or, where the layers don't depend on it, of smaller ones.
     least_area
         A training image is a random crop of at least this share of the photograph, mirrored in
         half of the cases and scaled to ``size``.
@@ -93,24 +99,32 @@ def pretrain(
     ------
     OutputExistsError
         ``out`` exists and ``overwrite`` is false; nothing has been done.
+    ArgumentError, ModelError
+        ``out`` can't be written, the network can't be built for such an image, or its initial
+        weights are no pre-training or don't fit it; nothing has been done.
     DatasetError
         There are too few classes or images, or a file that is no image.
     """
     refuse_existing(out, overwrite)
+    refuse_unwritable(out)
+    refuse_swallowing(out, images, cache)
+    if recipe.initial_weights is not None and origin(recipe.initial_weights) is None:
+        raise ModelError(
+            f"{recipe.initial_weights}: is no pre-training (no {DESCRIPTION}): name a folder that "
+            f"ecgqa pretrain wrote"
+        )
     files = list_images(images)
     training, validation = hold_out(files, recipe.validation_share, recipe.seed)
 
     from ecgqa_tflite.networks import build
     from ecgqa_tflite.networks._keras import keras
-    from ecgqa_tflite.training.fit import take_body
 
     keras.utils.set_random_seed(recipe.seed)
     arguments = {"input_shape": [recipe.size, recipe.size, 3], "classes": len(files.classes)}
     network = build(recipe.architecture, **arguments, name=out.name)
     if recipe.initial_weights is not None:
         take_body(network, load_body(recipe.initial_weights))
-    work = cache / "runs" / digest_of(asdict(recipe), files.digest())[:16]
-    work.mkdir(parents=True, exist_ok=True)
+    work = work_folder(cache, network, asdict(recipe), files.digest())
 
     def batches(epoch: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
         return _batches(training, recipe, epoch)

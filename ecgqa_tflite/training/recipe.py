@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ecgqa_tflite.datasets.balanced import Composition
-from ecgqa_tflite.errors import ArgumentError
+from ecgqa_tflite.errors import ArgumentError, SpecError
 from ecgqa_tflite.spec import FrontEnd
 
 RECIPE_FORMAT = 1
@@ -89,8 +89,9 @@ class Recipe(Schedule):
     architecture, alpha
         Network and, for Light-CNN, its width multiplier.
     initial_weights
-        Name or folder of the model, or of the pre-training, whose body training starts from; None:
-        random.
+        Name or folder of the model, or of the pre-training, whose body training starts from (and
+        a model's head too: it has the same classes); None: random. In a recipe that was saved it
+        tells where the weights were then, and says nothing of what lies there now.
     augmentation, composition
         See there.
     n_calibration
@@ -153,9 +154,13 @@ class Recipe(Schedule):
             raise ArgumentError(f"{path}: no recipe can be read from it ({error})") from error
         return cls.from_dict(data)
 
-    def digest(self, *others: str) -> str:
-        """SHA-256 over the recipe and ``others``: what a run's work folder is named by."""
-        return digest_of(self.to_dict(), *others)
+
+def read_spec(path: Path) -> FrontEnd:
+    """A ``spec.json``; :class:`SpecError` where it can't be read."""
+    try:
+        return FrontEnd.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SpecError(f"{path}: {error}") from error
 
 
 def digest_of(*parts: Any) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.datasets.balanced import build
-from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.datasets.labelled import LabelledSegments, training_digest
+from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.evaluation import (
     compare_decisions,
     probabilities,
@@ -22,10 +23,10 @@ from ecgqa_tflite.evaluation import (
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.litert import high_scores, image_s8
 from ecgqa_tflite.model_card import write_card
-from ecgqa_tflite.model_folder import ModelFolder, write_model
-from ecgqa_tflite.output import refuse_existing
+from ecgqa_tflite.model_folder import _NAME, ModelFolder, write_model
+from ecgqa_tflite.output import refuse_existing, refuse_swallowing, refuse_unwritable
 from ecgqa_tflite.spec import FrontEnd
-from ecgqa_tflite.training.fit import fit, logit_function, new_network
+from ecgqa_tflite.training.fit import fit, logit_function, new_network, work_folder
 from ecgqa_tflite.training.images import index_maps
 from ecgqa_tflite.training.recipe import Recipe
 
@@ -65,18 +66,27 @@ def train(
     ------
     OutputExistsError
         ``out`` exists and ``overwrite`` is false; nothing has been done.
+    ArgumentError, ModelError
+        ``out`` can't be written or gives no name, the network can't be built for such an image, or
+        its initial weights don't fit it; nothing has been done.
     DatasetError
         A set is missing or too small.
     """
     refuse_existing(out, overwrite)
+    refuse_unwritable(out)
+    refuse_swallowing(out, data, cache)
+    if not _NAME.fullmatch(out.name):
+        raise ArgumentError(
+            f"{out}: its last part names the model and must match {_NAME.pattern}: name another "
+            f"output"
+        )
+    network, pretraining = new_network(recipe, spec, out.name), _pretraining(recipe)
     sets = build(data, spec, recipe.composition, cache, workers, progress)
     maps = index_maps(sets.train, spec, cache, workers, progress)
     validation_maps = index_maps(sets.validation, spec, cache, workers, progress)
     quality = np.concatenate([part.quality for part in sets.train])
 
-    digests = [part.digest() for part in sets.train]
-    work = cache / "runs" / recipe.digest(spec.hash, *digests)[:32]
-    network = new_network(recipe, spec, out.name)
+    work = work_folder(cache, network, recipe.to_dict(), spec.hash, training_digest(sets.train))
     history = fit(network, maps, quality, spec, recipe, work, progress)
 
     chosen = calibration(sets.train, recipe.n_calibration, recipe.seed)
@@ -91,11 +101,11 @@ def train(
     metrics = {
         "training": {
             "epochs": history,
-            "segments": _census(sets.train),
+            "segments": segments_by_source(sets.train),
             "parameters": int(network.count_params()),
             "tflite_bytes": len(tflite),
         }
-        | _pretraining(recipe),
+        | pretraining,
         "validation": validation,
         "external": {},
     }
@@ -206,7 +216,7 @@ def judged(
     threshold_int8 = match_threshold(scores, p >= threshold)
     high = scores >= threshold_int8
     return threshold_int8, {
-        "segments": _census(parts),
+        "segments": segments_by_source(parts),
         "float": table_of(parts, p, threshold) | {"reliability": reliability(truth, p)},
         "int8": table_of(parts, scores, threshold_int8)
         | {"reliability": reliability(truth, probabilities(scores))},
@@ -219,7 +229,7 @@ def _ids(parts: Sequence[LabelledSegments]) -> NDArray[np.str_]:
     return np.concatenate([part.ids for part in parts])
 
 
-def _census(parts: Sequence[LabelledSegments]) -> dict[str, dict[str, int]]:
+def segments_by_source(parts: Sequence[LabelledSegments]) -> dict[str, dict[str, int]]:
     """Segments and groups by source."""
     by_source: dict[str, list[LabelledSegments]] = {}
     for part in parts:

@@ -217,6 +217,35 @@ def test_each_failure_of_a_keras_network_has_its_own_message(
     assert not (tmp_path / "out").exists()
 
 
+def test_scores_that_are_no_softmax_are_refused(
+    spec: Path, recordings: Path, labelled: Path, tmp_path: Path
+) -> None:
+    """Thresholds stand for probabilities in 256 steps: of logits they would decide wrongly."""
+    from ecgqa_tflite.networks._keras import keras
+    from ecgqa_tflite.quantize import quantise_ptq
+
+    layers = keras.layers
+
+    def network(activation: str | None) -> keras.Model:
+        image = layers.Input(tiny_model.SPEC.image_shape)
+        x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 5, strides=5)(image))
+        return keras.Model(image, layers.Dense(2, activation=activation)(x))
+
+    out, path, tflite = tmp_path / "out", tmp_path / "own.h5", tmp_path / "own.tflite"
+    logits = network(None)
+    logits.save(str(path))
+    tflite.write_bytes(quantise_ptq(logits, tiny_model.images(8)))
+    given = ("--spec", spec, "-o", out)
+    refused(convert(path, *given, "--calibrate", recordings), "own.h5", "softmax")
+    refused(convert(path, *given, "--quantize", "none", "--target", "raspberry-pi"), "softmax")
+    refused(convert(path, *given, "--quantize", "qat", "--data", labelled), "softmax")
+    refused(convert(tflite, *given), "own.tflite", "softmax")
+    assert not out.exists()
+    network("sigmoid").save(str(path))  # probabilities in the same 256 steps
+    done = convert(path, *given, "--calibrate", recordings, "--gate", "flipped=off")
+    assert done.exit_code == 0, done.output
+
+
 # ---- the gate, with labels ------------------------------------------------------------------
 
 OFF = [word for name in ("bacc-drop", "se-drop", "low-called-high", "flipped", "ties")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ecgqa_tflite.cli import train as train_module
+from ecgqa_tflite.errors import EcgqaError
+from ecgqa_tflite.model_folder import open_model
+from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.training import run
 from ecgqa_tflite.training.recipe import Recipe
 
@@ -67,6 +71,73 @@ def test_options_change_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert seen["recipe"].composition.n_validation == 20
     assert seen["spec"].image_shape == (113, 113, 1) and seen["spec"].f_max_hz == 108.5
     assert seen["cache"] == tmp_path / "ecgqa" and seen["overwrite"]
+
+
+@pytest.fixture
+def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What ``ecgqa train`` was last given; nothing is trained."""
+    seen: dict[str, Any] = {}
+
+    def stop(data: Path, out: Path, spec: Any, recipe: Recipe, cache: Path, **rest: Any) -> None:
+        seen.update(spec=spec, recipe=recipe)
+        raise EcgqaError("stopped")
+
+    monkeypatch.setattr(run, "train", stop)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return seen
+
+
+def saved(folder: Path, spec: FrontEnd | None = None, **recipe: Any) -> Path:
+    """A ``recipe.json``, with a ``spec.json`` beside it."""
+    (folder / "recipe.json").write_text(json.dumps(Recipe(**recipe).to_dict()))
+    if spec is not None:
+        (folder / "spec.json").write_text(spec.to_json())
+    return folder / "recipe.json"
+
+
+def test_a_recipe_repeats_its_models_front_end(given: dict[str, Any], tmp_path: Path) -> None:
+    spec = FrontEnd.preset("seed", rows=113, cols=113, colormap="grey")
+    path = saved(tmp_path, spec)
+    for options, wanted in (
+        ([], spec),
+        (["--colormap", "jet"], replace(spec, colormap="jet")),
+        (["--preset", "wearable", "--size", 99], FrontEnd.preset("wearable", rows=99, cols=99)),
+    ):
+        done = train("--data", "d", "-o", "o", "--recipe", path, *options)
+        assert "stopped" in done.stderr and given["spec"] == wanted
+    (tmp_path / "spec.json").write_text("{}")
+    done = train("--data", "d", "-o", "o", "--recipe", path)
+    assert done.exit_code == 1 and "spec.json" in done.stderr
+    (tmp_path / "spec.json").unlink()
+    train("--data", "d", "-o", "o", "--recipe", path)
+    assert given["spec"] == FrontEnd.preset("wearable")
+
+
+def test_a_recipes_start_is_named_anew(given: dict[str, Any], tmp_path: Path) -> None:
+    """The name in a recipe is a folder of whoever trained; here it may be another thing."""
+    path = saved(tmp_path, initial_weights="light_cnn")
+    arguments = ("--data", "d", "-o", "o", "--recipe", path)
+    done = train(*arguments)
+    assert done.exit_code == 1 and len(done.stderr.strip().splitlines()) == 1
+    assert all(word in done.stderr for word in ("light_cnn", "--from FOLDER", "--from-scratch"))
+    assert not given
+    train(*arguments, "--from", "body")
+    assert given["recipe"].initial_weights == "body"
+    train(*arguments, "--from-scratch")
+    assert given["recipe"].initial_weights is None
+    assert train(*arguments, "--from", "body", "--from-scratch").exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["light_cnn", "light_cnn_small", "inception_v1"])
+def test_shipped_recipes_can_be_repeated(name: str, given: dict[str, Any]) -> None:
+    folder = open_model(name).path
+    train("--data", "d", "-o", "o", "--recipe", folder / "recipe.json", "--from", "body")
+    assert given["spec"] == open_model(name).spec
+    assert given["recipe"].architecture == open_model(name).architecture
+
+
+def test_no_workers_are_refused() -> None:
+    assert train("--data", ".", "-o", "new", "--workers", 0).exit_code == 2
 
 
 def test_help_has_examples() -> None:

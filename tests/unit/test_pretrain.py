@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from ecgqa_tflite.cli.pretrain import command
 from ecgqa_tflite.datasets.image_folders import hold_out, list_images
 from ecgqa_tflite.errors import ArgumentError, DatasetError, ModelError, OutputExistsError
+from ecgqa_tflite.model_folder import seal
 from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.training.pretrain import (
     DESCRIPTION,
@@ -148,6 +149,84 @@ def test_a_killed_run_goes_on_to_the_same_weights(photographs: Path, tmp_path: P
     ):
         np.testing.assert_array_equal(one, other)
     assert not list((tmp_path / "cache_2").rglob(fit.CHECKPOINT))
+
+
+def other_weights(pretrained: Path, folder: Path) -> Path:
+    """A copy of a pre-training whose weights differ."""
+    copy = folder / pretrained.name
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(pretrained, copy)
+    body = load_body(str(copy))
+    body.set_weights([w + 1 for w in body.get_weights()])
+    body.save_weights(copy / f"{copy.name}.weights.h5")
+    seal(copy)
+    return copy
+
+
+def test_a_checkpoint_is_of_one_start(
+    photographs: Path, pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another pre-training under the same path: another run."""
+    from ecgqa_tflite.training import pretrain as module
+
+    class StopError(Exception):
+        pass
+
+    seen: list[Path] = []
+
+    def stop(network: object, batches: object, n: int, recipe: object, work: Path, *_: object):
+        seen.append(work)
+        raise StopError
+
+    monkeypatch.setattr(module, "fit_batches", stop)
+    start = tmp_path / pretrained.name
+    shutil.copytree(pretrained, start)
+    recipe = replace(TINY, initial_weights=str(start))
+    for change in (None, None, other_weights):
+        if change is not None:
+            change(pretrained, tmp_path)
+        with pytest.raises(StopError):
+            pretrain(photographs, tmp_path / "out", recipe, tmp_path / "cache")
+    assert seen[0] == seen[1] != seen[2]
+
+
+def test_it_goes_on_from_a_pretraining_only(
+    photographs: Path, pretrained: Path, tmp_path: Path
+) -> None:
+    """A finished model's body has learnt ECG, and its card would say photographs."""
+    for start in ("light_cnn", "typo"):
+        recipe = replace(TINY, initial_weights=start)
+        with pytest.raises(ModelError, match=f"{start}: is no pre-training"):
+            pretrain(photographs, tmp_path / "out", recipe, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("change", "size", "says"),
+    [
+        ({}, 130, "conv_1 is 5 x 5 x 3 x 128, not 7 x 7 x 3 x 128"),  # from 127 pixels on
+        ({"alpha": 0.5}, 80, "conv_1 is 5 x 5 x 3 x 128, not 5 x 5 x 3 x 64"),
+        ({"architecture": "inception_v1"}, 80, "conv_1 is"),
+    ],
+)
+def test_a_body_fits_whole_or_not_at_all(
+    change: dict, size: int, says: str, pretrained: Path
+) -> None:
+    """On a card, pre-trained means all of the body."""
+    from ecgqa_tflite.training.fit import new_network
+
+    spec = FrontEnd.preset("wearable", rows=size, cols=size)
+    recipe = replace(Recipe(initial_weights=str(pretrained)), **change)
+    with pytest.raises(ModelError, match=says) as caught:
+        new_network(recipe, spec, "mine")
+    assert "tiny" in str(caught.value) and "ecgqa pretrain" in str(caught.value)
+
+
+def test_photographs_are_not_overwritten(photographs: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="would go with it"):
+        pretrain(photographs, photographs, TINY, tmp_path / "cache", overwrite=True)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArgumentError, match="nothing can be written"):
+        pretrain(photographs, tmp_path / "file" / "out", TINY, tmp_path / "cache")
 
 
 def test_bfloat16_trains_float32_weights(photographs: Path, tmp_path: Path) -> None:

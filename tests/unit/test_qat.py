@@ -12,7 +12,9 @@ import pytest
 import tiny_model
 from conftest import require_module
 from labelled_recordings import write_labelled
+from synthetic_leads import write_training_sets
 
+from ecgqa_tflite.datasets.balanced import Composition, build
 from ecgqa_tflite.errors import ConversionError, DatasetError, ModelError
 from ecgqa_tflite.export import export_bundle
 from ecgqa_tflite.export.planner import plan_tflite
@@ -206,7 +208,10 @@ def test_requantise(labelled: Path, tmp_path: Path) -> None:
     assert made.weights_path.read_bytes() == model.weights_path.read_bytes()
     assert made.tflite_path.read_bytes() != model.tflite_path.read_bytes()
     assert made.metrics["external"] == {}
-    assert made.metrics["quantisation"]["recipe"]["epochs"] == 1
+    quantisation = made.metrics["quantisation"]
+    assert quantisation["recipe"]["epochs"] == 1
+    assert quantisation["data"]["set"] == labelled.name
+    assert sum(part["groups"] for part in quantisation["data"]["segments"].values()) == 16
     validation = made.metrics["validation"]
     assert sum(part["groups"] for part in validation["segments"].values()) == 4
     assert validation["flips"]["share"] <= 0.05
@@ -224,6 +229,76 @@ def test_training_and_validation_share_no_record(labelled: Path, tmp_path: Path)
     )
     assert train and validation and not train & validation
     assert len(sets.maps) == len(sets.quality) and len(sets.calibration_ids) <= len(sets.quality)
+
+
+@pytest.fixture(scope="module")
+def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The public sets as ``ecgqa train`` takes them; the last record is a copy of the first."""
+    root = tmp_path_factory.mktemp("public")
+    write_training_sets(root)
+    folder = root / "challenge-2011"
+    header = (folder / "0.hea").read_text()
+    (folder / "99.hea").write_text(header.replace("0 2", "99 2", 1))  # its signal stays in 0.dat
+    with (folder / "LEADS.csv").open("a") as file:
+        file.write("99,I,good\n99,II,bad\n")
+    return root
+
+
+def groups(parts: Any) -> set[str]:
+    return {str(name) for part in parts for name in part.group}
+
+
+SMALL = Composition(
+    n_train=48, n_validation=16, validation_share=0.35, stretches_per_lead=(12, 2), seed=1
+)
+
+
+def test_it_holds_out_what_the_float_training_did(public: Path, tmp_path: Path) -> None:
+    """By the composition's seed, and the names of copies too, which are read once."""
+    recipe = Recipe(seed=7, composition=SMALL)
+    float_sets = build(public, SPEC, SMALL, tmp_path)
+    sets = retrain.training_data(public / "challenge-2011", SPEC, recipe, tmp_path)
+    assert groups(sets.parts) and groups(sets.validation)
+    assert not groups(sets.validation) & groups(float_sets.train)
+    assert not groups(sets.parts) & groups(float_sets.validation)
+
+
+def test_it_never_validates_on_what_the_float_network_saw(
+    public: Path, labelled: Path, tmp_path: Path
+) -> None:
+    """Known from the segments that calibrated it; a part of a set is held out otherwise."""
+    recipe = Recipe(composition=SMALL)
+    folder = public / "challenge-2011"
+    held_out = sorted(groups(retrain.training_data(folder, SPEC, recipe, tmp_path).validation))
+    for data in (folder, public):
+        with pytest.raises(DatasetError, match=f"{held_out[0]}.*trained") as caught:
+            retrain.training_data(
+                data, SPEC, recipe, tmp_path, seen=[f"{held_out[0]}/I@5.00+em/0/train@3.20#1"]
+            )
+        assert "\n" not in str(caught.value)
+    part = [f"challenge-2011/{name}/I@0.00" for name in (0, 1000)]
+    with pytest.raises(DatasetError, match="is a part of what the float network was trained on"):
+        retrain.training_data(folder, SPEC, Recipe(), tmp_path, seen=part)
+    noise_alone = ["noise/white#train.0", "noise/em/1/train@3.20#train.1", "synthetic/0"]
+    retrain.training_data(public, SPEC, recipe, tmp_path, seen=noise_alone)
+    model = tiny_model.folder(
+        tmp_path / "models",
+        recipe=recipe.to_dict(),
+        calibration_ids=[f"challenge-2011/{i}/I@0.00" for i in range(20)],
+    )
+    for judge in (
+        lambda: retrain.requantise_qat(model, labelled, tmp_path / "out", tmp_path / "cache"),
+        lambda: compare_quantisation(model, labelled, tmp_path / "cache"),
+    ):
+        with pytest.raises(DatasetError, match="trained"):
+            judge()
+
+
+def test_a_checkpoint_is_of_one_set_of_labels(labelled: Path, tmp_path: Path) -> None:
+    sets = retrain.training_data(labelled, SPEC, Recipe(), tmp_path)
+    other = [replace(part, quality=1 - part.quality) for part in sets.parts]
+    assert replace(sets, parts=other).digest() != sets.digest()
+    assert replace(sets, parts=list(sets.parts)).digest() == sets.digest()
 
 
 def test_the_external_test_trains_nothing(tmp_path: Path) -> None:
