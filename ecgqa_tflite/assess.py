@@ -1,7 +1,8 @@
 """Recording -> decisions: which seconds of an ECG can be trusted. No TensorFlow.
 
 The segments go through the C front end and the int8 network that a firmware runs, so the answer
-is the device's, up to LiteRT's optimised kernels (1 LSB in a score; ``litert`` has the details).
+is the device's, up to LiteRT's optimised kernels (a few units of 256 in a score now and then;
+:class:`~ecgqa_tflite.litert.Int8Network` has both kinds).
 """
 
 from __future__ import annotations

@@ -226,11 +226,12 @@ def read_sheet(path: Path) -> dict[str, Reading]:
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            columns, rows = reader.fieldnames or (), list(reader)
     except (OSError, ValueError, csv.Error) as error:
         raise DatasetError(f"{path}: can't be read ({error})") from error
-    if not rows or not {"id", *_READ} <= set(rows[0]):
-        raise DatasetError(f"{path}: needs rows with columns {','.join(COLUMNS)}")
+    if not {"id", *_READ} <= set(columns):
+        raise DatasetError(f"{path}: needs columns {','.join(COLUMNS)}")
     readings = {}
     for row in rows:
         reading = Reading(*((row[name] or "").strip() for name in _READ))

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ecgqa_tflite.assess import probability
+from ecgqa_tflite.datasets import challenge2011, challenge2017
+from ecgqa_tflite.datasets.folders import PUBLISHED, record_names
+from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.evaluation import FIGURES
 from ecgqa_tflite.export.footprint import footprint
 from ecgqa_tflite.failures import DIRECTIONS, GRADES, KINDS
-from ecgqa_tflite.model_folder import ModelFolder, json_text, open_model, seal
+from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, json_text, open_model, seal
 from ecgqa_tflite.output import whole_folder
 from ecgqa_tflite.plots.calibration import calibration_svg
+from ecgqa_tflite.spec import MAX_SEGMENT_LEN
 
 SOURCES = {
     "leads_good": "challenge-2011 leads labelled good",
@@ -27,6 +34,9 @@ SOURCES = {
     "noise": "noise alone (nstdb and synthetic)",
 }
 """What a source of the balanced sets is, for a reader."""
+
+TRAINING_SETS = (challenge2011.NAME, "mitdb")
+"""Public sets whose ECG the balanced sets are made of."""
 
 HEADINGS = {"se": "Se", "sp": "Sp", "acc": "Acc", "bacc": "BAcc", "auc": "AUC"}
 
@@ -65,7 +75,7 @@ def model_card(model: ModelFolder, picture: str | None = None) -> str:
         "",
         *_trained_on(model, training, validation),
         *_quantised(model),
-        *_tested_on(external),
+        *_tested_on(model, external),
         "",
     ]
     if tables := {kind: validation[kind] for kind in ("float", "int8") if kind in validation}:
@@ -96,7 +106,8 @@ def _glance(model: ModelFolder) -> list[str]:
         ("image", " x ".join(map(str, spec.image_shape)) + f", scaling `{spec.scaling}`, colours "
          f"`{spec.colormap}`, rows from {spec.f_max_hz:g} to {spec.f_min_hz:g} Hz"),
         ("front end", f"integer, the device's, in training, calibration and every test; spec "
-         f"`{spec.short_hash}`; any sampling rate from {spec.fs_min_hz:g} Hz"),
+         f"`{spec.short_hash}`; sampling rates from {spec.fs_min_hz:g} to "
+         f"{MAX_SEGMENT_LEN / spec.segment_s:g} Hz that give a segment of 2^a 3^b 5^c samples"),
     ]  # fmt: skip
     if "parameters" in training:
         rows.append(("weights", f"{training['parameters']:,}"))
@@ -179,14 +190,24 @@ def _quantised(model: ModelFolder) -> list[str]:
     ]
 
 
-def _tested_on(external: dict[str, Any]) -> list[str]:
+def _tested_on(model: ModelFolder, external: dict[str, Any]) -> list[str]:
     if not external:
         return ["No external test has been run: `ecgqa evaluate MODEL DATA --record` does it."]
     return [
         f"Tested on {source}: {result['n']['high'] + result['n']['low']:,} segments of "
-        f"{result['groups']:,} recordings. Nothing of it trained, calibrated or stopped anything."
+        f"{result['groups']:,} recordings. "
+        + (
+            "Nothing of it trained, calibrated or stopped anything."
+            if source == challenge2017.NAME and _from_recipe(model)
+            else "Whether the model had seen any of it is not known here."
+        )
         for source, result in external.items()
     ]
+
+
+def _from_recipe(model: ModelFolder) -> bool:
+    """Whether the model was trained on the balanced sets: what it has seen is known."""
+    return "composition" in model.recipe
 
 
 def _source_rows(
@@ -318,6 +339,8 @@ def _share(part: int, whole: int) -> str:
 
 
 def _failures(failures: dict[str, Any]) -> list[str]:
+    if not failures["dates"]:
+        return ["There were none: the model contradicts no label of a segment with a signal."]
     first, last = failures["dates"]
     when = first if first == last else f"{first} to {last}"
     lines = [
@@ -366,6 +389,42 @@ def _is_float(metrics: Mapping[str, Any]) -> bool:
     return bool(metrics.get("quantisation", {}).get("method") == "none")
 
 
+def refuse_unrecordable(model: ModelFolder) -> None:
+    """Raise :class:`ArgumentError` where a model's card can't be written anew, before any work."""
+    path = model.path.resolve()
+    if (path / MANIFEST).is_file():
+        raise ArgumentError(
+            f"{model.path}: is an exported bundle, which stays as it was converted: record in the "
+            f"folder of its model"
+        )
+    for place in (path, path.parent):
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise ArgumentError(
+                f"{model.path}: can't be written anew, for {place} can't be written: record in a "
+                f"copy of the model"
+            )
+
+
+def refuse_seen(model: ModelFolder, source: str, parts: Sequence[LabelledSegments]) -> None:
+    """Raise :class:`ArgumentError` where figures on a public set are no test of the model.
+
+    What it has seen of a folder of the user's can't be known, and its card says so.
+
+    Parameters
+    ----------
+    source, parts
+        Name (:func:`~ecgqa_tflite.datasets.folders.set_name`) and segments of the set.
+    """
+    places = (name.partition("@")[0].split("/") for name in model.calibration_ids)
+    calibrated = {word for place in places for word in place} & record_names(parts)
+    trained = _from_recipe(model) and source in TRAINING_SETS
+    if trained or (source in PUBLISHED and calibrated):
+        raise ArgumentError(
+            f"{model.path}: was made with recordings of {source}, so figures on them are no test "
+            f"to record: leave --record out or give another set"
+        )
+
+
 def write_card(
     model: ModelFolder,
     metrics: Mapping[str, Any] | None = None,
@@ -387,20 +446,19 @@ def write_card(
     noted = json.loads(json.dumps(model.metrics if metrics is None else metrics))
     if model.tflite_name is not None and not _is_float(noted):
         noted["device"] = footprint(model)
-    described = replace(model, metrics=noted)
+    path, described = model.path.resolve(), replace(model, metrics=noted)
     curves = _curves(noted)
     texts = {"metrics.json": json_text(noted), **(files or {})}
     texts["MODEL_CARD.md"] = model_card(described, CURVE if curves else None)
     if curves:
         texts[CURVE] = calibration_svg(curves)
-    with whole_folder(model.path, overwrite=True) as folder:
-        for path in model.path.iterdir():
-            (folder / path.name).write_bytes(path.read_bytes())
+    with whole_folder(path, overwrite=True) as folder:
+        shutil.copytree(path, folder, copy_function=shutil.copyfile, dirs_exist_ok=True)
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
         seal(folder)
         open_model(folder)
-    return open_model(model.path)
+    return replace(open_model(path), path=model.path)
 
 
 def add_external(
@@ -416,15 +474,26 @@ def add_external(
     model
         A model folder (not an exported bundle).
     source
-        Name of the set; a result of that name is replaced, but for what was read of its errors:
-        a retrained model's folder starts without, so they are the same model's.
+        Name of the set. Of a result of that name what the new one lacks is kept where both are
+        of the same segments: a retrained model's folder starts without, so it is the same model's.
     result
-        What :func:`ecgqa_tflite.evaluation.evaluate` returned.
+        What :func:`ecgqa_tflite.evaluation.evaluate` returned, with the set's ``digest``
+        (:func:`ecgqa_tflite.evaluation.digest`).
     files
         Further texts to put beside the card, by name.
     """
     external = dict(model.metrics.get("external", {}))
-    before = external.get(source, {})
-    kept = {"failures": before["failures"]} if "failures" in before else {}
-    external[source] = kept | result
+    external[source] = _joined(external.get(source, {}), result)
     return write_card(model, {**model.metrics, "external": external}, files)
+
+
+def _joined(before: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """``result`` with what only ``before`` holds, if they are of the same segments."""
+    told = {"digest": result.get("digest")} | before  # the first results have none: counts tell
+    if any(told.get(key) != result.get(key) for key in ("digest", "n", "groups")):
+        return result
+    joined = before | result
+    floats = [r["float"] for r in (before, result) if "float" in r]
+    if len({table.get("front_end") for table in floats}) == 1:  # its graded ones are kept too
+        joined["float"] = {key: value for table in floats for key, value in table.items()}
+    return joined

@@ -188,6 +188,11 @@ def _find(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.is_dir():
         return path
+    if path.is_file():
+        raise ModelError(
+            f"{path} is a file: name the model's folder; ecgqa-convert takes a network of your own "
+            f"with --spec"
+        )
     shipped: list[str] = []
     if isinstance(name_or_path, str):
         try:

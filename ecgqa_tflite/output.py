@@ -22,6 +22,17 @@ def refuse_unwritable(path: Path) -> None:
     """Raise :class:`ArgumentError` where no folder ``path`` can be made, before any work."""
     if path.is_file():
         raise ArgumentError(f"{path} is a file, and a folder is to be written: name another output")
+    _refuse_unwritable_place(path)
+
+
+def refuse_unwritable_file(path: Path) -> None:
+    """Raise :class:`ArgumentError` where no file ``path`` can be made, before any work."""
+    if path.is_dir():
+        raise ArgumentError(f"{path} is a folder, and a file is to be written: name another output")
+    _refuse_unwritable_place(path)
+
+
+def _refuse_unwritable_place(path: Path) -> None:
     place = next(p for p in path.absolute().parents if p.exists())
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         raise ArgumentError(f"{path}: nothing can be written in {place}: name another output")

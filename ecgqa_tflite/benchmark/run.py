@@ -169,14 +169,16 @@ def balanced_accuracy(metrics: Mapping[str, Any]) -> dict[str, float]:
     """int8 balanced accuracy by set: the external ones, else the validation's."""
     external = metrics.get("external")
     found = _of_sets(external if isinstance(external, Mapping) else {})
-    return found or _of_sets({"validation": metrics.get("validation")})
+    validation = metrics.get("validation")
+    int8 = validation.get("int8") if isinstance(validation, Mapping) else None
+    return found or _of_sets({"validation": int8})
 
 
 def _of_sets(sets: Mapping[str, Any]) -> dict[str, float]:
     found = {}
     for name, figures in sets.items():
         try:
-            found[name] = float(figures["int8"]["bacc"]["value"])
+            found[name] = float(figures["bacc"]["value"])
         except (KeyError, TypeError, ValueError):
-            continue  # a set that was not scored with the int8 model
+            continue  # not scored
     return found

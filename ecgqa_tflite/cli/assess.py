@@ -23,7 +23,7 @@ from ecgqa_tflite.cli import Command
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.model_folder import ModelFolder, open_model
-from ecgqa_tflite.output import refuse_existing, whole_file
+from ecgqa_tflite.output import refuse_existing, refuse_unwritable_file, whole_file
 from ecgqa_tflite.recording import Recording, read_recording
 from ecgqa_tflite.spec import Quality
 
@@ -98,12 +98,15 @@ def command(
         raise ArgumentError("two outputs have the same name: give each its own")
     for file in files:
         refuse_existing(file, overwrite)
+        refuse_unwritable_file(file)
     if picture is not None:
         plots.check_picture_suffix(picture, plots.STRIP_SUFFIXES)
 
     console = Console(stderr=to_stdout, highlight=False)
     opened = open_model(model)
     recording = read_recording(record)
+    if picture is not None:
+        plots.check_stretch(recording.duration_s, from_s, to_s)
     started = time.perf_counter()
     with progress() as tell:
         decisions = assess(
@@ -183,7 +186,9 @@ def _summary(
         f"{decisions[0].end_s - decisions[0].start_s:g} s (high from score {what['threshold']:.3f})"
     ]
     left_out_s = what["duration_s"] - decisions[-1].end_s
-    if left_out_s > 0.005:
+    if len(decisions) > 1 and decisions[1].start_s > decisions[0].end_s:
+        lines.append("Of what lies between the segments (--hop), nothing was assessed")
+    elif left_out_s > 0.005:
         lines.append(f"The last {left_out_s:.2f} s are no whole segment: not assessed")
     rate = f", {n / took_s:,.0f} segments/s" if n >= FEWEST_FOR_A_RATE else ""
     lines.append(f"{took_s:.2f} s on {threads} thread{'s' if threads > 1 else ''}{rate}")

@@ -92,6 +92,21 @@ QUANTIZE = ("ptq", "qat", "none")
 @click.option(
     "--flash", type=click.IntRange(min=1), help="Most flash, bytes: constants, without code."
 )
+@click.option(
+    "--collect",
+    is_flag=True,
+    help="For cortex-m: take samples in while a segment is classified, for two bytes of RAM a "
+    "sample of a segment at most. Without it the network's memory holds them, and a queue of yours "
+    "must hold what comes in until the decision.",
+)
+@click.option(
+    "--hop",
+    "hop_s",
+    type=float,
+    metavar="SECONDS",
+    help="With --collect: time between the starts of two segments, which then overlap; each is "
+    "classified in that time.  [default: a segment]",
+)
 @click.option("--verify", is_flag=True, help="Convert twice and compare every byte.")
 @click.option(
     "--from-manifest",
@@ -113,6 +128,8 @@ def command(
     gate: tuple[str, ...],
     ram: int | None,
     flash: int | None,
+    collect: bool,
+    hop_s: float | None,
     verify: bool,
     from_manifest: Path | None,
     overwrite: bool,
@@ -134,6 +151,7 @@ def command(
     Examples:
       ecgqa-convert light_cnn -o build/bundle
       ecgqa-convert light_cnn -o build/vest --fs-hz 500 --ram 32768
+      ecgqa-convert light_cnn -o build/each_second --collect --hop 1
       ecgqa-convert light_cnn -o build/npu --target ethos-u55-128
       ecgqa-convert models/mine -o build/mine --calibrate recordings --overwrite
       ecgqa-convert models/mine -o build/mine --quantize qat --data data
@@ -147,15 +165,13 @@ def command(
     given = None if model is None else Path(model)
     refuse_swallowing(out, given, calibrate, data, spec, validate, from_manifest)
     if from_manifest is not None:
-        if any(x is not None for x in (target, fs_hz, ram, flash)) or gate or quantize != "ptq":
+        given_too = any(x is not None for x in (target, fs_hz, ram, flash, hop_s))
+        if given_too or gate or collect or quantize != "ptq":
             raise click.UsageError("--from-manifest says what network, target and limits were")
         redo = read_request(from_manifest)
-        model, target, fs_hz, limits = (
-            model or str(redo.folder),
-            redo.target,
-            redo.fs_hz,
-            redo.limits,
-        )
+        model = model or str(redo.folder)
+        target, fs_hz, limits = redo.target, redo.fs_hz, redo.limits
+        collect, hop_s = redo.collect, redo.hop_s
     elif model is None:
         raise click.UsageError("name a MODEL, or a bundle's manifest with --from-manifest")
     else:
@@ -202,6 +218,8 @@ def command(
             target=target or DEFAULT,
             fs_hz=FS_HZ if fs_hz is None else fs_hz,
             limits=limits,
+            collect=collect,
+            hop_s=hop_s,
         )
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -321,10 +339,12 @@ def _runtime(manifest: Mapping[str, Any]) -> tuple[str, str]:
     """What runs the network on the device, and in how much memory."""
     target = manifest["target"]
     if engine := manifest.get("engine"):
-        return "row-streaming engine", str(
-            engine.get("refused")
-            or f"workspace {engine['workspace_bytes']:,} bytes, the front end's included"
-        )
+        if "refused" in engine:
+            return "row-streaming engine", str(engine["refused"])
+        told = f"workspace {engine['workspace_bytes']:,} bytes, the front end's included"
+        if engine["collect_while_classifying"]:
+            told += f"; collects meanwhile, a segment every {engine['hop_len']} samples"
+        return "row-streaming engine", told
     arena = target.get("arena")
     return TARGETS[target["name"]].summary, f"arena {arena['bytes']:,} bytes" if arena else "LiteRT"
 

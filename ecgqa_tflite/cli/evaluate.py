@@ -13,9 +13,10 @@ from ecgqa_tflite import failures, plots
 from ecgqa_tflite.cli import Command, need
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.datasets.challenge2017 import read_graded
-from ecgqa_tflite.datasets.folders import load_folder
-from ecgqa_tflite.evaluation import FIGURES, compare, evaluate, int8_scores
-from ecgqa_tflite.model_card import HEADINGS, add_external
+from ecgqa_tflite.datasets.folders import load_folder, set_name
+from ecgqa_tflite.errors import ArgumentError
+from ecgqa_tflite.evaluation import FIGURES, compare, digest, evaluate, int8_scores
+from ecgqa_tflite.model_card import HEADINGS, add_external, refuse_seen, refuse_unrecordable
 from ecgqa_tflite.model_folder import json_text, open_model
 from ecgqa_tflite.output import refuse_existing, whole_file
 
@@ -65,8 +66,14 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--graded-errors", type=_FILE,
     help="The CSV filled in: counts of it join the figures. With --errors: fill in from it.",
 )  # fmt: skip
-@click.option("--resamples", type=int, default=2000, show_default=True, help="Of the bootstrap.")
-@click.option("--threads", type=int, default=2, show_default=True, help="Threads that score.")
+@click.option(
+    "--resamples", type=click.IntRange(min=0), default=2000, show_default=True,
+    help="Of the bootstrap; 0: no intervals.",
+)  # fmt: skip
+@click.option(
+    "--threads", type=click.IntRange(min=1), default=2, show_default=True,
+    help="Threads that score.",
+)  # fmt: skip
 @click.option(
     "--record", is_flag=True, help="Note the result in MODEL's metrics.json and model card."
 )
@@ -102,6 +109,10 @@ def command(
     waves), rhythm (AF, ectopy), plain, none. A gallery holds pictures of the recordings: mind
     their licence.
 
+    --record notes figures under the name of the public set whose recordings these are, else of
+    DATA, and keeps what earlier runs noted on the same segments. A public set that the model was
+    trained or calibrated on is no test, and refused.
+
     \b
     Examples:
       ecgqa evaluate light_cnn data/challenge-2017 --json figures.json
@@ -115,6 +126,13 @@ def command(
     if with_float:
         need("tensorflow", "tf_keras")
     folder = open_model(model)
+    if record:
+        if not Path(model).is_dir():
+            raise ArgumentError(
+                f"{model} ships with the package and stays as it is: copy {folder.path} and note "
+                f"figures in the copy"
+            )
+        refuse_unrecordable(folder)
     rival = None if other is None else open_model(other)
     for path in (json_file, gallery, sheet):
         if path is not None:
@@ -133,6 +151,9 @@ def command(
             tell("reading recordings", read, total)
 
         parts = load_folder(data, folder.spec, tick)
+        source = set_name(data, parts)
+        if record:
+            refuse_seen(folder, source, parts)
         scores = int8_scores(
             folder, parts, threads=threads, progress=lambda n, total: tell("int8", n, total)
         )
@@ -148,7 +169,8 @@ def command(
                 rival, parts, threads=threads, progress=lambda n, t: tell(f"int8 {other}", n, t)
             )
         result = evaluate(folder, parts, scores, float_scores, graded, resamples)
-        result |= {"model": folder.name, "spec_hash": folder.spec.hash, "set": parts[0].source}
+        result |= {"model": folder.name, "spec_hash": folder.spec.hash}
+        result |= {"set": source, "digest": digest(parts)}
         if with_float:
             result["float"]["front_end"] = float_front_end
         difference = None
@@ -174,7 +196,6 @@ def command(
     if difference is not None:
         _print_difference(difference)
     if record:
-        source = result["set"]
         files = {f"{source}-failures.csv": filled} if "failures" in result else {}
         add_external(folder, source, result, files)
         click.echo(f"noted in {folder.path / 'metrics.json'}")

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ecgqa_tflite.export.inspection import inspect_tflite
@@ -40,34 +41,40 @@ def _print(found: dict[str, Any]) -> None:
     facts = Table(show_header=False, box=None)
     facts.add_column(no_wrap=True)
     facts.add_column(overflow="fold")
-    facts.add_row("file", f"{found['file_bytes']:,} bytes, SHA-256 {found['sha256'][:16]}")
-    facts.add_row("network", found["model_id"])
+
+    def fact(name: str, text: str) -> None:
+        facts.add_row(name, escape(text))  # a file's own words are no markup
+
+    fact("file", f"{found['file_bytes']:,} bytes, SHA-256 {found['sha256'][:16]}")
+    fact("network", found["model_id"])
     identity = found["identity"]
     if identity is None:
-        facts.add_row("identity", "none: not converted by this toolkit")
+        fact("identity", "none: not converted by this toolkit")
     else:
-        facts.add_row("model", f"{identity['name']}, written by ecgqa-tflite "
-                      f"{identity['tool_version']}")  # fmt: skip
+        written = f"written by ecgqa-tflite {identity['tool_version']}"
+        fact("model", f"{identity['name']}, {written}")
         for key in ("compiled_from", "rewritten_from"):
             if key in identity:
-                facts.add_row(key.replace("_", " "), f"network {identity[key]}")
-        facts.add_row("spec", identity["spec_hash"])
-        facts.add_row("labels", ", ".join(f"{i} {x}" for i, x in enumerate(identity["labels"])))
-        facts.add_row("high quality", f"score of class 1 >= {identity['threshold_int8']}")
-        facts.add_row("takes", identity["input"]["what"])
-        facts.add_row("licence", identity["licence"])
+                fact(key.replace("_", " "), f"network {identity[key]}")
+        fact("spec", identity["spec_hash"])
+        fact("labels", ", ".join(f"{i} {x}" for i, x in enumerate(identity["labels"])))
+        fact("high quality", f"score of class 1 >= {identity['threshold_int8']}")
+        fact("takes", identity["input"]["what"])
+        fact("licence", identity["licence"])
     for end in ("inputs", "outputs"):
         for t in found[end]:
-            facts.add_row(end[:-1], json.dumps(t))
-    facts.add_row("multiply-accumulates", f"{found['macs']:,}")
-    facts.add_row("constants", f"{found['constant_bytes']:,} bytes")
-    facts.add_row("arithmetic", found["arithmetic"])
+            fact(end[:-1], json.dumps(t))
+    fact("multiply-accumulates", f"{found['macs']:,}")
+    fact("constants", f"{found['constant_bytes']:,} bytes")
+    fact("arithmetic", found["arithmetic"])
     if found["metadata"]:
-        facts.add_row("metadata", ", ".join(found["metadata"]))
+        fact("metadata", ", ".join(found["metadata"]))
     console.print(facts)
     layers = Table("", "operator", "output", "shape", "type", "MACs", "constants", box=None)
     for i, layer in enumerate(found["layers"]):
         shape = " x ".join(map(str, layer["shape"]))
         row = (layer["operator"], layer["output"], shape, layer["dtype"])
-        layers.add_row(str(i), *row, f"{layer['macs']:,}", f"{layer['constant_bytes']:,}")
+        layers.add_row(
+            str(i), *map(escape, row), f"{layer['macs']:,}", f"{layer['constant_bytes']:,}"
+        )
     console.print(layers)

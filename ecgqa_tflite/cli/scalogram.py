@@ -11,7 +11,7 @@ from ecgqa_tflite.cli import Command
 from ecgqa_tflite.errors import RecordingError
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.model_folder import open_model
-from ecgqa_tflite.output import refuse_existing, whole_file
+from ecgqa_tflite.output import refuse_existing, refuse_unwritable_file, whole_file
 from ecgqa_tflite.recording import read_recording
 from ecgqa_tflite.segments import SegmentStatus, cut
 from ecgqa_tflite.spec import PRESETS, FrontEnd
@@ -45,6 +45,7 @@ def command(
       ecgqa scalogram A00001 --at 0 --front-end light_cnn -o out.pdf
     """
     refuse_existing(out, overwrite)
+    refuse_unwritable_file(out)
     plots.check_picture_suffix(out, plots.SCALOGRAM_SUFFIXES)
     spec = FrontEnd.preset(front_end) if front_end in PRESETS else open_model(front_end).spec
     recording = read_recording(record)

@@ -33,15 +33,18 @@ def read_lead_labels(folder: Path) -> dict[str, dict[str, Quality]]:
     """
     path = find_folder(folder, "LEADS.csv", NAME) / "LEADS.csv"
     labels: dict[str, dict[str, Quality]] = {}
-    for row in csv.DictReader(io.StringIO(read_text(path), newline="")):
-        try:
-            labels.setdefault(row["record"], {})[row["lead"]] = QUALITY[row["quality"]]
-        except KeyError as error:
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    if not {"record", "lead", "quality"} <= set(reader.fieldnames or ()):
+        raise DatasetError(f"{path}: its first line must name the columns record,lead,quality")
+    for row in reader:
+        if row["quality"] not in QUALITY:
             raise DatasetError(
-                f"{path}: needs columns record,lead,quality with good or bad; {error}"
-            ) from None
+                f"{path}, line {reader.line_num}: quality is {row['quality']!r}; "
+                f"must be good or bad"
+            )
+        labels.setdefault(row["record"], {})[row["lead"]] = QUALITY[row["quality"]]
     if not labels:
-        raise DatasetError(f"{path} is empty")
+        raise DatasetError(f"{path} names no lead")
     return labels
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from ecgqa_tflite.datasets import challenge2011, challenge2017
 from ecgqa_tflite.datasets.labelled import LabelledSegments, Tick
@@ -16,6 +20,16 @@ MARKERS = {
 }
 """File that tells a layout, in the order of preference, and what it holds."""
 
+PUBLISHED = {
+    challenge2017.NAME: (r"A0\d{4}", 300.0),
+    challenge2011.NAME: (r"[12]\d{6}", 500.0),
+    "mitdb": (r"[12]\d\d", 360.0),
+}
+"""Names of a public set's recordings and their sampling rate, Hz."""
+
+_TAKEN = {*PUBLISHED, "validation", "gate"}
+"""Names under which metrics keep what is no folder of the user's."""
+
 
 def load_folder(folder: Path, spec: FrontEnd, tick: Tick | None = None) -> list[LabelledSegments]:
     """All labelled segments of a folder (or of the one folder inside it that is labelled).
@@ -28,19 +42,53 @@ def load_folder(folder: Path, spec: FrontEnd, tick: Tick | None = None) -> list[
     Raises
     ------
     DatasetError
-        The folder is missing, has none of the layouts, or its labels are not what they should be.
+        The folder is missing, has none of the layouts or several labelled folders, or its labels
+        are not what they should be.
     RecordingError
         A recording that the labels name is missing or corrupt.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise DatasetError(f"{folder} is no folder; give the folder of a labelled set")
-    for base in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
-        if (base / "REFERENCE.csv").exists():
-            return challenge2017.segments(base, spec, tick)
-        if (base / "LEADS.csv").exists():
-            return challenge2011.lead_segments(challenge2011.labelled_recordings(base, tick), spec)
-        if (base / "RECORDS-acceptable").exists():
-            return challenge2011.record_segments(base, spec, tick)
-    known = "; ".join(f"{name} ({what})" for name, what in MARKERS.items())
-    raise DatasetError(f"{folder} holds no labels that are understood; one of: {known}")
+    inside = sorted(path for path in folder.iterdir() if path.is_dir())
+    found = [folder] if _layout(folder) else [path for path in inside if _layout(path)]
+    if not found:
+        known = "; ".join(f"{name} ({what})" for name, what in MARKERS.items())
+        raise DatasetError(f"{folder} holds no labels that are understood; one of: {known}")
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise DatasetError(f"{folder} holds several labelled folders: {names}; give one of them")
+    (base,) = found
+    if _layout(base) == "REFERENCE.csv":
+        return challenge2017.segments(base, spec, tick)
+    if _layout(base) == "LEADS.csv":
+        return challenge2011.lead_segments(challenge2011.labelled_recordings(base, tick), spec)
+    return challenge2011.record_segments(base, spec, tick)
+
+
+def _layout(folder: Path) -> str | None:
+    """The marker of the layout that is read in a folder; None where it has no labels."""
+    return next((marker for marker in MARKERS if (folder / marker).exists()), None)
+
+
+def record_names(parts: Sequence[LabelledSegments]) -> set[str]:
+    """Names of the recordings that the segments of a labelled folder are from."""
+    groups = np.concatenate([part.group for part in parts])
+    return {str(name).rpartition("/")[2] for name in np.unique(groups)}
+
+
+def set_name(folder: Path, parts: Sequence[LabelledSegments]) -> str:
+    """What to call the set in a folder: users lay theirs out as public sets are, so not by layout.
+
+    Returns
+    -------
+    str
+        A public set's name where every recording is named and sampled as its are, else the
+        folder's: never a public set's.
+    """
+    names, rates = record_names(parts), {part.fs_hz for part in parts}
+    for public, (pattern, fs_hz) in PUBLISHED.items():
+        if rates == {fs_hz} and all(re.fullmatch(pattern, name) for name in names):
+            return public
+    own = re.sub(r"[^\w.-]+", "-", Path(folder).resolve().name)
+    return f"own-{own}" if own in _TAKEN else own

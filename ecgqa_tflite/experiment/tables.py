@@ -329,7 +329,9 @@ def _readme_table2(result: Result) -> Iterator[str]:
         costs = _costs(row, form)
         yield _line([*cells, *costs[:2], *costs[3:]])
     yield ""
-    words = ["A/C: segments graded by eye, R peaks sure against not to be found."] if graded else []
+    words = (
+        ["A/C: segments graded by eye, R peaks sure (A) or not to be found (C)."] if graded else []
+    )
     words.append("Times: LiteRT with XNNPACK on one thread; device RAM in bytes.")
     for found in result["differences"]:
         if found["form"] == "int8":

@@ -18,6 +18,8 @@ class Request:
     target: str
     fs_hz: float
     limits: Limits
+    collect: bool
+    hop_s: float | None
 
 
 def read_request(manifest: Path) -> Request:
@@ -30,13 +32,19 @@ def read_request(manifest: Path) -> Request:
     """
     said = read_json(manifest)
     try:
+        collect, hop_s = False, None
+        if said.get("engine", {}).get("collect_while_classifying"):
+            collect = True
+            hop_s = said["engine"]["hop_len"] / said["segment_len"] * said["spec"]["segment_s"]
         return Request(
             manifest.parent,
             str(said["target"]["name"]),
             float(said["fs_hz"]),
             Limits(**said["gate"]["limits"]),
+            collect,
+            hop_s,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise ModelError(f"{manifest}: does not say how its bundle was made: {error}") from error
 
 

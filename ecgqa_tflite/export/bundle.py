@@ -11,16 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from ecgqa_tflite import __version__
-from ecgqa_tflite.errors import ModelError
+from ecgqa_tflite.errors import ArgumentError, ModelError
 from ecgqa_tflite.export import model_source
 from ecgqa_tflite.export.gate import Gate, Limits, pass_gate
 from ecgqa_tflite.export.golden import make_golden
 from ecgqa_tflite.export.identity import identity_header, identity_of, with_identity
 from ecgqa_tflite.export.image_source import image_sources
+from ecgqa_tflite.export.numbers import check_numbers
 from ecgqa_tflite.export.proof import FLOAT_WEIGHTS, Proof, arithmetic, prove
 from ecgqa_tflite.export.report import report_html
 from ecgqa_tflite.export.space_to_depth import fold_image
-from ecgqa_tflite.export.targets import DEFAULT, MEMORY_MAP, Parts, Prepared, Target, find_target
+from ecgqa_tflite.export.targets import (
+    DEFAULT,
+    MEMORY_MAP,
+    TARGETS,
+    Parts,
+    Prepared,
+    Target,
+    find_target,
+)
 from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.litert import Int8Network, to_int8
@@ -29,6 +38,7 @@ from ecgqa_tflite.output import refuse_existing, whole_folder
 from ecgqa_tflite.quantize.census import OperatorCensus, census, computes_in_float
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.spec import FrontEnd
+from ecgqa_tflite.tflite import read_tflite
 
 DEFAULT_LIMITS = Limits()
 
@@ -40,6 +50,15 @@ BOARD_FILES = (
     *("sections.ld", "mps2-an386.ld"),
 )
 """Of the C library's ``boards/``, for the self-test's image."""
+
+LICENCE = "LICENSE"
+"""Of the C library and of what this tool writes; a network's own is in its model card."""
+
+CARD_WORDS = {
+    "from the JSON files beside it": f"from what {MANIFEST} holds",
+    "`calibration.json`": f"`{MANIFEST}`",
+}
+"""What a model's card says of its folder, and what its bundle's says."""
 
 VERSIONS_OF = ("ai-edge-litert", "numpy", "scipy")
 """Packages whose versions the manifest states: they made the golden vectors."""
@@ -63,6 +82,8 @@ def export_bundle(
     target: str = DEFAULT,
     fs_hz: float = 250.0,
     limits: Limits = DEFAULT_LIMITS,
+    collect: bool = False,
+    hop_s: float | None = None,
     overwrite: bool = False,
 ) -> Bundle:
     """Write a model's bundle for a device, prove it, and only then let it appear.
@@ -79,6 +100,11 @@ def export_bundle(
         Sampling rate of the device, Hz; the model is the same for all of them.
     limits
         What the gate lets through.
+    collect
+        Let samples come in while a segment is classified; at most two bytes of RAM for each sample
+        of a segment.
+    hop_s
+        Time between the starts of two segments, s; None: a segment. Below one, with ``collect``.
     overwrite
         Replace ``out`` where it exists.
 
@@ -87,7 +113,8 @@ def export_bundle(
     OutputExistsError
         ``out`` exists and ``overwrite`` is false.
     ArgumentError
-        No such target; a limit on a figure that the target doesn't have.
+        No such target; a limit on a figure that the target doesn't have; ``collect`` or a hop that
+        it can't take.
     SamplingRateError
         The rate is too low for the spec or the integer front end can't take it.
     ModelError, ConversionError
@@ -103,9 +130,13 @@ def export_bundle(
     out = Path(out)
     refuse_existing(out, overwrite)
     device = find_target(target)
+    if (collect or hop_s is not None) and not device.collects:
+        able = ", ".join(other.name for other in TARGETS.values() if other.collects)
+        raise ArgumentError(f"--collect and --hop are for {able}; leave them out for {target}")
     front_end_tables = tables.build(model.spec, fs_hz)  # a wrong rate is said before any work
     tflite = model.tflite_path.read_bytes()
     counted = census(tflite, str(model.tflite_path), may_be_float=device.runs_float)
+    check_numbers(read_tflite(tflite, str(model.tflite_path)), str(model.tflite_path))
     network = Int8Network(tflite)
     if network.input_shape != model.spec.image_shape:
         raise ModelError(
@@ -116,7 +147,7 @@ def export_bundle(
     tflite = with_identity(tflite, identity)
     counted = replace(counted, file_bytes=len(tflite))
     golden = make_golden(model.spec, fs_hz, tflite)
-    parts = Parts(model, tflite, front_end_tables, fs_hz, golden)
+    parts = Parts(model, tflite, front_end_tables, fs_hz, golden, collect, hop_s)
     prepared = device.prepare(parts)
     gate = pass_gate(
         model.metrics,
@@ -157,7 +188,8 @@ def export_bundle(
             "versions": {package: metadata.version(package) for package in VERSIONS_OF},
         }
         _write_templates(folder, manifest, counted, device, prepared)
-        (folder / "MODEL_CARD.md").write_text(model.card_text, encoding="utf-8")
+        (folder / "MODEL_CARD.md").write_text(_card(model), encoding="utf-8")
+        shutil.copyfile(firmware_bridge_dir() / LICENCE, folder / LICENCE)
         manifest["files"] = _sums(folder)
         svg = prepared.files.get(MEMORY_MAP)
         report = folder / "report.html"
@@ -193,6 +225,14 @@ def _write_sources(folder: Path, parts: Parts, prepared: Prepared, *, firmware: 
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content.encode("ascii") if isinstance(content, str) else content)
+
+
+def _card(model: ModelFolder) -> str:
+    """The model's card, pointing to the manifest instead of to files that lie beside the model."""
+    text = model.card_text
+    for there, here in CARD_WORDS.items():
+        text = text.replace(there, here)
+    return text
 
 
 def _sums(folder: Path) -> dict[str, str]:

@@ -149,7 +149,7 @@ def plan_device(
             f"at most the segment's {segment_len}"
         )
     if hop_len != segment_len and not collect:
-        raise ArgumentError("segments that overlap need memory of their own for samples: collect")
+        raise ArgumentError("segments that overlap need memory of their own for samples: --collect")
     front_end = front_end_bytes(tables)
     plan = plan_tflite(tflite, row_scratch_bytes=front_end.row_scratch)
     if plan.network.classes != CLASSES:
@@ -216,6 +216,8 @@ def _header(device: Device) -> str:
         f"#define ECGQA_WORKSPACE_BYTES {device.workspace.bytes}u\n"
         f"#define ECGQA_SEGMENT_LEN {device.tables.segment_len}u\n"
         f"#define ECGQA_HOP_LEN {device.hop_len}u\n"
+        f"/* 1: ecgqa_push takes samples while a segment is classified. */\n"
+        f"#define ECGQA_COLLECTS {int(device.collect)}\n"
         f"#define ECGQA_SPEC_HASH UINT64_C(0x{device.spec_hash:016x})\n"
         f"#define ECGQA_MODEL_ID UINT64_C(0x{model_id(device.tflite):016x})\n\n"
         f'#ifdef __cplusplus\nextern "C"\n#else\nextern\n#endif\n'

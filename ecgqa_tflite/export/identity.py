@@ -17,6 +17,17 @@ from ecgqa_tflite.tflite import Graph, Tensor, network_digest, read_metadata, re
 ENTRY = "ECGQA_IDENTITY"
 """Name of the metadata entry."""
 IDENTITY_FORMAT = 1
+KINDS: dict[str, type] = {
+    "name": str,
+    "model_id": str,
+    "spec_hash": str,
+    "labels": list,
+    "threshold_int8": int,
+    "input": dict,
+    "licence": str,
+    "tool_version": str,
+}
+"""What a reader may count on."""
 
 
 def identity_of(model: ModelFolder, graph: Graph) -> dict[str, Any]:
@@ -90,9 +101,14 @@ def read_identity(tflite: bytes, source: str = "model") -> dict[str, Any] | None
         return None
     try:
         identity = json.loads(raw)
-        said = identity["model_id"]
-    except (ValueError, KeyError, TypeError) as error:
+        whole = all(isinstance(identity[key], kind) for key, kind in KINDS.items())
+        whole = whole and isinstance(identity["input"]["what"], str)
+        whole = whole and all(isinstance(label, str) for label in identity["labels"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{source}: its identity can't be read; convert it again") from error
+    if not whole:
+        raise ModelError(f"{source}: its identity can't be read; convert it again")
+    said = identity["model_id"]
     graph = read_tflite(tflite, source)
     computed = network_digest(graph)[:16]
     if said != computed and any(op.name == "CUSTOM" for op in graph.operators):

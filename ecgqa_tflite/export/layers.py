@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import ConversionError
+from ecgqa_tflite.export.numbers import SOFTMAX_UNIT, softmax_real
 from ecgqa_tflite.tflite import Graph, Operator, Tensor
 
 KINDS = (
@@ -291,8 +292,9 @@ def _activation(op: Operator, y: Tensor) -> tuple[int, int]:
 
     def quantised(value: float) -> int:
         # float32 division, rounded half away from zero, as TfLiteRound does
-        steps = np.float32(value) / np.float32(_scale(y))
-        return _zero_point(y) + math.floor(abs(float(steps)) + 0.5)
+        with np.errstate(over="ignore"):  # beyond 255 steps all is the same
+            steps = np.float32(value) / np.float32(_scale(y))
+        return _zero_point(y) + math.floor(min(float(steps), 255.0) + 0.5)
 
     act_min = -128 if low is None else max(-128, quantised(low))
     act_max = 127 if high is None else min(127, quantised(high))
@@ -466,7 +468,9 @@ def _check_requantisation(
         raise _refusal(op, "has a multiplier outside [2^30, 2^31)")
     if np.any(shift > 0) or np.any(shift < -30):
         raise _refusal(
-            op, f"has a requantisation shift of {int(shift.max())}; the engine takes 0 to -30"
+            op,
+            f"has requantisation shifts of {int(shift.min())} to {int(shift.max())}; the engine "
+            f"takes -30 to 0",
         )
 
 
@@ -501,12 +505,11 @@ def _with_constants(layer: Layer, op: Operator, graph: Graph, weights: NDArray[n
         )
 
     real = _scale(x) * filter_.quant_scale.astype(np.float64) / _scale(y)
-    once = layer.kind == "FULLY_CONNECTED"
-    quantise = quantise_multiplier_once if once else quantise_multiplier
-    pairs = [quantise(float(r)) for r in np.broadcast_to(real, channels)]
-    multiplier = np.array([m for m, _ in pairs], np.int64)
-    shift = np.array([s for _, s in pairs], np.int64)
+    real = np.broadcast_to(real, channels)
+    multiplier, shift = np.array([quantise_multiplier(float(r)) for r in real], np.int64).T
     _check_requantisation(op, multiplier, shift)
+    if layer.kind == "FULLY_CONNECTED":
+        multiplier = np.array([quantise_multiplier_once(float(r))[0] for r in real], np.int64)
     odd = channels % 2
     return replace(
         layer,
@@ -541,11 +544,11 @@ def _merge_pool(layer: Layer, op: Operator, x: Tensor, y: Tensor) -> Layer:
 def _softmax(op: Operator, x: Tensor, y: Tensor) -> Softmax:
     if _scale(y) != 1 / 256 or _zero_point(y) != -128:
         raise _refusal(op, "has an output that is not scale 1/256, zero point -128")
-    real = min(float(op.options.get("beta", 1.0)) * _scale(x) * (1 << 26), (1 << 31) - 1.0)
-    multiplier, shift = quantise_multiplier(real)
-    if real <= 1 or not 0 <= shift <= 30:
+    real = softmax_real(float(op.options.get("beta", 1.0)), _scale(x))
+    multiplier, shift = (0, -1) if real is None else quantise_multiplier(real)
+    if not 0 <= shift <= 30:
         raise _refusal(op, f"has logits of scale {_scale(x):g}, outside the fixed-point range")
-    radius = math.floor(31 * (1 << 26) / (1 << shift))
+    radius = math.floor(31 * SOFTMAX_UNIT / (1 << shift))
     return Softmax(multiplier, shift, -radius)
 
 

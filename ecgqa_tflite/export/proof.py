@@ -13,14 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from ecgqa_tflite.errors import SelfTestError
+from ecgqa_tflite.errors import ModelError, SelfTestError
 from ecgqa_tflite.export.golden import Golden, run_network
 from ecgqa_tflite.export.identity import read_identity
+from ecgqa_tflite.export.numbers import check_numbers
 from ecgqa_tflite.export.targets import find_target
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.litert import Int8Network, to_int8
 from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, open_model, read_json
+from ecgqa_tflite.tflite import read_tflite
 
 C_FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-pedantic")
 TIMEOUT_S = 300
@@ -28,6 +30,15 @@ FLOAT_WEIGHTS = "float32"
 """What a manifest says of the weights of a network that computes in float."""
 FLOAT_TOLERANCE = 1e-3
 """Of a float tensor, as a share of its greatest value: processors round sums differently."""
+
+PROOF_READS: dict[str, type | tuple[type, ...]] = {
+    "golden.file": str,
+    "fs_hz": (int, float),
+    "quantisation.weights": str,
+    "model_id": str,
+    "target.name": str,
+}
+"""Entries of a manifest, and their kinds, beside those that ``open_model`` checks."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +93,16 @@ def prove(folder: Path) -> Proof:
         A golden vector did not come out; the message names the stage and the segment.
     """
     model = open_model(folder)
-    manifest = read_json(folder / MANIFEST)
+    manifest = read_manifest(folder)
     golden = Golden.from_npz(folder / manifest["golden"]["file"])
     front_end = NativeFrontEnd(model.spec, float(manifest["fs_hz"]))
     index_maps = front_end.index_maps(golden.samples, threads=1)
     _same("index map", golden, index_maps, golden.index_maps)
     images = to_int8(image(index_maps, model.spec.colormap))
     slack = int(manifest["quantisation"]["weights"] == FLOAT_WEIGHTS)
+    check_numbers(
+        read_tflite(model.tflite_path.read_bytes(), str(model.tflite_path)), str(model.tflite_path)
+    )
     logits, scores, tensors = run_network(Int8Network(model.tflite_path), images)
     if tensors.keys() != golden.tensors.keys():
         raise SelfTestError("the golden vectors are of another network: export again")
@@ -100,13 +114,37 @@ def prove(folder: Path) -> Proof:
     target = find_target(manifest["target"]["name"])
     compiler = find_c_compiler() if target.firmware else None
     output = run_selftest(folder, compiler) if compiler else ()
+    try:
+        target_output = target.prove(folder, manifest, golden)
+    except (KeyError, TypeError) as error:
+        raise ModelError(
+            f"{folder / MANIFEST}: lacks what {target.name} needs ({error}); export again"
+        ) from error
     return Proof(
         segments=len(golden.names),
         distinct_scores=len({row.tobytes() for row in golden.scores}),
         c_selftest=" ".join(compiler) if compiler else None,
         c_output=output,
-        target_output=target.prove(folder, manifest, golden),
+        target_output=target_output,
     )
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """A bundle's manifest, with what the proof reads in it.
+
+    Raises
+    ------
+    ModelError
+        An entry is missing or of another kind.
+    """
+    manifest = read_json(folder / MANIFEST)
+    for entry, kind in PROOF_READS.items():
+        value: Any = manifest
+        for key in entry.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ModelError(f"{folder / MANIFEST}: its {entry} is {value!r}; export again")
+    return manifest
 
 
 def _same_identity(model: ModelFolder, manifest: dict[str, Any]) -> None:

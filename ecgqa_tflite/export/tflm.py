@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,9 @@ GRANULE = 16
 SPARE_BYTES = 1024
 """Part of the margin that is for the interpreter's own structures, whatever the network."""
 TIMEOUT_S = 600
+LOGIT_SLACK = 1
+"""Steps that a logit of TFLM may differ from LiteRT's reference kernel: in FULLY_CONNECTED TFLM
+rounds twice (times a multiplier, then over a power of two), LiteRT once, in double precision."""
 
 METHODS = {
     "ADD": "AddAdd",
@@ -141,6 +145,22 @@ def tflm_scores(tflite: bytes, images: NDArray[np.int8], arena_bytes: int) -> ND
     """
     answer = _in_tflm(tflite, images, arena_bytes)
     return np.array(answer["scores"], np.int8)
+
+
+def score_slack(graph: Graph) -> int:
+    """Most that TFLM's int8 scores may differ from LiteRT's, from :data:`LOGIT_SLACK`.
+
+    A softmax of two classes is steepest at a half, where it gains a quarter of what the distance of
+    the logits gains; both logits may be off, in opposite directions, and the score is rounded.
+    """
+    if all(op.name != "FULLY_CONNECTED" for op in graph.operators):
+        return 0
+    last = graph.operators[-1]
+    if last.name != "SOFTMAX":
+        return LOGIT_SLACK
+    logits, scores = graph.tensors[last.inputs[0]], graph.tensors[last.outputs[0]]
+    distance = 2 * LOGIT_SLACK * float(logits.quant_scale[0])
+    return math.floor(distance / 4 / float(scores.quant_scale[0])) + 1
 
 
 def installed() -> bool:

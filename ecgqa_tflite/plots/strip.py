@@ -80,6 +80,17 @@ def clock(seconds: float, decimals: int = 0) -> str:
     return f"{text}.{fraction:0{decimals}d}" if decimals else text
 
 
+def check_stretch(duration_s: float, start_s: float, end_s: float | None) -> float:
+    """Where a picture of a recording ends, s; an :class:`ArgumentError` if it would be empty."""
+    last_s = duration_s if end_s is None else min(end_s, duration_s)
+    if not 0 <= start_s < last_s:
+        raise ArgumentError(
+            f"nothing to draw from {start_s:g} s to {last_s:g} s: "
+            f"the recording is {duration_s:g} s long"
+        )
+    return last_s
+
+
 def save_strip(
     path: Path,
     signal_mv: NDArray[np.float32],
@@ -121,14 +132,8 @@ def save_strip(
         ``path`` ends neither in ``.png`` nor in ``.pdf``; the interval is empty.
     """
     check_picture_suffix(path, STRIP_SUFFIXES)
-    duration_s = len(signal_mv) / fs_hz
     as_pdf = path.suffix.lower() == ".pdf"
-    last_s = duration_s if end_s is None else min(end_s, duration_s)
-    if not 0 <= start_s < last_s:
-        raise ArgumentError(
-            f"nothing to draw from {start_s:g} s to {last_s:g} s: "
-            f"the recording is {duration_s:g} s long"
-        )
+    last_s = check_stretch(len(signal_mv) / fs_hz, start_s, end_s)
     if not as_pdf:
         last_s = min(last_s, start_s + PNG_LONGEST_S)
     starts = [start_s + i * ROW_S for i in range(math.ceil((last_s - start_s) / ROW_S - 1e-9))]

@@ -128,7 +128,7 @@ def _split(
     parts = [part.take(part.usable) for part in parts]
     # As balanced.build draws: over the names of copies too, which are read once.
     groups = {str(name) for part in parts for name in part.group} | {
-        f"{challenge2011.NAME}/{Path(name).name}" for name in challenge2011.labelled_names(folder)
+        f"{challenge2011.NAME}/{name}" for name in challenge2011.labelled_names(folder)
     }
     known = {name for name in _records(seen) if name.startswith(f"{challenge2011.NAME}/")}
     if known & groups and not known <= groups:  # a part's draw is another than the whole set's

@@ -128,6 +128,11 @@ def _find_header(path: Path) -> Path:
             if "::" in str(candidate.absolute()):
                 raise RecordingError(f"{candidate}: wfdb can't open a path with '::': rename it")
             return candidate
+    if path.is_file():
+        raise RecordingError(
+            f"{path} is no WFDB record (header .hea and signal); wfdb.wrsamp writes one from an "
+            f"array in mV"
+        )
     raise RecordingError(
         f"{candidates[0]} is missing: name a WFDB record by the path of its header, "
         "with or without .hea"

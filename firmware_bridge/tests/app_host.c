@@ -1,7 +1,8 @@
 /* Stands in for a board under the examples: a file of int16 comes in, decisions are printed.
  *
- * For the super-loop, app_sleep is the interrupt: a few samples arrive whenever the loop has nothing
- * to do; and while it works, a sample a slice. */
+ * For the super-loop a sample arrives whenever it has nothing to do, and while it works one every
+ * SLICES_A_SAMPLE slices, as from a converter: what is not taken at once is lost. Losing one is exit
+ * code 65. */
 #include <stdio.h>
 
 #include "app.h"
@@ -16,20 +17,21 @@ void app_decision(const ecgqa_decision_t *decision)
 
 #if defined(SUPER_LOOP)
 
-static int16_t waiting;
-static int has_waiting;
+static unsigned slices, n_samples, lost;
+static int slept;
 static int idle;
 static int at_end;
 
 static void interrupt(void)
 {
-    if (!has_waiting) {
-        has_waiting = fread(&waiting, sizeof waiting, 1, file) == 1;
-        at_end = !has_waiting;
+    int16_t sample;
+
+    if (fread(&sample, sizeof sample, 1, file) != 1) {
+        at_end = 1;
+        return;
     }
-    if (has_waiting && app_on_sample(waiting)) {
-        has_waiting = 0;
-    }
+    n_samples++;
+    lost += app_on_sample(sample) == 0;
 }
 
 void app_start(void)
@@ -39,11 +41,18 @@ void app_start(void)
 void app_sleep(void)
 {
     idle += at_end;
+    slept = 1;
     interrupt();
 }
 
+/* Called once a turn of the loop: after a sleep, or after a slice. */
 int app_running(void)
 {
+    slices += !slept;
+    if (!slept && slices % SLICES_A_SAMPLE == 0) {
+        interrupt();
+    }
+    slept = 0;
     return idle < 2;
 }
 
@@ -59,5 +68,14 @@ size_t app_read_samples(int16_t *samples, size_t max)
 int main(int argc, char **argv)
 {
     file = argc == 2 ? fopen(argv[1], "rb") : NULL;
-    return file != NULL ? -app_main() : 64;
+    if (file == NULL) {
+        return 64;
+    }
+    const int status = -app_main();
+#if defined(SUPER_LOOP)
+    fprintf(stderr, "%u of %u samples lost, %u slices\n", lost, n_samples, slices);
+    return status == 0 && lost != 0 ? 65 : status;
+#else
+    return status;
+#endif
 }

@@ -83,6 +83,38 @@ def test_a_damaged_bundle(bundle: Path, tmp_path: Path) -> None:
     refused(ecgqa("validate", copy), "the manifest")
 
 
+@pytest.mark.parametrize(
+    "entry",
+    ["golden", "golden.file", "target", "target.name", "quantisation", "quantisation.weights",
+     "fs_hz", "model_id"],
+)  # fmt: skip
+@pytest.mark.parametrize("instead", [None, [1]])
+def test_a_manifest_that_says_too_little(
+    bundle: Path, tmp_path: Path, entry: str, instead: object
+) -> None:
+    copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
+    manifest = json.loads((copy / MANIFEST).read_text())
+    *above, last = entry.split(".")
+    part = manifest[above[0]] if above else manifest
+    del part[last]
+    if instead is not None:
+        part[last] = instead
+    (copy / MANIFEST).write_text(json.dumps(manifest))
+    refused(ecgqa("validate", copy, "--no-emulator"), MANIFEST, f"its {entry.partition('.')[0]}")
+
+
+def test_a_bundle_whose_network_would_end_the_process(bundle: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
+    changed = unpack((copy / "tiny.tflite").read_bytes())
+    changed.subgraphs[0].operators[-1].builtinOptions.beta = -np.inf
+    (copy / "tiny.tflite").write_bytes(pack(changed))
+    manifest = json.loads((copy / MANIFEST).read_text())
+    manifest["files"]["tiny.tflite"] = sha256_of(copy / "tiny.tflite")
+    (copy / MANIFEST).write_text(json.dumps(manifest))
+    refused(ecgqa("validate", copy, "--no-emulator"), "tiny.tflite", "beta -inf")
+    refused(ecgqa("convert", copy, "-o", tmp_path / "out"), "tiny.tflite", "beta -inf")
+
+
 def test_from_its_manifest(bundle: Path, model: Path, tmp_path: Path) -> None:
     manifest = bundle / MANIFEST
     for name, given in (("one", []), ("two", [model])):
@@ -93,6 +125,18 @@ def test_from_its_manifest(bundle: Path, model: Path, tmp_path: Path) -> None:
     both = ecgqa("convert", "-o", tmp_path / "x", "--from-manifest", manifest, "--fs-hz", 250)
     assert both.exit_code == 2 and "--from-manifest says" in both.output
     assert ecgqa("convert", "-o", tmp_path / "x").exit_code == 2
+
+
+def test_a_collecting_one_from_its_manifest(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    done = ecgqa("convert", model, "-o", out, "--collect", "--hop", 0.7)
+    assert done.exit_code == 0, done.output
+    assert "collects meanwhile, a segment every 175" in " ".join(done.output.split())
+    done = ecgqa("convert", "-o", tmp_path / "again", "--from-manifest", out / MANIFEST)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "again" / MANIFEST).read_bytes() == (out / MANIFEST).read_bytes()
+    both = ecgqa("convert", "-o", tmp_path / "x", "--from-manifest", out / MANIFEST, "--collect")
+    assert both.exit_code == 2 and "--from-manifest says" in both.output
 
 
 def test_a_bundle_that_can_not_be_redone(bundle: Path, tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_model
-from conftest import require_tool
+from conftest import REPO, require_tool
 
 from ecgqa_tflite import __version__
 from ecgqa_tflite.errors import (
+    ArgumentError,
     ConversionError,
     EcgqaError,
     ModelError,
@@ -25,7 +26,9 @@ from ecgqa_tflite.errors import (
     SelfTestError,
 )
 from ecgqa_tflite.export import Bundle, accuracy_lines, export_bundle, prove
+from ecgqa_tflite.export import bundle as bundle_module
 from ecgqa_tflite.export import proof as proof_module
+from ecgqa_tflite.export.again import read_request
 from ecgqa_tflite.export.golden import Golden, fnv1a, fnv1a_rows, golden_samples
 from ecgqa_tflite.export.proof import C_FLAGS, run_selftest
 from ecgqa_tflite.frontend.native import NativeFrontEnd
@@ -100,6 +103,53 @@ def test_accuracy_is_said_where_it_was_measured(bundle: Bundle) -> None:
     text = (bundle.path / "README.md").read_text()
     assert all(line in text for line in lines)
     assert accuracy_lines({}) == accuracy_lines({"external": {}, "validation": {}}) == []
+
+
+def test_what_it_refers_to_is_there(bundle: Bundle, model: ModelFolder, tmp_path: Path) -> None:
+    """Every .json that a shipped model's card names, read in a bundle."""
+    card = open_model("light_cnn").card_text
+    (tmp_path / "MODEL_CARD.md").write_text(card)
+    moved = replace(model, path=tmp_path)
+    named = re.findall(r"[a-z_]+\.json", bundle_module._card(moved))
+    assert named and set(named) == {MANIFEST}
+    assert "beside it" in card and "beside it" not in bundle_module._card(moved)
+    assert (bundle.path / "LICENSE").read_bytes() == (REPO / "LICENSE").read_bytes()
+    assert "LICENSE" in bundle.manifest["files"]
+    assert "`LICENSE`" in (bundle.path / "README.md").read_text()
+
+
+# ---- collecting -----------------------------------------------------------------------------
+
+
+def test_samples_come_in_while_a_segment_is_classified(
+    bundle: Bundle, model: ModelFolder, tmp_path: Path
+) -> None:
+    made = export_bundle(model, tmp_path / "bundle", collect=True, hop_s=1.0)
+    held, collecting = bundle.manifest["engine"], made.manifest["engine"]
+    assert (held["collect_while_classifying"], held["hop_len"]) == (False, 1250)
+    assert (collecting["collect_while_classifying"], collecting["hop_len"]) == (True, 250)
+    more = collecting["workspace_bytes"] - held["workspace_bytes"]
+    assert 0 < more <= 2 * 1250 + 8
+    for folder, macro in ((bundle.path, "ECGQA_COLLECTS 0"), (made.path, "ECGQA_COLLECTS 1")):
+        assert f"#define {macro}\n" in (folder / "model/ecgqa_bundle.h").read_text()
+    assert "whole path: 9 decisions" in made.proof.c_output[1]
+    assert "a segment starts every 1 s" in (made.path / "README.md").read_text()
+    assert "takes no sample while" in (bundle.path / "README.md").read_text()
+    redo = read_request(made.path / MANIFEST)
+    assert (redo.collect, redo.hop_s) == (True, 1.0)
+    assert (read_request(bundle.path / MANIFEST).collect, redo.target) == (False, "cortex-m")
+
+
+def test_who_can_not_collect(model: ModelFolder, tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    for target in ("tflm", "raspberry-pi", "ethos-u55-128"):
+        with pytest.raises(ArgumentError, match=f"for cortex-m; leave them out for {target}"):
+            export_bundle(model, out, target=target, collect=True)
+    with pytest.raises(ArgumentError, match="--collect"):
+        export_bundle(model, out, hop_s=1.0)
+    with pytest.raises(ArgumentError, match="whole number"):
+        export_bundle(model, out, hop_s=0.0011, collect=True)
+    assert not out.exists()
 
 
 def test_no_date_and_no_path(bundle: Bundle, tmp_path: Path) -> None:

@@ -99,11 +99,19 @@ def test_a_sheet_comes_back_as_it_was_filled_in(tmp_path: Path) -> None:
     assert len(path.read_text().splitlines()) == 1 + len(sample)
 
 
+def test_a_model_without_errors_has_an_empty_sheet_and_tally(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.csv"
+    path.write_text(failures.sheet([], {}))
+    assert failures.read_sheet(path) == {}
+    told = failures.tally([], [], {}, 0)
+    assert told["dates"] == [] and told["low_called_high"]["errors"] == 0
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "needs rows"),
-        ("id,grade\nx,A\n", "needs rows"),
+        ("", "needs columns"),
+        ("id,grade\nx,A\n", "needs columns"),
         ("id,grade,kind,reader,date\nx,D,jump,,\n", "x: grade 'D'"),
         ("id,grade,kind,reader,date\nx,A,\n", "kind ''"),
         ("id,grade,kind,reader,date\nx,A,odd,,\n", "kind 'odd'"),

@@ -12,13 +12,21 @@ import pytest
 import tiny_model
 
 from ecgqa_tflite.datasets.balanced import Composition
-from ecgqa_tflite.errors import ConversionError, ToolError
-from ecgqa_tflite.evaluation import compare_decisions, reliability, score_table
+from ecgqa_tflite.datasets.folders import set_name
+from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.errors import ArgumentError, ConversionError, ToolError
+from ecgqa_tflite.evaluation import compare_decisions, digest, reliability, score_table
 from ecgqa_tflite.export import footprint
 from ecgqa_tflite.export.device_source import plan_device
-from ecgqa_tflite.failures import DIRECTIONS
+from ecgqa_tflite.failures import DIRECTIONS, tally
 from ecgqa_tflite.frontend import tables
-from ecgqa_tflite.model_card import CURVE, add_external, model_card, write_card
+from ecgqa_tflite.model_card import (
+    CURVE,
+    add_external,
+    model_card,
+    refuse_unrecordable,
+    write_card,
+)
 from ecgqa_tflite.model_folder import ModelFolder, open_model
 from ecgqa_tflite.plots.calibration import LEAST, LEFT, SIDE, TOP, calibration_svg
 from ecgqa_tflite.training.recipe import Recipe
@@ -89,7 +97,7 @@ def test_a_card_of_a_training_and_of_its_test(model: ModelFolder) -> None:
         "External test: elsewhere", "Calibration of P(high)", "Errors looked at: elsewhere",
     ]  # fmt: skip
     assert f"![Calibration curve]({CURVE})" in card
-    assert "Tested on elsewhere: 400 segments of 100 recordings" in card
+    assert "Tested on elsewhere: 400 segments of 100 recordings. Whether the model had" in card
     assert "B, in between, is called high in 12.5%" in card
     assert "| labelled low, called high | 40 | 4 | 1 | 2 | 1 | 0.25 (0.05-0.70) |" in card
     assert "| a baseline jump or spike that owns the range | 3 | 3 |" in card
@@ -128,12 +136,102 @@ def test_a_card_is_written_whole_with_its_curve_and_sums(model: ModelFolder) -> 
     assert sizes == {p.name: p.read_bytes() for p in model.path.iterdir()}
 
 
-def test_what_was_read_outlives_another_test_of_the_same_model(model: ModelFolder) -> None:
-    first = add_external(model, "elsewhere", external(), {"elsewhere-failures.csv": "id\n"})
-    again = {k: v for k, v in external().items() if k != "failures"}
-    second = add_external(first, "elsewhere", again)
-    assert second.metrics["external"]["elsewhere"]["failures"]["seed"] == 5
+@pytest.mark.parametrize("noted", [{"digest": "same"}, {}], ids=["digest", "before digests"])
+def test_what_was_recorded_outlives_another_test_on_the_same_set(
+    model: ModelFolder, noted: dict[str, str]
+) -> None:
+    full = external() | {"float": {**table(5), "front_end": "integer", "graded": table(6)}}
+    first = add_external(model, "elsewhere", full | noted, {"elsewhere-failures.csv": "id\n"})
+    plain = {**table(3), "se": table(7)["se"], "digest": "same"}
+    plain["float"] = {**table(8), "front_end": "integer"}
+    second = add_external(first, "elsewhere", plain).metrics["external"]["elsewhere"]
+    assert (second["failures"], second["graded"]) == (full["failures"], full["graded"])
+    assert (second["se"], second["digest"]) == (plain["se"], "same")
+    assert second["float"] == plain["float"] | {"graded": full["float"]["graded"]}
     assert (model.path / "elsewhere-failures.csv").read_text() == "id\n"
+
+    other = {**table(9), "front_end": "reference"}  # of which no segment was graded
+    third = add_external(first, "elsewhere", plain | {"float": other})
+    assert third.metrics["external"]["elsewhere"]["float"] == other
+
+
+@pytest.mark.parametrize(
+    ("noted", "other"),
+    [({"digest": "one"}, {}), ({}, {"groups": 99}), ({}, {"n": {"high": 1, "low": 399}})],
+)
+def test_nothing_of_another_set_of_the_same_name_is_kept(
+    model: ModelFolder, noted: dict[str, str], other: dict[str, Any]
+) -> None:
+    first = add_external(model, "elsewhere", external() | noted)
+    result = table(7) | {"digest": "other"} | other
+    assert add_external(first, "elsewhere", result).metrics["external"]["elsewhere"] == result
+
+
+def test_only_a_test_that_is_known_to_be_one_is_called_so(model: ModelFolder) -> None:
+    tested = {**metrics(), "external": {"challenge-2017": external()}}
+    assert "Nothing of it trained" in model_card(replace(model, metrics=tested))
+    trained_elsewhere = model_card(replace(model, metrics=tested, recipe={}))
+    assert "Nothing of it trained" not in trained_elsewhere
+    assert "Whether the model had seen any of it is not known here." in trained_elsewhere
+
+
+def test_a_bundle_is_not_recorded_in(model: ModelFolder) -> None:
+    refuse_unrecordable(model)
+    (model.path / "manifest.json").write_text("{}")
+    with pytest.raises(ArgumentError, match="exported bundle"):
+        refuse_unrecordable(model)
+
+
+def test_a_card_of_a_model_without_errors(model: ModelFolder) -> None:
+    result = {**external(), "failures": tally([], [], {}, 0)}
+    card = model_card(replace(model, metrics={**metrics(), "external": {"elsewhere": result}}))
+    assert "contradicts no label" in card and "Read by" not in card
+
+
+# ---- what a tested set is called -------------------------------------------------------------
+
+
+def segments(names: list[str], fs_hz: float, fill: int = 1) -> LabelledSegments:
+    n = len(names)
+    return LabelledSegments(
+        np.full((n, 10), fill, np.int16),
+        fs_hz,
+        np.zeros(n, np.uint8),
+        np.array([f"challenge-2017/{name}" for name in names]),
+        np.array([f"challenge-2017/{name}@0.00" for name in names]),
+        "challenge-2017",
+    )
+
+
+@pytest.mark.parametrize(
+    ("folder", "names", "fs_hz", "called"),
+    [
+        ("any", ["A00001", "A08528"], 300.0, "challenge-2017"),
+        ("any", ["A00001", "A08528"], 250.0, "any"),
+        ("any", ["A00001", "B1"], 300.0, "any"),
+        ("any", ["1002603"], 500.0, "challenge-2011"),
+        ("any", ["100", "234"], 360.0, "mitdb"),
+        ("my | set", ["1"], 300.0, "my-set"),
+        ("challenge-2017", ["1"], 300.0, "own-challenge-2017"),
+        ("validation", ["1"], 300.0, "own-validation"),
+    ],
+)
+def test_a_set_is_called_what_it_is(
+    tmp_path: Path, folder: str, names: list[str], fs_hz: float, called: str
+) -> None:
+    assert set_name(tmp_path / folder, [segments(names, fs_hz)]) == called
+
+
+def test_a_digest_is_of_samples_rates_and_labels() -> None:
+    part = segments(["A1", "A2"], 300.0)
+    others = [
+        replace(part, quality=np.array([0, 1], np.uint8)),
+        replace(part, fs_hz=250.0),
+        segments(["A1", "A2"], 300.0, fill=2),
+        part.take(np.array([0])),
+    ]
+    assert digest([part]) == digest([segments(["A1", "A2"], 300.0)])
+    assert len({digest([p]) for p in (part, *others)}) == 5
 
 
 # ---- size on a device -----------------------------------------------------------------------

@@ -21,6 +21,7 @@ from ecgqa_tflite.errors import (
     ArgumentError,
     ConversionError,
     EcgqaError,
+    ModelError,
     SelfTestError,
     ToolError,
 )
@@ -112,7 +113,7 @@ def test_what_it_says_of_itself(bundles: Bundles, name: str) -> None:
 def test_its_tree_is_what_ecgqa_targets_says(bundles: Bundles, name: str) -> None:
     """Every file is listed, every listed file is there."""
     found = {p.relative_to(bundles[name].path).as_posix() for p in bundles[name].path.rglob("*.*")
-             if p.is_file()} | {"Makefile"}  # fmt: skip
+             if p.is_file()} | {"Makefile", "LICENSE"}  # fmt: skip
     for listed in TARGETS[name].tree:
         path = listed.strip("()").replace("NAME", "tiny")
         if path.endswith("..."):
@@ -213,6 +214,55 @@ def test_the_resolver_has_exactly_the_operators(bundles: Bundles) -> None:
         tflm.resolver_methods(["CONV_2D", "LOCAL_RESPONSE_NORMALIZATION"])
 
 
+def test_tflm_may_differ_by_its_second_rounding(
+    bundles: Bundles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what a step of each logit makes of the scores, the decisions alike; and it is said."""
+    folder = bundles["tflm"].path
+    manifest = json.loads((folder / "manifest.json").read_text())
+    golden = Golden.from_npz(folder / manifest["golden"]["file"])
+    graph = read_tflite((folder / "tiny.tflite").read_bytes())
+    slack = tflm.score_slack(graph)
+    logits = graph.tensors[graph.operators[-1].inputs[0]]
+    real = float(logits.quant_scale[0]) * np.arange(-128, 128)
+    score = 256 / (1 + np.exp(-real))  # of the distance of two logits, which moves by two steps
+    assert slack - 1 <= np.ceil((score[2:] - score[:-2]).max()) <= slack
+    assert f"scores by at most {slack}." in (folder / "README.md").read_text()
+
+    def tflm_gives(change: int, row: int = 0) -> tuple[str, ...]:
+        scores = golden.scores.astype(int)
+        scores[row] += [-change, change]
+        monkeypatch.setattr(tflm, "tflm_scores", lambda *_: scores.astype(np.int8))
+        return find_target("tflm").prove(folder, manifest, golden)
+
+    undecided = int(np.argmin(np.abs(golden.scores[:, 1].astype(int))))
+    away = 1 if golden.scores[undecided, 1] >= 0 else -1
+    assert "the same 9 scores" in tflm_gives(0)[0]
+    told = tflm_gives(away * slack, undecided)[0]
+    assert f"the scores of 1 differ, by at most {slack}" in told and "segments alike" in told
+    with pytest.raises(SelfTestError, match=f"differ from .* {golden.names[undecided]!r}"):
+        tflm_gives(away * (slack + 1), undecided)
+    manifest["model"]["threshold_int8"] = int(golden.scores[undecided, 1]) + 1
+    with pytest.raises(SelfTestError, match="differ from"):
+        tflm_gives(1, undecided)
+
+
+@pytest.mark.parametrize("clean", ["tflm"], indirect=True)
+def test_a_manifest_without_the_targets_part(clean: Path) -> None:
+    manifest = json.loads((clean / "manifest.json").read_text())
+    del manifest["target"]["arena"]
+    (clean / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match=r"lacks what tflm needs .'arena'.; export again"):
+        prove(clean)
+
+
+def test_without_a_fully_connected_layer_tflm_is_the_same() -> None:
+    graph = read_tflite(tiny_model.tflite())
+    plain = [op for op in graph.operators if op.name != "FULLY_CONNECTED"]
+    assert tflm.score_slack(replace(graph, operators=tuple(plain))) == 0
+    assert tflm.score_slack(replace(graph, operators=graph.operators[:-1])) == tflm.LOGIT_SLACK
+
+
 STUB = """\
 #pragma once
 #include <cstddef>
@@ -250,12 +300,8 @@ struct InterpreterBuilder {
 """What the examples use of TensorFlow Lite, whose headers no package here brings."""
 
 
-@pytest.mark.parametrize(
-    ("clean", "example"),
-    [("tflm", "example.cc"), ("ethos-u55-128", "example.cc"), ("raspberry-pi", "classify.cc")],
-    indirect=["clean"],
-)
-def test_the_examples_are_cpp(clean: Path, tmp_path: Path, example: str) -> None:
+def compiles(bundle: Path, example: str, tmp_path: Path) -> None:
+    """As C++, without a warning."""
     for name in (
         *("micro/micro_mutable_op_resolver.h", "micro/micro_interpreter.h", "interpreter.h"),
         *("schema/schema_generated.h", "kernels/register.h", "model_builder.h"),
@@ -266,10 +312,26 @@ def test_the_examples_are_cpp(clean: Path, tmp_path: Path, example: str) -> None
     (tmp_path / "stub/tensorflow/lite/stub.h").write_text(STUB)
     done = run(
         *(require_tool("g++"), "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"),
-        *(f"-I{tmp_path}/stub", f"-I{clean}/model", f"-I{clean}/firmware_bridge/include"),
-        clean / example,
+        *(f"-I{tmp_path}/stub", f"-I{bundle}/model", f"-I{bundle}/firmware_bridge/include"),
+        bundle / example,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("clean", "example"),
+    [("tflm", "example.cc"), ("ethos-u55-128", "example.cc"), ("raspberry-pi", "classify.cc")],
+    indirect=["clean"],
+)
+def test_the_examples_are_cpp(clean: Path, tmp_path: Path, example: str) -> None:
+    compiles(clean, example, tmp_path)
+
+
+def test_a_segment_of_no_whole_number_of_seconds(tmp_path: Path) -> None:
+    spec = replace(tiny_model.SPEC, segment_s=4.8)
+    model = tiny_model.folder(tmp_path, spec=spec)
+    made = export_bundle(model, tmp_path / "bundle", target="raspberry-pi")
+    compiles(made.path, "classify.cc", tmp_path)
 
 
 # ---- Linux boards ---------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,12 @@ import tiny_model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ecgqa_tflite.errors import ArgumentError, ModelError
+from ecgqa_tflite.errors import ArgumentError, ConversionError, ModelError
+from ecgqa_tflite.export.flatbuffer import pack, unpack
+from ecgqa_tflite.export.layers import read_network
+from ecgqa_tflite.export.numbers import check_numbers
 from ecgqa_tflite.litert import INPUT_SCALE, Int8Network, to_int8
+from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.tflite import read_tflite
 
 
@@ -141,3 +146,66 @@ def test_overwritten_words(data: bytes, place: int, word: bytes) -> None:
     place %= len(data) - 4
     damaged[place : place + 4] = word
     try_out(bytes(damaged))
+
+
+# ---- numbers that are no numbers ------------------------------------------------------------
+
+
+@pytest.fixture
+def odd() -> Any:
+    """Four operators: CONV_2D, RESHAPE, FULLY_CONNECTED, SOFTMAX; to be changed and packed."""
+    return unpack((firmware_bridge_dir() / "tests/tiny/odd.tflite").read_bytes())
+
+
+def rescale(tensor: Any, scale: float) -> None:
+    """Of a tensor, or of its first channel."""
+    tensor.quantization.scale = np.r_[np.float32(scale), tensor.quantization.scale[1:]]
+
+
+def refused(model: Any, words: str) -> None:
+    """By one line, and by the engine too, which others call without the check."""
+    graph = read_tflite(pack(model))
+    with pytest.raises(ModelError, match=rf"damaged .tflite \(operator .*{words}") as caught:
+        check_numbers(graph)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ConversionError):
+        read_network(graph)
+
+
+@pytest.mark.parametrize("beta", [-np.inf, np.inf, np.nan, -1.0, 0.0, 1e-30, 1e-6])
+def test_a_softmax_with_an_absurd_beta(odd: Any, beta: float) -> None:
+    """LiteRT's reference kernels abort the process over most of these."""
+    odd.subgraphs[0].operators[3].builtinOptions.beta = beta
+    refused(odd, "SOFTMAX: beta")
+
+
+@pytest.mark.parametrize("scale", [1e-45, 2.8e-38, 1e30])
+@pytest.mark.parametrize("operator", [0, 2])
+def test_a_channel_with_an_absurd_scale(odd: Any, operator: int, scale: float) -> None:
+    graph = odd.subgraphs[0]
+    rescale(graph.tensors[graph.operators[operator].inputs[1]], scale)
+    refused(odd, "requantisation by")
+
+
+def test_a_channel_without_weights_may_have_any_scale(odd: Any) -> None:
+    graph = odd.subgraphs[0]
+    tensor = graph.tensors[graph.operators[2].inputs[1]]
+    weights = np.array(odd.buffers[tensor.buffer].data, copy=True).reshape(2, -1)
+    weights[0] = 0
+    rescale(tensor, 1e-30)
+    odd.buffers[tensor.buffer].data = weights.reshape(-1)
+    check_numbers(read_tflite(pack(odd)))
+    with pytest.raises(ConversionError, match="shifts of"):
+        read_network(read_tflite(pack(odd)))
+
+
+def test_an_activation_with_an_absurd_scale(odd: Any) -> None:
+    """RELU6 is clamped at more steps than there are."""
+    graph = odd.subgraphs[0]
+    graph.operators[0].builtinOptions.fusedActivationFunction = 3
+    rescale(graph.tensors[graph.operators[0].outputs[0]], 1e-45)
+    refused(odd, "requantisation by")
+
+
+def test_sound_numbers_pass(data: bytes) -> None:
+    check_numbers(read_tflite(data))

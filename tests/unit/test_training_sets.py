@@ -263,8 +263,18 @@ def test_challenge_2011_by_lead_and_by_record_once_each(tmp_path: Path) -> None:
     assert challenge2011.labelled_names(tmp_path) == ["1", "2", "3"]
 
     (folder / "LEADS.csv").write_text("record,lead,quality\n1,I,fine\n")
-    with pytest.raises(DatasetError, match="good or bad"):
-        challenge2011.labelled_recordings(folder)
+    for text, says in (
+        (
+            "record,lead,quality\n1,I,good\n1,II,high\n",
+            "line 3: quality is 'high'; must be good or",
+        ),
+        ("1,I,good\n", "first line must name the columns"),
+        ("record,lead,quality\n1,I\n", "line 2: quality is None"),
+        ("record,lead,quality\n", "names no lead"),
+    ):
+        (folder / "LEADS.csv").write_text(text)
+        with pytest.raises(DatasetError, match=says):
+            challenge2011.labelled_recordings(folder)
 
 
 def test_challenge_2017_inherits_labels_and_reads_grades(tmp_path: Path) -> None:

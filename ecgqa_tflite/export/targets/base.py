@@ -25,6 +25,8 @@ class Parts:
         The network as the bundle holds it.
     golden
         Golden segments and what the front end and the network make of them.
+    collect, hop_s
+        As :func:`ecgqa_tflite.export.device_source.plan_device` takes them.
     """
 
     model: ModelFolder
@@ -32,6 +34,8 @@ class Parts:
     tables: Tables
     fs_hz: float
     golden: Golden
+    collect: bool = False
+    hop_s: float | None = None
 
     def with_arena(self, arena_bytes: int) -> int:
         """RAM of an interpreter's arena and the front end's workspace beside it, bytes."""
@@ -79,7 +83,8 @@ class Prepared:
 
 
 EVERY_BUNDLE = (
-    *("NAME.tflite", "README.md", "MODEL_CARD.md", "report.html", "manifest.json", "Makefile"),
+    *("NAME.tflite", "README.md", "MODEL_CARD.md", "LICENSE", "report.html", "manifest.json"),
+    "Makefile",
     *("model/ecgqa_cwt_tables.[ch]", "model/ecgqa_identity.h", "golden/NAME_golden.npz"),
     "firmware_bridge/...",
 )
@@ -115,6 +120,8 @@ class Target:
         on the model or on what is installed.
     runs_float
         Whether it also takes a network that computes in float32 between int8 ends.
+    collects
+        Whether samples can come in while a segment is classified, and segments overlap.
     """
 
     name: str
@@ -128,6 +135,7 @@ class Target:
     missing: Callable[[], str | None]
     files: tuple[str, ...]
     runs_float: bool = False
+    collects: bool = False
 
     @property
     def tree(self) -> tuple[str, ...]:

@@ -21,14 +21,26 @@ MEMORY_MAP = "memory_map.svg"
 
 
 def prepare(parts: Parts) -> Prepared:
-    """The engine's form of the network; where it can't run it, why, and the front end alone."""
+    """The engine's form of the network; where it can't run it, why, and the front end alone.
+
+    Who asks for collecting asks for the engine: there a refusal is raised.
+    """
     model = parts.model
     device: Device | None = None
     files: dict[str, bytes | str] = {}
     engine: dict[str, Any]
     try:
-        device = plan_device(model.spec, parts.tables, parts.tflite, model.threshold_int8)
+        device = plan_device(
+            model.spec,
+            parts.tables,
+            parts.tflite,
+            model.threshold_int8,
+            collect=parts.collect,
+            hop_s=parts.hop_s,
+        )
     except ConversionError as refusal:
+        if parts.collect:
+            raise
         engine = {"refused": str(refusal)}
     else:
         sources = device_sources(device, golden(device, parts.golden.samples[0]))
@@ -52,8 +64,25 @@ def prepare(parts: Parts) -> Prepared:
         words={
             "workspace_bytes": f"{engine.get('workspace_bytes', 0):,}",
             "refused": str(engine.get("refused")),
+            "collects": _collects(device),
         },
         sections={"engine": device is not None, "tflm": device is None},
+    )
+
+
+def _collects(device: Device | None) -> str:
+    """What becomes of samples that come in while a segment is classified, for the README."""
+    if device is None:
+        return ""
+    if not device.collect:
+        return (
+            "`ecgqa_push` takes no sample while a segment is classified: let a queue of yours\n"
+            "hold what comes in, up to `ECGQA_SEGMENT_LEN` samples, or export with `--collect`."
+        )
+    hop_s = device.hop_len / device.tables.segment_len * device.spec.segment_s
+    return (
+        f"Samples come in while a segment is classified; a segment starts every {hop_s:g} s, and\n"
+        f"must be classified by then."
     )
 
 
@@ -82,4 +111,5 @@ TARGET = Target(
         *("(memory_map.svg)", "(memory_map.txt)", "(model/ecgqa_bundle.[ch])"),
         *("(model/ecgqa_model.c)", "(model/ecgqa_image.[ch])"),
     ),
+    collects=True,
 )

@@ -1,28 +1,44 @@
 /* Bare metal, one loop: an interrupt collects samples, the loop pushes them and works in slices.
  *
  * What is yours: app_start (clock, ADC at the bundle's sampling rate, its interrupt calls
- * app_on_sample), app_sleep (wait for an interrupt) and app_decision (what to do with it). */
+ * app_on_sample), app_sleep (wait for an interrupt) and app_decision (what to do with it).
+ *
+ * A segment must be classified before the next one is whole. */
 #include "ecgqa_bundle.h"
 
 #include "app.h"
 
-enum { QUEUE_LEN = 64 }; /* more samples than come in during one slice; a power of two */
+/* One slot stays empty: full and empty look different. */
+#if ECGQA_COLLECTS
+#define QUEUE_LEN (64u + 1u) /* more samples than come in during one slice */
+#else
+/* The library takes none until the decision is out, so the queue holds what comes in meanwhile;
+ * a bundle exported with --collect does with the short one. */
+#define QUEUE_LEN (ECGQA_SEGMENT_LEN + 1u)
+#endif
 
 static volatile int16_t queue[QUEUE_LEN];
-static volatile uint32_t queue_in;
-static uint32_t queue_out;
+static volatile uint32_t queue_in;  /* the interrupt's */
+static volatile uint32_t queue_out; /* the loop's */
 
 static ecgqa_t context;
 static uint64_t workspace[(ECGQA_WORKSPACE_BYTES + 7) / 8];
 
+static uint32_t after(uint32_t at)
+{
+    return at + 1u < QUEUE_LEN ? at + 1u : 0u;
+}
+
 /* In the interrupt: nothing but this. 0 when the queue is full: a sample is lost, a gap. */
 int app_on_sample(int16_t sample)
 {
-    if (queue_in - queue_out == QUEUE_LEN) {
+    const uint32_t in = queue_in;
+
+    if (after(in) == queue_out) {
         return 0;
     }
-    queue[queue_in % QUEUE_LEN] = sample;
-    queue_in++;
+    queue[in] = sample;
+    queue_in = after(in);
     return 1;
 }
 
@@ -34,10 +50,11 @@ static ecgqa_status_t push_waiting(ecgqa_event_t *event)
 
     *event = ECGQA_EVENT_NONE;
     while (status == ECGQA_OK && queue_out != queue_in && taken == 1) {
-        const int16_t sample = queue[queue_out % QUEUE_LEN];
+        const uint32_t out = queue_out;
+        const int16_t sample = queue[out];
 
         status = ecgqa_push(&context, &sample, 1, &taken, event);
-        queue_out += (uint32_t)taken;
+        queue_out = taken == 1 ? after(out) : out;
     }
     return status;
 }

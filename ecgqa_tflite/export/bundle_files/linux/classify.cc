@@ -24,19 +24,20 @@ int main(int argc, char **argv)
         std::fprintf(stderr, "can't load the network\n");
         return 1;
     }
-    for (unsigned start_s = 0;
+    for (unsigned long start = 0;
          std::fread(samples.data(), 2, samples.size(), stdin) == samples.size();
-         start_s += @segment_s@u) {
+         start += ECGQA_SEGMENT_LEN) {
+        const double start_s = static_cast<double>(start) / @fs_hz@;
         int flat = 0;
 
         if (ecgqa_image(samples.data(), interpreter->typed_input_tensor<int8_t>(0),
                         workspace.data(), workspace.size() * 4u, &flat) != ECGQA_OK ||
             interpreter->Invoke() != kTfLiteOk) {
-            std::fprintf(stderr, "the segment at %u s failed\n", start_s);
+            std::fprintf(stderr, "the segment at %.10g s failed\n", start_s);
             return 1;
         }
         const int8_t score = interpreter->typed_output_tensor<int8_t>(0)[1];
-        std::printf("%u s: %s\n", start_s, ECGQA_IS_HIGH(flat, score) ? "@high@" : "@low@");
+        std::printf("%.10g s: %s\n", start_s, ECGQA_IS_HIGH(flat, score) ? "@high@" : "@low@");
     }
     return 0;
 }
