@@ -63,7 +63,7 @@ def one_line_errors() -> Iterator[None]:
             raise
         raise click.ClickException(
             f"this needs {module}, which a base install leaves out: "
-            f"pip install 'ecgqa-tflite[{EXTRAS[module]}]'"
+            f"pip install '.[{EXTRAS[module]}]'"
         ) from error
     except shutil.Error as error:  # of copying a tree: a list of (from, to, why)
         why = str(error.args[0][0][2]).partition(": '")[0]

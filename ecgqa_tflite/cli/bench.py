@@ -123,7 +123,7 @@ def _write(report: Report, text: str, out: Path, overwrite: bool) -> None:
         if importlib.util.find_spec("matplotlib"):
             pictures.save_all(report, folder)
         else:
-            click.echo("no pictures: pip install 'ecgqa-tflite[train]'", err=True)
+            click.echo("no pictures: pip install '.[train]'", err=True)
     click.echo(f"\nWritten: {out}: {', '.join(sorted(p.name for p in out.iterdir()))}")
 
 

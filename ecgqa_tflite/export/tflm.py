@@ -170,9 +170,7 @@ def installed() -> bool:
 
 def _in_tflm(tflite: bytes, images: NDArray[np.int8] | None, arena: int | None) -> dict[str, int]:
     if not installed():
-        raise ToolError(
-            "TensorFlow Lite Micro is needed: pip install 'ecgqa-tflite[tflm]' (x86-64 Linux)"
-        )
+        raise ToolError("TensorFlow Lite Micro is needed: pip install '.[tflm]' (x86-64 Linux)")
     with tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / "model.tflite").write_bytes(tflite)
         if images is not None:

@@ -64,7 +64,7 @@ def compile_for(tflite: bytes, accelerator: Accelerator, name: str) -> Compiled:
         It refuses the network.
     """
     if not installed():
-        raise ToolError("Vela is needed: pip install 'ecgqa-tflite[ethos-u]'")
+        raise ToolError("Vela is needed: pip install '.[ethos-u]'")
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / f"{name}.tflite"
         source.write_bytes(tflite)

@@ -33,7 +33,7 @@ def _import_keras_and_tensorflow() -> tuple[Any, Any]:
         import tf_keras
     except ImportError as error:
         raise ModelError(
-            f"Keras networks need TensorFlow ({error}): pip install 'ecgqa-tflite[train]'"
+            f"Keras networks need TensorFlow ({error}): pip install '.[train]'"
         ) from None
     return tf_keras, tensorflow
 

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ecgqa_tflite.errors import ArgumentError, ConversionError, ModelError
+from ecgqa_tflite.errors import ArgumentError, ConversionError, ModelError, SpecMismatchError
+from ecgqa_tflite.export.identity import read_identity
 from ecgqa_tflite.litert import Int8Network
 from ecgqa_tflite.model_folder import ModelFolder, write_model
 from ecgqa_tflite.quantize.converter import first_line, image_shape
@@ -52,7 +53,8 @@ def own_model(
     calibrate
         WFDB recordings to quantise on, with ``ptq``.
     threshold
-        P(high) from which a segment is of high quality; None: 0.5.
+        P(high) from which a segment is of high quality; None: 0.5, or what a ``.tflite`` that
+        this package has sealed says.
     quantize
         Of a Keras network: ``ptq``, ``qat``
         (:func:`~ecgqa_tflite.quantize.retrain.requantise_qat`) or ``none``
@@ -66,13 +68,16 @@ def own_model(
         A Keras network without recordings, or a ``.tflite`` with some.
     ModelError
         The file is missing, damaged, doesn't fit the spec or doesn't end in probabilities.
+    SpecMismatchError
+        The ``.tflite`` is sealed with another spec.
     ConversionError, DatasetError, SpecError
         It can't be made int8; no recordings; no spec.
     """
     path = Path(path)
     spec = read_spec(spec_file)
-    threshold = THRESHOLD if threshold is None else threshold
-    threshold_int8 = int8_threshold(threshold)
+    p_high = THRESHOLD if threshold is None else threshold
+    threshold_int8 = int8_threshold(p_high)
+    licence = LICENCE
     metrics: dict[str, Any] = {"validation": {}, "external": {}}
     ids: tuple[str, ...] = ()
     if path.suffix == ".tflite":
@@ -85,6 +90,16 @@ def own_model(
         except OSError as error:
             raise ModelError(f"{path}: can't be read ({error.strerror})") from error
         _fits(Int8Network(path), spec, path)
+        sealed = read_identity(tflite, str(path))
+        if sealed is not None:
+            if sealed["spec_hash"] != spec.hash:
+                raise SpecMismatchError(
+                    f"{path}: was made for spec {sealed['spec_hash'][:16]}, and {spec_file} is "
+                    f"{spec.short_hash}; give the spec.json that it came with"
+                )
+            licence = sealed["licence"]
+            if threshold is None:
+                threshold_int8 = sealed["threshold_int8"]
     elif quantize == "ptq":
         if calibrate is None:
             raise ArgumentError(f"{path}: is not int8; give recordings with --calibrate FOLDER")
@@ -95,7 +110,7 @@ def own_model(
         _fits(int8, spec, path)
         ids = calibration.ids
         metrics["calibration"] = calibration_metrics(
-            network, int8, tflite, calibration, threshold, threshold_int8
+            network, int8, tflite, calibration, p_high, threshold_int8
         )
     elif quantize == "qat":
         if data is None or cache is None:
@@ -104,7 +119,7 @@ def own_model(
 
         network = load_keras(path)
         _takes(network, spec, path)
-        made = retrained(network, spec, threshold, None, data, cache, progress=progress)
+        made = retrained(network, spec, p_high, None, data, cache, progress=progress)
         tflite, threshold_int8, ids = made.tflite, made.threshold_int8, made.calibration_ids
         metrics |= made.metrics
     else:
@@ -119,7 +134,7 @@ def own_model(
         architecture=ARCHITECTURE,
         arguments={"classes": 2, "input_shape": list(spec.image_shape)},
         spec=spec,
-        threshold=threshold,
+        threshold=p_high,
         threshold_int8=threshold_int8,
         save_weights=None,
         tflite=tflite,
@@ -127,7 +142,7 @@ def own_model(
         metrics=metrics,
         calibration_ids=ids,
         model_card=f"# {name}\n\nTrained elsewhere: what it was tested on is not known here.\n",
-        licence=LICENCE,
+        licence=licence,
     )
 
 

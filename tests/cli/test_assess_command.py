@@ -136,7 +136,7 @@ def test_a_base_install_gets_the_table_and_learns_how_to_get_pictures(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     done = assess("--picture", tmp_path / "out.png")
     assert "of 18 segments" in done.stdout
-    assert "pip install 'ecgqa-tflite[train]'" in error_line(done)
+    assert "pip install '.[train]'" in error_line(done)
     assert not list(tmp_path.iterdir())
 
 

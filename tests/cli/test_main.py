@@ -33,7 +33,7 @@ def test_what_a_user_can_cause_is_one_line() -> None:
 def test_a_missing_extra_says_how_to_get_it() -> None:
     done = run(ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib.figure"))
     assert done.exit_code == 1
-    assert "pip install 'ecgqa-tflite[train]'" in done.stderr and done.stderr.count("\n") == 1
+    assert "pip install '.[train]'" in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_training_says_so_before_it_prepares_for_an_hour(

@@ -18,11 +18,13 @@ from ecgqa_tflite.errors import ConversionError
 from ecgqa_tflite.export import export_bundle
 from ecgqa_tflite.export.flatbuffer import pack, unpack
 from ecgqa_tflite.export.gate import MEASURED
+from ecgqa_tflite.export.identity import identity_of, with_identity
 from ecgqa_tflite.model_folder import MANIFEST, open_model
 from ecgqa_tflite.quantize.measure import measured
 from ecgqa_tflite.quantize.own_model import own_model
 from ecgqa_tflite.recording.simulator import simulate
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb
+from ecgqa_tflite.tflite import read_tflite
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,23 @@ def test_an_int8_tflite(spec: Path, tmp_path: Path) -> None:
     assert (opened.name, opened.threshold_int8, opened.architecture) == ("my_net_2", 64, "own")
     gate = json.loads((tmp_path / "out" / MANIFEST).read_text())["gate"]
     assert gate["measured_on"] is None and gate["figures"]["flash_bytes"] > 0
+
+
+def test_a_sealed_tflite_keeps_its_spec_threshold_and_licence(tmp_path: Path) -> None:
+    shipped = open_model("light_cnn_small")
+    sealed = tmp_path / "sealed.tflite"
+    sealed.write_bytes(with_identity(
+        shipped.tflite_path.read_bytes(),
+        identity_of(shipped, read_tflite(shipped.tflite_path.read_bytes())),
+    ))  # fmt: skip
+    spec, other = tmp_path / "spec.json", tmp_path / "other.json"
+    spec.write_text(shipped.spec.to_json())
+    other.write_text(replace(shipped.spec, scaling="minmax").to_json())
+    again = own_model(sealed, spec, tmp_path / "a")
+    assert again.threshold_int8 == shipped.threshold_int8 == -3
+    assert again.licence == shipped.licence
+    assert own_model(sealed, spec, tmp_path / "b", threshold=0.75).threshold_int8 == 64
+    refused(convert(sealed, "--spec", other, "-o", tmp_path / "o"), "give the spec.json that")
 
 
 @pytest.mark.parametrize("kind", ["h5", "saved_model"])

@@ -189,7 +189,7 @@ def prove(folder: Path, manifest: Mapping[str, Any], golden: Golden) -> tuple[st
 
 def missing() -> str | None:
     """Vela."""
-    return None if vela.installed() else "pip install 'ecgqa-tflite[ethos-u]'"
+    return None if vela.installed() else "pip install '.[ethos-u]'"
 
 
 def _target(accelerator: vela.Accelerator) -> Target:

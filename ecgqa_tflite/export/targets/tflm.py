@@ -89,7 +89,7 @@ def prove(folder: Path, manifest: Mapping[str, Any], golden: Golden) -> tuple[st
 
 def missing() -> str | None:
     """The package that the arena is searched with."""
-    return None if tflm.installed() else "pip install 'ecgqa-tflite[tflm]' (x86-64 Linux)"
+    return None if tflm.installed() else "pip install '.[tflm]' (x86-64 Linux)"
 
 
 TARGET = Target(
