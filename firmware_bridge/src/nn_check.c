@@ -89,11 +89,9 @@ static int convolution_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_la
                fits(model, l->patch_at, 4u * ecgqa_nn_even(l->chunk_len), 4) &&
                (!l->gather || fits(model, l->gather_at, 2u * l->chunk_len, 1));
     }
-    if (l->out.channels % l->in.channels != 0u) {
-        return 0;
-    }
-    return l->gather ? fits(model, l->gather_at, l->channel_block, 1)
-                     : is_unpadded(l) && l->out.channels == l->in.channels;
+    return l->out.channels % l->in.channels == 0u &&
+           (l->gather ? fits(model, l->gather_at, l->channel_block, 1)
+                      : is_unpadded(l) && l->out.channels == l->in.channels);
 }
 
 static int accumulating_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
