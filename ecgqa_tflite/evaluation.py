@@ -8,7 +8,6 @@ not independent.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -377,19 +376,6 @@ def reliability(y_true: ArrayLike, p_high: ArrayLike, n_bins: int = 10) -> dict[
 
 
 # ---- models on labelled segments ----------------------------------------------------------------
-
-
-def digest(parts: Sequence[LabelledSegments]) -> str:
-    """SHA-256 over samples and labels: whether two tests were on the same set, whatever its name.
-
-    The one that ``ecgqa experiment`` notes.
-    """
-    sha = hashlib.sha256()
-    for part in parts:
-        sha.update(part.digest().encode())
-    for part in parts:
-        sha.update(part.quality.tobytes())
-    return sha.hexdigest()
 
 
 def int8_scores(

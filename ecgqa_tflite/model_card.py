@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from ecgqa_tflite.assess import probability
-from ecgqa_tflite.datasets import challenge2011, challenge2017
+from ecgqa_tflite.datasets import challenge2011, challenge2017, mitdb
 from ecgqa_tflite.datasets.folders import PUBLISHED, record_names
 from ecgqa_tflite.datasets.labelled import LabelledSegments
 from ecgqa_tflite.errors import ArgumentError
@@ -35,7 +35,7 @@ SOURCES = {
 }
 """What a source of the balanced sets is, for a reader."""
 
-TRAINING_SETS = (challenge2011.NAME, "mitdb")
+TRAINING_SETS = (challenge2011.NAME, mitdb.NAME)
 """Public sets whose ECG the balanced sets are made of."""
 
 HEADINGS = {"se": "Se", "sp": "Sp", "acc": "Acc", "bacc": "BAcc", "auc": "AUC"}
@@ -478,7 +478,7 @@ def add_external(
         of the same segments: a retrained model's folder starts without, so it is the same model's.
     result
         What :func:`ecgqa_tflite.evaluation.evaluate` returned, with the set's ``digest``
-        (:func:`ecgqa_tflite.evaluation.digest`).
+        (:func:`ecgqa_tflite.datasets.labelled.set_digest`).
     files
         Further texts to put beside the card, by name.
     """

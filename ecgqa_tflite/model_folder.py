@@ -28,7 +28,7 @@ MODEL_FORMAT = 1
 
 SUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+MODEL_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def _find(name_or_path: str | Path) -> Path:
             root = models_dir()
         except FileNotFoundError:
             root = path
-        if _NAME.fullmatch(name_or_path) and (root / name_or_path).is_dir():
+        if MODEL_NAME.fullmatch(name_or_path) and (root / name_or_path).is_dir():
             return root / name_or_path
         if root.is_dir():
             shipped = sorted(p.parent.name for p in root.glob("*/model.json"))
@@ -271,8 +271,8 @@ def _from_parts(path: Path, parts: Mapping[str, Any], sums: Mapping[str, str]) -
             f"{path}: trained with spec {model['spec_hash'][:16]}, but the spec beside it is "
             f"{spec.short_hash}; get the model again"
         )
-    if not _NAME.fullmatch(get("name", str)):
-        raise ModelError(f"{path}: model name {model['name']!r}: must match {_NAME.pattern}")
+    if not MODEL_NAME.fullmatch(get("name", str)):
+        raise ModelError(f"{path}: model name {model['name']!r}: must match {MODEL_NAME.pattern}")
     arguments = get("arguments", dict)
     if arguments.get("input_shape") != list(spec.image_shape):
         raise ModelError(
@@ -371,8 +371,8 @@ def write_model(
     ModelError
         What was given doesn't make a model.
     """
-    if not _NAME.fullmatch(name):
-        raise ModelError(f"model name {name!r}: must match {_NAME.pattern}")
+    if not MODEL_NAME.fullmatch(name):
+        raise ModelError(f"model name {name!r}: must match {MODEL_NAME.pattern}")
     with whole_folder(out, overwrite) as folder:
         description = ModelFolder(
             path=folder,

@@ -16,6 +16,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -263,6 +264,14 @@ class FrontEnd:
             return replace(PRESETS[name], **changes)
         except KeyError:
             raise SpecError(f"no preset {name!r}; there are: {', '.join(PRESETS)}") from None
+
+
+def read_spec(path: Path) -> FrontEnd:
+    """A ``spec.json``; :class:`SpecError` where it can't be read."""
+    try:
+        return FrontEnd.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SpecError(f"{path}: {error}") from error
 
 
 PRESETS: dict[str, FrontEnd] = {

@@ -14,8 +14,9 @@ from ecgqa_tflite.cli import Command, need
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.datasets.challenge2017 import read_graded
 from ecgqa_tflite.datasets.folders import load_folder, set_name
+from ecgqa_tflite.datasets.labelled import set_digest
 from ecgqa_tflite.errors import ArgumentError
-from ecgqa_tflite.evaluation import FIGURES, compare, digest, evaluate, int8_scores
+from ecgqa_tflite.evaluation import FIGURES, compare, evaluate, int8_scores
 from ecgqa_tflite.model_card import HEADINGS, add_external, refuse_seen, refuse_unrecordable
 from ecgqa_tflite.model_folder import json_text, open_model
 from ecgqa_tflite.output import refuse_existing, whole_file
@@ -170,7 +171,7 @@ def command(
             )
         result = evaluate(folder, parts, scores, float_scores, graded, resamples)
         result |= {"model": folder.name, "spec_hash": folder.spec.hash}
-        result |= {"set": source, "digest": digest(parts)}
+        result |= {"set": source, "digest": set_digest(parts)}
         if with_float:
             result["float"]["front_end"] = float_front_end
         difference = None

@@ -11,8 +11,8 @@ import click
 from ecgqa_tflite.cli import Command, need
 from ecgqa_tflite.cli.progress import default_cache, progress
 from ecgqa_tflite.errors import ArgumentError
-from ecgqa_tflite.spec import PRESETS, Colormap, FrontEnd, Scaling
-from ecgqa_tflite.training.recipe import Precision, Recipe, read_spec
+from ecgqa_tflite.spec import PRESETS, Colormap, FrontEnd, Scaling, read_spec
+from ecgqa_tflite.training.recipe import Precision, Recipe
 
 PRESET = "wearable"
 """Where neither an option nor a recipe's model says another."""

@@ -164,11 +164,11 @@ def build(
     tell = progress or (lambda what, done, total: None)
     names = challenge2011.labelled_names(data)
     folders = {
-        "mitdb": find_folder(data, "100.atr", "mitdb"),
+        mitdb.NAME: find_folder(data, "100.atr", mitdb.NAME),
         "nstdb": find_folder(data, "em.hea", "nstdb"),
     }
-    records = mitdb.record_names(folders["mitdb"])
-    patients = {f"mitdb/{mitdb.SAME_PATIENT.get(name, name)}" for name in records}
+    records = mitdb.record_names(folders[mitdb.NAME])
+    patients = {f"{mitdb.NAME}/{mitdb.SAME_PATIENT.get(name, name)}" for name in records}
     share, seed = composition.validation_share, composition.seed
     held_out = held_out_groups(patients, share, seed) | held_out_groups(
         (f"challenge-2011/{name}" for name in names), share, seed
@@ -186,7 +186,7 @@ def build(
     leads = [part.take(part.usable) for part in leads]
 
     jobs = [
-        *_mitdb_jobs(folders["mitdb"], records, composition),
+        *_mitdb_jobs(folders[mitdb.NAME], records, composition),
         *_challenge2011_jobs([recording for recording, _ in recordings], leads, composition),
     ]
     mixed = _mix_all(jobs, folders["nstdb"], held_out, spec, composition, cache, workers, tell)

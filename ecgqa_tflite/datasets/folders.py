@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecgqa_tflite.datasets import challenge2011, challenge2017
+from ecgqa_tflite.datasets import challenge2011, challenge2017, mitdb
 from ecgqa_tflite.datasets.labelled import LabelledSegments, Tick
 from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.spec import FrontEnd
@@ -23,7 +23,7 @@ MARKERS = {
 PUBLISHED = {
     challenge2017.NAME: (r"A0\d{4}", 300.0),
     challenge2011.NAME: (r"[12]\d{6}", 500.0),
-    "mitdb": (r"[12]\d\d", 360.0),
+    mitdb.NAME: (r"[12]\d\d", 360.0),
 }
 """Names of a public set's recordings and their sampling rate, Hz."""
 

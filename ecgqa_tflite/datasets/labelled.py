@@ -80,12 +80,13 @@ class LabelledSegments:
         return sha.hexdigest()
 
 
-def training_digest(parts: Sequence[LabelledSegments]) -> str:
-    """SHA-256 over what a training sees of the parts: samples, rates, labels and their order."""
+def set_digest(parts: Sequence[LabelledSegments]) -> str:
+    """SHA-256 over samples, rates and labels, in their order: the same set, whatever its name."""
     sha = hashlib.sha256()
     for part in parts:
         sha.update(part.digest().encode())
-        sha.update(np.ascontiguousarray(part.quality).data)
+    for part in parts:
+        sha.update(part.quality.tobytes())
     return sha.hexdigest()
 
 

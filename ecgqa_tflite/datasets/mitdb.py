@@ -14,6 +14,7 @@ from ecgqa_tflite.datasets.layout import find_folder
 from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.recording import read_recording
 
+NAME = "mitdb"
 BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")
 """Annotation symbols that mark a beat (PhysioNet's list)."""
 BARS = frozenset("~|![]")
@@ -77,7 +78,7 @@ class AnnotatedLead:
 
 def record_names(folder: Path) -> list[str]:
     """Names of the records in mitdb's folder (or the folder above it), sorted."""
-    folder = find_folder(folder, "100.atr", "mitdb")
+    folder = find_folder(folder, "100.atr", NAME)
     return sorted(path.stem for path in folder.glob("*.atr"))
 
 
@@ -91,7 +92,7 @@ def read_leads(folder: Path, record: str) -> Iterator[AnnotatedLead]:
     RecordingError
         The signal is.
     """
-    folder = find_folder(folder, "100.atr", "mitdb")
+    folder = find_folder(folder, "100.atr", NAME)
     recording = read_recording(folder / record)
     try:
         annotation = wfdb.rdann(str(folder / record), "atr")
@@ -102,8 +103,8 @@ def read_leads(folder: Path, record: str) -> Iterator[AnnotatedLead]:
     beats, bars = (np.isin(symbols, list(kind)) for kind in (BEATS, BARS))
     for column, lead in enumerate(recording.lead_names):
         yield AnnotatedLead(
-            f"mitdb/{record}/{lead}",
-            f"mitdb/{SAME_PATIENT.get(record, record)}",
+            f"{NAME}/{record}/{lead}",
+            f"{NAME}/{SAME_PATIENT.get(record, record)}",
             recording.signal_mv[:, column],
             recording.fs_hz,
             times[beats],

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.datasets.challenge2017 import Graded
 from ecgqa_tflite.datasets.folders import load_folder
-from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.datasets.labelled import LabelledSegments, set_digest
 from ecgqa_tflite.frontend import reference
 from ecgqa_tflite.litert import high_scores, image_s8
 from ecgqa_tflite.model_folder import ModelFolder
@@ -75,11 +75,7 @@ class ExternalTest:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over samples and labels."""
-        sha = hashlib.sha256()
-        for part in self.parts:
-            sha.update(part.digest().encode())
-        sha.update(self.quality.tobytes())
-        return sha.hexdigest()
+        return set_digest(self.parts)
 
     @cached_property
     def graded_digest(self) -> str | None:

@@ -18,13 +18,12 @@ from ecgqa_tflite.quantize.requantise import (
     calibration_metrics,
     int8_threshold,
 )
-from ecgqa_tflite.spec import FrontEnd
+from ecgqa_tflite.spec import FrontEnd, read_spec
 from ecgqa_tflite.training.fit import Progress
-from ecgqa_tflite.training.recipe import read_spec
+from ecgqa_tflite.training.run import THRESHOLD
 
 ARCHITECTURE = "own"
 """What ``model.json`` says of a network that this package has no builder for."""
-THRESHOLD = 0.5
 LICENCE = "not stated"
 
 

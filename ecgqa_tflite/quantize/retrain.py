@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ecgqa_tflite.datasets import challenge2011, challenge2017
 from ecgqa_tflite.datasets.balanced import NOISE, build
 from ecgqa_tflite.datasets.folders import load_folder
-from ecgqa_tflite.datasets.labelled import LabelledSegments, training_digest
+from ecgqa_tflite.datasets.labelled import LabelledSegments, set_digest
 from ecgqa_tflite.datasets.splits import held_out_groups
 from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.frontend.colormap import image
@@ -62,7 +62,7 @@ class TrainingData:
 
     def digest(self) -> str:
         """What a training depends on, beside its recipe and the network."""
-        return digest_of(self.spec.hash, training_digest(self.parts))
+        return digest_of(self.spec.hash, set_digest(self.parts))
 
 
 def training_data(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ecgqa_tflite.datasets.balanced import Composition
-from ecgqa_tflite.errors import ArgumentError, SpecError
+from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.spec import FrontEnd
 
 RECIPE_FORMAT = 1
@@ -153,14 +153,6 @@ class Recipe(Schedule):
         except (OSError, ValueError) as error:
             raise ArgumentError(f"{path}: no recipe can be read from it ({error})") from error
         return cls.from_dict(data)
-
-
-def read_spec(path: Path) -> FrontEnd:
-    """A ``spec.json``; :class:`SpecError` where it can't be read."""
-    try:
-        return FrontEnd.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SpecError(f"{path}: {error}") from error
 
 
 def digest_of(*parts: Any) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.datasets.balanced import build
-from ecgqa_tflite.datasets.labelled import LabelledSegments, training_digest
+from ecgqa_tflite.datasets.labelled import LabelledSegments, set_digest
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.evaluation import (
     compare_decisions,
@@ -23,7 +23,7 @@ from ecgqa_tflite.evaluation import (
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.litert import high_scores, image_s8
 from ecgqa_tflite.model_card import write_card
-from ecgqa_tflite.model_folder import _NAME, ModelFolder, write_model
+from ecgqa_tflite.model_folder import MODEL_NAME, ModelFolder, write_model
 from ecgqa_tflite.output import refuse_existing, refuse_swallowing, refuse_unwritable
 from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.training.fit import fit, logit_function, new_network, work_folder
@@ -75,10 +75,10 @@ def train(
     refuse_existing(out, overwrite)
     refuse_unwritable(out)
     refuse_swallowing(out, data, cache)
-    if not _NAME.fullmatch(out.name):
+    if not MODEL_NAME.fullmatch(out.name):
         raise ArgumentError(
-            f"{out}: its last part names the model and must match {_NAME.pattern}: name another "
-            f"output"
+            f"{out}: its last part names the model and must match {MODEL_NAME.pattern}: name "
+            f"another output"
         )
     network, pretraining = new_network(recipe, spec, out.name), _pretraining(recipe)
     sets = build(data, spec, recipe.composition, cache, workers, progress)
@@ -86,7 +86,7 @@ def train(
     validation_maps = index_maps(sets.validation, spec, cache, workers, progress)
     quality = np.concatenate([part.quality for part in sets.train])
 
-    work = work_folder(cache, network, recipe.to_dict(), spec.hash, training_digest(sets.train))
+    work = work_folder(cache, network, recipe.to_dict(), spec.hash, set_digest(sets.train))
     history = fit(network, maps, quality, spec, recipe, work, progress)
 
     chosen = calibration(sets.train, recipe.n_calibration, recipe.seed)

@@ -13,10 +13,11 @@ import tiny_model
 
 from ecgqa_tflite.datasets.balanced import Composition
 from ecgqa_tflite.datasets.folders import set_name
-from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.datasets.labelled import LabelledSegments, set_digest
 from ecgqa_tflite.errors import ArgumentError, ConversionError, ToolError
-from ecgqa_tflite.evaluation import compare_decisions, digest, reliability, score_table
+from ecgqa_tflite.evaluation import compare_decisions, reliability, score_table
 from ecgqa_tflite.export import footprint
+from ecgqa_tflite.export.bundle import CARD_WORDS
 from ecgqa_tflite.export.device_source import plan_device
 from ecgqa_tflite.failures import DIRECTIONS, tally
 from ecgqa_tflite.frontend import tables
@@ -230,8 +231,8 @@ def test_a_digest_is_of_samples_rates_and_labels() -> None:
         segments(["A1", "A2"], 300.0, fill=2),
         part.take(np.array([0])),
     ]
-    assert digest([part]) == digest([segments(["A1", "A2"], 300.0)])
-    assert len({digest([p]) for p in (part, *others)}) == 5
+    assert set_digest([part]) == set_digest([segments(["A1", "A2"], 300.0)])
+    assert len({set_digest([p]) for p in (part, *others)}) == 5
 
 
 # ---- size on a device -----------------------------------------------------------------------
@@ -289,3 +290,8 @@ def test_a_bin_of_few_segments_is_hollow() -> None:
     root = ET.fromstring(calibration_svg({"a": reliability(y, p), "b": reliability(y, p)}))
     fills = [e.get("fill") for e in root if len(e) and e.tag.endswith(("circle", "polygon"))]
     assert fills == ["#0072b2", "white", "white", "#d55e00", "white", "white"]
+
+
+def test_a_bundle_finds_the_words_that_it_replaces() -> None:
+    card = model_card(open_model("light_cnn"), "calibration.svg")
+    assert [words for words in CARD_WORDS if words not in card] == []

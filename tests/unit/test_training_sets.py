@@ -18,7 +18,7 @@ from ecgqa_tflite.datasets.labelled import (
     by_rate,
     concatenate,
     first_of_identical,
-    training_digest,
+    set_digest,
 )
 from ecgqa_tflite.datasets.mixtures import (
     MixtureRule,
@@ -203,8 +203,8 @@ def test_mixtures_kept_are_of_one_leads_beats_bars_rate_and_group() -> None:
 def test_what_a_training_depends_on_are_samples_rates_and_labels() -> None:
     a = some(3)
     flipped = replace(a, quality=1 - a.quality)
-    assert training_digest([a]) == training_digest([some(3, source="other")])
-    assert len({training_digest(parts) for parts in ([a], [flipped], [a, a], [])}) == 4
+    assert set_digest([a]) == set_digest([some(3, source="other")])
+    assert len({set_digest(parts) for parts in ([a], [flipped], [a, a], [])}) == 4
 
 
 def test_short_leads_are_mirrored_and_their_beats_come_from_agreement() -> None:
