@@ -6,8 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := build/demo
 TEST_ARGS ?= -n auto --dist loadfile
-# What the compiled front end is made of: a change in it builds the package anew.
-NATIVE := CMakeLists.txt $(wildcard firmware_bridge/src/*.[ch] firmware_bridge/host/*.[ch] \
+# What the compiled front end is made of, and the rooms that the environment knows: a change in
+# either installs the package anew.
+NATIVE := $(wildcard ecgqa_tflite/*/__init__.py) CMakeLists.txt $(wildcard firmware_bridge/src/*.[ch] firmware_bridge/host/*.[ch] \
 	firmware_bridge/include/ecgqa/*.h)
 STARTED := $(shell date +%s)
 elapsed = $$(( ($$(date +%s) - $(STARTED)) / 60 )) min $$(( ($$(date +%s) - $(STARTED)) % 60 )) s
@@ -74,7 +75,7 @@ pictures: setup ## draw the README's pictures anew
 	$(BIN)/python .ci/readme_pictures.py
 
 bench-frontend: setup ## time the C front end, the float64 reference and pywt on one core
-	$(BIN)/python -m ecgqa_tflite.benchmark.frontend
+	$(BIN)/python -m ecgqa_tflite.devices.bench_frontend
 
 # In a folder of their own, 700 MB: what they depend on must not replace what we have.
 PEERS := build/peers
@@ -82,7 +83,7 @@ bench-peers: setup ## time other wavelet transforms, runtimes and a quality inde
 	@for peer in ssqueezepy neurokit2 fCWT; do test -e $(PEERS)/.$$peer || { mkdir -p $(PEERS); \
 		$(BIN)/python -m pip install --quiet --target $(PEERS) $$peer >$(PEERS)/$$peer.log 2>&1 || \
 		echo "$$peer does not install here: see $(PEERS)/$$peer.log"; touch $(PEERS)/.$$peer; }; done
-	$(BIN)/python -m ecgqa_tflite.benchmark.peers --packages $(PEERS)
+	$(BIN)/python -m ecgqa_tflite.devices.bench_peers --packages $(PEERS)
 
 AARCH64_ROOT := $(CURDIR)/build/aarch64_root
 aarch64-root: setup ## a Raspberry Pi's user land with the base install, for QEMU: some 500 MB

@@ -65,7 +65,7 @@ def network() -> Any:
 def tflite() -> bytes:
     """Its int8 form."""
     model = network()
-    from ecgqa_tflite.quantize import quantise_ptq
+    from ecgqa_tflite.quantize.ptq import quantise_ptq
 
     return quantise_ptq(model, images(16))
 

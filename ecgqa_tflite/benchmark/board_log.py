@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.benchmark import boards
 from ecgqa_tflite.benchmark.protocol import Timing, timing
 from ecgqa_tflite.benchmark.results import Kind, Row, exact
+from ecgqa_tflite.boards import boards
+from ecgqa_tflite.engine.c_source import array, cwt_source
+from ecgqa_tflite.engine.device_source import Device, device_sources
 from ecgqa_tflite.errors import FormatError, SelfTestError, ToolError
-from ecgqa_tflite.export.c_source import array, cwt_source
-from ecgqa_tflite.export.device_source import Device, device_sources
 from ecgqa_tflite.resources import firmware_bridge_dir
 
 LOG_FORMAT = 1

@@ -18,9 +18,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ecgqa_tflite import plots
-from ecgqa_tflite.assess import Decision, assess, merged, report, spans
+from ecgqa_tflite.assess import assess
 from ecgqa_tflite.cli import Command
 from ecgqa_tflite.cli.progress import progress
+from ecgqa_tflite.decisions import Decision, merged, spans
+from ecgqa_tflite.decisions.json import report
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.model_folder import ModelFolder, open_model
 from ecgqa_tflite.output import refuse_existing, refuse_unwritable_file, whole_file

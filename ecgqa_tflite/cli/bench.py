@@ -7,21 +7,13 @@ from pathlib import Path
 
 import click
 
-from ecgqa_tflite.benchmark import (
-    board_log,
-    compare,
-    inputs,
-    parts,
-    pictures,
-    run,
-    tables,
-    worker,
-)
+from ecgqa_tflite.benchmark import board_log, compare, inputs, parts, pictures, tables
 from ecgqa_tflite.benchmark.results import Report, read_report
 from ecgqa_tflite.cli import Command
 from ecgqa_tflite.cli.progress import progress
+from ecgqa_tflite.devices import run, worker
+from ecgqa_tflite.engine.device_source import plan_device
 from ecgqa_tflite.errors import ArgumentError, DatasetError
-from ecgqa_tflite.export.device_source import plan_device
 from ecgqa_tflite.frontend.tables import build as tables_of_front_end
 from ecgqa_tflite.model_folder import open_model
 from ecgqa_tflite.output import refuse_existing, whole_folder

@@ -13,13 +13,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from ecgqa_tflite.bundle.again import read_request, require_same
+from ecgqa_tflite.bundle.export import Bundle, accuracy_lines, export_bundle
+from ecgqa_tflite.bundle.gate import MEASURED, Limits
+from ecgqa_tflite.bundle.proof import arithmetic
 from ecgqa_tflite.cli import Command, need
 from ecgqa_tflite.cli.progress import default_cache, progress
-from ecgqa_tflite.export import Bundle, Limits, accuracy_lines, export_bundle
-from ecgqa_tflite.export.again import read_request, require_same
-from ecgqa_tflite.export.gate import MEASURED
-from ecgqa_tflite.export.proof import arithmetic
-from ecgqa_tflite.export.targets import DEFAULT, TARGETS, require_float
+from ecgqa_tflite.devices import DEFAULT, TARGETS, require_float
 from ecgqa_tflite.model_folder import ModelFolder, open_model
 from ecgqa_tflite.output import refuse_existing, refuse_swallowing, refuse_unwritable, whole_folder
 from ecgqa_tflite.quantize.snr import worst_layers
@@ -192,7 +192,7 @@ def command(
 
     def make(folder: Path, scratch: Path) -> Bundle:
         if spec is not None:
-            from ecgqa_tflite.quantize.own_model import own_model
+            from ecgqa_tflite.convert.own_model import own_model
 
             with progress() as tell:
                 made = own_model(
@@ -209,7 +209,7 @@ def command(
         else:
             made = _from_folder(console, open_model(model), scratch, quantize, calibrate, data)
         if validate is not None:
-            from ecgqa_tflite.quantize.measure import measured
+            from ecgqa_tflite.convert.measure import measured
 
             made = measured(made, validate, MEASURED, own=None if spec is None else model)
         return export_bundle(
@@ -249,11 +249,11 @@ def _from_folder(
 ) -> ModelFolder:
     """The model as it is, or with a new network made of its float weights."""
     if quantize == "none":
-        from ecgqa_tflite.quantize.float_export import unquantised
+        from ecgqa_tflite.convert.float_export import unquantised
 
         return unquantised(opened, scratch / opened.name)
     if data is not None:
-        from ecgqa_tflite.quantize.retrain import requantise_qat
+        from ecgqa_tflite.convert.retrain import requantise_qat
 
         with progress() as tell:
             return requantise_qat(
@@ -268,7 +268,7 @@ def _calibrated(
     console: Console, opened: ModelFolder, recordings: Path, folder: Path
 ) -> ModelFolder:
     """The model quantised again, with a word on what it was calibrated on."""
-    from ecgqa_tflite.quantize.requantise import requantise
+    from ecgqa_tflite.convert.requantise import requantise
 
     made, calibration = requantise(opened, recordings, folder)
     differ = made.metrics["calibration"]["flipped"]

@@ -9,15 +9,17 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ecgqa_tflite import failures, plots
+from ecgqa_tflite import plots
 from ecgqa_tflite.cli import Command, need
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.datasets.challenge2017 import read_graded
 from ecgqa_tflite.datasets.folders import load_folder, set_name
 from ecgqa_tflite.datasets.labelled import set_digest
 from ecgqa_tflite.errors import ArgumentError
-from ecgqa_tflite.evaluation import FIGURES, compare, evaluate, int8_scores
-from ecgqa_tflite.model_card import HEADINGS, add_external, refuse_seen, refuse_unrecordable
+from ecgqa_tflite.evaluation import failures
+from ecgqa_tflite.evaluation.card import HEADINGS, add_external, refuse_seen, refuse_unrecordable
+from ecgqa_tflite.evaluation.figures import FIGURES
+from ecgqa_tflite.evaluation.models import compare, evaluate, int8_scores
 from ecgqa_tflite.model_folder import json_text, open_model
 from ecgqa_tflite.output import refuse_existing, whole_file
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import click
 
-from ecgqa_tflite.cli import fusion, need
+from ecgqa_tflite.cli import need
 from ecgqa_tflite.cli.progress import default_cache, progress
 from ecgqa_tflite.datasets.challenge2017 import read_graded
 from ecgqa_tflite.errors import ArgumentError
@@ -150,9 +150,6 @@ def report(folder: Path, again: bool) -> None:
         with progress() as tell:
             retime(folder, tell)
     _report(folder)
-
-
-command.add_command(fusion.command)
 
 
 def _run(make: Callable[..., design.Experiment], options: dict[str, Any], **more: Any) -> None:

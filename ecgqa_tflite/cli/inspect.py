@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ecgqa_tflite.export.inspection import inspect_tflite
 from ecgqa_tflite.model_folder import json_text
+from ecgqa_tflite.tflite.inspect import inspect_tflite
 
 
 @click.command()

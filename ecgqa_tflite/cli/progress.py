@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,14 +19,14 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-Tell = Callable[[str, int, int], None]
+from ecgqa_tflite.progress import Progress
 
 LOG_INTERVAL_S = 30.0
 """Where stderr is no terminal, a line so often takes the place of the bars."""
 
 
 @contextmanager
-def progress() -> Iterator[Tell]:
+def progress() -> Iterator[Progress]:
     """Yield a callback (what, done, total); each kind of work gets a bar of its own on stderr.
 
     What follows a comma in ``what`` may change while the bar stays.
@@ -54,7 +54,7 @@ def progress() -> Iterator[Tell]:
         yield tell
 
 
-def _lines(console: Console) -> Tell:
+def _lines(console: Console) -> Progress:
     started = time.monotonic()
     begun: dict[str, float] = {}
     last: dict[str, float] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ecgqa_tflite.export.targets import DEFAULT, TARGETS
+from ecgqa_tflite.devices import DEFAULT, TARGETS
 
 
 @click.command()

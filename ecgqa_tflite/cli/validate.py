@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ecgqa_tflite.export.validation import BOARD, validate_bundle
+from ecgqa_tflite.bundle.validation import BOARD, validate_bundle
 
 
 @click.command()

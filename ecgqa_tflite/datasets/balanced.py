@@ -19,7 +19,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -44,6 +44,7 @@ from ecgqa_tflite.datasets.noise import KINDS, NoiseBank, Part, jump
 from ecgqa_tflite.datasets.splits import held_out_groups
 from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.output import whole_file
+from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.segments import quantise
 from ecgqa_tflite.spec import FrontEnd, Quality
@@ -61,9 +62,6 @@ NOISE_FS_HZ = 360.0
 
 _LSB_PER_MV = 4000.0
 """Stands in for a segment's own, to quantise it anew: the amplitude never matters to the image."""
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done and how much there is."""
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.datasets.balanced import Progress
 from ecgqa_tflite.datasets.labelled import LabelledSegments
 from ecgqa_tflite.errors import ToolError
-from ecgqa_tflite.features import NAMES, features
+from ecgqa_tflite.experiment.features import NAMES, features
+from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.spec import Quality
 
 TREES = 400
@@ -36,7 +36,7 @@ _CHUNK = 64
 def feature_matrix(
     parts: Sequence[LabelledSegments], workers: int = 1, progress: Progress | None = None
 ) -> NDArray[np.float64]:
-    """:func:`~ecgqa_tflite.features.features` of every segment, parts one after the other.
+    """:func:`~ecgqa_tflite.experiment.features.features` of every segment, part after part.
 
     Returns
     -------

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.benchmark import inputs, worker
+from ecgqa_tflite.benchmark import inputs
 from ecgqa_tflite.benchmark.protocol import FULL, QUICK, Timing, pinned, take_times
-from ecgqa_tflite.export.footprint import ARENA, ENGINE, footprint
+from ecgqa_tflite.devices import worker
+from ecgqa_tflite.evaluation.footprint import ARENA, ENGINE, footprint
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.model_folder import ModelFolder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,17 +15,17 @@ from ecgqa_tflite.datasets.challenge2017 import Graded
 from ecgqa_tflite.datasets.folders import load_folder
 from ecgqa_tflite.datasets.labelled import LabelledSegments, set_digest
 from ecgqa_tflite.frontend import reference
-from ecgqa_tflite.litert import high_scores, image_s8
+from ecgqa_tflite.frontend.colormap import image_s8
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.output import whole_file
+from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.spec import FrontEnd, Quality
+from ecgqa_tflite.tflite.run import high_scores
 from ecgqa_tflite.training.fit import logit_function
 
 FLOAT_BATCH = 512
 SAMPLE_SEED = 0
 """Of the draw of segments that a float model is tested on where not on all."""
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ def int8_scores(
     threads: int = 1,
     progress: Progress | None = None,
 ) -> NDArray[np.int8]:
-    """int8 score of class 1 from index maps: as :func:`ecgqa_tflite.evaluation.int8_scores`.
+    """int8 score of class 1 from index maps: as :func:`ecgqa_tflite.evaluation.models.int8_scores`.
 
     Parameters
     ----------

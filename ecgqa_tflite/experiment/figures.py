@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.evaluation import compare_decisions, graded_table, score_table
+from ecgqa_tflite.evaluation.figures import compare_decisions, score_table
+from ecgqa_tflite.evaluation.models import graded_table
 from ecgqa_tflite.experiment.external import ExternalTest, ten_seconds
 from ecgqa_tflite.spec import Quality
 
@@ -36,8 +37,8 @@ def figures_of(
     Returns
     -------
     dict
-        :func:`~ecgqa_tflite.evaluation.score_table`, with ``threshold`` and, where segments were
-        graded, ``graded`` (:func:`~ecgqa_tflite.evaluation.graded_table`).
+        :func:`~ecgqa_tflite.evaluation.figures.score_table`, with ``threshold`` and, where
+        segments were graded, ``graded`` (:func:`~ecgqa_tflite.evaluation.models.graded_table`).
     """
     at = np.arange(len(test)) if chosen is None else chosen
     table = score_table(test.quality[at], score[at], threshold, test.group[at])

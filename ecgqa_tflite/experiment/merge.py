@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from ecgqa_tflite.evaluation import CONFIDENCE, FIGURES
+from ecgqa_tflite.evaluation.figures import CONFIDENCE, FIGURES
 
 FORMAT = 1
 GRADED = ("auc", "bacc", "se", "sp")
@@ -231,7 +231,7 @@ def _value(table: Any, name: str) -> float | None:
 
 
 def t_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Student's t interval of the mean at :data:`~ecgqa_tflite.evaluation.CONFIDENCE`."""
+    """Student's t interval of the mean at :data:`~ecgqa_tflite.evaluation.figures.CONFIDENCE`."""
     if len(values) < 2:
         return None, None
     mean, error = float(np.mean(values)), float(stats.sem(values))

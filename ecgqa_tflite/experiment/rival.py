@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.evaluation import FIGURES, score_difference
+from ecgqa_tflite.evaluation.figures import FIGURES, score_difference
 from ecgqa_tflite.experiment.external import ExternalTest
 from ecgqa_tflite.experiment.runs import read_run, read_runs, read_scores, run_name
 from ecgqa_tflite.model_folder import json_text
 from ecgqa_tflite.output import whole_file
+from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.spec import Quality
 
 RIVAL = "random_forest"
 FILE = "against.json"
 RESAMPLES = 500
 
-Progress = Callable[[str, int, int], None]
 Scores = tuple[NDArray[Any], float]
 """Of a run, and its threshold."""
 

@@ -19,13 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ecgqa_tflite
-from ecgqa_tflite import features
 from ecgqa_tflite.benchmark.protocol import describe_machine
 from ecgqa_tflite.datasets.balanced import LEADS, BalancedSets, build
 from ecgqa_tflite.datasets.labelled import LabelledSegments
 from ecgqa_tflite.errors import ArgumentError, EcgqaError
-from ecgqa_tflite.evaluation import choose_threshold
-from ecgqa_tflite.experiment import cost
+from ecgqa_tflite.evaluation.figures import choose_threshold
+from ecgqa_tflite.experiment import cost, features
 from ecgqa_tflite.experiment.baselines import (
     NEUROKIT_METHODS,
     NeuroKit,
@@ -34,12 +33,7 @@ from ecgqa_tflite.experiment.baselines import (
     random_forest_scores,
 )
 from ecgqa_tflite.experiment.design import BaselineRow, Experiment, Row
-from ecgqa_tflite.experiment.external import (
-    ExternalTest,
-    float_logits,
-    int8_scores,
-    reference_maps,
-)
+from ecgqa_tflite.experiment.external import ExternalTest, float_logits, int8_scores, reference_maps
 from ecgqa_tflite.experiment.figures import figures_of, flips_of, pairs_of
 from ecgqa_tflite.experiment.report import keep_design
 from ecgqa_tflite.experiment.rival import keep_differences
@@ -57,6 +51,7 @@ from ecgqa_tflite.experiment.runs import (
 )
 from ecgqa_tflite.model_folder import ModelFolder, open_model
 from ecgqa_tflite.output import whole_file
+from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.training.images import index_maps
 from ecgqa_tflite.training.recipe import Recipe
 from ecgqa_tflite.training.run import THRESHOLD, train
@@ -68,7 +63,6 @@ TIMED_RUNS = 3
 """Runs of a row that are timed: the first; a network's time doesn't depend on its seed."""
 PACKAGES = ("tensorflow", "tf_keras", "scikit-learn", "neurokit2")
 
-Progress = Callable[[str, int, int], None]
 BaselineScores = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Scores of validation and of the external test."""
 
@@ -358,7 +352,7 @@ def _quantisation(
     """
     if row.name not in session.experiment.trained_quantisation:
         return None
-    from ecgqa_tflite.quantize.retrain import requantise_qat
+    from ecgqa_tflite.convert.retrain import requantise_qat
 
     folder = model.path.with_name(f"{model.path.name}_qat")
     if folder.exists():

@@ -33,3 +33,29 @@ def lut(colormap: Colormap) -> NDArray[np.uint8]:
 def image(index_map: NDArray[np.uint8], colormap: Colormap) -> NDArray[np.uint8]:
     """Colour an ``index_map``: uint8 (..., rows, cols) to uint8 (..., rows, cols, channels)."""
     return np.take(lut(colormap), index_map, axis=0)
+
+
+def to_int8(image: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """The network's int8 input of a uint8 image: ``image - 128``; any shape."""
+    return (np.asarray(image, np.uint8) ^ np.uint8(0x80)).view(np.int8)
+
+
+@cache
+def _pair_colours(colormap: Colormap) -> NDArray[np.void]:
+    """int8 colours of each pair of indices, shape (65536,), an item 2 * channels bytes.
+
+    Two pixels a lookup, each a whole item: four times as fast as rows of the (256, 3) table.
+    """
+    pairs = np.arange(65536, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
+    table = to_int8(lut(colormap))[pairs].reshape(len(pairs), -1)
+    return table.view(f"V{table.shape[1]}")[:, 0]
+
+
+def image_s8(index_maps: NDArray[np.uint8], colormap: Colormap) -> NDArray[np.int8]:
+    """What the network takes: uint8 (n, rows, cols) to int8 (n, rows, cols, channels)."""
+    indices = index_maps.reshape(-1)
+    if indices.size % 2:
+        indices = np.append(indices, np.uint8(0))
+    pixels = np.take(_pair_colours(colormap), indices.view(np.uint16)).view(np.int8)
+    channels = lut(colormap).shape[1]
+    return pixels[: index_maps.size * channels].reshape(*index_maps.shape, channels)

@@ -23,7 +23,8 @@ def calibration_svg(curves: Mapping[str, Mapping[str, Any]]) -> str:
     Parameters
     ----------
     curves
-        By name, as :func:`ecgqa_tflite.evaluation.reliability` gives them; both classes present.
+        By name, as :func:`ecgqa_tflite.evaluation.figures.reliability` gives them; both classes
+        present.
 
     Returns
     -------

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.assess import Span, merged
+from ecgqa_tflite.decisions import Span, merged
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.plots.paper import (
     BIG_BOX,
@@ -113,7 +113,7 @@ def save_strip(
     signal_mv
         One lead, shape (n_samples,), mV; NaN is left blank.
     spans
-        As :func:`ecgqa_tflite.assess.spans` gives them.
+        As :func:`ecgqa_tflite.decisions.spans` gives them.
     title
         First line: record, lead, model.
     start_s, end_s

@@ -10,9 +10,9 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as schema
 
 from ecgqa_tflite.errors import ConversionError, ModelError
-from ecgqa_tflite.litert import check_int8_contract
-from ecgqa_tflite.quantize.census import census
-from ecgqa_tflite.tflite import read_tflite
+from ecgqa_tflite.tflite.census import census
+from ecgqa_tflite.tflite.read import read_tflite
+from ecgqa_tflite.tflite.run import check_int8_contract
 
 INPUT_NAME = "image"
 OUTPUT_NAME = "scores"

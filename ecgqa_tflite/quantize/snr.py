@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import ConversionError
-from ecgqa_tflite.litert import Int8Network, to_int8
-from ecgqa_tflite.tflite import read_tflite
+from ecgqa_tflite.frontend.colormap import to_int8
+from ecgqa_tflite.tflite.read import read_tflite
+from ecgqa_tflite.tflite.run import Int8Network
 
 IMAGES = 16
 """Images that the ratio is taken over: the first ones of the calibration."""

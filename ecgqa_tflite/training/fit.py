@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import DatasetError, ModelError
 from ecgqa_tflite.output import whole_file
+from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.spec import FrontEnd, Quality
 from ecgqa_tflite.training.images import augmented
 from ecgqa_tflite.training.recipe import Recipe, Schedule, digest_of
 
 CHECKPOINT = "checkpoint.npz"
 
-Progress = Callable[[str, int, int], None]
 LogitFunction = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 Batches = Callable[[int], Iterator[tuple[Any, Any]]]
 """From the number of an epoch to its batches: images (uint8) and classes (int32)."""

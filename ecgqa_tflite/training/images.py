@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from ecgqa_tflite.datasets.labelled import LabelledSegments
 from ecgqa_tflite.frontend.colormap import lut
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.output import whole_file
+from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.training.recipe import Augmentation
 
@@ -28,8 +29,6 @@ FINGERPRINTED = 16
 """Segments of a part that tell one front end from another; a flat one doesn't."""
 NOT_RESERVED = (errno.EINVAL, errno.EOPNOTSUPP)
 """Errors of file systems that reserve no room."""
-
-Progress = Callable[[str, int, int], None]
 
 
 def index_maps(

@@ -8,7 +8,7 @@ names it; the two-class network takes its body and gets a new head.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,13 @@ import ecgqa_tflite
 from ecgqa_tflite.datasets.image_folders import ImageFiles, hold_out, list_images
 from ecgqa_tflite.errors import ArgumentError, DatasetError, ModelError
 from ecgqa_tflite.model_folder import json_text, read_json, seal, verify_sums
-from ecgqa_tflite.output import (
-    refuse_existing,
-    refuse_swallowing,
-    refuse_unwritable,
-    whole_folder,
-)
+from ecgqa_tflite.output import refuse_existing, refuse_swallowing, refuse_unwritable, whole_folder
+from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.training.fit import fit_batches, take_body, work_folder
 from ecgqa_tflite.training.recipe import Schedule
 
 DESCRIPTION = "pretraining.json"
 FORMAT = 1
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

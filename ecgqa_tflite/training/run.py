@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,23 +14,18 @@ from numpy.typing import NDArray
 from ecgqa_tflite.datasets.balanced import build
 from ecgqa_tflite.datasets.labelled import LabelledSegments, set_digest
 from ecgqa_tflite.errors import ArgumentError
-from ecgqa_tflite.evaluation import (
-    compare_decisions,
-    probabilities,
-    reliability,
-    table_of,
-)
-from ecgqa_tflite.frontend.colormap import image
-from ecgqa_tflite.litert import high_scores, image_s8
-from ecgqa_tflite.model_card import write_card
+from ecgqa_tflite.evaluation.card import write_card
+from ecgqa_tflite.evaluation.figures import compare_decisions, reliability
+from ecgqa_tflite.evaluation.models import probabilities, table_of
+from ecgqa_tflite.frontend.colormap import image, image_s8
 from ecgqa_tflite.model_folder import MODEL_NAME, ModelFolder, write_model
 from ecgqa_tflite.output import refuse_existing, refuse_swallowing, refuse_unwritable
+from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.spec import FrontEnd
+from ecgqa_tflite.tflite.run import high_scores
 from ecgqa_tflite.training.fit import fit, logit_function, new_network, work_folder
 from ecgqa_tflite.training.images import index_maps
 from ecgqa_tflite.training.recipe import Recipe
-
-Progress = Callable[[str, int, int], None]
 
 THRESHOLD = 0.5
 """High from this P(high) on: a network trained on as many high as low segments puts its line there.
@@ -202,7 +197,7 @@ def judged(
     threshold_int8, validation
         The int8 threshold whose decisions agree best with the float ones; what ``metrics`` of a
         model folder say of validation: ``segments``, ``float`` and ``int8``
-        (:func:`~ecgqa_tflite.evaluation.score_table`, with ``reliability``), ``flips`` and
+        (:func:`~ecgqa_tflite.evaluation.figures.score_table`, with ``reliability``), ``flips`` and
         ``called_high_by_source``.
     """
     truth = np.concatenate([part.quality for part in parts])

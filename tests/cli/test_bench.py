@@ -60,7 +60,7 @@ def test_targets_one_table_one_json_and_pictures(small_model: ModelFolder, tmp_p
 def test_the_host_needs_no_tensorflow(
     small_model: ModelFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ecgqa_tflite.benchmark import litert
+    from ecgqa_tflite.devices import bench_litert as litert
 
     monkeypatch.setattr(litert, "variants", lambda _: ["XNNPACK, 1 thread", "assess, 1 thread"])
     monkeypatch.setenv("PYTHONPATH", _without_tensorflow(Path(small_model.path).parent))

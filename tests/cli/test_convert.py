@@ -16,12 +16,12 @@ import tiny_model
 from click.testing import CliRunner, Result
 from conftest import require_tool
 
+from ecgqa_tflite.bundle import proof
 from ecgqa_tflite.cli.convert import command
-from ecgqa_tflite.export import proof
 from ecgqa_tflite.model_folder import MANIFEST, open_model, seal
 from ecgqa_tflite.recording.simulator import simulate
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb
-from ecgqa_tflite.tflite import network_digest, read_tflite
+from ecgqa_tflite.tflite.read import network_digest, read_tflite
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_calibrating_on_the_users_recordings(model: Path, recordings: Path, tmp_
 
 
 def test_draw_takes_its_share_of_each(recordings: Path) -> None:
-    from ecgqa_tflite.quantize import calibration_from_folder
+    from ecgqa_tflite.convert.requantise import calibration_from_folder
 
     drawn = calibration_from_folder(recordings, tiny_model.SPEC, n=6, seed=4)
     assert drawn.images.shape == (6, 113, 113, 1)

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from ecgqa_tflite.cli.evaluate import command
 from ecgqa_tflite.datasets.balanced import Composition
-from ecgqa_tflite.evaluation import FIGURES
+from ecgqa_tflite.evaluation.figures import FIGURES
 from ecgqa_tflite.model_folder import open_model
 from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.recording.simulator import simulate

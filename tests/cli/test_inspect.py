@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ecgqa_tflite.cli import main
-from ecgqa_tflite.export.flatbuffer import pack, unpack
-from ecgqa_tflite.export.identity import with_identity
 from ecgqa_tflite.resources import firmware_bridge_dir
-from ecgqa_tflite.tflite import network_digest, read_tflite
+from ecgqa_tflite.tflite.flatbuffer import pack, unpack
+from ecgqa_tflite.tflite.identity import with_identity
+from ecgqa_tflite.tflite.read import network_digest, read_tflite
 
 TFLITE = (firmware_bridge_dir() / "tests/tiny/chain.tflite").read_bytes()
 IDENTITY: dict[str, Any] = {

@@ -13,18 +13,18 @@ import tiny_model
 from ai_edge_litert import schema_py_generated as schema
 from click.testing import CliRunner, Result
 
+from ecgqa_tflite.bundle.export import export_bundle
+from ecgqa_tflite.bundle.gate import MEASURED
 from ecgqa_tflite.cli import main
+from ecgqa_tflite.convert.measure import measured
+from ecgqa_tflite.convert.own_model import own_model
 from ecgqa_tflite.errors import ConversionError
-from ecgqa_tflite.export import export_bundle
-from ecgqa_tflite.export.flatbuffer import pack, unpack
-from ecgqa_tflite.export.gate import MEASURED
-from ecgqa_tflite.export.identity import identity_of, with_identity
 from ecgqa_tflite.model_folder import MANIFEST, open_model
-from ecgqa_tflite.quantize.measure import measured
-from ecgqa_tflite.quantize.own_model import own_model
 from ecgqa_tflite.recording.simulator import simulate
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb
-from ecgqa_tflite.tflite import read_tflite
+from ecgqa_tflite.tflite.flatbuffer import pack, unpack
+from ecgqa_tflite.tflite.identity import identity_of, with_identity
+from ecgqa_tflite.tflite.read import read_tflite
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +241,7 @@ def test_scores_that_are_no_softmax_are_refused(
 ) -> None:
     """Thresholds stand for probabilities in 256 steps: of logits they would decide wrongly."""
     from ecgqa_tflite.networks._keras import keras
-    from ecgqa_tflite.quantize import quantise_ptq
+    from ecgqa_tflite.quantize.ptq import quantise_ptq
 
     layers = keras.layers
 

@@ -12,13 +12,13 @@ import tiny_model
 from click.testing import CliRunner, Result
 from conftest import require_tool
 
+from ecgqa_tflite.bundle import validation
 from ecgqa_tflite.cli import main
-from ecgqa_tflite.export import validation
-from ecgqa_tflite.export.flatbuffer import pack, unpack
 from ecgqa_tflite.model_folder import MANIFEST, open_model, seal, sha256_of
 from ecgqa_tflite.quantize.flips import MOST
 from ecgqa_tflite.recording.simulator import simulate
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb
+from ecgqa_tflite.tflite.flatbuffer import pack, unpack
 
 
 def ecgqa(*arguments: object) -> Result:

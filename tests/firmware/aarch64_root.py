@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from ecgqa_tflite.benchmark import aarch64_root
+from ecgqa_tflite.boards import aarch64_root
 from ecgqa_tflite.errors import EcgqaError, ToolError
 from ecgqa_tflite.output import whole_folder
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import tiny_device
 
-from ecgqa_tflite.benchmark import boards
+from ecgqa_tflite.boards import boards
 from ecgqa_tflite.errors import ToolError
 from ecgqa_tflite.resources import firmware_bridge_dir
 

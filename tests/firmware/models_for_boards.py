@@ -11,9 +11,10 @@ from conftest import require_module
 from numpy.typing import NDArray
 
 from ecgqa_tflite.frontend import colormap
+from ecgqa_tflite.frontend.colormap import to_int8
 from ecgqa_tflite.frontend.native import NativeFrontEnd
-from ecgqa_tflite.litert import Int8Network, to_int8
 from ecgqa_tflite.spec import FrontEnd
+from ecgqa_tflite.tflite.run import Int8Network
 
 CALIBRATION = 24
 SPREAD_OF_LOGITS = 1.0
@@ -38,7 +39,7 @@ def _built(kind: str, samples: bytes, fs_hz: float) -> bytes:
     require_module("tensorflow")
     from ecgqa_tflite.networks import LightCNN
     from ecgqa_tflite.networks._keras import keras
-    from ecgqa_tflite.quantize import quantise_ptq
+    from ecgqa_tflite.quantize.ptq import quantise_ptq
 
     spec, alpha = KINDS[kind].spec, KINDS[kind].alpha
     front_end = NativeFrontEnd(spec, fs_hz)

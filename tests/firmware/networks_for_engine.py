@@ -118,7 +118,7 @@ def network(kind: str) -> bytes:
     """The ``.tflite`` of one of :data:`KINDS`."""
     require_module("tensorflow")
     from ecgqa_tflite.networks._keras import keras
-    from ecgqa_tflite.quantize import quantise_ptq
+    from ecgqa_tflite.quantize.ptq import quantise_ptq
 
     given = KINDS[kind]
     maps = index_maps(CALIBRATION, given.rows, given.cols, seed=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from conftest import require_tool
 
-from ecgqa_tflite.benchmark import boards
+from ecgqa_tflite.boards import boards
 
 every_board = pytest.mark.parametrize("name", boards.boards())
 every_emulated_board = pytest.mark.parametrize(

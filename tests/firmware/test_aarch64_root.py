@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 from conftest import missing
 
-from ecgqa_tflite.benchmark import aarch64_root, inputs
-from ecgqa_tflite.benchmark.aarch64_root import Root
+from ecgqa_tflite.benchmark import inputs
+from ecgqa_tflite.boards import aarch64_root
+from ecgqa_tflite.boards.aarch64_root import Root
 from ecgqa_tflite.errors import ToolError
 from ecgqa_tflite.frontend import colormap
+from ecgqa_tflite.frontend.colormap import to_int8
 from ecgqa_tflite.frontend.native import NativeFrontEnd
-from ecgqa_tflite.litert import Int8Network, to_int8
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.spec import Quality
+from ecgqa_tflite.tflite.run import Int8Network
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,17 @@ from conftest import require_tool
 from segments_for_boards import FS_HZ
 from targets import usable
 
-from ecgqa_tflite.benchmark import board_log, boards, inputs, qemu_cortex_m
+from ecgqa_tflite.benchmark import board_log, inputs
+from ecgqa_tflite.boards import boards
+from ecgqa_tflite.boards import count as qemu_cortex_m
 from ecgqa_tflite.cli import main
-from ecgqa_tflite.export.device_source import Device, plan_device
+from ecgqa_tflite.engine.device_source import Device, plan_device
 from ecgqa_tflite.frontend import colormap, tables
+from ecgqa_tflite.frontend.colormap import to_int8
 from ecgqa_tflite.frontend.native import NativeFrontEnd
-from ecgqa_tflite.litert import Int8Network, to_int8
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.resources import firmware_bridge_dir
+from ecgqa_tflite.tflite.run import Int8Network
 
 
 @pytest.fixture(scope="module")

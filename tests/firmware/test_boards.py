@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from targets import every_board, every_emulated_board, usable
 
-from ecgqa_tflite.benchmark import boards
+from ecgqa_tflite.boards import boards
 from ecgqa_tflite.errors import ToolError
 from ecgqa_tflite.resources import firmware_bridge_dir
 

@@ -15,13 +15,15 @@ from segments_for_boards import FS_HZ, real_segments
 from targets import usable
 from test_cwt_on_boards import built
 
-from ecgqa_tflite.benchmark import boards, qemu_cortex_m
-from ecgqa_tflite.export import tflm
-from ecgqa_tflite.export.device_source import Device, plan_device
+from ecgqa_tflite.boards import boards
+from ecgqa_tflite.boards import count as qemu_cortex_m
+from ecgqa_tflite.engine.device_source import Device, plan_device
 from ecgqa_tflite.frontend import colormap, tables
+from ecgqa_tflite.frontend.colormap import to_int8
 from ecgqa_tflite.frontend.native import NativeFrontEnd
-from ecgqa_tflite.litert import Int8Network, to_int8
 from ecgqa_tflite.spec import FrontEnd, Scaling
+from ecgqa_tflite.tflite import tflm
+from ecgqa_tflite.tflite.run import Int8Network
 
 MARKS = ("mark_analyse", "mark_scan", "mark_rows", "mark_end")
 

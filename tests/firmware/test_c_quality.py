@@ -11,7 +11,7 @@ import pytest
 from conftest import require_tool
 from targets import usable
 
-from ecgqa_tflite.benchmark import boards
+from ecgqa_tflite.boards import boards
 from ecgqa_tflite.resources import firmware_bridge_dir
 
 CORES = ("mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547")

@@ -11,7 +11,7 @@ from conftest import require_tool
 from targets import usable
 from test_engine_units import engine_program
 
-from ecgqa_tflite.benchmark import boards
+from ecgqa_tflite.boards import boards
 from ecgqa_tflite.resources import firmware_bridge_dir
 
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")

@@ -10,8 +10,8 @@ import pytest
 from segments_for_boards import FS_HZ, edge_segments, fnv1a, real_segments
 from targets import every_board, usable
 
-from ecgqa_tflite.benchmark import boards
-from ecgqa_tflite.export.c_source import cwt_source
+from ecgqa_tflite.boards import boards
+from ecgqa_tflite.engine.c_source import cwt_source
 from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.resources import firmware_bridge_dir

@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from segments_for_boards import fnv1a
 from targets import usable
 
-from ecgqa_tflite.benchmark import boards
-from ecgqa_tflite.export.device_source import layer_rows
-from ecgqa_tflite.export.layers import Network
-from ecgqa_tflite.export.nn_source import nn_source
-from ecgqa_tflite.export.planner import Plan, plan_tflite
+from ecgqa_tflite.boards import boards
+from ecgqa_tflite.engine.device_source import layer_rows
+from ecgqa_tflite.engine.layers import Network
+from ecgqa_tflite.engine.nn_source import nn_source
+from ecgqa_tflite.engine.planner import Plan, plan_tflite
 from ecgqa_tflite.frontend import colormap
-from ecgqa_tflite.litert import Int8Network, to_int8
+from ecgqa_tflite.frontend.colormap import to_int8
 from ecgqa_tflite.resources import firmware_bridge_dir
+from ecgqa_tflite.tflite.run import Int8Network
 
 N_MAPS = 48
 ROW_SCRATCH_BYTES = 1000

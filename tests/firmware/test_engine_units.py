@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from targets import usable
 
-from ecgqa_tflite.benchmark import boards
+from ecgqa_tflite.boards import boards
 from ecgqa_tflite.resources import firmware_bridge_dir
 
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")

@@ -16,10 +16,10 @@ from conftest import require_module
 from numpy.typing import NDArray
 from targets import usable
 
-from ecgqa_tflite.benchmark import boards
-from ecgqa_tflite.export import tflm
-from ecgqa_tflite.export.layers import quantise_multiplier, quantise_multiplier_once
+from ecgqa_tflite.boards import boards
+from ecgqa_tflite.engine.layers import quantise_multiplier, quantise_multiplier_once
 from ecgqa_tflite.resources import firmware_bridge_dir
+from ecgqa_tflite.tflite import tflm
 
 INPUT_SCALE, OUTPUT_SCALE = 0.25, 1.0
 WEIGHT_SCALES = (0.25, 0.2193)

@@ -13,9 +13,10 @@ from conftest import REPO, require_tool
 from targets import usable
 
 import ecgqa_tflite
-from ecgqa_tflite.benchmark import boards
-from ecgqa_tflite.litert import Int8Network, to_int8
+from ecgqa_tflite.boards import boards
+from ecgqa_tflite.frontend.colormap import to_int8
 from ecgqa_tflite.resources import firmware_bridge_dir
+from ecgqa_tflite.tflite.run import Int8Network
 
 LIBRARY = firmware_bridge_dir()
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror")

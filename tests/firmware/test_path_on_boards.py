@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from segments_for_boards import FS_HZ, edge_segments, fnv1a, real_segments
 from targets import every_board, usable
 
-from ecgqa_tflite.benchmark import boards
-from ecgqa_tflite.export import c_source, device_source
+from ecgqa_tflite.boards import boards
+from ecgqa_tflite.engine import c_source, device_source
 from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.resources import firmware_bridge_dir
 

@@ -14,9 +14,9 @@ from segments_for_boards import FS_HZ, SEGMENT_LEN, real_segments
 from targets import usable
 from test_path_on_boards import Case, built, lines, small_case
 
-from ecgqa_tflite.benchmark import boards
+from ecgqa_tflite.boards import boards
+from ecgqa_tflite.engine import device_source
 from ecgqa_tflite.errors import ArgumentError
-from ecgqa_tflite.export import device_source
 
 TABLES = (
     *("radices", "forward_order", "quarter_sine_q31", "twiddle_cos_q31", "twiddle_sin_q31"),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ecgqa_tflite.export import c_source, device_source
+from ecgqa_tflite.engine import c_source, device_source
 from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.spec import FrontEnd
@@ -96,7 +96,7 @@ def _make(name: str) -> bytes:
     from ecgqa_tflite.frontend import colormap
     from ecgqa_tflite.frontend.native import NativeFrontEnd
     from ecgqa_tflite.networks._keras import keras
-    from ecgqa_tflite.quantize import quantise_ptq
+    from ecgqa_tflite.quantize.ptq import quantise_ptq
 
     keras.utils.set_random_seed(3)
     spec = NETWORKS[name]

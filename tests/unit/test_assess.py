@@ -8,24 +8,19 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from ecgqa_tflite.assess import (
-    Decision,
-    assess,
-    merged,
-    report,
-    score_segments,
-    spans,
-)
+from ecgqa_tflite.assess import assess, score_segments
+from ecgqa_tflite.decisions import Decision, merged, spans
+from ecgqa_tflite.decisions.json import report
 from ecgqa_tflite.errors import RecordingError, SamplingRateError
-from ecgqa_tflite.frontend.colormap import image
+from ecgqa_tflite.frontend.colormap import image, image_s8, to_int8
 from ecgqa_tflite.frontend.native import NativeFrontEnd
-from ecgqa_tflite.litert import BATCH, Int8Network, image_s8, to_int8
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.recording.disturbances import Gap, MuscleNoise
 from ecgqa_tflite.recording.simulator import simulate
 from ecgqa_tflite.segments import cut
 from ecgqa_tflite.spec import Colormap, FrontEnd, Quality
+from ecgqa_tflite.tflite.run import BATCH, Int8Network
 
 
 def flat_between(recording: Recording, start_s: float, end_s: float) -> Recording:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from conftest import require_module
 
-from ecgqa_tflite.benchmark import inputs, peers
+from ecgqa_tflite.benchmark import inputs
 from ecgqa_tflite.benchmark.protocol import Protocol
+from ecgqa_tflite.devices import bench_peers as peers
 from ecgqa_tflite.frontend import reference
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.spec import FrontEnd

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import require_module
 
-from ecgqa_tflite.benchmark import frontend, inputs
+from ecgqa_tflite.benchmark import inputs
 from ecgqa_tflite.benchmark.protocol import (
     Protocol,
     cpu_ms,
@@ -27,6 +27,7 @@ from ecgqa_tflite.benchmark.protocol import (
     throttling,
     timing,
 )
+from ecgqa_tflite.devices import bench_frontend as frontend
 from ecgqa_tflite.errors import RecordingError
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.recording import Recording

@@ -14,21 +14,13 @@ import pytest
 from board_report import LOG
 from conftest import require_module
 
-from ecgqa_tflite.benchmark import (
-    board_log,
-    compare,
-    cortex_m,
-    ethos_u,
-    litert,
-    parts,
-    pictures,
-    protocol,
-    run,
-    tables,
-    worker,
-)
+from ecgqa_tflite.benchmark import board_log, compare, parts, pictures, protocol, tables
 from ecgqa_tflite.benchmark.protocol import timing
 from ecgqa_tflite.benchmark.results import Kind, Missing, Report, Row, exact, read_report
+from ecgqa_tflite.devices import bench_cortex_m as cortex_m
+from ecgqa_tflite.devices import bench_ethos_u as ethos_u
+from ecgqa_tflite.devices import bench_litert as litert
+from ecgqa_tflite.devices import run, worker
 from ecgqa_tflite.errors import ArgumentError, DatasetError, FormatError, ToolError
 from ecgqa_tflite.model_folder import ModelFolder
 

@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgqa_tflite.errors import ArgumentError, DatasetError
-from ecgqa_tflite.evaluation import (
+from ecgqa_tflite.evaluation.figures import (
     FIGURES,
     PLATEAU,
     choose_threshold,
     compare_decisions,
-    probabilities,
     reliability,
     score_difference,
     score_table,
 )
+from ecgqa_tflite.evaluation.models import probabilities
 
 LABELS_AND_SCORES = st.lists(
     st.tuples(st.booleans(), st.integers(-128, 127), st.integers(0, 5)), min_size=2, max_size=60

@@ -16,15 +16,10 @@ from synthetic_leads import write_training_sets
 from ecgqa_tflite.datasets.balanced import Composition
 from ecgqa_tflite.datasets.challenge2017 import read_graded
 from ecgqa_tflite.errors import ArgumentError, DatasetError
-from ecgqa_tflite.evaluation import int8_scores as scores_of_segments
+from ecgqa_tflite.evaluation.models import int8_scores as scores_of_segments
 from ecgqa_tflite.experiment import design, merge, runs, tables
 from ecgqa_tflite.experiment import run as experiment_run
-from ecgqa_tflite.experiment.external import (
-    ExternalTest,
-    int8_scores,
-    read_test,
-    ten_seconds,
-)
+from ecgqa_tflite.experiment.external import ExternalTest, int8_scores, read_test, ten_seconds
 from ecgqa_tflite.experiment.pictures import front
 from ecgqa_tflite.experiment.report import keep_design, write_report
 from ecgqa_tflite.experiment.rival import keep_differences, read_differences

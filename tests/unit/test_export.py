@@ -16,6 +16,12 @@ import tiny_model
 from conftest import REPO, require_tool
 
 from ecgqa_tflite import __version__
+from ecgqa_tflite.bundle import export as bundle_module
+from ecgqa_tflite.bundle import proof as proof_module
+from ecgqa_tflite.bundle.again import read_request
+from ecgqa_tflite.bundle.export import Bundle, accuracy_lines, export_bundle
+from ecgqa_tflite.bundle.proof import C_FLAGS, prove, run_selftest
+from ecgqa_tflite.engine.golden import Golden, fnv1a, fnv1a_rows, golden_samples
 from ecgqa_tflite.errors import (
     ArgumentError,
     ConversionError,
@@ -25,17 +31,11 @@ from ecgqa_tflite.errors import (
     SamplingRateError,
     SelfTestError,
 )
-from ecgqa_tflite.export import Bundle, accuracy_lines, export_bundle, prove
-from ecgqa_tflite.export import bundle as bundle_module
-from ecgqa_tflite.export import proof as proof_module
-from ecgqa_tflite.export.again import read_request
-from ecgqa_tflite.export.golden import Golden, fnv1a, fnv1a_rows, golden_samples
-from ecgqa_tflite.export.proof import C_FLAGS, run_selftest
 from ecgqa_tflite.frontend.native import NativeFrontEnd
-from ecgqa_tflite.litert import Int8Network
 from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, open_model, seal, sha256_of
 from ecgqa_tflite.resources import firmware_bridge_dir
-from ecgqa_tflite.tflite import network_digest, read_tflite
+from ecgqa_tflite.tflite.read import network_digest, read_tflite
+from ecgqa_tflite.tflite.run import Int8Network
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,7 @@ def test_a_network_that_the_engine_cannot_run(tmp_path: Path) -> None:
     """Branches: the bundle goes the way of TensorFlow Lite Micro, and says why."""
     tiny_model.network()
     from ecgqa_tflite.networks._keras import keras
-    from ecgqa_tflite.quantize import quantise_ptq
+    from ecgqa_tflite.quantize.ptq import quantise_ptq
 
     layers = keras.layers
     image = layers.Input(shape=tiny_model.SPEC.image_shape)

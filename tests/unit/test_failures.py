@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from ecgqa_tflite import failures
 from ecgqa_tflite.datasets.labelled import LabelledSegments
 from ecgqa_tflite.errors import ArgumentError, DatasetError
-from ecgqa_tflite.failures import Failure, Reading
+from ecgqa_tflite.evaluation import failures
+from ecgqa_tflite.evaluation.failures import Failure, Reading
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.spec import Quality
 

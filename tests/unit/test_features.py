@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import ArgumentError
-from ecgqa_tflite.features import NAMES, features
+from ecgqa_tflite.experiment.features import NAMES, features
 from ecgqa_tflite.segments import quantise
 
 

@@ -11,10 +11,10 @@ import pytest
 import tiny_model
 from conftest import require_tool
 
-from ecgqa_tflite.export import Bundle, export_bundle
-from ecgqa_tflite.export.gate import MEASURED, flips_of
-from ecgqa_tflite.export.golden import Golden
-from ecgqa_tflite.export.report import report_html
+from ecgqa_tflite.bundle.export import Bundle, export_bundle
+from ecgqa_tflite.bundle.gate import MEASURED, flips_of
+from ecgqa_tflite.bundle.report import report_html
+from ecgqa_tflite.engine.golden import Golden
 from ecgqa_tflite.model_folder import MANIFEST
 from ecgqa_tflite.quantize.flips import MOST, flipped_segments, samples_of
 from ecgqa_tflite.recording.simulator import simulate

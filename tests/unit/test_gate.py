@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tiny_model
 
+from ecgqa_tflite.bundle.export import export_bundle
+from ecgqa_tflite.bundle.gate import MEASURED, WORDS, Gate, Limits, accuracy_figures, pass_gate
 from ecgqa_tflite.errors import ArgumentError, ConversionError
-from ecgqa_tflite.export import Limits, export_bundle
-from ecgqa_tflite.export.flatbuffer import pack, unpack
-from ecgqa_tflite.export.gate import MEASURED, WORDS, Gate, accuracy_figures, pass_gate
+from ecgqa_tflite.tflite.flatbuffer import pack, unpack
 
 KINDS = list(WORDS)
 

@@ -15,19 +15,14 @@ from click.testing import CliRunner
 from conftest import require_tool
 
 from ecgqa_tflite.cli import main
+from ecgqa_tflite.engine.identity_source import identity_header
 from ecgqa_tflite.errors import ModelError
-from ecgqa_tflite.export.flatbuffer import pack, unpack
-from ecgqa_tflite.export.identity import (
-    ENTRY,
-    identity_header,
-    identity_of,
-    read_identity,
-    with_identity,
-)
-from ecgqa_tflite.export.inspection import inspect_tflite
-from ecgqa_tflite.litert import Int8Network
 from ecgqa_tflite.model_folder import ModelFolder
-from ecgqa_tflite.tflite import network_digest, read_metadata, read_tflite
+from ecgqa_tflite.tflite.flatbuffer import pack, unpack
+from ecgqa_tflite.tflite.identity import ENTRY, identity_of, read_identity, with_identity
+from ecgqa_tflite.tflite.inspect import inspect_tflite
+from ecgqa_tflite.tflite.read import network_digest, read_metadata, read_tflite
+from ecgqa_tflite.tflite.run import Int8Network
 
 
 @pytest.fixture(scope="module")
@@ -158,9 +153,9 @@ RUN_THEM = """
 import sys
 from pathlib import Path
 from ecgqa_tflite.errors import EcgqaError
-from ecgqa_tflite.export.inspection import inspect_tflite
-from ecgqa_tflite.quantize import census
-from ecgqa_tflite.litert import Int8Network
+from ecgqa_tflite.tflite.inspect import inspect_tflite
+from ecgqa_tflite.tflite.census import census
+from ecgqa_tflite.tflite.run import Int8Network
 import numpy as np
 for path in sorted(Path(sys.argv[1]).iterdir()):
     print(path.name, end=" ", flush=True)

@@ -11,23 +11,23 @@ import numpy as np
 import pytest
 import tiny_model
 
+from ecgqa_tflite.bundle.export import CARD_WORDS
 from ecgqa_tflite.datasets.balanced import Composition
 from ecgqa_tflite.datasets.folders import set_name
 from ecgqa_tflite.datasets.labelled import LabelledSegments, set_digest
+from ecgqa_tflite.engine.device_source import plan_device
 from ecgqa_tflite.errors import ArgumentError, ConversionError, ToolError
-from ecgqa_tflite.evaluation import compare_decisions, reliability, score_table
-from ecgqa_tflite.export import footprint
-from ecgqa_tflite.export.bundle import CARD_WORDS
-from ecgqa_tflite.export.device_source import plan_device
-from ecgqa_tflite.failures import DIRECTIONS, tally
-from ecgqa_tflite.frontend import tables
-from ecgqa_tflite.model_card import (
+from ecgqa_tflite.evaluation import footprint
+from ecgqa_tflite.evaluation.card import (
     CURVE,
     add_external,
     model_card,
     refuse_unrecordable,
     write_card,
 )
+from ecgqa_tflite.evaluation.failures import DIRECTIONS, tally
+from ecgqa_tflite.evaluation.figures import compare_decisions, reliability, score_table
+from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.model_folder import ModelFolder, open_model
 from ecgqa_tflite.plots.calibration import LEAST, LEFT, SIDE, TOP, calibration_svg
 from ecgqa_tflite.training.recipe import Recipe

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import tiny_model
 
+from ecgqa_tflite.engine import layers, nn_source, planner
+from ecgqa_tflite.engine.layers import Layer, Network, Shape, Softmax, Window
+from ecgqa_tflite.engine.memory_map import memory_map_svg
+from ecgqa_tflite.engine.planner import Plan, memory_map, plan_network, plan_tflite
 from ecgqa_tflite.errors import ArgumentError, ConversionError
-from ecgqa_tflite.export import layers, nn_source, planner
-from ecgqa_tflite.export.layers import Layer, Network, Shape, Softmax, Window
-from ecgqa_tflite.export.memory_map import memory_map_svg
-from ecgqa_tflite.export.planner import Plan, memory_map, plan_network, plan_tflite
 from ecgqa_tflite.frontend import colormap
 from ecgqa_tflite.resources import firmware_bridge_dir
-from ecgqa_tflite.tflite import Graph, Operator, read_tflite
+from ecgqa_tflite.tflite.read import Graph, Operator, read_tflite
 
 LIGHT_BYTES = 22_800
 """Workspace of the two-class Light-CNN; a prototype had 24,208 with its stack."""

@@ -12,7 +12,7 @@ import pytest
 from conftest import require_module
 
 from ecgqa_tflite import plots
-from ecgqa_tflite.assess import Span
+from ecgqa_tflite.decisions import Span
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.plots import paper, strip
 from ecgqa_tflite.spec import FrontEnd, Quality

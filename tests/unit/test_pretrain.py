@@ -17,13 +17,7 @@ from ecgqa_tflite.datasets.image_folders import hold_out, list_images
 from ecgqa_tflite.errors import ArgumentError, DatasetError, ModelError, OutputExistsError
 from ecgqa_tflite.model_folder import seal
 from ecgqa_tflite.spec import FrontEnd
-from ecgqa_tflite.training.pretrain import (
-    DESCRIPTION,
-    Pretraining,
-    load_body,
-    origin,
-    pretrain,
-)
+from ecgqa_tflite.training.pretrain import DESCRIPTION, Pretraining, load_body, origin, pretrain
 from ecgqa_tflite.training.recipe import Recipe
 
 TINY = Pretraining(size=80, epochs=2, batch=8, warmup_steps=2, validation_share=0.25)

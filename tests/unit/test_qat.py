@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,23 +13,24 @@ from conftest import require_module
 from labelled_recordings import write_labelled
 from synthetic_leads import write_training_sets
 
+from ecgqa_tflite.bundle.export import export_bundle
 from ecgqa_tflite.datasets.balanced import Composition, build
+from ecgqa_tflite.engine.planner import plan_tflite
 from ecgqa_tflite.errors import ConversionError, DatasetError, ModelError
-from ecgqa_tflite.export import export_bundle
-from ecgqa_tflite.export.planner import plan_tflite
-from ecgqa_tflite.litert import Int8Network, check_int8_contract, to_int8
+from ecgqa_tflite.frontend.colormap import to_int8
 from ecgqa_tflite.model_folder import open_model
-from ecgqa_tflite.quantize import census, quantise_ptq
+from ecgqa_tflite.quantize.ptq import quantise_ptq
 from ecgqa_tflite.spec import FrontEnd
-from ecgqa_tflite.tflite import read_tflite
+from ecgqa_tflite.tflite.census import census
+from ecgqa_tflite.tflite.read import read_tflite
+from ecgqa_tflite.tflite.run import Int8Network, check_int8_contract
 from ecgqa_tflite.training.recipe import Recipe
 
 require_module("tensorflow_model_optimization")
 
+from ecgqa_tflite.convert import qat, retrain  # noqa: E402
+from ecgqa_tflite.convert.float_export import float_network, unquantised  # noqa: E402
 from ecgqa_tflite.networks._keras import keras  # noqa: E402 (may be missing)
-from ecgqa_tflite.quantize import qat, retrain  # noqa: E402
-from ecgqa_tflite.quantize.compare import choose, compare_quantisation  # noqa: E402
-from ecgqa_tflite.quantize.float_export import float_network, unquantised  # noqa: E402
 
 layers = keras.layers
 SPEC = FrontEnd.preset("wearable", rows=16, cols=16, colormap="grey")
@@ -286,12 +286,8 @@ def test_it_never_validates_on_what_the_float_network_saw(
         recipe=recipe.to_dict(),
         calibration_ids=[f"challenge-2011/{i}/I@0.00" for i in range(20)],
     )
-    for judge in (
-        lambda: retrain.requantise_qat(model, labelled, tmp_path / "out", tmp_path / "cache"),
-        lambda: compare_quantisation(model, labelled, tmp_path / "cache"),
-    ):
-        with pytest.raises(DatasetError, match="trained"):
-            judge()
+    with pytest.raises(DatasetError, match="trained"):
+        retrain.requantise_qat(model, labelled, tmp_path / "out", tmp_path / "cache")
 
 
 def test_a_checkpoint_is_of_one_set_of_labels(labelled: Path, tmp_path: Path) -> None:
@@ -313,24 +309,6 @@ def test_too_few_recordings_to_validate(tmp_path: Path) -> None:
     write_labelled(tmp_path, records=2)
     with pytest.raises(DatasetError, match="too few recordings"):
         retrain.training_data(tmp_path, SPEC, Recipe(), tmp_path)
-
-
-def test_comparison(labelled: Path, tmp_path: Path) -> None:
-    model = tiny_model.folder(tmp_path / "models", recipe={})
-    found = compare_quantisation(model, labelled, tmp_path / "cache")
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert list(found["methods"]) == ["ptq", "qat"] and found["chosen"] in found["methods"]
-    for figures in found["methods"].values():
-        assert 0 <= figures["bacc"]["value"] <= 1 and figures["flips"]["share"] <= 0.05
-        assert 0 < figures["zlib_bytes"] < figures["bytes"]
-
-
-def test_the_costlier_method_must_be_worth_it() -> None:
-    def methods(ptq: float, qat_: float) -> dict[str, Any]:
-        return {"ptq": {"bacc": {"value": ptq}}, "qat": {"bacc": {"value": qat_}}}
-
-    assert choose(methods(0.95, 0.951)) == "ptq"
-    assert choose(methods(0.95, 0.96)) == "qat"
 
 
 # ---- float --------------------------------------------------------------------------------------

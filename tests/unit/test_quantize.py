@@ -10,9 +10,11 @@ import tiny_model
 from conftest import require_module
 
 from ecgqa_tflite.errors import ConversionError, ModelError
-from ecgqa_tflite.litert import INPUT_SCALE, Int8Network, to_int8
-from ecgqa_tflite.quantize import census, quantise_ptq
-from ecgqa_tflite.tflite import read_tflite
+from ecgqa_tflite.frontend.colormap import to_int8
+from ecgqa_tflite.quantize.ptq import quantise_ptq
+from ecgqa_tflite.tflite.census import census
+from ecgqa_tflite.tflite.read import read_tflite
+from ecgqa_tflite.tflite.run import INPUT_SCALE, Int8Network
 
 require_module("tensorflow")
 

@@ -12,9 +12,9 @@ import pytest
 import tiny_model
 from conftest import require_tool
 
-from ecgqa_tflite.export import Bundle, export_bundle
-from ecgqa_tflite.export.golden import Golden
-from ecgqa_tflite.export.report import report_html
+from ecgqa_tflite.bundle.export import Bundle, export_bundle
+from ecgqa_tflite.bundle.report import report_html
+from ecgqa_tflite.engine.golden import Golden
 
 VOID = {"meta", "img", "line", "br", "polyline", "rect", "path"}
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tiny_model
 
-from ecgqa_tflite.export.flatbuffer import pack, unpack
 from ecgqa_tflite.quantize.snr import layer_snr_db, worst_layers
+from ecgqa_tflite.tflite.flatbuffer import pack, unpack
 
 
 def test_a_sound_network_has_little_noise_and_a_disturbed_layer_is_named() -> None:

@@ -16,7 +16,13 @@ import tiny_model
 from click.testing import CliRunner
 from conftest import require_module, require_tool
 
+from ecgqa_tflite.bundle.export import Bundle, export_bundle
+from ecgqa_tflite.bundle.proof import prove
 from ecgqa_tflite.cli import main
+from ecgqa_tflite.devices import TARGETS, ethos_u, find_target
+from ecgqa_tflite.devices import _edge_tpu as edge_tpu
+from ecgqa_tflite.devices import _vela as vela
+from ecgqa_tflite.engine.golden import Golden
 from ecgqa_tflite.errors import (
     ArgumentError,
     ConversionError,
@@ -25,16 +31,12 @@ from ecgqa_tflite.errors import (
     SelfTestError,
     ToolError,
 )
-from ecgqa_tflite.export import Bundle, edge_tpu, export_bundle, prove, tflm, vela
-from ecgqa_tflite.export.flatbuffer import pack, unpack
-from ecgqa_tflite.export.golden import Golden
-from ecgqa_tflite.export.identity import read_identity, with_identity
-from ecgqa_tflite.export.inspection import inspect_tflite
-from ecgqa_tflite.export.space_to_depth import fold_image, foldable_stride, rewrite
-from ecgqa_tflite.export.targets import TARGETS, ethos_u, find_target
-from ecgqa_tflite.litert import Int8Network
 from ecgqa_tflite.model_folder import ModelFolder
-from ecgqa_tflite.tflite import (
+from ecgqa_tflite.tflite import tflm
+from ecgqa_tflite.tflite.flatbuffer import pack, unpack
+from ecgqa_tflite.tflite.identity import read_identity, with_identity
+from ecgqa_tflite.tflite.inspect import inspect_tflite
+from ecgqa_tflite.tflite.read import (
     Graph,
     Operator,
     Tensor,
@@ -42,6 +44,8 @@ from ecgqa_tflite.tflite import (
     read_metadata,
     read_tflite,
 )
+from ecgqa_tflite.tflite.run import Int8Network
+from ecgqa_tflite.tflite.space_to_depth import fold_image, foldable_stride, rewrite
 
 BUILT = tuple(TARGETS)
 ETHOS_U = tuple(name for name in BUILT if name.startswith("ethos-u"))

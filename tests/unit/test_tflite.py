@@ -11,13 +11,14 @@ import tiny_model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ecgqa_tflite.engine.layers import read_network
 from ecgqa_tflite.errors import ArgumentError, ConversionError, ModelError
-from ecgqa_tflite.export.flatbuffer import pack, unpack
-from ecgqa_tflite.export.layers import read_network
-from ecgqa_tflite.export.numbers import check_numbers
-from ecgqa_tflite.litert import INPUT_SCALE, Int8Network, to_int8
+from ecgqa_tflite.frontend.colormap import to_int8
 from ecgqa_tflite.resources import firmware_bridge_dir
-from ecgqa_tflite.tflite import read_tflite
+from ecgqa_tflite.tflite.flatbuffer import pack, unpack
+from ecgqa_tflite.tflite.numbers import check_numbers
+from ecgqa_tflite.tflite.read import read_tflite
+from ecgqa_tflite.tflite.run import INPUT_SCALE, Int8Network
 
 
 @pytest.fixture(scope="module")

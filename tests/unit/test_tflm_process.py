@@ -10,9 +10,9 @@ from collections.abc import Callable
 import pytest
 from conftest import require_module
 
-from ecgqa_tflite.export import tflm, tflm_process
 from ecgqa_tflite.model_folder import open_model
-from ecgqa_tflite.tflite import read_tflite
+from ecgqa_tflite.tflite import tflm, tflm_process
+from ecgqa_tflite.tflite.read import read_tflite
 
 Attempt = Callable[[bytes, int], None]
 

@@ -1,0 +1,349 @@
+"""Writing a bundle: one folder, whole, with nothing in it that changes from day to day."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+from ecgqa_tflite import __version__
+from ecgqa_tflite.bundle.gate import Gate, Limits, pass_gate
+from ecgqa_tflite.bundle.proof import FLOAT_WEIGHTS, Proof, arithmetic, prove
+from ecgqa_tflite.bundle.report import report_html
+from ecgqa_tflite.devices import DEFAULT, MEMORY_MAP, TARGETS, Parts, Prepared, Target, find_target
+from ecgqa_tflite.engine import model_source
+from ecgqa_tflite.engine.golden import make_golden
+from ecgqa_tflite.engine.identity_source import identity_header
+from ecgqa_tflite.engine.image_source import image_sources
+from ecgqa_tflite.errors import ArgumentError, ModelError
+from ecgqa_tflite.frontend import tables
+from ecgqa_tflite.frontend.colormap import image, to_int8
+from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, json_text, sha256_of
+from ecgqa_tflite.output import refuse_existing, whole_folder
+from ecgqa_tflite.resources import firmware_bridge_dir
+from ecgqa_tflite.spec import FrontEnd
+from ecgqa_tflite.tflite.census import OperatorCensus, census, computes_in_float
+from ecgqa_tflite.tflite.identity import identity_of, with_identity
+from ecgqa_tflite.tflite.numbers import check_numbers
+from ecgqa_tflite.tflite.read import read_tflite
+from ecgqa_tflite.tflite.run import Int8Network
+from ecgqa_tflite.tflite.space_to_depth import fold_image
+
+DEFAULT_LIMITS = Limits()
+
+BUNDLE_FORMAT = 1
+"""Format number of ``manifest.json``."""
+
+BOARD_FILES = (
+    *("startup.c", "startup.h", "platform.h", "semihosting.c", "print.c"),
+    *("sections.ld", "mps2-an386.ld"),
+)
+"""Of the C library's ``boards/``, for the self-test's image."""
+
+LICENCE = "LICENSE"
+"""Of the C library and of what this tool writes; a network's own is in its model card."""
+
+CARD_WORDS = {
+    "from the JSON files beside it": f"from what {MANIFEST} holds",
+    "`calibration.json`": f"`{MANIFEST}`",
+}
+"""What a model's card says of its folder, and what its bundle's says."""
+
+VERSIONS_OF = ("ai-edge-litert", "numpy", "scipy")
+"""Packages whose versions the manifest states: they made the golden vectors."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that has been written and proven."""
+
+    path: Path
+    manifest: dict[str, Any]
+    census: OperatorCensus
+    proof: Proof
+    gate: Gate
+
+
+def export_bundle(
+    model: ModelFolder,
+    out: str | Path,
+    *,
+    target: str = DEFAULT,
+    fs_hz: float = 250.0,
+    limits: Limits = DEFAULT_LIMITS,
+    collect: bool = False,
+    hop_s: float | None = None,
+    overwrite: bool = False,
+) -> Bundle:
+    """Write a model's bundle for a device, prove it, and only then let it appear.
+
+    Parameters
+    ----------
+    model
+        A model with a ``.tflite``; it may be a bundle itself.
+    out
+        The folder to write.
+    target
+        Name of the device: one of :data:`ecgqa_tflite.devices.TARGETS`.
+    fs_hz
+        Sampling rate of the device, Hz; the model is the same for all of them.
+    limits
+        What the gate lets through.
+    collect
+        Let samples come in while a segment is classified; at most two bytes of RAM for each sample
+        of a segment.
+    hop_s
+        Time between the starts of two segments, s; None: a segment. Below one, with ``collect``.
+    overwrite
+        Replace ``out`` where it exists.
+
+    Raises
+    ------
+    OutputExistsError
+        ``out`` exists and ``overwrite`` is false.
+    ArgumentError
+        No such target; a limit on a figure that the target doesn't have; ``collect`` or a hop that
+        it can't take.
+    SamplingRateError
+        The rate is too low for the spec or the integer front end can't take it.
+    ModelError, ConversionError
+        The model has no ``.tflite``, or one that is damaged, not full int8 or not for the target.
+        The gate is not passed.
+    ToolError
+        What the target's bundle is made with is not installed.
+    SelfTestError
+        A golden vector doesn't come out of what was written.
+
+    In each case nothing is left behind.
+    """
+    out = Path(out)
+    refuse_existing(out, overwrite)
+    device = find_target(target)
+    if (collect or hop_s is not None) and not device.collects:
+        able = ", ".join(other.name for other in TARGETS.values() if other.collects)
+        raise ArgumentError(f"--collect and --hop are for {able}; leave them out for {target}")
+    front_end_tables = tables.build(model.spec, fs_hz)  # a wrong rate is said before any work
+    tflite = model.tflite_path.read_bytes()
+    counted = census(tflite, str(model.tflite_path), may_be_float=device.runs_float)
+    check_numbers(read_tflite(tflite, str(model.tflite_path)), str(model.tflite_path))
+    network = Int8Network(tflite)
+    if network.input_shape != model.spec.image_shape:
+        raise ModelError(
+            f"{model.tflite_path}: takes images of {network.input_shape}, its spec makes "
+            f"{model.spec.image_shape}; train or convert the model again"
+        )
+    identity = identity_of(model, network.graph)
+    tflite = with_identity(tflite, identity)
+    counted = replace(counted, file_bytes=len(tflite))
+    golden = make_golden(model.spec, fs_hz, tflite)
+    parts = Parts(model, tflite, front_end_tables, fs_hz, golden, collect, hop_s)
+    prepared = device.prepare(parts)
+    gate = pass_gate(
+        model.metrics,
+        limits,
+        distinct_golden_scores=len({row.tobytes() for row in golden.scores}),
+        ram_bytes=prepared.ram_bytes,
+        flash_bytes=prepared.flash_bytes,
+    )
+    shipped = replace(model, weights_name=None, tflite_name=f"{model.name}.tflite")
+
+    with whole_folder(out, overwrite) as folder:
+        (folder / f"{model.name}.tflite").write_bytes(tflite)
+        _write_sources(folder, parts, prepared, firmware=device.firmware)
+        _copy_runtime(folder / "firmware_bridge")
+        if device.firmware:
+            _copy_board(folder / "board")
+        golden_file = f"golden/{model.name}_golden.npz"
+        (folder / "golden").mkdir()
+        (folder / golden_file).write_bytes(golden.to_npz(model.spec))
+        manifest = {
+            "format": BUNDLE_FORMAT,
+            "tool_version": __version__,
+            **prepared.manifest,
+            "model": shipped.description(),
+            "model_id": identity["model_id"],
+            "spec": model.spec.to_dict(),
+            "fs_hz": float(fs_hz),
+            "segment_len": front_end_tables.segment_len,
+            "formats": {"cwt_tables": front_end_tables.format},
+            "tables_bytes": front_end_tables.nbytes,
+            "gate": gate.to_dict(),
+            "quantisation": _quantisation(network),
+            "census": counted.to_dict(),
+            "golden": {"file": golden_file, "segments": list(golden.names)},
+            "calibration": {"ids": list(model.calibration_ids)},
+            "metrics": model.metrics,
+            "recipe": model.recipe,
+            "versions": {package: metadata.version(package) for package in VERSIONS_OF},
+        }
+        _write_templates(folder, manifest, counted, device, prepared)
+        (folder / "MODEL_CARD.md").write_text(_card(model), encoding="utf-8")
+        shutil.copyfile(firmware_bridge_dir() / LICENCE, folder / LICENCE)
+        manifest["files"] = _sums(folder)
+        svg = prepared.files.get(MEMORY_MAP)
+        report = folder / "report.html"
+        report.write_text(
+            report_html(manifest, golden, svg if isinstance(svg, str) else None), encoding="utf-8"
+        )
+        manifest["files"] = _sums(folder)
+        (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")
+        proof = prove(folder)
+    return Bundle(out, manifest, counted, proof, gate)
+
+
+def _write_sources(folder: Path, parts: Parts, prepared: Prepared, *, firmware: bool) -> None:
+    """The front end's C for every target, the network's and the golden vectors' for a firmware."""
+    built = parts.tables
+    identity = identity_of(parts.model, parts.graph)
+    sources = model_source.tables_sources(built) | identity_header(identity, built.spec_hash)
+    shape = prepared.input_shape
+    if shape is not None:
+        sources |= image_sources(parts.model.spec, built, parts.fs_hz, shape)
+    if firmware:
+        array, tflite = prepared.device_tflite
+        images = None
+        if shape is not None:
+            colour = image(parts.golden.index_maps, parts.model.spec.colormap)
+            images = fold_image(to_int8(colour), shape)
+        sources |= model_source.tflite_sources(array, tflite, built.spec_hash)
+        sources |= model_source.golden_sources(
+            parts.golden, array, tflite, built.spec_hash, images=images
+        )
+    files = {f"model/{name}": text for name, text in sources.items()} | dict(prepared.files)
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content.encode("ascii") if isinstance(content, str) else content)
+
+
+def _card(model: ModelFolder) -> str:
+    """The model's card, pointing to the manifest instead of to files that lie beside the model."""
+    text = model.card_text
+    for there, here in CARD_WORDS.items():
+        text = text.replace(there, here)
+    return text
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file, by its path in the bundle."""
+    paths = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    return {name: sha256_of(paths[name]) for name in sorted(paths)}
+
+
+def _copy_runtime(folder: Path) -> None:
+    """The runtime's headers and sources, byte for byte."""
+    source = firmware_bridge_dir()
+    for part in ("include", "src"):
+        for path in sorted((source / part).rglob("*.[ch]")):
+            target = folder / path.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+
+
+def _copy_board(folder: Path) -> None:
+    """What makes an image of the self-test for an emulated Cortex-M4."""
+    folder.mkdir()
+    for name in BOARD_FILES:
+        shutil.copyfile(firmware_bridge_dir() / "boards" / name, folder / name)
+    console = resources.files("ecgqa_tflite.bundle") / "board_files" / "printf.c"
+    (folder / console.name).write_bytes(console.read_bytes())
+
+
+def _quantisation(network: Int8Network) -> dict[str, Any]:
+    graph = network.graph
+    out: dict[str, Any] = {}
+    for key, index in (("input", graph.inputs[0]), ("output", graph.outputs[0])):
+        t = graph.tensors[index]
+        out[key] = {
+            "name": t.name,
+            "shape": list(t.shape),
+            "dtype": t.dtype,
+            "quant_scale": float(t.quant_scale[0]),
+            "zero_point": int(t.zero_point[0]),
+        }
+    out["image_to_input"] = "int8 = uint8 - 128"
+    out["weights"] = FLOAT_WEIGHTS if computes_in_float(graph) else "int8, per output channel"
+    return out
+
+
+def _write_templates(
+    folder: Path,
+    manifest: dict[str, Any],
+    counted: OperatorCensus,
+    device: Target,
+    prepared: Prepared,
+) -> None:
+    """The files that are the same for every model but for names and numbers: ``@word@``."""
+    model = manifest["model"]
+    spec = FrontEnd.from_dict(manifest["spec"])
+    rows, cols, channels = spec.image_shape
+    array, _ = prepared.device_tflite
+    words = {
+        "name": model["name"],
+        "array": array,
+        "target": device.name,
+        "tool_version": __version__,
+        "spec_hash": spec.short_hash,
+        "fs_hz": f"{manifest['fs_hz']:g}",
+        "segment_s": f"{spec.segment_s:g}",
+        "segment_len": str(manifest["segment_len"]),
+        "rows": str(rows),
+        "cols": str(cols),
+        "channels": str(channels),
+        "colormap": spec.colormap,
+        "threshold_s8": str(model["threshold_int8"]),
+        "low": spec.labels[0],
+        "high": spec.labels[1],
+        "licence": model["licence"],
+        "arithmetic": arithmetic(manifest),
+        "tflite_bytes": f"{counted.file_bytes:,}",
+        "tables_bytes": f"{manifest['tables_bytes']:,}",
+        "macs": f"{counted.macs:,}",
+        "operators": ", ".join(f"{op} x {n}" for op, n in counted.operators.items()),
+        "golden_segments": ", ".join(manifest["golden"]["segments"]),
+        **prepared.words,
+    }
+    accuracy = accuracy_lines(manifest["metrics"])
+    words["accuracy"] = "\n".join(f"- {line}" for line in accuracy)
+    sections = {"accuracy": bool(accuracy), **prepared.sections}
+    folders = ["firmware"] if device.firmware else []
+    for template in _templates(*folders, device.templates):
+        text = template.read_text(encoding="utf-8")
+        for section, keep in sections.items():
+            text = _section(text, section, keep)
+        for word, value in words.items():
+            text = text.replace(f"@{word}@", value)
+        (folder / template.name.removesuffix(".in")).write_text(text, encoding="utf-8")
+
+
+def accuracy_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """Balanced accuracy and AUC, float beside int8, a line a set; none where none was measured."""
+    validation = metrics.get("validation", {})
+    sets = {"validation": {"float": validation.get("float"), "int8": validation.get("int8")}}
+    for name, result in metrics.get("external", {}).items():
+        sets[name] = {"float": result.get("float"), "int8": result}
+    lines = []
+    for name, tables_ in sets.items():
+        figures = [
+            f"{kind} BAcc {t['bacc']['value']:.3f}, AUC {t['auc']['value']:.3f}"
+            for kind, t in tables_.items()
+            if t and t["bacc"]["value"] is not None and t["auc"]["value"] is not None
+        ]
+        if figures:
+            lines.append(f"{name}: {'; '.join(figures)}")
+    return lines
+
+
+def _section(text: str, name: str, keep: bool) -> str:
+    """Keep or drop what stands between ``@begin name@`` and ``@end@``."""
+    return re.sub(rf"@begin {name}@\n?(.*?)@end@\n?", r"\1" if keep else "", text, flags=re.DOTALL)
+
+
+def _templates(*folders: str) -> list[Any]:
+    root = resources.files("ecgqa_tflite.bundle") / "bundle_files"
+    found = [entry for folder in folders for entry in (root / folder).iterdir()]
+    return sorted((entry for entry in found if entry.is_file()), key=lambda entry: entry.name)

@@ -1,0 +1,135 @@
+"""A float network behind the same int8 ends: for devices with float arithmetic, and to compare."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ai_edge_litert import schema_py_generated as schema
+
+from ecgqa_tflite.convert.requantise import int8_threshold
+from ecgqa_tflite.errors import ConversionError
+from ecgqa_tflite.model_folder import ModelFolder, write_model
+from ecgqa_tflite.quantize.converter import INPUT_NAME, OUTPUT_NAME, float_tflite
+from ecgqa_tflite.tflite.flatbuffer import pack, unpack
+from ecgqa_tflite.tflite.read import read_tflite
+from ecgqa_tflite.tflite.run import INPUT_SCALE, INPUT_ZERO_POINT
+
+OUTPUT_SCALE, OUTPUT_ZERO_POINT = 1 / 256, -128
+"""As of a full-int8 network's softmax."""
+PROBABILITIES = ("SOFTMAX", "LOGISTIC")
+"""Operators whose output that scale holds."""
+
+
+def float_network(network: Any) -> bytes:
+    """The network as a ``.tflite`` that computes in float32 between the contract's int8 ends.
+
+    The int8 image holds all that the uint8 image does and is scaled to [0, 1] first; the scores
+    are rounded to 1/256 last. So front end, runners, threshold and golden vectors are those of an
+    int8 network; what lies between is what was trained.
+
+    Parameters
+    ----------
+    network
+        tf_keras model from (n, rows, cols, channels) in [0, 1] to (n, classes).
+
+    Raises
+    ------
+    ConversionError
+        TensorFlow can't convert it, one of its ends isn't one float32 tensor, or its scores are no
+        probabilities.
+    """
+    return _with_int8_ends(float_tflite(network), network.name)
+
+
+def _with_int8_ends(tflite: bytes, name: str) -> bytes:
+    """Put DEQUANTIZE before a float ``.tflite`` and QUANTIZE after it."""
+    graph = read_tflite(tflite, name)
+    ends = [graph.tensors[i] for i in (*graph.inputs, *graph.outputs)]
+    if len(ends) != 2 or any(t.dtype != "float32" for t in ends):
+        raise ConversionError(f"{name}: needs one float32 image in and float32 scores out")
+    if (last := graph.operators[-1].name) not in PROBABILITIES:
+        raise ConversionError(
+            f"{name}: ends in {last}, whose scores are no probabilities: end it in a softmax"
+        )
+    model = unpack(tflite)
+    subgraph = model.subgraphs[0]
+    (start,), (end,) = list(subgraph.inputs), list(subgraph.outputs)
+    image = _int8_end(subgraph, start, INPUT_NAME, float(INPUT_SCALE), INPUT_ZERO_POINT)
+    scores = _int8_end(subgraph, end, OUTPUT_NAME, OUTPUT_SCALE, OUTPUT_ZERO_POINT)
+    kinds = schema.BuiltinOperator
+    subgraph.operators = [
+        _operator(model, kinds.DEQUANTIZE, image, start),
+        *subgraph.operators,
+        _operator(model, kinds.QUANTIZE, end, scores),
+    ]
+    subgraph.inputs, subgraph.outputs = [image], [scores]
+    for signature in model.signatureDefs or []:
+        signature.inputs[0].tensorIndex = image
+        signature.outputs[0].tensorIndex = scores
+    return pack(model)
+
+
+def _int8_end(subgraph: Any, like: int, name: str, scale: float, zero_point: int) -> int:
+    """Append an int8 tensor of another's shape, which hands its name over; the tensor's number."""
+    float_end = subgraph.tensors[like]
+    t, quantisation = schema.TensorT(), schema.QuantizationParametersT()
+    quantisation.scale, quantisation.zeroPoint = [scale], [zero_point]
+    t.name, t.shape, t.type = name, float_end.shape, schema.TensorType.INT8
+    t.shapeSignature, t.quantization = float_end.shapeSignature, quantisation
+    float_end.name = f"{name}_float"
+    subgraph.tensors.append(t)
+    return len(subgraph.tensors) - 1
+
+
+def _operator(model: Any, kind: int, x: int, y: int) -> Any:
+    """An operator without options, and its code."""
+    code, operator = schema.OperatorCodeT(), schema.OperatorT()
+    code.builtinCode = code.deprecatedBuiltinCode = kind
+    code.version = 1
+    model.operatorCodes.append(code)
+    operator.opcodeIndex = len(model.operatorCodes) - 1
+    operator.inputs, operator.outputs = [x], [y]
+    return operator
+
+
+def unquantised(model: ModelFolder, out: str | Path) -> ModelFolder:
+    """Write a model folder whose ``.tflite`` computes in float32; see :func:`float_network`.
+
+    Raises
+    ------
+    ModelError
+        The model has no float weights.
+    ConversionError
+        See :func:`float_network`.
+    """
+    weights = model.weights_path
+    from ecgqa_tflite.evaluation.card import write_card  # which imports this package
+    from ecgqa_tflite.networks import load_model
+
+    validation = model.metrics.get("validation", {})
+    tflite = float_network(load_model(model.path))
+    written = write_model(
+        out,
+        name=model.name,
+        architecture=model.architecture,
+        arguments=model.arguments,
+        spec=model.spec,
+        threshold=model.threshold,
+        threshold_int8=int8_threshold(model.threshold),
+        save_weights=lambda path: shutil.copyfile(weights, path),
+        tflite=tflite,
+        recipe=model.recipe,
+        metrics={
+            "training": model.metrics.get("training", {}) | {"tflite_bytes": len(tflite)},
+            "validation": {
+                key: validation[key] for key in ("segments", "float") if key in validation
+            },
+            "external": {},
+            "quantisation": {"method": "none"},
+        },
+        model_card=f"# {model.name}\n",
+        licence=model.licence,
+    )
+    return write_card(written)

@@ -1,0 +1,89 @@
+"""Float against int8 on a labelled folder, for the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.convert.own_model import load_keras
+from ecgqa_tflite.datasets.folders import load_folder
+from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.evaluation.models import evaluate, int8_scores
+from ecgqa_tflite.frontend.colormap import image
+from ecgqa_tflite.frontend.native import NativeFrontEnd
+from ecgqa_tflite.model_folder import ModelFolder
+from ecgqa_tflite.quantize.flips import flipped_segments
+from ecgqa_tflite.spec import FrontEnd, Quality
+
+BATCH = 64
+RESAMPLES = 500
+"""Of the bootstrap: the gate reads values, the intervals are for people."""
+
+
+def measured(
+    model: ModelFolder, folder: str | Path, key: str, own: str | Path | None = None
+) -> ModelFolder:
+    """The model with figures on a labelled folder, float and int8, in its metrics under ``key``.
+
+    Segments that the two decide differently are kept among them, in ``flips``.
+
+    Parameters
+    ----------
+    own
+        The user's network that ``model`` was made of (:func:`~ecgqa_tflite.convert.own_model.
+        own_model`). A ``.tflite`` has no float form: figures are of int8 alone.
+
+    Raises
+    ------
+    DatasetError
+        The folder has no labels that are understood.
+    ModelError
+        The model has no float weights or no ``.tflite``.
+    ConversionError
+        ``own`` is no network that Keras loads.
+    """
+    if own is None:
+        _ = model.weights_path, model.tflite_path  # said before any work
+    parts = load_folder(Path(folder), model.spec)
+    scores = int8_scores(model, parts)
+    floats: NDArray[np.float64] | None = None
+    if own is None:
+        from ecgqa_tflite.training.score import float_probabilities
+
+        floats = float_probabilities(model, parts)
+    elif Path(own).suffix != ".tflite":
+        floats = _p_high(load_keras(Path(own)), model.spec, parts)
+    found: dict[str, Any] = evaluate(model, parts, scores, floats, n_boot=RESAMPLES)
+    if floats is not None:
+        found["flips"]["segments"] = flipped_segments(
+            [str(name).partition("/")[2] for part in parts for name in part.ids],
+            [samples for part in parts for samples in part.samples],
+            [part.fs_hz for part in parts for _ in range(len(part))],
+            floats,
+            scores,
+            (model.threshold, model.threshold_int8),
+            np.concatenate([part.quality for part in parts]),
+        )
+    # A folder of the user's is laid out as a public set, and is none.
+    name = Path(folder).resolve().name
+    return replace(model, metrics={**model.metrics, key: found | {"set": name}})
+
+
+def _p_high(network: Any, spec: FrontEnd, parts: Sequence[LabelledSegments]) -> NDArray[np.float64]:
+    """P(high) by a Keras network, (n,); 0 for segments that hold no signal, as on the device."""
+    from ecgqa_tflite.networks import preprocess
+
+    found = []
+    for part in parts:
+        native = NativeFrontEnd(spec, part.fs_hz)
+        for start in range(0, len(part), BATCH):
+            maps = native.index_maps(part.samples[start : start + BATCH])
+            p = network(preprocess(image(maps, spec.colormap)), training=False)
+            found.append(np.asarray(p, float)[:, Quality.HIGH])
+    usable = np.concatenate([part.usable for part in parts])
+    return np.where(usable, np.concatenate(found), 0.0)

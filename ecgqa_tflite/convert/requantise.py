@@ -1,0 +1,255 @@
+"""Quantising a trained model again, on the user's own recordings."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.errors import ConversionError, DatasetError, EcgqaError
+from ecgqa_tflite.frontend.colormap import image, to_int8
+from ecgqa_tflite.frontend.native import NativeFrontEnd
+from ecgqa_tflite.model_folder import ModelFolder, write_model
+from ecgqa_tflite.quantize.flips import flipped_segments
+from ecgqa_tflite.quantize.ptq import quantise_ptq
+from ecgqa_tflite.quantize.snr import layer_snr_db
+from ecgqa_tflite.recording import read_recording
+from ecgqa_tflite.segments import cut
+from ecgqa_tflite.spec import FrontEnd, Quality
+from ecgqa_tflite.tflite.run import Int8Network
+
+CALIBRATION_SEGMENTS = 200
+BATCH = 64
+
+_Drawn = tuple[NDArray[np.uint8], NDArray[np.int16], float]
+"""Index map, samples and sampling rate, Hz, of a segment."""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Images that ranges are measured on.
+
+    Attributes
+    ----------
+    images
+        uint8, (n, rows, cols, channels).
+    ids
+        ``<record>/<lead>@<start in s>`` of each.
+    skipped
+        Recordings that gave none, each with its reason.
+    samples, fs_hz
+        int16 samples and sampling rate, Hz, of each.
+    """
+
+    images: NDArray[np.uint8]
+    ids: tuple[str, ...]
+    samples: tuple[NDArray[np.int16], ...]
+    fs_hz: tuple[float, ...]
+    skipped: tuple[str, ...]
+
+
+def calibration_from_folder(
+    folder: str | Path, spec: FrontEnd, n: int = CALIBRATION_SEGMENTS, seed: int = 0
+) -> Calibration:
+    """Draw segments from a folder of WFDB recordings, as equal a share of each as there is.
+
+    Flat segments and segments with gaps are left out: a device calls them low without asking the
+    network. The same folder and seed give the same segments.
+
+    Parameters
+    ----------
+    folder
+        Searched for WFDB headers, in subfolders too.
+    spec
+        The front end.
+    n
+        Segments to draw; fewer where the recordings hold no more.
+    seed
+        Of the draw.
+
+    Raises
+    ------
+    DatasetError
+        No folder, no recording in it, or none that gives a segment.
+    """
+    folder = Path(folder)
+    records = sorted(path.with_suffix("") for path in folder.rglob("*.hea"))
+    if not records:
+        raise DatasetError(f"{folder}: holds no WFDB recordings (*.hea) to calibrate with")
+    rng = np.random.default_rng(seed)
+    drawn: dict[str, _Drawn] = {}
+    skipped: list[str] = []
+    # What one recording can't give, the others are asked for in another round.
+    todo = [records[i] for i in rng.permutation(len(records))]
+    while todo and len(drawn) < n:
+        able = []
+        for i, record in enumerate(todo):
+            share = -(-(n - len(drawn)) // (len(todo) - i))
+            if share == 0:
+                break
+            name = record.relative_to(folder).as_posix()
+            try:
+                found = _draw(record, name, spec, share, drawn.keys(), rng)
+            except EcgqaError as error:
+                skipped.append(f"{name}: {error}")
+                continue
+            if len(found) == share:
+                able.append(record)
+            drawn |= found
+        todo = able
+    if not drawn:
+        raise DatasetError(f"{folder}: no recording gives a segment; the first: {skipped[0]}")
+    ids = sorted(drawn)
+    maps, samples, rates = zip(*(drawn[name] for name in ids), strict=True)
+    return Calibration(
+        image(np.stack(maps), spec.colormap), tuple(ids), samples, rates, tuple(sorted(skipped))
+    )
+
+
+def _draw(
+    record: Path,
+    name: str,
+    spec: FrontEnd,
+    share: int,
+    taken: Set[str],
+    rng: np.random.Generator,
+) -> dict[str, _Drawn]:
+    """``share`` segments of a recording, any lead, by id; fewer if it has no more."""
+    recording = read_recording(record)
+    choices = []
+    for lead in recording.lead_names:
+        segments = cut(recording.lead(lead), recording.fs_hz, spec)
+        for i in np.flatnonzero(segments.ok):
+            identifier = f"{name}/{lead}@{segments.start_s[i]:.2f}"
+            choices.append((identifier, segments.samples[i], segments.fs_hz))
+    if not choices:
+        raise DatasetError("every segment is flat or has gaps")
+    choices = [choice for choice in choices if choice[0] not in taken]
+    order = rng.permutation(len(choices))[:share]
+    return {
+        identifier: (NativeFrontEnd(spec, fs_hz).index_map(samples), samples, fs_hz)
+        for identifier, samples, fs_hz in (choices[p] for p in sorted(order))
+    }
+
+
+def int8_threshold(threshold: float) -> int:
+    """The int8 softmax score that stands for a probability: 256 steps from -128."""
+    return int(np.clip(round(threshold * 256) - 128, -128, 127))
+
+
+def both_scores(
+    network: Any, int8: Int8Network, images: NDArray[np.uint8]
+) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
+    """P(high) by the float network and class 1's score by the int8 one, (n,) each.
+
+    Of images (n, rows, cols, channels).
+    """
+    from ecgqa_tflite.networks import preprocess
+
+    p_high, scores = np.empty(len(images)), np.empty(len(images), np.int8)
+    for first in range(0, len(images), BATCH):
+        batch = images[first : first + BATCH]
+        rows = slice(first, first + len(batch))
+        p_high[rows] = np.asarray(network(preprocess(batch), training=False))[:, Quality.HIGH]
+        scores[rows] = int8.scores(to_int8(batch))[:, Quality.HIGH]
+    return p_high, scores
+
+
+def calibration_metrics(
+    network: Any,
+    int8: Int8Network,
+    tflite: bytes,
+    calibration: Calibration,
+    threshold: float,
+    threshold_int8: int,
+) -> dict[str, Any]:
+    """What the calibration segments, which have no labels, tell of the int8 network.
+
+    ``segments``, ``flipped`` (decided differently than by the float network), which of them
+    (``flipped_segments``: :func:`~ecgqa_tflite.quantize.flips.flipped_segments`) and ``layers``
+    (:func:`~ecgqa_tflite.quantize.snr.layer_snr_db`; None where the two networks were converted to
+    different operators, which can't be held together).
+    """
+    layers: list[dict[str, Any]] | None
+    try:
+        layers = layer_snr_db(network, tflite, calibration.images)
+    except ConversionError:
+        layers = None
+    p_high, scores = both_scores(network, int8, calibration.images)
+    return {
+        "segments": len(calibration.ids),
+        "flipped": int(np.sum((p_high >= threshold) != (scores >= threshold_int8))),
+        "flipped_segments": flipped_segments(
+            calibration.ids,
+            calibration.samples,
+            calibration.fs_hz,
+            p_high,
+            scores,
+            (threshold, threshold_int8),
+        ),
+        "layers": layers,
+    }
+
+
+def requantise(
+    model: ModelFolder,
+    folder: str | Path,
+    out: str | Path,
+    n: int = CALIBRATION_SEGMENTS,
+    seed: int = 0,
+) -> tuple[ModelFolder, Calibration]:
+    """Quantise a trained model's float weights on recordings in ``folder``; write a model folder.
+
+    What had been measured with the old int8 network is left out of ``metrics``; how many of the
+    calibration segments float and int8 decide differently is noted in its place.
+
+    Raises
+    ------
+    DatasetError
+        See :func:`calibration_from_folder`.
+    ModelError
+        The model has no float weights.
+    ConversionError
+        See :func:`quantise_ptq`.
+    """
+    weights = model.weights_path
+    calibration = calibration_from_folder(folder, model.spec, n, seed)
+    from ecgqa_tflite.evaluation.card import write_card  # which imports this package
+    from ecgqa_tflite.networks import load_model
+
+    network = load_model(model.path)
+    tflite = quantise_ptq(network, calibration.images)
+    int8 = Int8Network(tflite)
+    threshold_int8 = int8_threshold(model.threshold)
+    measured = calibration_metrics(
+        network, int8, tflite, calibration, model.threshold, threshold_int8
+    )
+    validation = model.metrics.get("validation", {})
+    metrics = {
+        "training": model.metrics.get("training", {}) | {"tflite_bytes": len(tflite)},
+        "validation": {key: validation[key] for key in ("segments", "float") if key in validation},
+        "external": {},
+        "calibration": measured,
+    }
+    written = write_model(
+        out,
+        name=model.name,
+        architecture=model.architecture,
+        arguments=model.arguments,
+        spec=model.spec,
+        threshold=model.threshold,
+        threshold_int8=threshold_int8,
+        save_weights=lambda path: shutil.copyfile(weights, path),
+        tflite=tflite,
+        recipe=model.recipe,
+        metrics=metrics,
+        calibration_ids=calibration.ids,
+        model_card=f"# {model.name}\n",
+        licence=model.licence,
+    )
+    return write_card(written), calibration

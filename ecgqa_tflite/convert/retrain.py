@@ -1,0 +1,314 @@
+"""Quantising a trained model by training it on: which segments, and what it costs on validation."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.convert.qat import ending_in_logits, qat_recipe, quantise_qat
+from ecgqa_tflite.datasets import challenge2011, challenge2017
+from ecgqa_tflite.datasets.balanced import NOISE, build
+from ecgqa_tflite.datasets.folders import load_folder
+from ecgqa_tflite.datasets.labelled import LabelledSegments, set_digest
+from ecgqa_tflite.datasets.splits import held_out_groups
+from ecgqa_tflite.errors import DatasetError
+from ecgqa_tflite.frontend.colormap import image
+from ecgqa_tflite.model_folder import ModelFolder, write_model
+from ecgqa_tflite.progress import Progress
+from ecgqa_tflite.spec import FrontEnd
+from ecgqa_tflite.training.fit import logit_function, work_folder
+from ecgqa_tflite.training.images import index_maps
+from ecgqa_tflite.training.recipe import Recipe, digest_of
+from ecgqa_tflite.training.run import calibration, judged, segments_by_source
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What a network is trained on with quantisation, and judged by.
+
+    Attributes
+    ----------
+    parts, maps, quality
+        Training segments, their index maps, uint8 (n, rows, cols), and their classes.
+    calibration
+        Training segments (indices over all parts) that ranges are measured on.
+    validation, validation_maps
+        Segments of other patients, and their index maps.
+    """
+
+    spec: FrontEnd
+    parts: Sequence[LabelledSegments]
+    maps: NDArray[np.uint8]
+    quality: NDArray[np.uint8]
+    calibration: NDArray[np.intp]
+    validation: Sequence[LabelledSegments]
+    validation_maps: NDArray[np.uint8]
+
+    @property
+    def calibration_images(self) -> NDArray[np.uint8]:
+        """uint8, (m, rows, cols, channels)."""
+        return image(np.asarray(self.maps[self.calibration]), self.spec.colormap)
+
+    @property
+    def calibration_ids(self) -> list[str]:
+        """Ids of the calibration segments."""
+        ids = np.concatenate([part.ids for part in self.parts])
+        return [str(name) for name in ids[self.calibration]]
+
+    def digest(self) -> str:
+        """What a training depends on, beside its recipe and the network."""
+        return digest_of(self.spec.hash, set_digest(self.parts))
+
+
+def training_data(
+    data: Path,
+    spec: FrontEnd,
+    recipe: Recipe,
+    cache: Path,
+    workers: int = 1,
+    progress: Progress | None = None,
+    *,
+    seen: Sequence[str] = (),
+) -> TrainingData:
+    """Read the sets of ``ecgqa train``, or a labelled folder of the user's.
+
+    Of challenge-2011 the records are held out that ``ecgqa train`` with the same recipe holds out.
+
+    Parameters
+    ----------
+    data
+        Folder that holds ``challenge-2011``, ``mitdb`` and ``nstdb``, of which the recipe's sets
+        are made; or a folder of labelled recordings, a share of whose records is held out for
+        validation.
+    recipe
+        Its composition, number of calibration segments and seed are used.
+    cache
+        Folder for mixtures and index maps.
+    seen
+        Ids of segments that the float network was trained on, as many as are known.
+
+    Raises
+    ------
+    DatasetError
+        No labels that are understood, too few segments, a record to validate with that the float
+        network was trained on, or challenge-2017's layout: that set is the external test, on which
+        nothing trains.
+    """
+    if (data / "nstdb").is_dir():
+        sets = build(data, spec, recipe.composition, cache, workers, progress)
+        train, validation = sets.train, sets.validation
+    else:
+        train, validation = _split(load_folder(data, spec), data, recipe, seen)
+    _refuse_seen(validation, seen, data)
+    return TrainingData(
+        spec,
+        train,
+        index_maps(train, spec, cache, workers, progress),
+        np.concatenate([part.quality for part in train]),
+        calibration(train, recipe.n_calibration, recipe.seed),
+        validation,
+        index_maps(validation, spec, cache, workers, progress),
+    )
+
+
+def _split(
+    parts: list[LabelledSegments], folder: Path, recipe: Recipe, seen: Sequence[str]
+) -> tuple[list[LabelledSegments], list[LabelledSegments]]:
+    """Training and validation by record; segments without a signal are left out."""
+    if any(part.source == challenge2017.NAME for part in parts):
+        raise DatasetError(
+            f"{folder}: is laid out as {challenge2017.NAME}, the external test, on which nothing "
+            f"trains; label your recordings' leads in a LEADS.csv (record,lead,quality)"
+        )
+    parts = [part.take(part.usable) for part in parts]
+    # As balanced.build draws: over the names of copies too, which are read once.
+    groups = {str(name) for part in parts for name in part.group} | {
+        f"{challenge2011.NAME}/{name}" for name in challenge2011.labelled_names(folder)
+    }
+    known = {name for name in _records(seen) if name.startswith(f"{challenge2011.NAME}/")}
+    if known & groups and not known <= groups:  # a part's draw is another than the whole set's
+        raise DatasetError(
+            f"{folder}: is a part of what the float network was trained on, which can't be told "
+            f"from what it was not: give the whole set, or recordings that it has not seen"
+        )
+    composition = recipe.composition
+    held_out = held_out_groups(groups, composition.validation_share, composition.seed)
+    inside = [np.isin(part.group, sorted(held_out)) for part in parts]
+    train = [part.take(~mask) for part, mask in zip(parts, inside, strict=True)]
+    validation = [part.take(mask) for part, mask in zip(parts, inside, strict=True)]
+    for found in (train, validation):
+        quality = np.concatenate([part.quality for part in found])
+        if len(np.unique(quality)) < 2:
+            raise DatasetError(
+                f"{folder}: too few recordings: both qualities are needed to train on and, from "
+                f"other recordings, to validate with"
+            )
+    return [part for part in train if len(part)], [part for part in validation if len(part)]
+
+
+def _refuse_seen(validation: Sequence[LabelledSegments], seen: Sequence[str], folder: Path) -> None:
+    """Refuse to validate on a record of which the float network is known to have seen a segment.
+
+    Noise alone is no record: its recordings are in both sets, other stretches of them.
+    """
+    both = _records(seen) & _records(
+        str(name) for part in validation if part.source != NOISE for name in part.ids
+    )
+    if both:
+        raise DatasetError(
+            f"{folder}: {min(both)} would validate, but the float network was trained on it: give "
+            f"the sets as it had them, or recordings that it has not seen"
+        )
+
+
+def _records(ids: Iterable[str]) -> set[str]:
+    """``set/record`` of segments' ids, ``set/record/lead@start``."""
+    return {name.partition("@")[0].rpartition("/")[0] for name in ids}
+
+
+def train_int8(
+    network: Any, data: TrainingData, recipe: Recipe, cache: Path, progress: Progress | None = None
+) -> bytes:
+    """:func:`~ecgqa_tflite.convert.qat.quantise_qat` on ``data``, as a network of ``recipe``.
+
+    The checkpoint lies in ``cache``: the same call goes on where it was killed.
+    """
+    recipe = qat_recipe(recipe)
+    work = work_folder(cache, network, "qat", recipe.to_dict(), data.digest())
+    images = data.calibration_images
+    tflite = quantise_qat(
+        network, data.maps, data.quality, images, data.spec, recipe, work, progress
+    )
+    shutil.rmtree(work, ignore_errors=True)
+    return tflite
+
+
+def recipe_of(model: ModelFolder) -> Recipe:
+    """The recipe that a model was trained by; the default one where its folder has none."""
+    return Recipe.from_dict(model.recipe) if model.recipe else Recipe()
+
+
+@dataclass(frozen=True, eq=False)
+class Retrained:
+    """An int8 network and what was measured with it, for a model folder."""
+
+    tflite: bytes
+    threshold_int8: int
+    metrics: dict[str, Any]
+    calibration_ids: tuple[str, ...]
+
+
+def retrained(
+    network: Any,
+    spec: FrontEnd,
+    threshold: float,
+    recipe: Recipe | None,
+    data: Path,
+    cache: Path,
+    workers: int = 1,
+    progress: Progress | None = None,
+    *,
+    seen: Sequence[str] = (),
+) -> Retrained:
+    """Train a float network on with quantisation and judge it; see :func:`requantise_qat`.
+
+    Parameters
+    ----------
+    recipe
+        What it was trained by; None where that isn't known: the default one.
+    seen
+        See :func:`training_data`.
+    """
+    recipe = recipe or Recipe()
+    ending_in_logits(network)  # said before any work
+    sets = training_data(data, spec, recipe, cache, workers, progress, seen=seen)
+    tflite = train_int8(network, sets, recipe, cache, progress)
+    logits = logit_function(ending_in_logits(network), spec)(sets.validation_maps)
+    threshold_int8, validation = judged(
+        tflite, logits, threshold, sets.validation, sets.validation_maps, spec, progress
+    )
+    metrics = {
+        "validation": validation,
+        "quantisation": {
+            "method": "qat",
+            "recipe": qat_recipe(recipe).to_dict(),
+            "data": {"set": data.resolve().name, "segments": segments_by_source(sets.parts)},
+        },
+    }
+    ids = tuple(sets.calibration_ids)
+    return Retrained(tflite, threshold_int8, metrics, ids)
+
+
+def requantise_qat(
+    model: ModelFolder,
+    data: Path,
+    out: str | Path,
+    cache: Path,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> ModelFolder:
+    """Train a model's float weights on with quantisation; write a model folder.
+
+    The float weights stay what they were. What had been measured with the old int8 network is left
+    out of ``metrics``; float and int8 are measured on the validation segments of ``data``.
+
+    Parameters
+    ----------
+    data
+        See :func:`training_data`.
+    out
+        Model folder to write.
+    cache
+        Folder for mixtures, index maps and the checkpoint of an unfinished run.
+
+    Raises
+    ------
+    ModelError
+        The model has no float weights.
+    ConversionError
+        See :func:`~ecgqa_tflite.convert.qat.quantise_qat`.
+    DatasetError
+        See :func:`training_data`.
+    """
+    weights = model.weights_path
+    from ecgqa_tflite.evaluation.card import write_card  # which imports this package
+    from ecgqa_tflite.networks import load_model
+
+    made = retrained(
+        load_model(model.path),
+        model.spec,
+        model.threshold,
+        recipe_of(model),
+        data,
+        cache,
+        workers,
+        progress,
+        seen=model.calibration_ids,
+    )
+    written = write_model(
+        out,
+        name=model.name,
+        architecture=model.architecture,
+        arguments=model.arguments,
+        spec=model.spec,
+        threshold=model.threshold,
+        threshold_int8=made.threshold_int8,
+        save_weights=lambda path: shutil.copyfile(weights, path),
+        tflite=made.tflite,
+        recipe=model.recipe,
+        metrics={
+            "training": model.metrics.get("training", {}) | {"tflite_bytes": len(made.tflite)},
+            "external": {},
+            **made.metrics,
+        },
+        calibration_ids=made.calibration_ids,
+        model_card=f"# {model.name}\n",
+        licence=model.licence,
+    )
+    return write_card(written)

@@ -1,0 +1,154 @@
+"""What a target is: what its bundle holds beside the common part, and how that is proven."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ecgqa_tflite.engine.golden import Golden
+from ecgqa_tflite.engine.image_source import image_workspace_bytes
+from ecgqa_tflite.frontend.tables import Tables
+from ecgqa_tflite.model_folder import ModelFolder
+from ecgqa_tflite.tflite.read import Graph, read_tflite
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What every target is made from.
+
+    Attributes
+    ----------
+    tflite
+        The network as the bundle holds it.
+    golden
+        Golden segments and what the front end and the network make of them.
+    collect, hop_s
+        As :func:`ecgqa_tflite.engine.device_source.plan_device` takes them.
+    """
+
+    model: ModelFolder
+    tflite: bytes
+    tables: Tables
+    fs_hz: float
+    golden: Golden
+    collect: bool = False
+    hop_s: float | None = None
+
+    def with_arena(self, arena_bytes: int) -> int:
+        """RAM of an interpreter's arena and the front end's workspace beside it, bytes."""
+        return arena_bytes + image_workspace_bytes(self.tables)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The network, read."""
+        return read_tflite(self.tflite, str(self.model.tflite_path))
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A target's part of a bundle, before anything is written.
+
+    Attributes
+    ----------
+    files
+        Content by path in the bundle.
+    manifest
+        Entries of ``manifest.json``; ``target`` always among them.
+    device_tflite
+        Name and bytes of the ``.tflite`` that goes into the firmware as a C array.
+    input_shape
+        (rows, cols, channels) that ``ecgqa_image`` makes; None where the bundle has no
+        ``ecgqa_image`` because the row-streaming engine makes its own rows.
+    ram_bytes
+        Workspace or arena, with the front end's; None where the target runs Linux.
+    flash_bytes
+        Constants of network and front end; code comes on top.
+    words
+        Words of the target's templates.
+    sections
+        Sections of the templates that are kept or dropped.
+    """
+
+    files: Mapping[str, bytes | str]
+    manifest: Mapping[str, Any]
+    device_tflite: tuple[str, bytes]
+    input_shape: tuple[int, int, int] | None
+    ram_bytes: int | None
+    flash_bytes: int
+    words: Mapping[str, str] = field(default_factory=dict)
+    sections: Mapping[str, bool] = field(default_factory=dict)
+
+
+EVERY_BUNDLE = (
+    *("NAME.tflite", "README.md", "MODEL_CARD.md", "LICENSE", "report.html", "manifest.json"),
+    "Makefile",
+    *("model/ecgqa_cwt_tables.[ch]", "model/ecgqa_identity.h", "golden/NAME_golden.npz"),
+    "firmware_bridge/...",
+)
+"""What lies in every bundle: NAME is the model's, ``...`` all below a folder."""
+EVERY_FIRMWARE = (*("CMakeLists.txt", "selftest.c", "model/ecgqa_golden.[ch]", "board/..."),)
+"""What else lies in a firmware's."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of device.
+
+    Attributes
+    ----------
+    summary
+        What runs the network there.
+    bundle
+        What its bundle holds beside the network, the front end and the golden vectors.
+    proof
+        What the bundle's proof shows, on this machine.
+    firmware
+        Whether the bundle is C to be compiled into a firmware; else it is run by Linux.
+    templates
+        Folder of its templates.
+    prepare
+        Makes its part; raises an :class:`~ecgqa_tflite.errors.EcgqaError`.
+    prove
+        From a bundle's folder, manifest and golden vectors alone: lines that say what was shown.
+    missing
+        What would have to be installed here, in words; None where nothing is missing.
+    files
+        What else lies in its bundle, as in :data:`EVERY_BUNDLE`; in round brackets where it depends
+        on the model or on what is installed.
+    runs_float
+        Whether it also takes a network that computes in float32 between int8 ends.
+    collects
+        Whether samples can come in while a segment is classified, and segments overlap.
+    """
+
+    name: str
+    summary: str
+    bundle: str
+    proof: str
+    firmware: bool
+    templates: str
+    prepare: Callable[[Parts], Prepared]
+    prove: Callable[[Path, Mapping[str, Any], Golden], tuple[str, ...]]
+    missing: Callable[[], str | None]
+    files: tuple[str, ...]
+    runs_float: bool = False
+    collects: bool = False
+
+    @property
+    def tree(self) -> tuple[str, ...]:
+        """Everything that its bundle holds; folders last."""
+        found = [*EVERY_BUNDLE, *(EVERY_FIRMWARE if self.firmware else ()), *self.files]
+        return tuple(sorted(found, key=lambda name: ("/" in name, name.strip("()"))))
+
+
+def nothing_missing() -> str | None:
+    """For targets that need nothing."""
+    return None
+
+
+def nothing_more(folder: Path, manifest: Mapping[str, Any], golden: Golden) -> tuple[str, ...]:
+    """For targets whose proof is the common one."""
+    return ()

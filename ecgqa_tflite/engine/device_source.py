@@ -1,0 +1,299 @@
+"""The whole path as generated C: ``ecgqa_bundle_t`` with its workspace and its golden vectors."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.engine.c_source import array, preamble
+from ecgqa_tflite.engine.golden import fnv1a
+from ecgqa_tflite.engine.layers import Layer
+from ecgqa_tflite.engine.nn_source import model_id, nn_source
+from ecgqa_tflite.engine.planner import ALIGN, Plan, plan_tflite
+from ecgqa_tflite.errors import ArgumentError, ConversionError
+from ecgqa_tflite.frontend import colormap, native
+from ecgqa_tflite.frontend.colormap import to_int8
+from ecgqa_tflite.frontend.native import NativeFrontEnd
+from ecgqa_tflite.frontend.tables import Tables
+from ecgqa_tflite.spec import FrontEnd
+from ecgqa_tflite.tflite.run import Int8Network
+
+BUNDLE_FORMAT = 1
+"""``ECGQA_BUNDLE_FORMAT``; a test holds it against the header."""
+
+CLASSES = 2
+"""Low and high quality: what a decision is made of."""
+
+
+@dataclass(frozen=True)
+class FrontEndBytes:
+    """Memory of the front end: what lives to the last row, and scratch of its two parts."""
+
+    keep: int
+    analyse_scratch: int
+    row_scratch: int
+
+
+def front_end_bytes(tables: Tables) -> FrontEndBytes:
+    """What ``ecgqa_cwt_keep_bytes`` and its two siblings answer, bytes."""
+    pointers = native.c_tables(tables)
+    answers = []
+    for name in ("keep", "analyse_scratch", "row_scratch"):
+        function = getattr(native.library(), f"ecgqa_cwt_{name}_bytes")
+        function.restype = ctypes.c_size_t
+        function.argtypes = [ctypes.c_void_p]
+        answers.append(int(function(ctypes.addressof(pointers))))
+    return FrontEndBytes(*answers)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where things lie in the workspace, bytes from its start; as ``lay_out`` in ``ecgqa.c``."""
+
+    scratch_at: int
+    network_at: int
+    samples_at: int
+    bytes: int
+
+
+def lay_out(front_end: FrontEndBytes, plan: Plan, segment_len: int, collect: bool) -> Workspace:
+    """The workspace of a bundle; ``collect``: samples have memory of their own."""
+
+    def aligned(n: int) -> int:
+        return -(-n // ALIGN) * ALIGN
+
+    scratch_at = network_at = aligned(front_end.keep)
+    if plan.idle_bytes >= front_end.row_scratch:
+        scratch_at += plan.idle_at
+    else:
+        shared = plan.idle_bytes if plan.idle_at == 0 else 0
+        network_at += aligned(front_end.row_scratch - shared)
+    samples_at = scratch_at + aligned(front_end.analyse_scratch)
+    end = max(
+        scratch_at + max(front_end.analyse_scratch, front_end.row_scratch),
+        network_at + plan.workspace_bytes,
+    )
+    if collect:
+        samples_at = aligned(end)
+    total = aligned(max(end, samples_at + 2 * segment_len))
+    return Workspace(scratch_at, network_at, samples_at, total)
+
+
+@dataclass(frozen=True)
+class Device:
+    """A model on a device, ready to be written as C.
+
+    Attributes
+    ----------
+    plan
+        The network's.
+    workspace
+        All of the memory but the context and the stack.
+    collect
+        Whether samples are collected while a segment is classified.
+    hop_len
+        Samples between the starts of two segments.
+    """
+
+    spec: FrontEnd
+    tables: Tables
+    tflite: bytes
+    threshold_int8: int
+    plan: Plan
+    workspace: Workspace
+    collect: bool
+    hop_len: int
+
+    @property
+    def spec_hash(self) -> int:
+        """First 8 bytes of the spec's SHA-256."""
+        return self.tables.spec_hash
+
+
+def plan_device(
+    spec: FrontEnd,
+    tables: Tables,
+    tflite: bytes,
+    threshold_int8: int,
+    *,
+    hop_s: float | None = None,
+    collect: bool = False,
+) -> Device:
+    """Plan the memory of the whole path.
+
+    Parameters
+    ----------
+    threshold_int8
+        int8 score of class 1 from which a segment is of high quality.
+    hop_s
+        Time between the starts of two segments, s; None: a segment.
+    collect
+        Keep samples apart from the network's memory, so that they can come in while a segment is
+        classified. A hop below the segment's length needs it.
+
+    Raises
+    ------
+    ArgumentError
+        The hop is no whole number of samples in 1..segment_len, or needs ``collect``.
+    ConversionError
+        The engine can't run the network, or it has other than two classes.
+    """
+    segment_len = tables.segment_len
+    exact = segment_len if hop_s is None else hop_s * segment_len / spec.segment_s
+    hop_len = round(exact)
+    if abs(exact - hop_len) > 1e-6 or not 1 <= hop_len <= segment_len:
+        raise ArgumentError(
+            f"a hop of {hop_s} s is {exact:g} samples: it must be a whole number of them, "
+            f"at most the segment's {segment_len}"
+        )
+    if hop_len != segment_len and not collect:
+        raise ArgumentError("segments that overlap need memory of their own for samples: --collect")
+    front_end = front_end_bytes(tables)
+    plan = plan_tflite(tflite, row_scratch_bytes=front_end.row_scratch)
+    if plan.network.classes != CLASSES:
+        raise ConversionError(
+            f"the network has {plan.network.classes} classes: a decision is between {CLASSES}"
+        )
+    workspace = lay_out(front_end, plan, segment_len, collect)
+    return Device(spec, tables, tflite, threshold_int8, plan, workspace, collect, hop_len)
+
+
+@dataclass(frozen=True, eq=False)
+class GoldenPath:
+    """A golden segment, the digests of the constants and the rows of every stage."""
+
+    samples: NDArray[np.int16]
+    constants: list[int]
+    rows: list[bytes]
+
+
+def golden(
+    device: Device, samples: NDArray[np.int16], *, rows: list[bytes] | None = None
+) -> GoldenPath:
+    """What the self-test compares with; ``rows`` default to :func:`golden_rows`."""
+    return GoldenPath(samples, constant_digests(device), rows or golden_rows(device, samples))
+
+
+def device_sources(
+    device: Device, vectors: GoldenPath | None, *, golden_bytes: bool = False
+) -> dict[str, str]:
+    """C files of the network and of ``ecgqa_bundle``; the tables' file is ``cwt_source``'s.
+
+    Parameters
+    ----------
+    vectors
+        Golden vectors, made of the same device; None: no self-test.
+    golden_bytes
+        Keep the golden rows themselves beside their digests: many kilobytes of flash, for which
+        the self-test names a divergence to the index.
+    """
+    network = nn_source(
+        device.plan,
+        "ecgqa_model",
+        lut=colormap.lut(device.spec.colormap),
+        spec_hash=device.spec_hash,
+        model_id=model_id(device.tflite),
+    )
+    return {
+        "ecgqa_model.c": network,
+        "ecgqa_bundle.h": _header(device),
+        "ecgqa_bundle.c": _bundle(device, vectors, golden_bytes),
+    }
+
+
+def _header(device: Device) -> str:
+    return (
+        preamble(
+            "Everything of one model on one device.",
+            device.spec_hash,
+            "ecgqa/ecgqa.h",
+            "ECGQA_BUNDLE_FORMAT",
+            BUNDLE_FORMAT,
+        ).replace("#include", "#ifndef ECGQA_BUNDLE_H\n#define ECGQA_BUNDLE_H\n\n#include", 1)
+        + f"/* What ecgqa_workspace_bytes(&ecgqa_bundle) answers. */\n"
+        f"#define ECGQA_WORKSPACE_BYTES {device.workspace.bytes}u\n"
+        f"#define ECGQA_SEGMENT_LEN {device.tables.segment_len}u\n"
+        f"#define ECGQA_HOP_LEN {device.hop_len}u\n"
+        f"/* 1: ecgqa_push takes samples while a segment is classified. */\n"
+        f"#define ECGQA_COLLECTS {int(device.collect)}\n"
+        f"#define ECGQA_SPEC_HASH UINT64_C(0x{device.spec_hash:016x})\n"
+        f"#define ECGQA_MODEL_ID UINT64_C(0x{model_id(device.tflite):016x})\n\n"
+        f'#ifdef __cplusplus\nextern "C"\n#else\nextern\n#endif\n'
+        f"const ecgqa_bundle_t ecgqa_bundle;\n\n#endif\n"
+    )
+
+
+def _bundle(device: Device, vectors: GoldenPath | None, golden_bytes: bool) -> str:
+    text = (
+        "/* Generated with ecgqa_bundle.h. Do not edit. */\n"
+        '#include "ecgqa_bundle.h"\n\n'
+        '#ifdef __cplusplus\nextern "C" {\n#endif\n'
+        "extern const ecgqa_cwt_tables_t ecgqa_cwt_tables;\n"
+        "extern const ecgqa_nn_model_t ecgqa_model;\n"
+        "#ifdef __cplusplus\n}\n#endif\n\n"
+    )
+    pointer = "NULL"
+    if vectors is not None:
+        pointer = "&golden"
+        digests = [*vectors.constants, *(fnv1a(row) for row in vectors.rows)]
+        text += array("golden_samples", vectors.samples) + "\n"
+        text += array("golden_digests", np.array(digests, np.uint32)) + "\n"
+        if golden_bytes:
+            text += array("golden_bytes", np.frombuffer(b"".join(vectors.rows), np.uint8)) + "\n"
+        text += (
+            "static const ecgqa_golden_t golden = {golden_samples, golden_digests, "
+            f"{'golden_bytes' if golden_bytes else 'NULL'}}};\n\n"
+        )
+    cells = {
+        "format": BUNDLE_FORMAT,
+        "hop_len": device.hop_len,
+        "collect_while_classifying": int(device.collect),
+        "threshold_s8": device.threshold_int8,
+        "reserved": "{0, 0}",
+        "workspace_bytes": device.workspace.bytes,
+        "cwt": "&ecgqa_cwt_tables",
+        "model": "&ecgqa_model",
+        "golden": pointer,
+    }
+    body = "\n".join(f"    {value}, /* {key} */" for key, value in cells.items())
+    return f"{text}const ecgqa_bundle_t ecgqa_bundle = {{\n{body}\n}};\n"
+
+
+def constant_digests(device: Device) -> list[int]:
+    """Digests of the tables, the colour LUT and each layer, in ``ecgqa_golden_t``'s order."""
+    tables = [v for v in vars(device.tables).values() if isinstance(v, np.ndarray)]
+    lut_s8 = to_int8(colormap.lut(device.spec.colormap))
+    layers = [
+        b"".join(a.tobytes() for a in (x.weights, x.bias, x.multiplier_q31, x.shift))
+        for x in device.plan.network.layers
+    ]
+    return [fnv1a(x) for x in (*(t.tobytes() for t in tables), lut_s8.tobytes(), *layers)]
+
+
+def golden_rows(device: Device, samples: NDArray[np.int16]) -> list[bytes]:
+    """Every row that the golden segment gives, stage after stage: index map, layers, scores.
+
+    The index map is the C front end's, the rest LiteRT's reference kernels'.
+    """
+    if np.ptp(samples) == 0:
+        raise ArgumentError("a constant golden segment would leave the network untested")
+    fs_hz = device.tables.segment_len / device.spec.segment_s
+    index_map = NativeFrontEnd(device.spec, fs_hz).index_map(samples)
+    network = Int8Network(device.tflite, reference_kernels=True)
+    tensors = network.tensors(to_int8(colormap.image(index_map, device.spec.colormap)))
+    rows = [row for layer in device.plan.network.layers for row in layer_rows(layer, tensors)]
+    scores = tensors[network.graph.outputs[0]].tobytes()
+    return [*(row.tobytes() for row in index_map), *rows, scores]
+
+
+def layer_rows(layer: Layer, tensors: dict[int, NDArray[np.generic]]) -> list[bytes]:
+    """Rows of a layer's pooled output as the engine makes them, from LiteRT's tensors.
+
+    The engine leaves out rows and columns that nothing later needs.
+    """
+    tensor = tensors[layer.output]
+    whole = tensor.reshape(tensor.shape[1:] if tensor.ndim == 4 else (1, 1, -1))
+    return [row.tobytes() for row in whole[: layer.pooled.rows, : layer.pooled.cols]]

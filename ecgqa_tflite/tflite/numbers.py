@@ -1,0 +1,70 @@
+"""Numbers of a quantised network that LiteRT's fixed-point arithmetic can't hold.
+
+LiteRT believes the file: its reference kernels end the process over some of these.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ecgqa_tflite.errors import ModelError
+from ecgqa_tflite.tflite.read import Graph, Operator
+
+SOFTMAX_UNIT = 1 << 26
+"""Steps of a softmax's fixed-point input: 31 - 5 fractional bits (``PreprocessSoftmaxScaling``)."""
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+EXPONENTS = (-31, 30)
+"""Shifts that LiteRT's ``QuantizeMultiplier`` keeps: below, all becomes 0; above, the most."""
+
+
+def check_numbers(graph: Graph, source: str = "model") -> None:
+    """Refuse a network whose numbers make no sense, before an interpreter sees it.
+
+    Raises
+    ------
+    ModelError
+        The beta of a softmax, or a requantisation, beyond what fixed-point arithmetic holds.
+    """
+    for op in graph.operators:
+        problem = None
+        if op.name == "SOFTMAX" and op.inputs:
+            problem = _softmax(graph, op)
+        elif op.name in WEIGHTED and len(op.inputs) > 1:
+            problem = _requantisation(graph, op)
+        if problem:
+            raise ModelError(
+                f"{source}: damaged .tflite (operator {op.index}, {op.name}: {problem}); get it "
+                f"again"
+            )
+
+
+def softmax_real(beta: float, quant_scale: float) -> float | None:
+    """The multiplier of a softmax's input, at most 2^31 - 1; None where there can be none."""
+    real = beta * quant_scale * SOFTMAX_UNIT
+    return min(real, 2**31 - 1.0) if 1 < real < math.inf else None
+
+
+def _softmax(graph: Graph, op: Operator) -> str | None:
+    x = graph.tensors[op.inputs[0]]
+    beta = float(op.options.get("beta", 1.0))
+    if x.quant_scale.size == 1 and softmax_real(beta, float(x.quant_scale[0])) is None:
+        return f"beta {beta:g} with logits of scale {x.quant_scale[0]:g}"
+    return None
+
+
+def _requantisation(graph: Graph, op: Operator) -> str | None:
+    x, weights = (graph.tensors[i] for i in op.inputs[:2])
+    y = graph.tensors[op.outputs[0]]
+    if x.quant_scale.size != 1 or y.quant_scale.size != 1 or weights.quant_scale.size == 0:
+        return None  # in float, or another's to refuse
+    scales = weights.quant_scale.astype(np.float64)
+    if weights.data is not None and scales.size > 1:  # of a channel without weights none is needed
+        others = tuple(i for i in range(weights.data.ndim) if i != weights.axis)
+        scales = scales[np.any(weights.data != 0, axis=others)]
+    real = float(x.quant_scale[0]) * scales / float(y.quant_scale[0])
+    exponents = np.frexp(real)[1]
+    low, high = EXPONENTS
+    wrong = (exponents < low) | (exponents > high)
+    return f"requantisation by {real[wrong][0]:g}" if wrong.any() else None

@@ -1,0 +1,312 @@
+"""Running a full-int8 ``.tflite`` with LiteRT, without TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.errors import ArgumentError, ModelError
+from ecgqa_tflite.spec import Quality
+from ecgqa_tflite.tflite.read import Graph, Tensor, read_tflite
+
+INPUT_SCALE = np.float32(1.0 / 255.0)
+"""quant_scale of the image: float input = image / 255 ..."""
+INPUT_ZERO_POINT = -128
+"""... and so the int8 input is image - 128, with no arithmetic on a device."""
+
+BATCH = 16
+"""Segments a thread takes at a time: their images (2.5 MB) stay near the caches."""
+
+
+def check_int8_contract(graph: Graph, source: str = "model") -> None:
+    """Check the input and output that every network of this toolkit has.
+
+    One int8 image (1, rows, cols, channels) with quant_scale 1/255 and zero point -128 in; int8
+    scores (1, classes) out.
+
+    Raises
+    ------
+    ModelError
+        Anything else.
+    """
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise ModelError(
+            f"{source}: has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; needs one "
+            f"image in and one vector of scores out"
+        )
+    x, y = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    if x.dtype != "int8" or y.dtype != "int8":
+        raise ModelError(
+            f"{source}: takes {x.dtype} and answers {y.dtype}; needs int8: convert it with "
+            f"ecgqa-convert"
+        )
+    if x.dynamic or y.dynamic:
+        raise ModelError(
+            f"{source}: its batch or image has a dynamic shape; convert it with a fixed batch of 1"
+        )
+    if len(x.shape) != 4 or x.shape[0] != 1 or len(y.shape) != 2 or y.shape[0] != 1:
+        raise ModelError(
+            f"{source}: maps {x.shape} to {y.shape}; needs one image (1, rows, cols, channels) to "
+            f"one row of scores (1, classes)"
+        )
+    if not _is_image_quantisation(x):
+        raise ModelError(
+            f"{source}: its input's quantisation is scale {x.quant_scale}, zero point "
+            f"{x.zero_point}; needs exactly 1/255 and -128: convert it with ecgqa-convert"
+        )
+    if y.quant_scale.size != 1:
+        raise ModelError(f"{source}: its scores are not quantised per tensor")
+
+
+def _is_image_quantisation(x: Tensor) -> bool:
+    return (
+        x.quant_scale.size == 1
+        and x.quant_scale[0] == INPUT_SCALE
+        and int(x.zero_point[0]) == INPUT_ZERO_POINT
+    )
+
+
+_NOTICE = b"INFO: Created TensorFlow Lite XNNPACK delegate"
+_starting = threading.Lock()
+
+
+@contextmanager
+def _without_notice() -> Iterator[None]:
+    """Take LiteRT's notice that it uses XNNPACK off stderr, and nothing else.
+
+    It is written by C++ to the file descriptor, and no setting turns it off.
+    """
+    with _starting, tempfile.TemporaryFile() as written:
+        try:
+            stderr = os.dup(2)
+        except OSError:  # closed: nobody reads it
+            yield
+            return
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            written.seek(0)
+            for line in written:
+                if not line.startswith(_NOTICE):
+                    os.write(stderr, line)
+            os.close(stderr)
+
+
+class Int8Network:
+    """A full-int8 network in LiteRT.
+
+    Not for use from several threads at once; give each its own.
+
+    Parameters
+    ----------
+    tflite
+        The file's bytes, or its path.
+    threads
+        Threads of one inference.
+    reference_kernels
+        Use TensorFlow Lite's reference kernels instead of XNNPACK: slower by far, and what golden
+        vectors and the firmware's bits are defined by (XNNPACK's scores differ from them by a few
+        units now and then).
+
+    Raises
+    ------
+    ModelError
+        Missing, damaged, not full-int8 in and out, or refused by LiteRT.
+    """
+
+    def __init__(
+        self, tflite: bytes | str | Path, *, threads: int = 1, reference_kernels: bool = False
+    ) -> None:
+        source = "model"
+        if not isinstance(tflite, bytes):
+            source = str(tflite)
+            try:
+                tflite = Path(tflite).read_bytes()
+            except OSError as error:
+                raise ModelError(f"{source}: can't be read ({error.strerror})") from error
+        if threads < 1:
+            raise ArgumentError(f"threads {threads}: must be at least 1")
+        self.graph = read_tflite(tflite, source)
+        check_int8_contract(self.graph, source)
+        self._bytes = tflite
+        self._source = source
+        self._input = self.graph.tensors[self.graph.inputs[0]]
+        self._output = self.graph.tensors[self.graph.outputs[0]]
+        self._interpreter = self._new_interpreter(threads, reference_kernels, keep=False)
+        self._keeping: Any = None  # a second interpreter, for `tensors`
+
+    def _new_interpreter(self, threads: int, reference_kernels: bool, keep: bool) -> Any:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        resolver = OpResolverType.BUILTIN_REF if reference_kernels else OpResolverType.AUTO
+        try:
+            with warnings.catch_warnings(), _without_notice():
+                warnings.simplefilter("ignore")
+                interpreter = Interpreter(
+                    model_content=self._bytes,
+                    num_threads=threads,
+                    experimental_op_resolver_type=resolver,
+                    experimental_preserve_all_tensors=keep,
+                )
+                interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise ModelError(f"{self._source}: LiteRT refuses it ({reason})") from error
+        # LiteRT works shapes out anew; a damaged file may promise others than it gets.
+        for tensor, details in (
+            (self._input, interpreter.get_input_details()[0]),
+            (self._output, interpreter.get_output_details()[0]),
+        ):
+            if tuple(details["shape"]) != tensor.shape or details["index"] != tensor.index:
+                raise ModelError(
+                    f"{self._source}: damaged .tflite (shapes don't fit); get it again"
+                )
+        return interpreter
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(rows, cols, channels) of the image."""
+        _, rows, cols, channels = self._input.shape
+        return rows, cols, channels
+
+    @property
+    def classes(self) -> int:
+        """Number of scores."""
+        return self._output.shape[1]
+
+    @property
+    def output_scale(self) -> float:
+        """quant_scale of the scores; 1/256 for a softmax."""
+        return float(self._output.quant_scale[0])
+
+    @property
+    def output_zero_point(self) -> int:
+        """Zero point of the scores; -128 for a softmax."""
+        return int(self._output.zero_point[0])
+
+    def probabilities(self, scores: NDArray[np.int8]) -> NDArray[np.float64]:
+        """Real values of int8 scores, same shape: quant_scale * (score - zero_point)."""
+        return self.output_scale * (scores.astype(np.float64) - self.output_zero_point)
+
+    def scores(self, images: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Scores of int8 images.
+
+        Parameters
+        ----------
+        images
+            int8, (n, rows, cols, channels): see :func:`to_int8`.
+
+        Returns
+        -------
+        int8, (n, classes).
+
+        Raises
+        ------
+        ArgumentError
+            Another type or shape.
+        """
+        self._check(images)
+        out = np.empty((len(images), self.classes), np.int8)
+        interpreter = self._interpreter
+        get = interpreter.tensor(self._output.index)
+        for i in range(len(images)):
+            self._invoke(interpreter, images[i : i + 1])
+            out[i] = get()[0]
+        return out
+
+    def tensors(self, image: NDArray[np.int8]) -> dict[int, NDArray[Any]]:
+        """Every operator's output for one image, by the reference kernels.
+
+        Parameters
+        ----------
+        image
+            int8, (rows, cols, channels).
+
+        Returns
+        -------
+        Tensor index (as in ``graph.tensors``) to array, batch dimension kept.
+        """
+        self._check(image[None])
+        if self._keeping is None:
+            self._keeping = self._new_interpreter(1, reference_kernels=True, keep=True)
+        interpreter = self._keeping
+        self._invoke(interpreter, image[None])
+        return {i: interpreter.get_tensor(i) for op in self.graph.operators for i in op.outputs}
+
+    def _invoke(self, interpreter: Any, image: NDArray[np.int8]) -> None:
+        interpreter.set_tensor(self._input.index, image)
+        try:
+            interpreter.invoke()
+        except RuntimeError as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise ModelError(f"{self._source}: LiteRT can't run it ({reason})") from error
+
+    def _check(self, images: NDArray[np.int8]) -> None:
+        if images.dtype != np.int8 or images.shape[1:] != self.input_shape:
+            raise ArgumentError(
+                f"images are {images.dtype} {images.shape}; this network takes int8 "
+                f"(n, {', '.join(map(str, self.input_shape))})"
+            )
+
+
+def high_scores(
+    tflite: bytes | Path,
+    images: Callable[[NDArray[np.intp]], NDArray[np.int8]],
+    n: int,
+    chosen: NDArray[np.intp] | None = None,
+    *,
+    threads: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.int8]:
+    """int8 score of class 1, high quality, of many segments; an interpreter a thread.
+
+    Parameters
+    ----------
+    images
+        From indices of segments, (m,), to their int8 images, (m, rows, cols, channels); called in
+        the threads.
+    n
+        Segments in all.
+    chosen
+        Indices of those to score; None: all. The others score -128.
+    progress
+        Called with segments scored and segments to score.
+
+    Returns
+    -------
+    int8, shape (n,).
+    """
+    wanted = np.arange(n) if chosen is None else chosen
+    mine = threading.local()
+
+    def score(batch: NDArray[np.intp]) -> NDArray[np.int8]:
+        if not hasattr(mine, "network"):
+            mine.network = Int8Network(tflite, threads=1)
+        scores: NDArray[np.int8] = mine.network.scores(images(batch))
+        return scores[:, Quality.HIGH]
+
+    out = np.full(n, -128, np.int8)
+    batches = [wanted[i : i + BATCH] for i in range(0, len(wanted), BATCH)]
+    done = 0
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for batch, scores in zip(batches, pool.map(score, batches), strict=True):
+            out[batch] = scores
+            done += len(batch)
+            if progress is not None:
+                progress(done, len(wanted))
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupted run doesn't finish its queue first
+    return out
