@@ -2,6 +2,7 @@
 
 FIRMWARE := firmware_bridge
 FIRMWARE_C := $(wildcard $(FIRMWARE)/src/*.c)
+FIRMWARE_ALL_C = $(shell find $(FIRMWARE) -name '*.[ch]')
 MODEL ?= light_cnn
 FUZZ_RUNS ?= 100000
 
@@ -9,7 +10,7 @@ FUZZ_RUNS ?= 100000
 FIRMWARE_TOOLS := gcc libc6-dev make cmake \
 	gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm qemu-user \
 	gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
-	g++ libcmocka-dev clang-14 libclang-rt-14-dev clang-tidy-14 cppcheck
+	g++ libcmocka-dev clang-14 libclang-rt-14-dev clang-tidy-14 clang-format-14 cppcheck
 
 .PHONY: setup-firmware test-firmware size fuzz lint-c
 
@@ -31,7 +32,9 @@ TIDY_ARM := --target=arm-none-eabi -mthumb -mfloat-abi=hard -isystem /usr/includ
 
 # cppcheck sees src/ alone, never generated constants: weights take it minutes. A MISRA rule that is
 # deviated from is named, with the reason, in misra_deviations.txt; every other one is an error.
-lint-c: ## clang-tidy, cppcheck and its MISRA add-on on the C library
+lint-c: ## clang-format, clang-tidy, cppcheck and its MISRA add-on on the C library
+	clang-format-14 --dry-run --Werror $(FIRMWARE_ALL_C)
+	! grep -nE '.{101}' $(FIRMWARE_ALL_C) # comments, which clang-format leaves alone
 	$(TIDY)
 	$(TIDY) $(TIDY_ARM) -mcpu=cortex-m4
 	$(TIDY) $(TIDY_ARM) -mcpu=cortex-m55

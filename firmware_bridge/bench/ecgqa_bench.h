@@ -25,8 +25,8 @@ typedef struct {
     uint32_t unit_per_s;     /* cycles a second: the core's clock; 0: no time can be told */
     const int16_t *segments; /* [n_segments][segment_len], none constant */
     uint32_t n_segments;
-    uint32_t loops;          /* at least so many: 5 */
-    uint32_t min_s;          /* and until so many seconds have gone by: 10; needs unit_per_s */
+    uint32_t loops; /* at least so many: 5 */
+    uint32_t min_s; /* and until so many seconds have gone by: 10; needs unit_per_s */
 } ecgqa_bench_t;
 
 /* Run and report. `ctx` has been through ecgqa_init; its hop is a segment. Returns the first error,

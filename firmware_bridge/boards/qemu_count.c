@@ -29,7 +29,7 @@
 #define ECGQA_QEMU_PLUGIN_API 1
 #endif
 
-/* ---- QEMU's side ---------------------------------------------------------------------------- */
+/* ---- QEMU's side ----------------------------------------------------------------------------- */
 
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
@@ -37,15 +37,15 @@ enum { CB_NO_REGISTERS = 0 };
 
 typedef void (*vcpu_callback_t)(unsigned int vcpu, void *user);
 
-extern void qemu_plugin_register_vcpu_tb_trans_cb(
-    uint64_t id, void (*callback)(uint64_t id, struct qemu_plugin_tb *block));
+extern void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id,
+                                                  void (*callback)(uint64_t id,
+                                                                   struct qemu_plugin_tb *block));
 extern void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *block,
                                                  vcpu_callback_t callback, int flags, void *user);
 extern void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
-                                                   vcpu_callback_t callback, int flags,
-                                                   void *user);
+                                                   vcpu_callback_t callback, int flags, void *user);
 extern void qemu_plugin_register_atexit_cb(uint64_t id, void (*callback)(uint64_t id, void *user),
-                                          void *user);
+                                           void *user);
 extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);
 extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *block,
                                                         size_t index);
@@ -55,7 +55,7 @@ extern uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 
 EXPORT int qemu_plugin_version = ECGQA_QEMU_PLUGIN_API;
 
-/* ---- symbols -------------------------------------------------------------------------------- */
+/* ---- symbols --------------------------------------------------------------------------------- */
 
 enum { NAME_BYTES = 128 };
 
@@ -96,10 +96,10 @@ static int load(const char *path)
     while (fgets(line, sizeof line, file) != NULL) {
         const int is_mark = line[0] == 'm';
         symbol_t *symbol = append(is_mark ? &marks : &functions);
-        const int ok = is_mark ? sscanf(line, "m %" SCNx64 " %127s", &symbol->start,
-                                        symbol->name) == 2
-                               : sscanf(line, "f %" SCNx64 " %" SCNx64 " %127s", &symbol->start,
-                                        &symbol->end, symbol->name) == 3;
+        const int ok = is_mark
+                           ? sscanf(line, "m %" SCNx64 " %127s", &symbol->start, symbol->name) == 2
+                           : sscanf(line, "f %" SCNx64 " %" SCNx64 " %127s", &symbol->start,
+                                    &symbol->end, symbol->name) == 3;
 
         if (!ok) {
             fclose(file);
@@ -128,7 +128,7 @@ static symbol_t *function_at(uint64_t address)
     return &elsewhere;
 }
 
-/* ---- counting ------------------------------------------------------------------------------- */
+/* ---- counting -------------------------------------------------------------------------------- */
 
 /* A run of instructions of one block in one function; a block is its runs, one callback each. */
 typedef struct {
@@ -198,8 +198,7 @@ static size_t split(const struct qemu_plugin_tb *block, size_t first, run_t *run
     size_t n_runs = 0;
 
     for (size_t i = first; i < n; i++) {
-        symbol_t *function =
-            function_at(qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(block, i)));
+        symbol_t *function = function_at(qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(block, i)));
 
         if (n_runs == 0 || runs[n_runs - 1].function != function) {
             runs[n_runs].function = function;

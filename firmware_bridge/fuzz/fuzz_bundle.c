@@ -4,28 +4,35 @@
  *   1  ecgqa_init refuses the bundle (ERR_FORMAT, ERR_SPEC or, from the front end, ERR_ARGUMENT) or
  *      takes a workspace of ecgqa_workspace_bytes, allocated here to the byte.
  *   2  A bundle that is taken classifies a segment to the end: no access outside context, workspace
- *      and constants (AddressSanitizer), no undefined behaviour (UBSan) but sums that wrap and copies
- *      between buffers that the plan lays over each other, no endless loop. What it decides means nothing.
+ *      and constants (AddressSanitizer), no undefined behaviour (UBSan) but sums that wrap and
+ *      copies between buffers that the plan lays over each other, no endless loop. What it decides
+ *      means nothing.
  *   3  A bundle that is refused leaves the context as it was.
  *
  * Given, since a struct of C can't tell them: the arrays are as long as the structs say, and index
- * tables (forward_order, bit_reversal) hold indices below their length. Not given: that accumulators
- * stay below 2^30, which the exporter asserts of the bundles it writes. The self-test's digests
- * guard all three. Inputs that are slow for their size are passed over. */
+ * tables (forward_order, bit_reversal) hold indices below their length. Not given: that
+ * accumulators stay below 2^30, which the exporter asserts of the bundles it writes. The
+ * self-test's digests guard all three. Inputs that are slow for their size are passed over. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ecgqa_bundle.h"
 
-#define CHECK(condition)     \
-    do {                     \
-        if (!(condition)) {  \
+#define CHECK(condition)      \
+    do {                      \
+        if (!(condition)) {   \
             __builtin_trap(); \
-        }                    \
+        }                     \
     } while (0)
 
-enum { MAX_LAYERS = 16, MAX_ARRAYS = 128, MAX_ARRAY_BYTES = 1 << 20, MAX_INPUTS = 1 << 14, MAX_PIXELS = 1 << 20 };
+enum {
+    MAX_LAYERS = 16,
+    MAX_ARRAYS = 128,
+    MAX_ARRAY_BYTES = 1 << 20,
+    MAX_INPUTS = 1 << 14,
+    MAX_PIXELS = 1 << 20
+};
 
 static void *arrays[MAX_ARRAYS];
 static size_t n_arrays;
@@ -77,8 +84,8 @@ static void copy_tables(ecgqa_cwt_tables_t *t)
     t->radices = array(was->radices, was->n_stages, t->n_stages, 1, 0);
     t->forward_order = array(was->forward_order, 2u * was->forward_points, t->forward_points, 2,
                              t->forward_points);
-    t->quarter_sine_q31 = array(was->quarter_sine_q31, 4u * was->segment_len,
-                                (size_t)t->segment_len + 1, 4, 0);
+    t->quarter_sine_q31 =
+        array(was->quarter_sine_q31, 4u * was->segment_len, (size_t)t->segment_len + 1, 4, 0);
     t->twiddle_cos_q31 =
         array(was->twiddle_cos_q31, 4 * circle, ((size_t)2 << log2_fft) / 4 * 3, 4, 0);
     t->twiddle_sin_q31 =
@@ -97,9 +104,9 @@ static void copy_layer(ecgqa_nn_layer_t *l, const ecgqa_nn_layer_t *was)
 {
     const size_t channels = even(l->out.channels), had = even(was->out.channels);
     const int depthwise = l->kind == ECGQA_NN_DEPTHWISE_CONV_2D;
-    const size_t weights =
-        depthwise ? (size_t)l->kernel.rows * l->kernel.cols * l->out.channels
-                  : channels * l->runs * even(l->run_len) + ECGQA_NN_WEIGHTS_TAIL;
+    const size_t weights = depthwise
+                               ? (size_t)l->kernel.rows * l->kernel.cols * l->out.channels
+                               : channels * l->runs * even(l->run_len) + ECGQA_NN_WEIGHTS_TAIL;
 
     if ((size_t)l->runs * l->run_len > MAX_INPUTS ||
         (size_t)l->kernel.rows * l->kernel.cols > MAX_INPUTS ||

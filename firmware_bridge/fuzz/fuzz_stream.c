@@ -4,8 +4,8 @@
  *   1  No call reads or writes outside the context and the workspace (AddressSanitizer; the
  *      workspace is allocated to the byte), none runs into undefined behaviour (UBSan).
  *   2  ecgqa_push answers ECGQA_OK and takes min(n, room) samples; none while the network's memory
- *      is in use and samples have no memory of their own. It tells of a segment exactly when a whole
- *      one waits and may be taken.
+ *      is in use and samples have no memory of their own. It tells of a segment exactly when a
+ *      whole one waits and may be taken.
  *   3  ecgqa_classify and _step answer ERR_NOT_READY exactly when no segment waits or is under way,
  *      else ECGQA_OK; a step count that no segment exceeds ends in a decision.
  *   4  Decisions number 0, 1, 2 ... from each reset. A segment of equal samples is flat, low and
@@ -21,11 +21,11 @@
 
 #include "ecgqa_bundle.h"
 
-#define CHECK(condition)     \
-    do {                     \
-        if (!(condition)) {  \
+#define CHECK(condition)      \
+    do {                      \
+        if (!(condition)) {   \
             __builtin_trap(); \
-        }                    \
+        }                     \
     } while (0)
 
 enum { LEN = ECGQA_SEGMENT_LEN, MAX_STEPS = 100000, MAX_SEGMENTS = 3 };
@@ -113,9 +113,9 @@ static void check_decision(model_t *m, const ecgqa_decision_t *decision)
     CHECK(decision->segment == m->decisions++);
     CHECK(decision->reason == (flat ? ECGQA_REASON_FLAT : ECGQA_REASON_OK));
     CHECK(!flat || decision->score_s8 == INT8_MIN);
-    CHECK(decision->quality ==
-          (!flat && decision->score_s8 >= m->bundle.threshold_s8 ? ECGQA_QUALITY_HIGH
-                                                                 : ECGQA_QUALITY_LOW));
+    CHECK(decision->quality == (!flat && decision->score_s8 >= m->bundle.threshold_s8
+                                    ? ECGQA_QUALITY_HIGH
+                                    : ECGQA_QUALITY_LOW));
     start(&fresh, &fresh.ctx);
     CHECK(ecgqa_push(&fresh.ctx, m->taken, LEN, &taken, &event) == ECGQA_OK && taken == LEN);
     CHECK(ecgqa_classify(&fresh.ctx, &again) == ECGQA_OK);

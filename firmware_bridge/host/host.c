@@ -62,8 +62,7 @@ static void one_pass(host_t *host, uint8_t *index_map)
         ecgqa_cwt_to_time(t, row, a.z, a.w_re, a.w_im, info);
         uint32_t *magnitude = host->magnitude + row * cols;
         ecgqa_cwt_columns(t, row, a.w_re, a.w_im, 0u, t->cols, magnitude);
-        if (t->row[row].in_range != 0u &&
-            ecgqa_cwt_range_needs(t, &cwt->range, &info->bound)) {
+        if (t->row[row].in_range != 0u && ecgqa_cwt_range_needs(t, &cwt->range, &info->bound)) {
             ecgqa_cwt_range_take(&cwt->range, info->exponent,
                                  ecgqa_cwt_extremes(magnitude, t->cols));
         }
@@ -79,7 +78,8 @@ static ecgqa_status_t two_pass(host_t *host, uint8_t *index_map)
 {
     ecgqa_status_t status = ecgqa_cwt_scan(&host->cwt);
     for (uint16_t row = 0u; status == ECGQA_OK && row < host->cwt.tables->rows; ++row) {
-        status = ecgqa_cwt_index_row(&host->cwt, row, index_map + (size_t)row * host->cwt.tables->cols);
+        status =
+            ecgqa_cwt_index_row(&host->cwt, row, index_map + (size_t)row * host->cwt.tables->cols);
     }
     return status;
 }
@@ -94,7 +94,8 @@ static ecgqa_status_t index_maps(const ecgqa_cwt_tables_t *tables, const int16_t
     ecgqa_status_t status = host_init(&host, tables);
     for (size_t i = 0u; status == ECGQA_OK && i < count; ++i) {
         uint8_t *index_map = index_maps + i * tables->rows * tables->cols;
-        status = ecgqa_cwt_analyse(&host.cwt, samples + i * tables->segment_len, tables->segment_len);
+        status =
+            ecgqa_cwt_analyse(&host.cwt, samples + i * tables->segment_len, tables->segment_len);
         if (status != ECGQA_OK) {
             break;
         }

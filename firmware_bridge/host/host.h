@@ -16,7 +16,6 @@ ecgqa_status_t ecgqa_host_index_maps(const ecgqa_cwt_tables_t *tables, const int
 
 /* The same through the device's two passes. */
 ecgqa_status_t ecgqa_host_index_maps_two_pass(const ecgqa_cwt_tables_t *tables,
-                                              const int16_t *samples, size_t count,
-                                              uint8_t *maps);
+                                              const int16_t *samples, size_t count, uint8_t *maps);
 
 #endif

@@ -13,7 +13,7 @@
 /* Columns worked on at a time: enough for SIMD, few enough for a small stack. */
 #define BLOCK 32u
 
-/* ---- memory ------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static size_t round_up(size_t bytes)
 {
@@ -28,9 +28,9 @@ static size_t groups(const ecgqa_cwt_tables_t *tables)
 /* Everything that later functions rely on without looking. */
 static ecgqa_status_t check_tables(const ecgqa_cwt_tables_t *t)
 {
-    if (t == NULL || t->radices == NULL || t->forward_order == NULL || t->quarter_sine_q31 == NULL ||
-        t->twiddle_cos_q31 == NULL || t->twiddle_sin_q31 == NULL || t->bit_reversal == NULL ||
-        t->psi_q15 == NULL || t->taps_q14 == NULL || t->row == NULL) {
+    if (t == NULL || t->radices == NULL || t->forward_order == NULL ||
+        t->quarter_sine_q31 == NULL || t->twiddle_cos_q31 == NULL || t->twiddle_sin_q31 == NULL ||
+        t->bit_reversal == NULL || t->psi_q15 == NULL || t->taps_q14 == NULL || t->row == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }
     if (t->format != ECGQA_CWT_FORMAT || t->segment_len < 16u ||
@@ -129,7 +129,7 @@ ecgqa_status_t ecgqa_cwt_init(ecgqa_cwt_t *cwt, const ecgqa_cwt_tables_t *tables
     return ECGQA_OK;
 }
 
-/* ---- samples to spectrum ----------------------------------------------------------------------- */
+/* ---- samples to spectrum --------------------------------------------------------------------- */
 
 /* Samples, less their mid-range and as large as the transform allows, to its input order. Makhoul
  * 1980: even samples forward, odd ones backward make the DCT a Fourier transform of the same
@@ -208,7 +208,7 @@ ecgqa_status_t ecgqa_cwt_analyse(ecgqa_cwt_t *cwt, const int16_t *samples, size_
     return ECGQA_OK;
 }
 
-/* ---- spectrum to a row of W -------------------------------------------------------------------- */
+/* ---- spectrum to a row of W ------------------------------------------------------------------ */
 
 /* The magnitudes' gain (sqrt 2 and the five foldings: 1.646) with room for interpolation's error:
  * 27 / 16. */
@@ -233,8 +233,8 @@ ecgqa_cwt_row_info_t ecgqa_cwt_band(const ecgqa_cwt_t *cwt, uint16_t row, int32_
         top = cwt->exponent[g] > top ? cwt->exponent[g] : top;
     }
     /* All products of the band together stay below 2^TRANSFORM_BITS. */
-    const unsigned base = 2u * MANTISSA_BITS + ecgqa_bit_length(r->last_bin - (uint32_t)r->first_bin) -
-                          TRANSFORM_BITS;
+    const unsigned base = 2u * MANTISSA_BITS +
+                          ecgqa_bit_length(r->last_bin - (uint32_t)r->first_bin) - TRANSFORM_BITS;
     const uint32_t step = r->psi_step_q16;
     const uint16_t *const reversal = t->bit_reversal;
     const int16_t *const psi_q15 = t->psi_q15;
@@ -264,8 +264,8 @@ ecgqa_cwt_row_info_t ecgqa_cwt_band(const ecgqa_cwt_t *cwt, uint16_t row, int32_
     return info;
 }
 
-void ecgqa_cwt_to_time(const ecgqa_cwt_tables_t *tables, uint16_t row, int32_t *z,
-                       int16_t *w_re, int16_t *w_im, ecgqa_cwt_row_info_t *info)
+void ecgqa_cwt_to_time(const ecgqa_cwt_tables_t *tables, uint16_t row, int32_t *z, int16_t *w_re,
+                       int16_t *w_im, ecgqa_cwt_row_info_t *info)
 {
     const unsigned log2_fft = tables->row[row].log2_fft;
     const uint32_t points = UINT32_C(1) << log2_fft;
@@ -302,8 +302,8 @@ static inline vector_t folded(vector_t v, unsigned shift)
 }
 
 /* |re + i im| times 1.646, |error| <= 0.05 %: the angle is folded at 45 degrees and at
- * atan(1/2, 1/4, 1/8, 1/16), each time to its absolute value, and what is left, 0 to 3.6 degrees, is
- * projected on its middle. |re|, |im| <= TAPS_SUM_MAX * 32767 stay below 2^31. */
+ * atan(1/2, 1/4, 1/8, 1/16), each time to its absolute value, and what is left, 0 to 3.6 degrees,
+ * is projected on its middle. |re|, |im| <= TAPS_SUM_MAX * 32767 stay below 2^31. */
 static inline uint32_t magnitude_of(int32_t re, int32_t im)
 {
     const int32_t x = ecgqa_abs(re), y = ecgqa_abs(im);
@@ -322,7 +322,8 @@ static inline uint32_t column_place(uint32_t points, unsigned column)
 }
 
 /* Index in w_re, w_im of the first point that a column's taps reach. */
-static inline uint32_t first_point(const ecgqa_cwt_tables_t *tables, uint32_t points, unsigned column)
+static inline uint32_t first_point(const ecgqa_cwt_tables_t *tables, uint32_t points,
+                                   unsigned column)
 {
     return column_place(points, column) / tables->cols + ECGQA_CWT_PAD - (ECGQA_CWT_TAPS / 2u - 1u);
 }
@@ -380,7 +381,7 @@ ecgqa_cwt_extremes_t ecgqa_cwt_extremes(const uint32_t *magnitude, unsigned coun
     return (ecgqa_cwt_extremes_t){(uint32_t)low, (uint32_t)high};
 }
 
-/* ---- the range of |W| -------------------------------------------------------------------------- */
+/* ---- the range of |W| ------------------------------------------------------------------------ */
 
 /* Mantissa to bit 31; zero has the least exponent there is. */
 static ecgqa_cwt_level_t normalised(ecgqa_cwt_level_t a)
@@ -444,7 +445,8 @@ void ecgqa_cwt_range_close(ecgqa_cwt_t *cwt)
     cwt->scale = 0u;
     if (range->high.mantissa != 0u) {
         if (cwt->tables->subtract_min != 0u && !low_is_zero(range)) {
-            cwt->low = shifted_down(range->low.mantissa, range->high.exponent - range->low.exponent);
+            cwt->low =
+                shifted_down(range->low.mantissa, range->high.exponent - range->low.exponent);
         }
         const uint32_t width = range->high.mantissa - cwt->low;
         if (width != 0u) {
@@ -497,17 +499,19 @@ void ecgqa_cwt_to_index(const ecgqa_cwt_scaler_t *scaler, const uint32_t *magnit
         }
     } else {
         for (unsigned i = 0u; i < count; ++i) {
-            index[i] = level_of(magnitude[i] > limit ? high : magnitude[i] << up, low, widen, scale);
+            index[i] =
+                level_of(magnitude[i] > limit ? high : magnitude[i] << up, low, widen, scale);
         }
     }
 }
 
-/* ---- the two passes ---------------------------------------------------------------------------- */
+/* ---- the two passes -------------------------------------------------------------------------- */
 
 /* What no |W| at columns [first, first + count) can exceed: the taps' sum times the largest of the
  * points that they reach. */
 static ecgqa_cwt_level_t peak_bound(const ecgqa_cwt_tables_t *t, const ecgqa_cwt_arrays_t *a,
-                                    uint32_t points, unsigned first, unsigned count, int32_t exponent)
+                                    uint32_t points, unsigned first, unsigned count,
+                                    int32_t exponent)
 {
     const uint32_t begin = first_point(t, points, first);
     const uint32_t end = first_point(t, points, first + count - 1u) + ECGQA_CWT_TAPS;

@@ -28,8 +28,8 @@ typedef struct {
 /* Band of a row to `z` (as ecgqa_fft_real takes it); the row's bound. */
 ecgqa_cwt_row_info_t ecgqa_cwt_band(const ecgqa_cwt_t *cwt, uint16_t row, int32_t *z);
 /* `band` to time, in place, then to int16; adds the row's shift to info->exponent. */
-void ecgqa_cwt_to_time(const ecgqa_cwt_tables_t *tables, uint16_t row, int32_t *z,
-                       int16_t *w_re, int16_t *w_im, ecgqa_cwt_row_info_t *info);
+void ecgqa_cwt_to_time(const ecgqa_cwt_tables_t *tables, uint16_t row, int32_t *z, int16_t *w_re,
+                       int16_t *w_im, ecgqa_cwt_row_info_t *info);
 /* |W| at columns [first, first + count) as mantissas. */
 void ecgqa_cwt_columns(const ecgqa_cwt_tables_t *tables, uint16_t row, const int16_t *w_re,
                        const int16_t *w_im, unsigned first, unsigned count, uint32_t *magnitude);
@@ -39,7 +39,8 @@ void ecgqa_cwt_range_clear(ecgqa_cwt_range_t *range);
 /* 0: no |W| up to `bound` can change the range. */
 int ecgqa_cwt_range_needs(const ecgqa_cwt_tables_t *tables, const ecgqa_cwt_range_t *range,
                           const ecgqa_cwt_level_t *bound);
-void ecgqa_cwt_range_take(ecgqa_cwt_range_t *range, int32_t exponent, ecgqa_cwt_extremes_t extremes);
+void ecgqa_cwt_range_take(ecgqa_cwt_range_t *range, int32_t exponent,
+                          ecgqa_cwt_extremes_t extremes);
 /* range to the factors of index_map. */
 void ecgqa_cwt_range_close(ecgqa_cwt_t *cwt);
 ecgqa_cwt_scaler_t ecgqa_cwt_scaler(const ecgqa_cwt_t *cwt, int32_t exponent);

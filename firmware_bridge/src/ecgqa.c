@@ -47,10 +47,10 @@ static ecgqa_status_t lay_out(const ecgqa_bundle_t *bundle, layout_t *at)
     }
     at->keep_bytes = ecgqa_cwt_keep_bytes(cwt);
     at->network_bytes = ecgqa_nn_workspace_bytes(model);
-    if (at->keep_bytes == 0u || at->network_bytes == 0u ||
-        at->network_bytes > MAX_NETWORK_BYTES || model->classes != 2u ||
-        model->rows != cwt->rows || model->cols != cwt->cols || bundle->hop_len == 0u ||
-        bundle->hop_len > cwt->segment_len || bundle->collect_while_classifying > 1u ||
+    if (at->keep_bytes == 0u || at->network_bytes == 0u || at->network_bytes > MAX_NETWORK_BYTES ||
+        model->classes != 2u || model->rows != cwt->rows || model->cols != cwt->cols ||
+        bundle->hop_len == 0u || bundle->hop_len > cwt->segment_len ||
+        bundle->collect_while_classifying > 1u ||
         (bundle->collect_while_classifying == 0u && bundle->hop_len != cwt->segment_len)) {
         return ECGQA_ERR_FORMAT;
     }
@@ -96,8 +96,7 @@ static void forget(ecgqa_t *ctx)
     ctx->segment = 0;
 }
 
-ecgqa_status_t ecgqa_init(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, void *workspace,
-                          size_t bytes)
+ecgqa_status_t ecgqa_init(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, void *workspace, size_t bytes)
 {
     uint8_t *const memory = workspace;
     layout_t at;
@@ -114,11 +113,10 @@ ecgqa_status_t ecgqa_init(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, void *work
     if (bytes < at.bytes) {
         return ECGQA_ERR_WORKSPACE;
     }
-    status = ecgqa_cwt_init(&fresh.cwt, bundle->cwt, memory, at.keep_bytes,
-                            memory + at.scratch_at, at.scratch_bytes);
+    status = ecgqa_cwt_init(&fresh.cwt, bundle->cwt, memory, at.keep_bytes, memory + at.scratch_at,
+                            at.scratch_bytes);
     if (status == ECGQA_OK) {
-        status = ecgqa_nn_init(&fresh.net, bundle->model, memory + at.network_at,
-                               at.network_bytes);
+        status = ecgqa_nn_init(&fresh.net, bundle->model, memory + at.network_at, at.network_bytes);
     }
     if (status != ECGQA_OK) {
         return status;
@@ -144,8 +142,8 @@ ecgqa_status_t ecgqa_push(ecgqa_t *ctx, const int16_t *samples, size_t n, size_t
 {
     size_t room;
 
-    if (ctx == NULL || ctx->bundle == NULL || (samples == NULL && n != 0u) ||
-        n_consumed == NULL || event == NULL) {
+    if (ctx == NULL || ctx->bundle == NULL || (samples == NULL && n != 0u) || n_consumed == NULL ||
+        event == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }
     *n_consumed = 0;
@@ -291,7 +289,7 @@ ecgqa_status_t ecgqa_classify_step(ecgqa_t *ctx, ecgqa_decision_t *out, uint8_t 
     } else {
         out->score_s8 = ((const int8_t *)did.data)[ECGQA_QUALITY_HIGH];
         out->quality = (uint8_t)(out->score_s8 >= ctx->bundle->threshold_s8 ? ECGQA_QUALITY_HIGH
-                                                                           : ECGQA_QUALITY_LOW);
+                                                                            : ECGQA_QUALITY_LOW);
         out->reason = ECGQA_REASON_OK;
     }
     *done = 1;

@@ -42,7 +42,7 @@ static inline void store(int32_t *z, uint32_t i, complex_t a)
     z[2u * i + 1u] = a.im;
 }
 
-/* ---- the forward transform: any mix of radices, once a segment -------------------------------- */
+/* ---- the forward transform: any mix of radices, once a segment ------------------------------- */
 
 /* exp(-2 pi i * angle / (4 * segment_len)), Q31; angle < 4 * segment_len. */
 static complex_t turn(const ecgqa_cwt_tables_t *tables, uint32_t angle)
@@ -62,8 +62,8 @@ static complex_t turn(const ecgqa_cwt_tables_t *tables, uint32_t angle)
 }
 
 /* Transform of four values, stored `step` apart from i on. */
-static inline void store_four(int32_t *z, uint32_t i, uint32_t step, complex_t a0,
-                              complex_t a1, complex_t a2, complex_t a3)
+static inline void store_four(int32_t *z, uint32_t i, uint32_t step, complex_t a0, complex_t a1,
+                              complex_t a2, complex_t a3)
 {
     const complex_t s02 = add(a0, a2), d02 = sub(a0, a2);
     const complex_t s13 = add(a1, a3), d13 = sub(a1, a3);
@@ -140,8 +140,7 @@ void ecgqa_fft_forward(const ecgqa_cwt_tables_t *tables, int32_t *z)
     }
 }
 
-int32_t ecgqa_fft_cosine_bin(const ecgqa_cwt_tables_t *tables, const int32_t *z,
-                             uint32_t bin)
+int32_t ecgqa_fft_cosine_bin(const ecgqa_cwt_tables_t *tables, const int32_t *z, uint32_t bin)
 {
     const uint32_t n = tables->segment_len, points = tables->forward_points;
     if (points == n) {
@@ -164,7 +163,7 @@ int32_t ecgqa_fft_cosine_bin(const ecgqa_cwt_tables_t *tables, const int32_t *z,
     return -(ecgqa_mul_q31(value.re, w.im) + ecgqa_mul_q31(value.im, w.re));
 }
 
-/* ---- the short transform: powers of two, twice a row ------------------------------------------- */
+/* ---- the short transform: powers of two, twice a row ----------------------------------------- */
 
 /* exp(-2 pi i * angle / 2^(max_log2_fft + 1)), Q31; angle below 3/4 of the circle. */
 static inline complex_t twiddle(const ecgqa_cwt_tables_t *tables, uint32_t angle)
@@ -185,8 +184,7 @@ static void fft_stages(const ecgqa_cwt_tables_t *tables, unsigned log2_fft, int3
         span = 2u;
     } else {
         for (uint32_t i = 0u; i < points; i += 4u) {
-            store_four(z, i, 1u, load(z, i), load(z, i + 2u), load(z, i + 1u),
-                       load(z, i + 3u));
+            store_four(z, i, 1u, load(z, i), load(z, i + 2u), load(z, i + 1u), load(z, i + 3u));
         }
         span = 4u;
     }
@@ -195,16 +193,15 @@ static void fft_stages(const ecgqa_cwt_tables_t *tables, unsigned log2_fft, int3
         /* Bit-reversed order holds the second and third quarter exchanged. The first point of each
          * quarter is not turned. */
         for (uint32_t i = 0u; i < points; i += 4u * span) {
-            store_four(z, i, span, load(z, i), load(z, i + 2u * span),
-                       load(z, i + span), load(z, i + 3u * span));
+            store_four(z, i, span, load(z, i), load(z, i + 2u * span), load(z, i + span),
+                       load(z, i + 3u * span));
         }
         for (uint32_t j = 1u; j < span; ++j) {
             const complex_t w1 = twiddle(tables, j * step), w2 = twiddle(tables, 2u * j * step);
             const complex_t w3 = twiddle(tables, 3u * j * step);
             for (uint32_t i = j; i < points; i += 4u * span) {
-                store_four(z, i, span, load(z, i),
-                           mul(load(z, i + 2u * span), w1), mul(load(z, i + span), w2),
-                           mul(load(z, i + 3u * span), w3));
+                store_four(z, i, span, load(z, i), mul(load(z, i + 2u * span), w1),
+                           mul(load(z, i + span), w2), mul(load(z, i + 3u * span), w3));
             }
         }
     }

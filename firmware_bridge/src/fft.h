@@ -9,10 +9,9 @@
  * below 2^29, and so every intermediate value. Rounding: a few LSB a stage. */
 void ecgqa_fft_forward(const ecgqa_cwt_tables_t *tables, int32_t *z);
 
-/* The spectrum's bin (DCT-II coefficient) out of ecgqa_fft_forward's output; 1 <= bin < segment_len.
+/* The spectrum's bin (DCT-II coefficient) of ecgqa_fft_forward's output; 1 <= bin < segment_len.
  * Twice the input's units where forward_points is half of segment_len: below 2^30. */
-int32_t ecgqa_fft_cosine_bin(const ecgqa_cwt_tables_t *tables, const int32_t *z,
-                             uint32_t bin);
+int32_t ecgqa_fft_cosine_bin(const ecgqa_cwt_tables_t *tables, const int32_t *z, uint32_t bin);
 
 /* In-place transform of 2^(log2_fft + 1) real values, packed as 2^log2_fft complex ones (even index
  * real, odd imaginary) in bit-reversed order, to their 2^log2_fft + 1 values from zero to half the

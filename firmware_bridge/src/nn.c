@@ -299,8 +299,7 @@ ecgqa_status_t ecgqa_nn_reset(ecgqa_nn_t *net)
     if (net == NULL || net->model == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }
-    memset(ecgqa_nn_progress(net, 0), 0,
-           (net->model->n_layers + 1u) * sizeof(ecgqa_nn_progress_t));
+    memset(ecgqa_nn_progress(net, 0), 0, (net->model->n_layers + 1u) * sizeof(ecgqa_nn_progress_t));
     return ECGQA_OK;
 }
 

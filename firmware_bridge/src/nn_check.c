@@ -39,8 +39,7 @@ static int window_is_valid(const ecgqa_nn_window_t *w, const ecgqa_nn_shape_t *i
 /* No position of the kernel leaves the input. */
 static int is_unpadded(const ecgqa_nn_layer_t *l)
 {
-    const uint32_t reach =
-        ((uint32_t)l->out.cols - 1u) * l->kernel.stride_cols + l->kernel.cols;
+    const uint32_t reach = ((uint32_t)l->out.cols - 1u) * l->kernel.stride_cols + l->kernel.cols;
     const uint32_t reach_rows =
         ((uint32_t)l->out.rows - 1u) * l->kernel.stride_rows + l->kernel.rows;
 
@@ -122,8 +121,8 @@ static int layer_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t 
     const int colours = l->kind == ECGQA_NN_CONV_2D && l->gather;
 
     if (!shape_is_valid(&l->in) || !shape_is_valid(&l->out) || !shape_is_valid(&l->pooled) ||
-        l->from_index > (colours ? 1u : 0u) || l->gather > 1u || l->window_rows == 0u || l->blocks_a_step == 0u ||
-        !fits(model, l->window_at, row * l->window_rows, 1) ||
+        l->from_index > (colours ? 1u : 0u) || l->gather > 1u || l->window_rows == 0u ||
+        l->blocks_a_step == 0u || !fits(model, l->window_at, row * l->window_rows, 1) ||
         !fits(model, l->carry_at, row * l->carry_rows, 1) || l->act_min > l->act_max) {
         return 0;
     }
@@ -185,8 +184,8 @@ static int scales_are_valid(const ecgqa_nn_layer_t *l)
 static int softmax_is_valid(const ecgqa_nn_softmax_t *softmax)
 {
     return softmax == NULL ||
-           (softmax->multiplier_q31 >= 0 && softmax->left_shift <= 30u &&
-            softmax->diff_min <= 0 && softmax->diff_min >= -(INT32_MAX >> softmax->left_shift));
+           (softmax->multiplier_q31 >= 0 && softmax->left_shift <= 30u && softmax->diff_min <= 0 &&
+            softmax->diff_min >= -(INT32_MAX >> softmax->left_shift));
 }
 
 int ecgqa_nn_model_is_valid(const ecgqa_nn_model_t *model)
@@ -194,8 +193,7 @@ int ecgqa_nn_model_is_valid(const ecgqa_nn_model_t *model)
     const ecgqa_nn_layer_t *last;
 
     if (model->layers == NULL || model->lut_s8 == NULL || model->n_layers == 0u ||
-        model->classes == 0u || model->classes > MAX_CLASSES ||
-        !softmax_is_valid(model->softmax) ||
+        model->classes == 0u || model->classes > MAX_CLASSES || !softmax_is_valid(model->softmax) ||
         model->progress_at % 4u != 0u || progress_end(model) > model->workspace_bytes ||
         !fits(model, model->logits_at, model->classes, 1) ||
         !fits(model, model->scores_at, model->classes, 1) ||

@@ -14,8 +14,8 @@ typedef struct {
     uint16_t chunk;   /* chunks of it that are in the accumulators */
 } ecgqa_nn_progress_t;
 
-typedef char ecgqa_assert_progress_bytes
-    [sizeof(ecgqa_nn_progress_t) == ECGQA_NN_PROGRESS_BYTES ? 1 : -1];
+typedef char
+    ecgqa_assert_progress_bytes[sizeof(ecgqa_nn_progress_t) == ECGQA_NN_PROGRESS_BYTES ? 1 : -1];
 
 static inline uint32_t ecgqa_nn_even(uint32_t n)
 {

@@ -33,15 +33,15 @@ typedef struct {
     uint32_t pair_bytes;    /* from a pair to the next */
     uint16_t pixels;        /* 1 or 2 */
     uint16_t pairs;
-    uint16_t len;           /* 1..ECGQA_NN_MAX_CHUNK */
-    int16_t *patch;         /* scratch, int16 [2][len rounded up to even], 4-byte aligned */
+    uint16_t len;   /* 1..ECGQA_NN_MAX_CHUNK */
+    int16_t *patch; /* scratch, int16 [2][len rounded up to even], 4-byte aligned */
 } ecgqa_nn_dot_t;
 
 void ecgqa_nn_dot(const ecgqa_nn_dot_t *job);
 
 /* Requantisation of `len` channels: TensorFlow Lite's MultiplyByQuantizedMultiplier (a rounding
- * doubling high multiplication, then a division by 2^-shift that rounds halves away from zero), plus
- * the zero point, clamped. |acc| < 2^30. */
+ * doubling high multiplication, then a division by 2^-shift that rounds halves away from zero),
+ * plus the zero point, clamped. |acc| < 2^30. */
 typedef struct {
     const int32_t *multiplier_q31;
     const int8_t *shift;

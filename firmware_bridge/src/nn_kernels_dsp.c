@@ -73,28 +73,28 @@ static int32_t widen(const ecgqa_nn_dot_t *job, uint32_t p)
 }
 
 /* Two words of weights (four inputs of a pair of channels) with one pixel and with two. */
-#define STEP_1                                    \
-    "ldrd r8, r10, [%[x]], #8\n\t"                \
-    "ldrd %[w0], %[w1], [%[w]], #8\n\t"           \
-    "smlad %[both0], %[w0], r8, %[both0]\n\t"     \
-    "uxtb16 %[w0], %[w0]\n\t"                     \
-    "smlad %[even0], %[w0], r8, %[even0]\n\t"     \
-    "smlad %[both0], %[w1], r10, %[both0]\n\t"    \
-    "uxtb16 %[w1], %[w1]\n\t"                     \
+#define STEP_1                                 \
+    "ldrd r8, r10, [%[x]], #8\n\t"             \
+    "ldrd %[w0], %[w1], [%[w]], #8\n\t"        \
+    "smlad %[both0], %[w0], r8, %[both0]\n\t"  \
+    "uxtb16 %[w0], %[w0]\n\t"                  \
+    "smlad %[even0], %[w0], r8, %[even0]\n\t"  \
+    "smlad %[both0], %[w1], r10, %[both0]\n\t" \
+    "uxtb16 %[w1], %[w1]\n\t"                  \
     "smlad %[even0], %[w1], r10, %[even0]\n\t"
 
-#define STEP_2                                    \
-    "ldmia %[x]!, {r8, r9, r10, r11}\n\t"         \
-    "ldrd %[w0], %[w1], [%[w]], #8\n\t"           \
-    "smlad %[both0], %[w0], r8, %[both0]\n\t"     \
-    "smlad %[both1], %[w0], r9, %[both1]\n\t"     \
-    "uxtb16 %[w0], %[w0]\n\t"                     \
-    "smlad %[even0], %[w0], r8, %[even0]\n\t"     \
-    "smlad %[even1], %[w0], r9, %[even1]\n\t"     \
-    "smlad %[both0], %[w1], r10, %[both0]\n\t"    \
-    "smlad %[both1], %[w1], r11, %[both1]\n\t"    \
-    "uxtb16 %[w1], %[w1]\n\t"                     \
-    "smlad %[even0], %[w1], r10, %[even0]\n\t"    \
+#define STEP_2                                 \
+    "ldmia %[x]!, {r8, r9, r10, r11}\n\t"      \
+    "ldrd %[w0], %[w1], [%[w]], #8\n\t"        \
+    "smlad %[both0], %[w0], r8, %[both0]\n\t"  \
+    "smlad %[both1], %[w0], r9, %[both1]\n\t"  \
+    "uxtb16 %[w0], %[w0]\n\t"                  \
+    "smlad %[even0], %[w0], r8, %[even0]\n\t"  \
+    "smlad %[even1], %[w0], r9, %[even1]\n\t"  \
+    "smlad %[both0], %[w1], r10, %[both0]\n\t" \
+    "smlad %[both1], %[w1], r11, %[both1]\n\t" \
+    "uxtb16 %[w1], %[w1]\n\t"                  \
+    "smlad %[even0], %[w1], r10, %[even0]\n\t" \
     "smlad %[even1], %[w1], r11, %[even1]\n\t"
 
 typedef struct {
@@ -103,15 +103,15 @@ typedef struct {
 } sums_t;
 
 /* `STEPS` until the weights' end. In assembly: compilers make no LDM of this, and spill. */
-#define UNTIL(s, end, STEPS)                                                          \
-    do {                                                                              \
-        uint32_t w0, w1;                                                              \
-        __asm__ volatile("1:\n\t" STEPS "cmp %[w], %[until]\n\tbne 1b"               \
-                         : [w] "+r"((s).w), [x] "+r"((s).x), [both0] "+r"((s).both0), \
-                           [both1] "+r"((s).both1), [even0] "+r"((s).even0),          \
-                           [even1] "+r"((s).even1), [w0] "=&r"(w0), [w1] "=&r"(w1)    \
-                         : [until] "r"(end)                                           \
-                         : "r8", "r9", "r10", "r11", "cc", "memory");                 \
+#define UNTIL(s, end, STEPS)                                                                      \
+    do {                                                                                          \
+        uint32_t w0, w1;                                                                          \
+        __asm__ volatile(                                                                         \
+            "1:\n\t" STEPS "cmp %[w], %[until]\n\tbne 1b"                                         \
+            : [w] "+r"((s).w), [x] "+r"((s).x), [both0] "+r"((s).both0), [both1] "+r"((s).both1), \
+              [even0] "+r"((s).even0), [even1] "+r"((s).even1), [w0] "=&r"(w0), [w1] "=&r"(w1)    \
+            : [until] "r"(end)                                                                    \
+            : "r8", "r9", "r10", "r11", "cc", "memory");                                          \
     } while (0)
 
 /* Both sums start at what the even channel's bias has to be taken off by: in their difference it
@@ -239,7 +239,7 @@ void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
     while (shift != end) {
         const int32_t y = ecgqa_nn_mul_q31(*acc++, *multiplier++);
 
-        *out++ = (int8_t)saturate_s8(ecgqa_nn_shr_away(y, (uint32_t)-*shift++) + zero);
+        *out++ = (int8_t)saturate_s8(ecgqa_nn_shr_away(y, (uint32_t)(-*shift++)) + zero);
     }
 }
 

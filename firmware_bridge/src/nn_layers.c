@@ -96,7 +96,7 @@ static void move_on(const ecgqa_nn_layer_t *l, ecgqa_nn_progress_t *p, uint32_t 
 
 /* The input rows under a kernel: those of the window from its front. */
 typedef struct {
-    const int8_t *row;   /* under kernel row `first` */
+    const int8_t *row; /* under kernel row `first` */
     uint32_t row_bytes;
     uint32_t first, end; /* kernel rows that are not in the padding */
 } rows_t;
@@ -104,8 +104,7 @@ typedef struct {
 static rows_t rows_under(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
-    const uint32_t top =
-        (uint32_t)ecgqa_nn_progress(net, layer)->out_row * l->kernel.stride_rows;
+    const uint32_t top = (uint32_t)ecgqa_nn_progress(net, layer)->out_row * l->kernel.stride_rows;
     const uint32_t pad = l->kernel.pad_top;
     const uint32_t left = l->in.rows + pad - top;
     rows_t rows;
@@ -230,8 +229,7 @@ static void conv_gathered(const ecgqa_nn_t *net, uint32_t layer, uint32_t chunk,
 }
 
 /* Products of a chunk of a kernel row, read where it lies. */
-static void conv_direct(const ecgqa_nn_t *net, uint32_t layer, uint32_t chunk,
-                        ecgqa_nn_dot_t *job)
+static void conv_direct(const ecgqa_nn_t *net, uint32_t layer, uint32_t chunk, ecgqa_nn_dot_t *job)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     const ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
@@ -415,7 +413,7 @@ static void add_row_to_dense(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, i
     }
 }
 
-/* FULLY_CONNECTED and MEAN: a row into the accumulators or, after the last, the accumulators out. */
+/* FULLY_CONNECTED and MEAN: a row into the accumulators or, after the last one, they go out. */
 static void run_accumulating(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];

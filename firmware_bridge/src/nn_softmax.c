@@ -66,7 +66,7 @@ static int32_t exp_of(int32_t a)
     return a == 0 ? INT32_MAX : y;
 }
 
-/* 1 / (1 + a) for a in [0, 1], Q31: three Newton-Raphson steps on x = 48/17 - 32/17 * (1 + a) / 2. */
+/* 1 / (1 + a) for a in [0, 1], Q31: three Newton-Raphson steps on 48/17 - 32/17 * (1 + a) / 2. */
 static int32_t reciprocal_of_one_plus(int32_t a)
 {
     const int32_t half_denominator = (int32_t)(((int64_t)a + INT32_MAX + 1) >> 1); /* Q31 */
@@ -85,8 +85,7 @@ static int32_t reciprocal_of_one_plus(int32_t a)
 /* The part of a logit's exponent below the maximum, Q5.26. */
 static int32_t scaled(int32_t difference, const ecgqa_nn_softmax_t *softmax)
 {
-    return mul(difference * (int32_t)(UINT32_C(1) << softmax->left_shift),
-               softmax->multiplier_q31);
+    return mul(difference * (int32_t)(UINT32_C(1) << softmax->left_shift), softmax->multiplier_q31);
 }
 
 void ecgqa_nn_softmax(int8_t *scores, const int8_t *logits, uint32_t len,

@@ -29,7 +29,7 @@ static int differs(ecgqa_divergence_t *first, ecgqa_stage_t stage, size_t layer,
     return 1;
 }
 
-/* ---- constants ------------------------------------------------------------------------------ */
+/* ---- constants ------------------------------------------------------------------------------- */
 
 static uint32_t table_digest(const ecgqa_cwt_tables_t *t, ecgqa_table_t table)
 {
@@ -107,7 +107,7 @@ static int constants_differ(const ecgqa_bundle_t *bundle, ecgqa_divergence_t *fi
     return 0;
 }
 
-/* ---- rows ----------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 /* Number of a row's digest and position of its bytes, counted from the first index row. */
 typedef struct {

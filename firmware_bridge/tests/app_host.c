@@ -1,8 +1,8 @@
 /* Stands in for a board under the examples: a file of int16 comes in, decisions are printed.
  *
  * For the super-loop a sample arrives whenever it has nothing to do, and while it works one every
- * SLICES_A_SAMPLE slices, as from a converter: what is not taken at once is lost. Losing one is exit
- * code 65. */
+ * SLICES_A_SAMPLE slices, as from a converter: what is not taken at once is lost. Losing one is
+ * exit code 65. */
 #include <stdio.h>
 
 #include "app.h"

@@ -1,5 +1,5 @@
-/* The front end alone: each segment of a file of int16 to an index map, of which the digest (FNV-1a)
- * is printed. Argument: the file. Linked with the tables as `cwt_tables`. */
+/* The front end alone: each segment of a file of int16 to an index map, of which the digest
+ * (FNV-1a) is printed. Argument: the file. Linked with the tables as `cwt_tables`. */
 #include "ecgqa/cwt.h"
 #include "marks.h"
 #include "platform.h"

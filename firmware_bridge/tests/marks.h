@@ -2,11 +2,11 @@
 #ifndef ECGQA_TESTS_MARKS_H
 #define ECGQA_TESTS_MARKS_H
 
-#define MARK(name)                                \
-    void name(void);                              \
-    __attribute__((noinline)) void name(void)     \
-    {                                             \
-        __asm__ volatile("" ::: "memory");        \
+#define MARK(name)                            \
+    void name(void);                          \
+    __attribute__((noinline)) void name(void) \
+    {                                         \
+        __asm__ volatile("" ::: "memory");    \
     }
 
 #endif

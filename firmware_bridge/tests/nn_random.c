@@ -135,7 +135,7 @@ static void fill(uint32_t i)
     for (uint32_t c = 0; c < MAX_CHANNELS + 1; c++) {
         bias[i][c] = (int32_t)(random_u32() >> 16) - 32768;
         multiplier_q31[i][c] = (int32_t)((random_u32() >> 2) | UINT32_C(1) << 30);
-        shift[i][c] = (int8_t)-(int)between(l->kind == ECGQA_NN_MEAN ? 0 : 5, 12);
+        shift[i][c] = (int8_t)(-(int)between(l->kind == ECGQA_NN_MEAN ? 0 : 5, 12));
     }
     l->bias = bias[i];
     l->multiplier_q31 = multiplier_q31[i];
@@ -154,10 +154,9 @@ static void cut_into_runs(ecgqa_nn_layer_t *l)
     const uint32_t channels = l->in.channels;
     const uint32_t taps = (uint32_t)l->kernel.rows * l->kernel.cols;
     const uint32_t row = l->kernel.cols * channels;
-    const int padded =
-        l->kernel.pad_top || l->kernel.pad_left ||
-        (l->out.rows - 1u) * l->kernel.stride_rows + l->kernel.rows > l->in.rows ||
-        (l->out.cols - 1u) * l->kernel.stride_cols + l->kernel.cols > l->in.cols;
+    const int padded = l->kernel.pad_top || l->kernel.pad_left ||
+                       (l->out.rows - 1u) * l->kernel.stride_rows + l->kernel.rows > l->in.rows ||
+                       (l->out.cols - 1u) * l->kernel.stride_cols + l->kernel.cols > l->in.cols;
 
     if (l->kind == ECGQA_NN_FULLY_CONNECTED) {
         l->runs = l->in.rows;
@@ -226,7 +225,8 @@ static void add_layer(uint32_t i, int last)
         l->kernel = window(&l->in, &l->out);
     }
     if (l->kind == ECGQA_NN_DEPTHWISE_CONV_2D) {
-        l->out.channels = (uint16_t)(l->in.channels * between(1, (uint32_t)MAX_CHANNELS / l->in.channels));
+        l->out.channels =
+            (uint16_t)(l->in.channels * between(1, (uint32_t)MAX_CHANNELS / l->in.channels));
     } else if (l->kind != ECGQA_NN_CONV_2D && l->kind != ECGQA_NN_FULLY_CONNECTED) {
         l->out.channels = l->in.channels;
     }
@@ -367,8 +367,7 @@ static int8_t pooled(const ecgqa_nn_layer_t *l, const int8_t *y, uint32_t row, u
             const int32_t q = (int32_t)(col * l->pool.stride_cols + kx) - l->pool.pad_left;
 
             if (r >= 0 && q >= 0 && r < l->out.rows && q < l->out.cols) {
-                const int8_t v =
-                    y[((uint32_t)r * l->out.cols + (uint32_t)q) * l->out.channels + c];
+                const int8_t v = y[((uint32_t)r * l->out.cols + (uint32_t)q) * l->out.channels + c];
 
                 most = v > most ? v : most;
             }

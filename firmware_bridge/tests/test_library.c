@@ -55,7 +55,7 @@ static void push_all(fixture_t *f, const int16_t *samples, size_t n)
     assert_int_equal(event, f->ctx.n_samples == LEN ? ECGQA_EVENT_SEGMENT : ECGQA_EVENT_NONE);
 }
 
-/* ---- status --------------------------------------------------------------------------------- */
+/* ---- status ---------------------------------------------------------------------------------- */
 
 static void every_status_has_its_words(void **state)
 {
@@ -67,7 +67,7 @@ static void every_status_has_its_words(void **state)
     assert_string_equal(ecgqa_status_str((ecgqa_status_t)1), "unknown status");
 }
 
-/* ---- init ----------------------------------------------------------------------------------- */
+/* ---- init ------------------------------------------------------------------------------------ */
 
 static void the_workspace_is_what_the_header_says(void **state)
 {
@@ -94,11 +94,11 @@ static void init_checks_its_arguments(void **state)
                      ECGQA_ERR_ARGUMENT);
 }
 
-#define REFUSED(field, value, status)               \
-    do {                                            \
-        (void)set_up(state);                        \
-        (field) = (value);                          \
-        assert_int_equal(init(f), (status));        \
+#define REFUSED(field, value, status)        \
+    do {                                     \
+        (void)set_up(state);                 \
+        (field) = (value);                   \
+        assert_int_equal(init(f), (status)); \
     } while (0)
 
 static void a_bundle_that_makes_no_sense_is_refused(void **state)
@@ -143,7 +143,7 @@ static void tables_that_make_no_sense_are_refused(void **state)
     REFUSED(f->tables.row, rows, ECGQA_ERR_FORMAT);
 }
 
-/* ---- samples to decision -------------------------------------------------------------------- */
+/* ---- samples to decision --------------------------------------------------------------------- */
 
 static void push_checks_its_arguments(void **state)
 {
@@ -272,8 +272,8 @@ static void with_its_own_memory_samples_come_in_meanwhile(void **state)
     while (!done) {
         assert_int_equal(ecgqa_classify_step(&f->ctx, &decision, &done), ECGQA_OK);
         if (pushed < LEN - 3) {
-            assert_int_equal(
-                ecgqa_push(&f->ctx, f->golden.samples + 3 + pushed, 1, &taken, &event), ECGQA_OK);
+            assert_int_equal(ecgqa_push(&f->ctx, f->golden.samples + 3 + pushed, 1, &taken, &event),
+                             ECGQA_OK);
             pushed += taken;
         }
     }
@@ -332,7 +332,7 @@ static void a_broken_context_gives_errors_not_faults(void **state)
     assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_ERR_ARGUMENT);
 }
 
-/* ---- self-test ------------------------------------------------------------------------------ */
+/* ---- self-test ------------------------------------------------------------------------------- */
 
 static void the_self_test_passes_and_resets(void **state)
 {
@@ -401,7 +401,7 @@ static void every_wrong_digest_is_found_in_order(void **state)
     assert_int_equal(stage, ECGQA_STAGE_SCORES);
 }
 
-/* ---- the front end and the network by themselves ---------------------------------------------- */
+/* ---- the front end and the network by themselves --------------------------------------------- */
 
 static void the_front_end_checks_its_arguments_and_order(void **state)
 {
@@ -492,9 +492,8 @@ static void the_network_checks_its_arguments_and_order(void **state)
     assert_int_equal(ecgqa_nn_init(NULL, &f->model, f->workspace, all), ECGQA_ERR_ARGUMENT);
     assert_int_equal(ecgqa_nn_init(&net, &f->model, (uint8_t *)f->workspace + 1, all),
                      ECGQA_ERR_ARGUMENT);
-    assert_int_equal(
-        ecgqa_nn_init(&net, &f->model, f->workspace, f->model.workspace_bytes - 1),
-        ECGQA_ERR_WORKSPACE);
+    assert_int_equal(ecgqa_nn_init(&net, &f->model, f->workspace, f->model.workspace_bytes - 1),
+                     ECGQA_ERR_WORKSPACE);
     assert_int_equal(ecgqa_nn_init(&net, &f->model, f->workspace, all), ECGQA_OK);
     assert_int_equal(ecgqa_nn_scores(&net, &scores), ECGQA_ERR_NOT_READY);
     for (uint16_t row = 0; row < f->model.rows; row++) {

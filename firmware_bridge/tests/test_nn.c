@@ -123,8 +123,8 @@ static void no_row_while_steps_are_due(void **unused)
     ecgqa_nn_t net;
 
     (void)unused;
-    assert_int_equal(
-        ecgqa_nn_init(&net, model, nn_random_workspace(), model->workspace_bytes), ECGQA_OK);
+    assert_int_equal(ecgqa_nn_init(&net, model, nn_random_workspace(), model->workspace_bytes),
+                     ECGQA_OK);
     while (event.kind == ECGQA_NN_IDLE) {
         assert_int_equal(ecgqa_nn_row_ready(&net), ECGQA_OK);
         assert_int_equal(ecgqa_nn_step(&net, &event), ECGQA_OK);
@@ -159,11 +159,11 @@ static ecgqa_status_t try_model(copy_t *copy)
     return ecgqa_nn_init(&net, &copy->model, nn_random_workspace(), copy->model.workspace_bytes);
 }
 
-#define REFUSED(copy, original, field, value)                       \
-    do {                                                            \
-        copy_model(&(copy), (original));                            \
-        (copy).field = (value);                                     \
-        assert_int_equal(try_model(&(copy)), ECGQA_ERR_FORMAT);     \
+#define REFUSED(copy, original, field, value)                   \
+    do {                                                        \
+        copy_model(&(copy), (original));                        \
+        (copy).field = (value);                                 \
+        assert_int_equal(try_model(&(copy)), ECGQA_ERR_FORMAT); \
     } while (0)
 
 static void a_model_that_makes_no_sense_is_refused(void **unused)
@@ -270,21 +270,30 @@ static void rows_and_taps_that_have_no_place_are_refused(void **unused)
     assert_true(taps > 0u && left_over > 0u && counters > 0u);
 }
 
-/* One number of a plan or a shape, altered at random: refused, or run without leaving the memory. */
+/* One number of a plan or a shape, altered at random: refused, or run within the memory. */
 static void an_altered_model_stays_in_its_memory(void **unused)
 {
-    static const size_t fields[] = {
-        offsetof(ecgqa_nn_layer_t, in.rows),        offsetof(ecgqa_nn_layer_t, in.cols),
-        offsetof(ecgqa_nn_layer_t, out.rows),       offsetof(ecgqa_nn_layer_t, out.cols),
-        offsetof(ecgqa_nn_layer_t, pooled.rows),    offsetof(ecgqa_nn_layer_t, pooled.cols),
-        offsetof(ecgqa_nn_layer_t, kernel.stride_rows), offsetof(ecgqa_nn_layer_t, pool.rows),
-        offsetof(ecgqa_nn_layer_t, kernel.pad_top), offsetof(ecgqa_nn_layer_t, pool.pad_top),
-        offsetof(ecgqa_nn_layer_t, chunk_len),      offsetof(ecgqa_nn_layer_t, channel_block),
-        offsetof(ecgqa_nn_layer_t, window_rows),    offsetof(ecgqa_nn_layer_t, carry_rows),
-        offsetof(ecgqa_nn_layer_t, window_at),      offsetof(ecgqa_nn_layer_t, carry_at),
-        offsetof(ecgqa_nn_layer_t, accumulators_at), offsetof(ecgqa_nn_layer_t, gather_at),
-        offsetof(ecgqa_nn_layer_t, patch_at),       offsetof(ecgqa_nn_layer_t, gather),
-        offsetof(ecgqa_nn_layer_t, from_index)};
+    static const size_t fields[] = {offsetof(ecgqa_nn_layer_t, in.rows),
+                                    offsetof(ecgqa_nn_layer_t, in.cols),
+                                    offsetof(ecgqa_nn_layer_t, out.rows),
+                                    offsetof(ecgqa_nn_layer_t, out.cols),
+                                    offsetof(ecgqa_nn_layer_t, pooled.rows),
+                                    offsetof(ecgqa_nn_layer_t, pooled.cols),
+                                    offsetof(ecgqa_nn_layer_t, kernel.stride_rows),
+                                    offsetof(ecgqa_nn_layer_t, pool.rows),
+                                    offsetof(ecgqa_nn_layer_t, kernel.pad_top),
+                                    offsetof(ecgqa_nn_layer_t, pool.pad_top),
+                                    offsetof(ecgqa_nn_layer_t, chunk_len),
+                                    offsetof(ecgqa_nn_layer_t, channel_block),
+                                    offsetof(ecgqa_nn_layer_t, window_rows),
+                                    offsetof(ecgqa_nn_layer_t, carry_rows),
+                                    offsetof(ecgqa_nn_layer_t, window_at),
+                                    offsetof(ecgqa_nn_layer_t, carry_at),
+                                    offsetof(ecgqa_nn_layer_t, accumulators_at),
+                                    offsetof(ecgqa_nn_layer_t, gather_at),
+                                    offsetof(ecgqa_nn_layer_t, patch_at),
+                                    offsetof(ecgqa_nn_layer_t, gather),
+                                    offsetof(ecgqa_nn_layer_t, from_index)};
     uint32_t ran = 0;
     copy_t copy;
 
@@ -301,7 +310,8 @@ static void an_altered_model_stays_in_its_memory(void **unused)
         }
         copy_model(&copy, model);
         field = (uint8_t *)&copy.layers[seed % model->n_layers] + fields[seed % COUNT(fields)];
-        *field = (uint8_t)(*field > 4u && *field < 250u ? *field + (seed / 7u % 9u) - 4u : *field ^ 1u);
+        *field =
+            (uint8_t)(*field > 4u && *field < 250u ? *field + (seed / 7u % 9u) - 4u : *field ^ 1u);
         if (ecgqa_nn_init(&net, &copy.model, workspace, model->workspace_bytes) != ECGQA_OK) {
             continue;
         }
@@ -321,10 +331,10 @@ static void an_altered_model_stays_in_its_memory(void **unused)
 
 static void division_rounds_halves_away_from_zero(void **unused)
 {
-    static const int32_t halves[][3] = {{1, 1, 1},  {-1, 1, -1}, {3, 1, 2},  {-3, 1, -2},
-                                        {2, 2, 1},  {-2, 2, -1}, {1, 2, 0},  {-1, 2, 0},
-                                        {7, 0, 7},  {-7, 0, -7}, {5, 3, 1},  {-5, 3, -1},
-                                        {-4, 3, -1}, {4, 3, 1},  {-3, 3, 0}, {0, 5, 0}};
+    static const int32_t halves[][3] = {{1, 1, 1},   {-1, 1, -1}, {3, 1, 2},  {-3, 1, -2},
+                                        {2, 2, 1},   {-2, 2, -1}, {1, 2, 0},  {-1, 2, 0},
+                                        {7, 0, 7},   {-7, 0, -7}, {5, 3, 1},  {-5, 3, -1},
+                                        {-4, 3, -1}, {4, 3, 1},   {-3, 3, 0}, {0, 5, 0}};
 
     (void)unused;
     for (size_t i = 0; i < COUNT(halves); i++) {
@@ -354,8 +364,9 @@ static void dot_products(void **unused)
         for (uint32_t pixels = 1; pixels <= 2u; pixels++) {
             int32_t acc[8] = {1, -2, 3, -4, 5, -6, 7, -8};
             const uint32_t pair_bytes = 2u * ecgqa_nn_even(len);
-            const ecgqa_nn_dot_t job = {acc, {x[0] + 1, x[1] + 2}, weights, pair_bytes,
-                                        (uint16_t)pixels, 2, (uint16_t)len, patch};
+            const ecgqa_nn_dot_t job = {
+                acc, {x[0] + 1, x[1] + 2}, weights, pair_bytes, (uint16_t)pixels,
+                2,   (uint16_t)len,        patch};
 
             ecgqa_nn_dot(&job);
             for (uint32_t p = 0; p < pixels; p++) {

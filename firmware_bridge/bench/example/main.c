@@ -1,7 +1,7 @@
 /* The bench program of a Cortex-M3 or up: cycles from DWT->CYCCNT, the report through board_put.
  *
- * Yours: set the clock up before main, give ECGQA_BENCH_HZ its rate, and write board_put (a UART, at
- * 115200 baud; semihosting or RTT do as well). A Cortex-M0 has no DWT: return SysTick there, as
+ * Yours: set the clock up before main, give ECGQA_BENCH_HZ its rate, and write board_put (a UART,
+ * at 115200 baud; semihosting or RTT do as well). A Cortex-M0 has no DWT: return SysTick there, as
  * ../bench_program.c does. */
 #include "ecgqa_bench.h"
 #include "ecgqa_bundle.h"

@@ -89,8 +89,7 @@ int app_main(void)
 {
     pthread_t collector;
     chunk_t chunk;
-    ecgqa_status_t status =
-        ecgqa_init(&context, &ecgqa_bundle, workspace, sizeof workspace);
+    ecgqa_status_t status = ecgqa_init(&context, &ecgqa_bundle, workspace, sizeof workspace);
 
     if (status == ECGQA_OK) {
         status = ecgqa_selftest(&context, NULL);

@@ -65,8 +65,7 @@ int app_main(void)
     ecgqa_event_t event;
     uint8_t busy = 0;
     uint8_t done;
-    ecgqa_status_t status =
-        ecgqa_init(&context, &ecgqa_bundle, workspace, sizeof workspace);
+    ecgqa_status_t status = ecgqa_init(&context, &ecgqa_bundle, workspace, sizeof workspace);
 
     if (status == ECGQA_OK) {
         status = ecgqa_selftest(&context, NULL);

@@ -1,8 +1,8 @@
 /* The fixed-point continuous wavelet transform: 5 s of int16 ECG to rows of uint8 indices.
  *
- *     ecgqa_cwt_analyse   samples -> spectrum          (one forward transform a segment)
+ *     ecgqa_cwt_analyse   samples -> spectrum          (one forward transform per segment)
  *     ecgqa_cwt_scan      spectrum -> range of |W|     (first pass)
- *     ecgqa_cwt_index_row spectrum, range -> one row   (second pass, any order, any number of times)
+ *     ecgqa_cwt_index_row spectrum, range -> one row   (second pass, any order, however often)
  *
  * Caller-owned memory in two parts: `keep` lives from analyse to the last row; `scratch` holds
  * nothing between calls, so the network may use it in between. The same bytes come out of every
@@ -32,9 +32,9 @@ typedef struct {
     uint32_t psi_step_q16; /* psi table entries a bin */
     uint16_t first_bin;    /* first and last bin of the band */
     uint16_t last_bin;
-    uint16_t centre_bin;   /* the bin that is moved to zero */
-    uint8_t log2_fft;      /* log2 of the complex points of the short transform */
-    uint8_t in_range;      /* 1: the row counts for the scaling's range */
+    uint16_t centre_bin; /* the bin that is moved to zero */
+    uint8_t log2_fft;    /* log2 of the complex points of the short transform */
+    uint8_t in_range;    /* 1: the row counts for the scaling's range */
 } ecgqa_cwt_row_t;
 
 typedef struct {
@@ -47,22 +47,22 @@ typedef struct {
     uint8_t max_log2_fft;    /* of all rows */
     uint8_t subtract_min;    /* 1: the smallest |W| becomes 0; 0: zero stays zero */
     uint8_t reserved;
-    uint32_t psi_first_q16;  /* position of the psi table's first entry, in entries from f = 0 */
-    uint64_t spec_hash;      /* first 8 bytes of the spec's SHA-256 */
-    const uint8_t *radices;             /* [n_stages], first stage first: 2, 3, 4 or 5 */
-    const uint16_t *forward_order;      /* [forward_points]: where input pair i goes */
-    const int32_t *quarter_sine_q31;    /* [segment_len + 1]: sin(pi/2 * i / segment_len) */
-    const int32_t *twiddle_cos_q31;     /* [3/4 * 2^(max_log2_fft + 1)]: circle of twice the */
-    const int32_t *twiddle_sin_q31;     /*   longest short transform, clockwise */
-    const uint16_t *bit_reversal;       /* [2^max_log2_fft] */
-    const int16_t *psi_q15;             /* [ECGQA_CWT_PSI_LEN + 1]: wavelet over f / f0 */
-    const int16_t *taps_q14;            /* [cols][8]: interpolation to column phases */
-    const ecgqa_cwt_row_t *row;         /* [rows] */
+    uint32_t psi_first_q16; /* position of the psi table's first entry, in entries from f = 0 */
+    uint64_t spec_hash;     /* first 8 bytes of the spec's SHA-256 */
+    const uint8_t *radices; /* [n_stages], first stage first: 2, 3, 4 or 5 */
+    const uint16_t *forward_order;   /* [forward_points]: where input pair i goes */
+    const int32_t *quarter_sine_q31; /* [segment_len + 1]: sin(pi/2 * i / segment_len) */
+    const int32_t *twiddle_cos_q31;  /* [3/4 * 2^(max_log2_fft + 1)]: circle of twice the */
+    const int32_t *twiddle_sin_q31;  /*   longest short transform, clockwise */
+    const uint16_t *bit_reversal;    /* [2^max_log2_fft] */
+    const int16_t *psi_q15;          /* [ECGQA_CWT_PSI_LEN + 1]: wavelet over f / f0 */
+    const int16_t *taps_q14;         /* [cols][8]: interpolation to column phases */
+    const ecgqa_cwt_row_t *row;      /* [rows] */
 } ecgqa_cwt_tables_t;
 
 #define ECGQA_CWT_PSI_LEN 256u
 #define ECGQA_CWT_TAPS 8u
-#define ECGQA_CWT_GROUP 16u /* bins that share an exponent */
+#define ECGQA_CWT_GROUP 16u           /* bins that share an exponent */
 #define ECGQA_CWT_RANGE_FLOOR_LOG2 10 /* a smallest |W| below 2^-10 of the largest is zero */
 
 /* |W| = mantissa * 2^exponent, in units that hold within one segment. */
@@ -79,15 +79,15 @@ typedef struct {
 /* Context; the caller owns it and touches no field. */
 typedef struct {
     const ecgqa_cwt_tables_t *tables;
-    int16_t *spectrum;   /* keep: [n_bins + 1] mantissas, a group of ECGQA_CWT_GROUP to ... */
-    uint8_t *exponent;   /* keep: ... an exponent */
+    int16_t *spectrum; /* keep: [n_bins + 1] mantissas, a group of ECGQA_CWT_GROUP to ... */
+    uint8_t *exponent; /* keep: ... an exponent */
     void *scratch;
     size_t scratch_bytes;
     ecgqa_cwt_range_t range;
-    uint32_t scale;      /* 255 * 2^54 over the range's width, normalised to bit 31 */
-    uint32_t low;        /* range.low in units of range.high */
-    uint8_t state;       /* 0 nothing, 1 analysed, 2 scanned */
-    uint8_t flat;        /* 1: the segment is constant, its index map all zeros */
+    uint32_t scale; /* 255 * 2^54 over the range's width, normalised to bit 31 */
+    uint32_t low;   /* range.low in units of range.high */
+    uint8_t state;  /* 0 nothing, 1 analysed, 2 scanned */
+    uint8_t flat;   /* 1: the segment is constant, its index map all zeros */
 } ecgqa_cwt_t;
 
 /* Bytes that live from analyse to the last row. 0 for invalid tables. */

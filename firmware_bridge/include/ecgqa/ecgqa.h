@@ -66,7 +66,7 @@ typedef enum {
  * `bytes`, where it is not NULL, holds the rows themselves in the same order (index rows first), so
  * that a divergence can be named to the index. */
 typedef struct {
-    const int16_t *samples;  /* [segment_len] */
+    const int16_t *samples; /* [segment_len] */
     const uint32_t *digests;
     const uint8_t *bytes;
 } ecgqa_golden_t;
@@ -87,8 +87,8 @@ typedef enum {
 
 /* Everything that belongs to one model on one device; made by ecgqa_tflite.export. */
 typedef struct {
-    uint16_t format;   /* ECGQA_BUNDLE_FORMAT */
-    uint16_t hop_len;  /* samples between the starts of two segments, 1..segment_len */
+    uint16_t format;  /* ECGQA_BUNDLE_FORMAT */
+    uint16_t hop_len; /* samples between the starts of two segments, 1..segment_len */
     /* 1: samples are collected while a segment is classified; they need memory of their own.
      * 0: the network's memory holds them, and ecgqa_push takes none until the decision is out;
      * hop_len is segment_len then. */

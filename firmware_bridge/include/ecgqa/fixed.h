@@ -8,7 +8,8 @@
 #include <stdint.h>
 
 /* Cortex-M4, M7, M33 and up: the same values in fewer instructions. */
-#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__thumb2__) && !defined(ECGQA_PORTABLE)
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__thumb2__) && \
+    !defined(ECGQA_PORTABLE)
 #define ECGQA_DSP 1
 #include <arm_acle.h>
 #include <string.h>

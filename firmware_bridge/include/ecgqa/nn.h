@@ -1,6 +1,6 @@
 /* Row-streaming int8 network: index rows of the scalogram in, int8 scores out.
  *
- *     while ((slot = ecgqa_nn_row_slot(net)) != NULL) { write one index row; ecgqa_nn_row_ready(net); }
+ *     while ((slot = ecgqa_nn_row_slot(net)) != NULL) { write a row; ecgqa_nn_row_ready(net); }
  *     while (ecgqa_nn_step(net, &event) == ECGQA_OK && event.kind != ECGQA_NN_IDLE) { }
  *
  * The same bytes as TensorFlow Lite's reference kernels. A layer keeps the input rows that its next
@@ -42,7 +42,7 @@ typedef struct {
 
 /* A sliding window; what lies right of and below the input follows from the output's shape. */
 typedef struct {
-    uint8_t rows, cols;               /* 0: there is none */
+    uint8_t rows, cols; /* 0: there is none */
     uint8_t stride_rows, stride_cols;
     uint8_t pad_top, pad_left;
 } ecgqa_nn_window_t;
@@ -62,17 +62,17 @@ typedef struct {
  * part: bias - zero_point * sum of weights; of a MEAN, -zero_point * count.
  * scale = multiplier_q31 * 2^(shift - 31), 2^29 <= multiplier_q31, -31 < shift <= 0. */
 typedef struct {
-    uint8_t kind;                     /* ecgqa_nn_kind_t */
+    uint8_t kind; /* ecgqa_nn_kind_t */
     int8_t in_zero_point, out_zero_point;
-    int8_t act_min, act_max;          /* of the fused activation */
-    uint8_t from_index;               /* 1: input rows are indices, coloured at the gather */
-    uint8_t gather;                   /* 1: taps are gathered (indices, padding, short runs) */
+    int8_t act_min, act_max; /* of the fused activation */
+    uint8_t from_index;      /* 1: input rows are indices, coloured at the gather */
+    uint8_t gather;          /* 1: taps are gathered (indices, padding, short runs) */
     uint8_t reserved;
     ecgqa_nn_shape_t in;
-    ecgqa_nn_shape_t out;             /* before the merged pooling; rows and columns that nothing
+    ecgqa_nn_shape_t out;     /* before the merged pooling; rows and columns that nothing
                                          needs are left out */
-    ecgqa_nn_shape_t pooled;          /* after it; the same as out where there is none */
-    ecgqa_nn_window_t kernel;         /* FULLY_CONNECTED, MEAN: 1 x 1, a row at a time */
+    ecgqa_nn_shape_t pooled;  /* after it; the same as out where there is none */
+    ecgqa_nn_window_t kernel; /* FULLY_CONNECTED, MEAN: 1 x 1, a row at a time */
     ecgqa_nn_window_t pool;
     const void *weights;
     const int32_t *bias;
@@ -80,18 +80,18 @@ typedef struct {
     const int8_t *shift;
     uint16_t runs, run_len;
     /* The plan: positions in the workspace, bytes. */
-    uint16_t chunk_len;               /* inputs of one pixel that a kernel call takes at most */
-    uint16_t chunks;                  /* of CONV_2D: chunks of all its runs */
-    uint16_t chunks_a_step;           /* of CONV_2D: fewer where a block is more than a step */
-    uint16_t channel_block;           /* output channels of a block, even */
-    uint16_t blocks_a_step;           /* blocks of two pixels (CONV_2D) or one that a step does */
+    uint16_t chunk_len;     /* inputs of one pixel that a kernel call takes at most */
+    uint16_t chunks;        /* of CONV_2D: chunks of all its runs */
+    uint16_t chunks_a_step; /* of CONV_2D: fewer where a block is more than a step */
+    uint16_t channel_block; /* output channels of a block, even */
+    uint16_t blocks_a_step; /* blocks of two pixels (CONV_2D) or one that a step does */
     uint16_t window_rows, carry_rows;
-    uint32_t window_at;               /* input rows, window_rows of them */
-    uint32_t carry_at;                /* carry_rows more that pooling starts before the oldest go */
-    uint32_t accumulators_at;         /* int32 [2][channel_block]; FULLY_CONNECTED, MEAN: [channels
+    uint32_t window_at;       /* input rows, window_rows of them */
+    uint32_t carry_at;        /* carry_rows more that pooling starts before the oldest go */
+    uint32_t accumulators_at; /* int32 [2][channel_block]; FULLY_CONNECTED, MEAN: [channels
                                          rounded up to even], kept from row to row */
-    uint32_t gather_at;               /* int8 [2][chunk_len], where gather is 1 */
-    uint32_t patch_at;                /* int16 [2][chunk_len rounded up to even], for the kernels */
+    uint32_t gather_at;       /* int8 [2][chunk_len], where gather is 1 */
+    uint32_t patch_at;        /* int16 [2][chunk_len rounded up to even], for the kernels */
 } ecgqa_nn_layer_t;
 
 /* Longest chunk: the DSP kernel takes two channels' products apart while the odd one's sum stays
@@ -106,26 +106,26 @@ typedef struct {
 
 /* Softmax over the last layer's channels, as TensorFlow Lite's reference: 5 integer bits. */
 typedef struct {
-    int32_t multiplier_q31;           /* of beta * quant_scale * 2^26, in [2^30, 2^31) */
+    int32_t multiplier_q31; /* of beta * quant_scale * 2^26, in [2^30, 2^31) */
     uint8_t left_shift;
-    int32_t diff_min;                 /* below this difference from the maximum a score is least */
+    int32_t diff_min; /* below this difference from the maximum a score is least */
 } ecgqa_nn_softmax_t;
 
 typedef struct {
-    uint16_t format;                  /* ECGQA_NN_FORMAT */
+    uint16_t format; /* ECGQA_NN_FORMAT */
     uint16_t n_layers;
-    uint16_t rows, cols;              /* of the index map */
-    uint16_t channels;                /* of the image */
+    uint16_t rows, cols; /* of the index map */
+    uint16_t channels;   /* of the image */
     uint16_t classes;
-    uint64_t spec_hash;               /* first 8 bytes of the spec's SHA-256 */
-    uint64_t model_id;                /* first 8 bytes of the network's digest */
-    const int8_t *lut_s8;             /* [256][channels]: colour of an index, minus 128 */
+    uint64_t spec_hash;   /* first 8 bytes of the spec's SHA-256 */
+    uint64_t model_id;    /* first 8 bytes of the network's digest */
+    const int8_t *lut_s8; /* [256][channels]: colour of an index, minus 128 */
     const ecgqa_nn_layer_t *layers;
     const ecgqa_nn_softmax_t *softmax; /* NULL: the scores are the logits */
-    uint32_t progress_at;             /* ECGQA_NN_PROGRESS_BYTES a layer and one more */
-    uint32_t logits_at;               /* int8 [classes] */
-    uint32_t scores_at;               /* int8 [classes] */
-    uint32_t idle_at, idle_bytes;     /* a region that holds nothing between rows: while
+    uint32_t progress_at;              /* ECGQA_NN_PROGRESS_BYTES a layer and one more */
+    uint32_t logits_at;                /* int8 [classes] */
+    uint32_t scores_at;                /* int8 [classes] */
+    uint32_t idle_at, idle_bytes;      /* a region that holds nothing between rows: while
                                          ecgqa_nn_next_row's slot is open and being written */
     uint32_t workspace_bytes;
 } ecgqa_nn_model_t;

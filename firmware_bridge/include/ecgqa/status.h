@@ -1,5 +1,5 @@
 /* Status codes: one list makes the enum and the strings; Python's exceptions are held against it
- * by a test (ecgqa_tflite/errors.py). Negative is an error; an error leaves the context unchanged. */
+ * by a test (ecgqa_tflite/errors.py). Negative: an error, which leaves the context as it was. */
 #ifndef ECGQA_STATUS_H
 #define ECGQA_STATUS_H
 
@@ -8,13 +8,13 @@ extern "C" {
 #endif
 
 /* X(name, value, text) */
-#define ECGQA_STATUS_LIST(X)                                                                      \
-    X(ECGQA_OK, 0, "ok")                                                                          \
-    X(ECGQA_ERR_ARGUMENT, -1, "an argument is null, misaligned or out of range")                  \
-    X(ECGQA_ERR_WORKSPACE, -2, "the workspace is too small")                                      \
-    X(ECGQA_ERR_FORMAT, -3, "tables or model were made for another format number")                \
-    X(ECGQA_ERR_SPEC, -4, "front end and model carry different spec hashes")                      \
-    X(ECGQA_ERR_NOT_READY, -5, "called out of order: there is no whole segment yet")              \
+#define ECGQA_STATUS_LIST(X)                                                         \
+    X(ECGQA_OK, 0, "ok")                                                             \
+    X(ECGQA_ERR_ARGUMENT, -1, "an argument is null, misaligned or out of range")     \
+    X(ECGQA_ERR_WORKSPACE, -2, "the workspace is too small")                         \
+    X(ECGQA_ERR_FORMAT, -3, "tables or model were made for another format number")   \
+    X(ECGQA_ERR_SPEC, -4, "front end and model carry different spec hashes")         \
+    X(ECGQA_ERR_NOT_READY, -5, "called out of order: there is no whole segment yet") \
     X(ECGQA_ERR_SELFTEST, -6, "a golden vector did not come out")
 
 typedef enum {
