@@ -60,9 +60,8 @@ static uint32_t number(size_t index)
 {
     char text[12];
     uint32_t value = 0;
-
     if (platform_argument(index, text, sizeof text)) {
-        for (const char *p = text; *p >= '0' && *p <= '9'; p++) {
+        for (const char *p = text; *p >= '0' && *p <= '9'; ++p) {
             value = 10u * value + (uint32_t)(*p - '0');
         }
     }
@@ -73,7 +72,6 @@ int board_main(void)
 {
     ecgqa_bench_t bench = {0};
     ecgqa_status_t status;
-
     bench.now = now;
     bench.put = platform_puts;
     bench.segments = ecgqa_bench_segments;

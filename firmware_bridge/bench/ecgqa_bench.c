@@ -15,7 +15,6 @@ static void put_number(const ecgqa_bench_t *bench, uint64_t value)
 {
     char text[DIGITS + 1];
     char *p = &text[DIGITS];
-
     *p = '\0';
     do {
         *--p = (char)('0' + (char)(value % 10u));
@@ -43,8 +42,7 @@ static void put_pair(const ecgqa_bench_t *bench, const char *name, uint64_t valu
 static void put_hash(const ecgqa_bench_t *bench, const char *name, uint64_t value)
 {
     char text[17];
-
-    for (int i = 15; i >= 0; i--) {
+    for (int i = 15; i >= 0; --i) {
         text[i] = "0123456789abcdef"[value & 15u];
         value >>= 4;
     }
@@ -61,7 +59,6 @@ static uint64_t lap(const ecgqa_bench_t *bench, uint32_t *last)
     const uint32_t mask = UINT32_MAX >> (32u - bench->counter_bits);
     const uint32_t at = bench->now();
     const uint32_t ticks = (at - *last) & mask;
-
     *last = at;
     return ((uint64_t)ticks * bench->scale_q8) >> 8;
 }
@@ -77,11 +74,10 @@ static ecgqa_status_t one_segment(const ecgqa_bench_t *bench, ecgqa_t *ctx, cons
     ecgqa_event_t event;
     ecgqa_work_t did;
     ecgqa_status_t status = ecgqa_push(ctx, samples, segment_len, &taken, &event);
-
-    for (size_t i = 0; i < STAGES; i++) {
+    for (size_t i = 0u; i < STAGES; ++i) {
         cost->stage[i] = 0;
     }
-    for (size_t i = 0; i <= MAX_LAYERS; i++) {
+    for (size_t i = 0u; i <= MAX_LAYERS; ++i) {
         cost->layer[i] = 0;
     }
     cost->score = INT8_MIN;
@@ -91,7 +87,6 @@ static ecgqa_status_t one_segment(const ecgqa_bench_t *bench, ecgqa_t *ctx, cons
     last = bench->now();
     do {
         uint64_t spent;
-
         status = ecgqa_work(ctx, &did);
         if (status != ECGQA_OK) {
             return status;
@@ -120,11 +115,10 @@ static uint64_t put_segment(const ecgqa_bench_t *bench, const char *what, uint32
                             const cost_t *cost)
 {
     uint64_t total = 0;
-
     bench->put(what);
     bench->put(" ");
     put_number(bench, index);
-    for (size_t i = 0; i < STAGES; i++) {
+    for (size_t i = 0u; i < STAGES; ++i) {
         bench->put(" ");
         put_number(bench, cost->stage[i]);
         total += cost->stage[i];
@@ -137,7 +131,7 @@ static uint64_t put_segment(const ecgqa_bench_t *bench, const char *what, uint32
 
 static void put_layers(const ecgqa_bench_t *bench, const ecgqa_t *ctx, const cost_t *cost)
 {
-    for (size_t i = 0; i < ctx->bundle->model->n_layers; i++) {
+    for (size_t i = 0u; i < ctx->bundle->model->n_layers; ++i) {
         bench->put("layer ");
         put_number(bench, i);
         bench->put(" ");
@@ -154,7 +148,6 @@ ecgqa_status_t ecgqa_bench_run(const ecgqa_bench_t *bench, ecgqa_t *ctx)
     uint64_t spent = 0;
     cost_t cost;
     ecgqa_status_t status;
-
     put_pair(bench, "ecgqa-bench", ECGQA_BENCH_FORMAT);
     bench->put("unit ");
     bench->put(bench->unit);
@@ -168,9 +161,9 @@ ecgqa_status_t ecgqa_bench_run(const ecgqa_bench_t *bench, ecgqa_t *ctx)
     if (status == ECGQA_OK) {
         (void)put_segment(bench, "first", 0, &cost);
     }
-    for (uint32_t loop = 0; status == ECGQA_OK && (loop < bench->loops || spent < least); loop++) {
+    for (uint32_t loop = 0u; status == ECGQA_OK && (loop < bench->loops || spent < least); ++loop) {
         put_pair(bench, "loop", loop);
-        for (uint32_t i = 0; status == ECGQA_OK && i < bench->n_segments; i++) {
+        for (uint32_t i = 0u; status == ECGQA_OK && i < bench->n_segments; ++i) {
             status = one_segment(bench, ctx, bench->segments + i * segment_len, &cost);
             if (status == ECGQA_OK) {
                 spent += put_segment(bench, "segment", i, &cost);

@@ -27,7 +27,7 @@ int platform_argument(size_t index, char *text, size_t bytes)
 
 int platform_open(const char *path)
 {
-    for (int i = 0; i < HANDLES; i++) {
+    for (int i = 0; i < HANDLES; ++i) {
         if (files[i] == NULL) {
             files[i] = fopen(path, "rb");
             return files[i] != NULL ? i : -1;

@@ -100,7 +100,6 @@ static int load(const char *path)
                            ? sscanf(line, "m %" SCNx64 " %127s", &symbol->start, symbol->name) == 2
                            : sscanf(line, "f %" SCNx64 " %" SCNx64 " %127s", &symbol->start,
                                     &symbol->end, symbol->name) == 3;
-
         if (!ok) {
             fclose(file);
             return -1;
@@ -113,10 +112,8 @@ static int load(const char *path)
 static symbol_t *function_at(uint64_t address)
 {
     size_t low = 0, high = functions.n;
-
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
-
         if (address < functions.items[middle].start) {
             high = middle;
         } else if (address >= functions.items[middle].end) {
@@ -147,7 +144,6 @@ typedef struct {
 static void *claim(size_t bytes)
 {
     void *memory = calloc(1, bytes); /* lives as long as the block may be executed: for ever */
-
     if (memory == NULL) {
         abort();
     }
@@ -157,7 +153,6 @@ static void *claim(size_t bytes)
 static void on_run(unsigned int vcpu, void *user)
 {
     const run_t *run = user;
-
     (void)vcpu;
     total += run->n;
     run->function->count += run->n;
@@ -175,17 +170,16 @@ static void on_mark(unsigned int vcpu, void *user)
 {
     const arrival_t *arrival = user;
     size_t i;
-
     (void)vcpu;
     fprintf(out, "mark %s %" PRIu64 "\n", arrival->mark->name, total - arrival->to_come);
-    for (i = 0; i < arrival->n_runs; i++) {
+    for (i = 0; i < arrival->n_runs; ++i) {
         arrival->runs_to_come[i].function->count -= arrival->runs_to_come[i].n;
     }
-    for (i = 0; i < functions.n; i++) {
+    for (i = 0; i < functions.n; ++i) {
         flush(&functions.items[i]);
     }
     flush(&elsewhere);
-    for (i = 0; i < arrival->n_runs; i++) {
+    for (i = 0; i < arrival->n_runs; ++i) {
         arrival->runs_to_come[i].function->count += arrival->runs_to_come[i].n;
     }
     fflush(out);
@@ -196,10 +190,8 @@ static size_t split(const struct qemu_plugin_tb *block, size_t first, run_t *run
 {
     const size_t n = qemu_plugin_tb_n_insns(block);
     size_t n_runs = 0;
-
-    for (size_t i = first; i < n; i++) {
+    for (size_t i = first; i < n; ++i) {
         symbol_t *function = function_at(qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(block, i)));
-
         if (n_runs == 0 || runs[n_runs - 1].function != function) {
             runs[n_runs].function = function;
             runs[n_runs++].n = 0;
@@ -214,18 +206,16 @@ static void on_block(uint64_t id, struct qemu_plugin_tb *block)
     const size_t n = qemu_plugin_tb_n_insns(block);
     run_t *runs = claim(n * sizeof *runs);
     const size_t n_runs = split(block, 0, runs);
-
     (void)id;
-    for (size_t i = 0; i < n_runs; i++) {
+    for (size_t i = 0u; i < n_runs; ++i) {
         qemu_plugin_register_vcpu_tb_exec_cb(block, on_run, CB_NO_REGISTERS, &runs[i]);
     }
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0u; i < n; ++i) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(block, i);
 
-        for (size_t m = 0; m < marks.n; m++) {
+        for (size_t m = 0u; m < marks.n; ++m) {
             if (marks.items[m].start == qemu_plugin_insn_vaddr(insn)) {
                 arrival_t *arrival = claim(sizeof *arrival);
-
                 arrival->mark = &marks.items[m];
                 arrival->to_come = n - i;
                 arrival->runs_to_come = claim(n * sizeof *arrival->runs_to_come);
@@ -247,7 +237,7 @@ static void on_end(uint64_t id, void *user)
 EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv)
 {
     (void)info;
-    for (int i = 0; i < argc; i++) {
+    for (int i = 0; i < argc; ++i) {
         if (strncmp(argv[i], "symbols=", 8) == 0) {
             if (load(argv[i] + 8) != 0) {
                 fprintf(stderr, "qemu_count: cannot read %s\n", argv[i] + 8);

@@ -26,9 +26,8 @@ static uint32_t semihost(uint32_t operation, const void *argument)
 static uint32_t text_len(const char *text)
 {
     uint32_t n = 0;
-
     while (text[n] != '\0') {
-        n++;
+        ++n;
     }
     return n;
 }
@@ -44,22 +43,21 @@ int platform_argument(size_t index, char *text, size_t bytes)
     uint32_t block[2] = {(uint32_t)line, sizeof line};
     const char *p = line;
     size_t n = 0;
-
     if (bytes == 0 || semihost(SYS_GET_CMDLINE, block) != 0) {
         return 0;
     }
     line[sizeof line - 1] = '\0';
-    for (; index > 0; index--) { /* arguments hold no spaces here */
+    for (; index > 0; --index) { /* arguments hold no spaces here */
         while (*p != '\0' && *p != ' ') {
-            p++;
+            ++p;
         }
         while (*p == ' ') {
-            p++;
+            ++p;
         }
     }
     while (p[n] != '\0' && p[n] != ' ' && n + 1 < bytes) {
         text[n] = p[n];
-        n++;
+        ++n;
     }
     text[n] = '\0';
     return n > 0 && (p[n] == '\0' || p[n] == ' ');
@@ -68,7 +66,6 @@ int platform_argument(size_t index, char *text, size_t bytes)
 int platform_open(const char *path)
 {
     const uint32_t block[3] = {(uint32_t)path, OPEN_READ_BINARY, text_len(path)};
-
     return (int)semihost(SYS_OPEN, block);
 }
 
@@ -76,21 +73,18 @@ size_t platform_read(int handle, void *to, size_t bytes)
 {
     const uint32_t block[3] = {(uint32_t)handle, (uint32_t)to, (uint32_t)bytes};
     const uint32_t not_read = semihost(SYS_READ, block);
-
     return not_read <= bytes ? bytes - not_read : 0;
 }
 
 void platform_close(int handle)
 {
     const uint32_t block[1] = {(uint32_t)handle};
-
     (void)semihost(SYS_CLOSE, block);
 }
 
 void startup_exit(int status)
 {
     const uint32_t block[2] = {ADP_STOPPED_APPLICATION_EXIT, (uint32_t)status};
-
     for (;;) {
         (void)semihost(SYS_EXIT_EXTENDED, block);
     }

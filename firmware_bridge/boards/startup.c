@@ -42,10 +42,10 @@ __attribute__((noreturn)) void reset_handler(void)
     *(volatile uint32_t *)0xE000ED14u |= CCR_LOB;
 #endif
     __asm__ volatile("dsb\n\tisb" ::: "memory");
-    for (uint32_t *to = ld_data_start; to < ld_data_end; to++) {
+    for (uint32_t *to = ld_data_start; to < ld_data_end; ++to) {
         *to = *from++;
     }
-    for (uint32_t *to = ld_bss_start; to < ld_bss_end; to++) {
+    for (uint32_t *to = ld_bss_start; to < ld_bss_end; ++to) {
         *to = 0;
     }
     startup_exit(board_main());
@@ -54,7 +54,6 @@ __attribute__((noreturn)) void reset_handler(void)
 static uint32_t *stack_pointer(void)
 {
     uint32_t *sp;
-
     __asm__ volatile("mov %0, sp" : "=r"(sp));
     return sp;
 }
@@ -66,8 +65,7 @@ enum { MARGIN_WORDS = 16 };
 __attribute__((noinline)) void platform_stack_paint(void)
 {
     const uint32_t *const end = stack_pointer() - MARGIN_WORDS;
-
-    for (volatile uint32_t *p = ld_stack_start; p < end; p++) {
+    for (volatile uint32_t *p = ld_stack_start; p < end; ++p) {
         *p = STACK_PAINT;
     }
 }
@@ -78,7 +76,7 @@ __attribute__((noinline)) uint32_t platform_stack_used_bytes(void)
     const volatile uint32_t *p = ld_stack_start;
 
     while (p < sp - MARGIN_WORDS && *p == STACK_PAINT) {
-        p++;
+        ++p;
     }
     return (uint32_t)((uintptr_t)sp - (uintptr_t)p);
 }

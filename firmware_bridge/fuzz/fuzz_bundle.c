@@ -45,7 +45,6 @@ static const void *array(const void *from, size_t from_bytes, size_t n, size_t s
 {
     const size_t bytes = n * size;
     uint8_t *copy;
-
     if (bytes > MAX_ARRAY_BYTES || n_arrays == MAX_ARRAYS) {
         too_large = 1;
         return from;
@@ -53,12 +52,11 @@ static const void *array(const void *from, size_t from_bytes, size_t n, size_t s
     copy = malloc(bytes > 0 ? bytes : 1);
     CHECK(copy != NULL);
     arrays[n_arrays++] = copy;
-    for (size_t i = 0; i < bytes; i += from_bytes) {
+    for (size_t i = 0u; i < bytes; i += from_bytes) {
         memcpy(copy + i, from, bytes - i < from_bytes ? bytes - i : from_bytes);
     }
-    for (size_t i = 0; limit > 0 && i < n; i++) {
+    for (size_t i = 0u; limit > 0 && i < n; ++i) {
         uint16_t *index = (uint16_t *)(void *)copy + i;
-
         *index = (uint16_t)(*index % limit);
     }
     return copy;
@@ -67,7 +65,6 @@ static const void *array(const void *from, size_t from_bytes, size_t n, size_t s
 static void patch(void *structure, size_t bytes, const uint8_t *data)
 {
     const size_t at = (size_t)(data[1] | data[2] << 8) % bytes;
-
     ((uint8_t *)structure)[at] = (uint8_t)(((uint8_t *)structure)[at] + data[3]);
 }
 
@@ -80,7 +77,6 @@ static void copy_tables(ecgqa_cwt_tables_t *t)
     const ecgqa_cwt_tables_t *const was = ecgqa_bundle.cwt;
     const size_t circle = ((size_t)2 << was->max_log2_fft) / 4 * 3;
     const size_t log2_fft = t->max_log2_fft < 16 ? t->max_log2_fft : 16;
-
     t->radices = array(was->radices, was->n_stages, t->n_stages, 1, 0);
     t->forward_order = array(was->forward_order, 2u * was->forward_points, t->forward_points, 2,
                              t->forward_points);
@@ -107,7 +103,6 @@ static void copy_layer(ecgqa_nn_layer_t *l, const ecgqa_nn_layer_t *was)
     const size_t weights = depthwise
                                ? (size_t)l->kernel.rows * l->kernel.cols * l->out.channels
                                : channels * l->runs * even(l->run_len) + ECGQA_NN_WEIGHTS_TAIL;
-
     if ((size_t)l->runs * l->run_len > MAX_INPUTS ||
         (size_t)l->kernel.rows * l->kernel.cols > MAX_INPUTS ||
         (size_t)l->in.rows * l->in.cols > MAX_PIXELS) {
@@ -136,11 +131,10 @@ static void run(const ecgqa_bundle_t *bundle)
     ecgqa_status_t status;
     void *workspace = NULL;
     size_t taken;
-
     if (bytes > (size_t)1 << 22) {
         return; /* larger than any device, and slow */
     }
-    for (size_t i = 0; i < segment_len; i++) {
+    for (size_t i = 0u; i < segment_len; ++i) {
         samples[i] = (int16_t)(i * i * 31 + i % 7 * 999);
     }
     CHECK(posix_memalign(&workspace, ECGQA_ALIGN, bytes + (bytes == 0)) == 0);
@@ -171,16 +165,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ecgqa_nn_model_t model = *bundle.model;
     ecgqa_nn_softmax_t softmax = *model.softmax;
     const size_t n_layers = model.n_layers;
-
     if (size > 4 * 64) {
         return 0;
     }
     memcpy(rows, tables.row, tables.rows * sizeof rows[0]);
     memcpy(layers, model.layers, n_layers * sizeof layers[0]);
-    for (size_t at = 0; at + 4 <= size; at += 4) {
+    for (size_t at = 0u; at + 4 <= size; at += 4) {
         const size_t which = data[at] / 8 % n_layers;
         ecgqa_nn_layer_t *const layer = &layers[which];
-
         switch (data[at] % 8) {
         case 0:
             PATCH_SCALARS(bundle, cwt, data + at);
@@ -207,7 +199,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         default:
             if (layer->shift != NULL && layer->out.channels < sizeof shift) {
                 const size_t channels = even(bundle.model->layers[which].out.channels);
-
                 memcpy(shift, bundle.model->layers[which].shift, channels);
                 memcpy(multiplier, bundle.model->layers[which].multiplier_q31, 4 * channels);
                 patch(data[at + 3] % 2 ? (void *)shift : (void *)multiplier,
@@ -218,19 +209,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         }
     }
-    for (size_t i = 0; i < sizeof ramp; i++) {
+    for (size_t i = 0u; i < sizeof ramp; ++i) {
         ramp[i] = (uint8_t)(i * 7);
     }
     n_arrays = 0;
     too_large = 0;
-    for (size_t i = bundle.cwt->rows; i < tables.rows; i++) {
+    for (size_t i = bundle.cwt->rows; i < tables.rows; ++i) {
         rows[i] = bundle.cwt->row[i % bundle.cwt->rows];
     }
     tables.row = rows;
     if (memcmp(&tables, ecgqa_bundle.cwt, offsetof(ecgqa_cwt_tables_t, radices)) != 0) {
         copy_tables(&tables);
     }
-    for (size_t i = 0; i < n_layers; i++) { /* what is as it was has its arrays already */
+    for (size_t i = 0u; i < n_layers; ++i) { /* what is as it was has its arrays already */
         if (memcmp(&layers[i], &bundle.model->layers[i], sizeof layers[i]) != 0) {
             copy_layer(&layers[i], &bundle.model->layers[i]);
         }

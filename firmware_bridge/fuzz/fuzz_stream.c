@@ -59,7 +59,6 @@ static uint8_t next(input_t *in)
 static void start(model_t *m, ecgqa_t *ctx)
 {
     const size_t bytes = ecgqa_workspace_bytes(&m->bundle);
-
     CHECK(bytes != 0);
     CHECK(posix_memalign(&m->workspace, ECGQA_ALIGN, bytes) == 0);
     CHECK(ecgqa_init(ctx, &m->bundle, m->workspace, bytes) == ECGQA_OK);
@@ -76,8 +75,7 @@ static void push(model_t *m, input_t *in)
     const size_t expected = blocked ? 0 : (n < room ? n : room);
     ecgqa_event_t event;
     size_t taken;
-
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0u; i < n; ++i) {
         noise = noise * UINT32_C(1664525) + (noise != 0u ? UINT32_C(1013904223) : 0u);
         samples[i] = (int16_t)((int8_t)(noise != 0u ? noise >> 24 : next(in)) * scale);
     }
@@ -91,12 +89,11 @@ static void push(model_t *m, input_t *in)
 static void take(model_t *m)
 {
     const size_t hop = m->bundle.hop_len;
-
     memcpy(m->taken, m->window, sizeof m->taken);
     memmove(m->window, m->window + hop, (LEN - hop) * sizeof m->window[0]);
     m->n = LEN - hop;
     m->under_way = 1;
-    m->segments++;
+    ++m->segments;
 }
 
 static void check_decision(model_t *m, const ecgqa_decision_t *decision)
@@ -106,8 +103,7 @@ static void check_decision(model_t *m, const ecgqa_decision_t *decision)
     ecgqa_event_t event;
     size_t taken;
     int flat = 1;
-
-    for (size_t i = 1; i < LEN; i++) {
+    for (size_t i = 1; i < LEN; ++i) {
         flat &= m->taken[i] == m->taken[0];
     }
     CHECK(decision->segment == m->decisions++);
@@ -128,8 +124,7 @@ static void step(model_t *m, size_t steps)
 {
     ecgqa_decision_t decision;
     uint8_t done = 0;
-
-    for (size_t i = 0; i < steps && !done; i++) {
+    for (size_t i = 0u; i < steps && !done; ++i) {
         if (!m->under_way && m->n < LEN) {
             CHECK(ecgqa_classify_step(&m->ctx, &decision, &done) == ECGQA_ERR_NOT_READY);
             return;
@@ -148,7 +143,6 @@ static void step(model_t *m, size_t steps)
 static void classify(model_t *m)
 {
     ecgqa_decision_t decision;
-
     if (!m->under_way && m->n < LEN) {
         CHECK(ecgqa_classify(&m->ctx, &decision) == ECGQA_ERR_NOT_READY);
         return;
@@ -163,7 +157,7 @@ static void classify(model_t *m)
 static void forget(model_t *m, int self_test)
 {
     if (self_test) {
-        m->segments++;
+        ++m->segments;
         CHECK(ecgqa_selftest(&m->ctx, NULL) == ECGQA_OK);
     } else {
         CHECK(ecgqa_reset(&m->ctx) == ECGQA_OK);
@@ -178,7 +172,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     input_t in = {data, size};
     model_t m = {.bundle = ecgqa_bundle};
     const uint8_t hop = next(&in);
-
     m.bundle.threshold_s8 = (int8_t)next(&in);
     if (hop % 2 != 0) {
         m.bundle.collect_while_classifying = 1;

@@ -36,7 +36,6 @@ static ecgqa_status_t lay_out(const ecgqa_bundle_t *bundle, layout_t *at)
     const ecgqa_cwt_tables_t *cwt;
     const ecgqa_nn_model_t *model;
     size_t analyse_bytes, row_bytes, samples_bytes;
-
     if (bundle == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }
@@ -68,7 +67,6 @@ static ecgqa_status_t lay_out(const ecgqa_bundle_t *bundle, layout_t *at)
         at->scratch_at += model->idle_at;
     } else {
         const size_t shared = model->idle_at == 0u ? model->idle_bytes : 0u;
-
         at->network_at += aligned(row_bytes - shared);
     }
     at->samples_at = at->scratch_at + aligned(analyse_bytes);
@@ -83,7 +81,6 @@ static ecgqa_status_t lay_out(const ecgqa_bundle_t *bundle, layout_t *at)
 size_t ecgqa_workspace_bytes(const ecgqa_bundle_t *bundle)
 {
     layout_t at;
-
     return lay_out(bundle, &at) == ECGQA_OK ? at.bytes : 0u;
 }
 
@@ -102,7 +99,6 @@ ecgqa_status_t ecgqa_init(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, void *work
     layout_t at;
     ecgqa_t fresh;
     ecgqa_status_t status;
-
     if (ctx == NULL || workspace == NULL || (uintptr_t)workspace % ECGQA_ALIGN != 0u) {
         return ECGQA_ERR_ARGUMENT;
     }
@@ -141,7 +137,6 @@ ecgqa_status_t ecgqa_push(ecgqa_t *ctx, const int16_t *samples, size_t n, size_t
                           ecgqa_event_t *event)
 {
     size_t room;
-
     if (ctx == NULL || ctx->bundle == NULL || (samples == NULL && n != 0u) || n_consumed == NULL ||
         event == NULL) {
         return ECGQA_ERR_ARGUMENT;
@@ -153,7 +148,7 @@ ecgqa_status_t ecgqa_push(ecgqa_t *ctx, const int16_t *samples, size_t n, size_t
     }
     room = (size_t)ctx->bundle->cwt->segment_len - ctx->n_samples;
     *n_consumed = n < room ? n : room;
-    for (size_t i = 0; i < *n_consumed; i++) {
+    for (size_t i = 0u; i < *n_consumed; ++i) {
         ctx->samples[ctx->n_samples++] = samples[i];
     }
     if (*n_consumed == room) {
@@ -168,7 +163,6 @@ static ecgqa_status_t take_segment(ecgqa_t *ctx, ecgqa_work_t *did)
     const size_t segment_len = ctx->bundle->cwt->segment_len;
     const size_t kept = segment_len - ctx->bundle->hop_len;
     ecgqa_status_t status;
-
     if (ctx->n_samples < segment_len) {
         return ECGQA_ERR_NOT_READY;
     }
@@ -191,7 +185,6 @@ static ecgqa_status_t make_row(ecgqa_t *ctx, uint8_t *slot, ecgqa_work_t *did)
 {
     const uint16_t row = ecgqa_nn_next_row(&ctx->net);
     const ecgqa_status_t status = ecgqa_cwt_index_row(&ctx->cwt, row, slot);
-
     if (status != ECGQA_OK) {
         return status;
     }
@@ -207,7 +200,6 @@ static ecgqa_status_t step_network(ecgqa_t *ctx, ecgqa_work_t *did)
 {
     ecgqa_nn_event_t event;
     const ecgqa_status_t status = ecgqa_nn_step(&ctx->net, &event);
-
     if (status != ECGQA_OK) {
         return status;
     }
@@ -232,7 +224,6 @@ static ecgqa_status_t step_network(ecgqa_t *ctx, ecgqa_work_t *did)
 static ecgqa_status_t scan_row(ecgqa_t *ctx)
 {
     const ecgqa_status_t status = ecgqa_cwt_scan_step(&ctx->cwt, &ctx->scan_row);
-
     if (status == ECGQA_OK && ctx->scan_row == ctx->bundle->cwt->rows) {
         ctx->phase = PHASE_ROWS;
     }
@@ -242,10 +233,8 @@ static ecgqa_status_t scan_row(ecgqa_t *ctx)
 static ecgqa_status_t feed_network(ecgqa_t *ctx, ecgqa_work_t *did)
 {
     uint8_t *slot;
-
     if (ctx->row_waits != 0u) { /* not before: the network may colour the row in place */
         const ecgqa_status_t status = ecgqa_nn_row_ready(&ctx->net);
-
         if (status != ECGQA_OK) {
             return status;
         }
@@ -272,7 +261,6 @@ ecgqa_status_t ecgqa_classify_step(ecgqa_t *ctx, ecgqa_decision_t *out, uint8_t 
 {
     ecgqa_work_t did;
     ecgqa_status_t status;
-
     if (ctx == NULL || ctx->bundle == NULL || out == NULL || done == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }
@@ -300,7 +288,6 @@ ecgqa_status_t ecgqa_classify(ecgqa_t *ctx, ecgqa_decision_t *out)
 {
     ecgqa_status_t status;
     uint8_t done = 0;
-
     do {
         status = ecgqa_classify_step(ctx, out, &done);
     } while (status == ECGQA_OK && done == 0u);

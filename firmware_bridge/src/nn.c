@@ -13,7 +13,6 @@ static int8_t *slot(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, uint32_t i
     const uint32_t bytes = ecgqa_nn_row_bytes(l);
     const uint32_t at = index < l->window_rows ? l->window_at + index * bytes
                                                : l->carry_at + (index - l->window_rows) * bytes;
-
     return (int8_t *)(net->workspace + at);
 }
 
@@ -31,7 +30,6 @@ int8_t *ecgqa_nn_row(const ecgqa_nn_t *net, uint32_t layer, uint32_t row)
 static uint32_t rows_needed(const ecgqa_nn_layer_t *l, uint32_t out_row)
 {
     const uint32_t end = out_row * l->kernel.stride_rows + l->kernel.rows - l->kernel.pad_top;
-
     return end < l->in.rows ? end : l->in.rows;
 }
 
@@ -39,7 +37,6 @@ static uint32_t rows_needed(const ecgqa_nn_layer_t *l, uint32_t out_row)
 static uint32_t first_row(const ecgqa_nn_layer_t *l, uint32_t out_row)
 {
     const uint32_t start = out_row * l->kernel.stride_rows;
-
     return start > l->kernel.pad_top ? start - l->kernel.pad_top : 0u;
 }
 
@@ -48,7 +45,6 @@ static uint32_t rows_out(const ecgqa_nn_layer_t *l, uint32_t out_rows)
 {
     const uint32_t reach = out_rows + l->pool.pad_top;
     uint32_t rows;
-
     if (out_rows == l->out.rows) {
         return l->pooled.rows;
     }
@@ -64,7 +60,6 @@ static uint32_t rows_made(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     const uint32_t out_row = ecgqa_nn_progress(net, layer)->out_row;
-
     if (ecgqa_nn_accumulates(l)) {
         return out_row == l->in.rows + 1u ? 1u : 0u;
     }
@@ -75,7 +70,6 @@ static int can_run(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     const ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
-
     if (ecgqa_nn_accumulates(l)) {
         return p->out_row <= l->in.rows && (p->out_row == l->in.rows || p->out_row < p->rows_in);
     }
@@ -90,11 +84,10 @@ static void advance(const ecgqa_nn_t *net, uint32_t layer)
     const uint32_t base = ecgqa_nn_accumulates(l) ? p->out_row : first_row(l, p->out_row);
     const uint32_t gone = base - p->base;
     const uint32_t bytes = ecgqa_nn_row_bytes(l);
-
     if (gone == 0u) {
         return;
     }
-    for (uint32_t i = gone; i < (uint32_t)l->window_rows + l->carry_rows; i++) {
+    for (uint32_t i = gone; i < (uint32_t)l->window_rows + l->carry_rows; ++i) {
         memcpy(slot(net, l, i - gone), slot(net, l, i), bytes);
     }
     p->base = (uint16_t)base;
@@ -107,7 +100,6 @@ static int announce(const ecgqa_nn_t *net, uint32_t layer, ecgqa_nn_event_t *eve
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     ecgqa_nn_progress_t *consumer = ecgqa_nn_progress(net, layer + 1u);
-
     if (consumer->rows_in >= rows_made(net, layer)) {
         return 0;
     }
@@ -118,7 +110,7 @@ static int announce(const ecgqa_nn_t *net, uint32_t layer, ecgqa_nn_event_t *eve
         event->data = ecgqa_nn_row(net, layer + 1u, consumer->rows_in);
         event->len = (size_t)l->pooled.cols * l->pooled.channels;
     }
-    consumer->rows_in++;
+    ++consumer->rows_in;
     return 1;
 }
 
@@ -129,7 +121,6 @@ static int finish(const ecgqa_nn_t *net, ecgqa_nn_event_t *event)
     ecgqa_nn_progress_t *end = ecgqa_nn_progress(net, model->n_layers);
     int8_t *scores = (int8_t *)(net->workspace + model->scores_at);
     const int8_t *logits = (const int8_t *)(net->workspace + model->logits_at);
-
     if (end->rows_in == 0u || end->out_row != 0u) {
         return 0;
     }
@@ -151,7 +142,6 @@ static int finish(const ecgqa_nn_t *net, ecgqa_nn_event_t *event)
 ecgqa_status_t ecgqa_nn_step(ecgqa_nn_t *net, ecgqa_nn_event_t *event)
 {
     ecgqa_nn_event_t done = {ECGQA_NN_IDLE, 0, 0, NULL, 0};
-
     if (net == NULL || net->model == NULL || event == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }
@@ -159,7 +149,6 @@ ecgqa_status_t ecgqa_nn_step(ecgqa_nn_t *net, ecgqa_nn_event_t *event)
         for (uint32_t layer = net->model->n_layers; layer-- > 0u && done.kind == ECGQA_NN_IDLE;) {
             if (!announce(net, layer, &done) && can_run(net, layer)) {
                 const uint16_t before = ecgqa_nn_progress(net, layer)->out_row;
-
                 ecgqa_nn_run_layer(net, layer);
                 if (ecgqa_nn_progress(net, layer)->out_row != before) {
                     advance(net, layer);
@@ -178,7 +167,7 @@ ecgqa_status_t ecgqa_nn_step(ecgqa_nn_t *net, ecgqa_nn_event_t *event)
 /* Nothing is left to do before the next index row. */
 static int is_idle(const ecgqa_nn_t *net)
 {
-    for (uint32_t layer = 0; layer < net->model->n_layers; layer++) {
+    for (uint32_t layer = 0u; layer < net->model->n_layers; ++layer) {
         if (ecgqa_nn_progress(net, layer + 1u)->rows_in < rows_made(net, layer) ||
             can_run(net, layer)) {
             return 0;
@@ -204,7 +193,6 @@ uint8_t *ecgqa_nn_row_slot(ecgqa_nn_t *net)
     const ecgqa_nn_layer_t *l;
     const ecgqa_nn_progress_t *p;
     uint8_t *row;
-
     if (net == NULL || net->model == NULL) {
         return NULL;
     }
@@ -223,8 +211,7 @@ static void colour(int8_t *row, const ecgqa_nn_layer_t *l, const int8_t *lut_s8)
 {
     const uint32_t channels = l->in.channels;
     const uint8_t *index = (const uint8_t *)row + (uint32_t)l->in.cols * (channels - 1u);
-
-    for (uint32_t col = 0; col < l->in.cols; col++) {
+    for (uint32_t col = 0u; col < l->in.cols; ++col) {
         memcpy(row + col * channels, lut_s8 + index[col] * channels, channels);
     }
 }
@@ -233,7 +220,6 @@ ecgqa_status_t ecgqa_nn_row_ready(ecgqa_nn_t *net)
 {
     const ecgqa_nn_layer_t *l;
     ecgqa_nn_progress_t *p;
-
     if (net == NULL || net->model == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }
@@ -245,7 +231,7 @@ ecgqa_status_t ecgqa_nn_row_ready(ecgqa_nn_t *net)
     if (!l->from_index && row_is_used(l, p->base, p->rows_in)) {
         colour(ecgqa_nn_row(net, 0, p->rows_in), l, net->model->lut_s8);
     }
-    p->rows_in++;
+    ++p->rows_in;
     return ECGQA_OK;
 }
 
@@ -254,7 +240,6 @@ ecgqa_status_t ecgqa_nn_push_row(ecgqa_nn_t *net, const uint8_t *index_row)
     ecgqa_nn_event_t event = {ECGQA_NN_WORKED, 0, 0, NULL, 0};
     uint8_t *to;
     ecgqa_status_t status;
-
     if (net == NULL || net->model == NULL || index_row == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }

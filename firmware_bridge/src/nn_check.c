@@ -42,7 +42,6 @@ static int is_unpadded(const ecgqa_nn_layer_t *l)
     const uint32_t reach = ((uint32_t)l->out.cols - 1u) * l->kernel.stride_cols + l->kernel.cols;
     const uint32_t reach_rows =
         ((uint32_t)l->out.rows - 1u) * l->kernel.stride_rows + l->kernel.rows;
-
     return l->kernel.pad_top == 0u && l->kernel.pad_left == 0u && reach <= l->in.cols &&
            reach_rows <= l->in.rows;
 }
@@ -51,7 +50,6 @@ static int is_unpadded(const ecgqa_nn_layer_t *l)
 static int taps_are_valid(const ecgqa_nn_layer_t *l)
 {
     const uint32_t taps = (uint32_t)l->kernel.rows * l->kernel.cols;
-
     if (l->gather) {
         return l->runs == 1u && l->run_len == taps * l->in.channels &&
                l->chunk_len % l->in.channels == 0u;
@@ -69,7 +67,6 @@ static int chunk_is_valid(const ecgqa_nn_layer_t *l)
 static int chunks_are_valid(const ecgqa_nn_layer_t *l)
 {
     const uint32_t chunks_a_run = ((uint32_t)l->run_len + l->chunk_len - 1u) / l->chunk_len;
-
     return l->chunks == l->runs * chunks_a_run && l->chunks_a_step > 0u;
 }
 
@@ -77,7 +74,6 @@ static int convolution_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_la
 {
     const int is_conv = l->kind == ECGQA_NN_CONV_2D;
     const uint64_t pixels = is_conv ? 2u : 1u;
-
     if (l->channel_block == 0u || l->channel_block % 2u != 0u || l->weights == NULL ||
         l->bias == NULL || l->multiplier_q31 == NULL || l->shift == NULL ||
         !fits(model, l->accumulators_at, pixels * 4u * l->channel_block, 4)) {
@@ -119,7 +115,6 @@ static int layer_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t 
 {
     const uint64_t row = ecgqa_nn_row_bytes(l);
     const int colours = l->kind == ECGQA_NN_CONV_2D && l->gather;
-
     if (!shape_is_valid(&l->in) || !shape_is_valid(&l->out) || !shape_is_valid(&l->pooled) ||
         l->from_index > (colours ? 1u : 0u) || l->gather > 1u || l->window_rows == 0u ||
         l->blocks_a_step == 0u || !fits(model, l->window_at, row * l->window_rows, 1) ||
@@ -160,7 +155,6 @@ static int follows(const ecgqa_nn_layer_t *l, const ecgqa_nn_layer_t *next)
             ? 0u
             : ((uint32_t)l->pool.rows + l->pool.stride_rows - 1u) / l->pool.stride_rows - 1u;
     const uint32_t spare = (uint32_t)next->in.rows - 1u;
-
     return l->pooled.rows == next->in.rows && l->pooled.cols == next->in.cols &&
            l->pooled.channels == next->in.channels && next->from_index == 0u &&
            next->carry_rows >= (starts < spare ? starts : spare);
@@ -170,11 +164,10 @@ static int follows(const ecgqa_nn_layer_t *l, const ecgqa_nn_layer_t *next)
 static int scales_are_valid(const ecgqa_nn_layer_t *l)
 {
     int valid = 1;
-
     if (l->kind == ECGQA_NN_MAX_POOL_2D || l->kind == ECGQA_NN_AVERAGE_POOL_2D) {
         return 1;
     }
-    for (uint32_t c = 0; c < ecgqa_nn_even(l->out.channels); c++) {
+    for (uint32_t c = 0u; c < ecgqa_nn_even(l->out.channels); ++c) {
         valid &= l->multiplier_q31[c] >= 0 && l->shift[c] <= 0 && l->shift[c] > -31;
     }
     return valid;
@@ -191,7 +184,6 @@ static int softmax_is_valid(const ecgqa_nn_softmax_t *softmax)
 int ecgqa_nn_model_is_valid(const ecgqa_nn_model_t *model)
 {
     const ecgqa_nn_layer_t *last;
-
     if (model->layers == NULL || model->lut_s8 == NULL || model->n_layers == 0u ||
         model->classes == 0u || model->classes > MAX_CLASSES || !softmax_is_valid(model->softmax) ||
         model->progress_at % 4u != 0u || progress_end(model) > model->workspace_bytes ||
@@ -200,7 +192,7 @@ int ecgqa_nn_model_is_valid(const ecgqa_nn_model_t *model)
         !fits(model, model->idle_at, model->idle_bytes, 1)) {
         return 0;
     }
-    for (uint32_t i = 0; i < model->n_layers; i++) {
+    for (uint32_t i = 0u; i < model->n_layers; ++i) {
         if (!layer_is_valid(model, &model->layers[i]) || !scales_are_valid(&model->layers[i]) ||
             (i + 1u < model->n_layers && !follows(&model->layers[i], &model->layers[i + 1u]))) {
             return 0;

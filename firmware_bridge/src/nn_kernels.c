@@ -11,8 +11,7 @@ typedef int ecgqa_nn_kernels_c_is_not_empty;
 static int32_t sum_of(const int8_t *x, uint32_t len)
 {
     int32_t sum = 0;
-
-    for (uint32_t k = 0; k < len; k++) {
+    for (uint32_t k = 0u; k < len; ++k) {
         sum += x[k];
     }
     return sum;
@@ -21,8 +20,7 @@ static int32_t sum_of(const int8_t *x, uint32_t len)
 static void dot_1(int32_t *acc, const int8_t *x, const uint8_t *w, uint32_t len)
 {
     int32_t even = 0, odd = 0;
-
-    for (uint32_t k = 0; k < len; k++) {
+    for (uint32_t k = 0u; k < len; ++k) {
         even += x[k] * (int32_t)w[2 * k];
         odd += x[k] * (int32_t)(int8_t)w[2 * k + 1];
     }
@@ -38,7 +36,6 @@ static inline void add_products(sums_t *sums, int32_t x0, int32_t x1, const uint
 {
     const int32_t even = w[0];
     const int32_t odd = (int8_t)w[1];
-
     sums->even0 += x0 * even;
     sums->even1 += x1 * even;
     sums->odd0 += x0 * odd;
@@ -53,14 +50,13 @@ static void dot_2(int32_t *acc0, int32_t *acc1, const int8_t *x0, const int8_t *
     const int8_t *const end = x0 + len;
     const int8_t *const turns = x0 + (len & ~UINT32_C(3));
     sums_t sums = {0, 0, 0, 0};
-
     for (; x0 != turns; x0 += 4, x1 += 4, w += 8) {
         add_products(&sums, x0[0], x1[0], w);
         add_products(&sums, x0[1], x1[1], w + 2);
         add_products(&sums, x0[2], x1[2], w + 4);
         add_products(&sums, x0[3], x1[3], w + 6);
     }
-    for (; x0 != end; x0++, x1++, w += 2) {
+    for (; x0 != end; ++x0, ++x1, w += 2) {
         add_products(&sums, *x0, *x1, w);
     }
     acc0[0] += sums.even0;
@@ -75,15 +71,13 @@ void ecgqa_nn_dot(const ecgqa_nn_dot_t *job)
     const uint32_t len = job->len;
     const uint8_t *weights = job->weights;
     int32_t *acc = job->acc;
-
-    for (uint32_t p = 0; p < job->pixels; p++) {
+    for (uint32_t p = 0u; p < job->pixels; ++p) {
         const int32_t bias = ECGQA_NN_EVEN_BIAS * sum_of(job->x[p], len);
-
-        for (uint32_t c = 0; c < channels; c += 2u) {
+        for (uint32_t c = 0u; c < channels; c += 2u) {
             acc[p * channels + c] -= bias;
         }
     }
-    for (uint32_t pair = 0; pair < job->pairs; pair++) {
+    for (uint32_t pair = 0u; pair < job->pairs; ++pair) {
         if (job->pixels == 2u) {
             dot_2(acc, acc + channels, job->x[0], job->x[1], weights, len);
         } else {
@@ -97,21 +91,21 @@ void ecgqa_nn_dot(const ecgqa_nn_dot_t *job)
 void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
                          const ecgqa_nn_requant_t *requant)
 {
-    for (uint32_t c = 0; c < len; c++) {
+    for (uint32_t c = 0u; c < len; ++c) {
         out[c] = ecgqa_nn_requantise_one(acc[c], c, requant);
     }
 }
 
 void ecgqa_nn_max(int8_t *to, const int8_t *x, uint32_t len)
 {
-    for (uint32_t i = 0; i < len; i++) {
+    for (uint32_t i = 0u; i < len; ++i) {
         to[i] = x[i] > to[i] ? x[i] : to[i];
     }
 }
 
 void ecgqa_nn_multiply_add(int32_t *acc, const int8_t *x, const int8_t *weights, uint32_t len)
 {
-    for (uint32_t c = 0; c < len; c++) {
+    for (uint32_t c = 0u; c < len; ++c) {
         acc[c] += (int32_t)x[c] * weights[c];
     }
 }

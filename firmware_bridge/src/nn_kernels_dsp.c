@@ -22,7 +22,6 @@ typedef int ecgqa_nn_kernels_dsp_c_is_not_empty;
 static inline uint32_t word_at(const void *at)
 {
     uint32_t word;
-
     memcpy(&word, at, sizeof word);
     return word;
 }
@@ -47,14 +46,12 @@ static int32_t widen(const ecgqa_nn_dot_t *job, uint32_t p)
     uint32_t *to = (uint32_t *)(void *)job->patch + p;
     int32_t sum = 0;
     uint32_t k = 0;
-
     for (; k + 4u <= len; k += 4u) {
         const uint32_t word = word_at(x + k);
         const uint32_t even = (uint32_t)__sxtb16((int8x4_t)word);
         const uint32_t odd = (uint32_t)__sxtb16((int8x4_t)(word >> 8));
         const uint32_t low = (even & 0xFFFFu) | (odd << 16);
         const uint32_t high = (even >> 16) | (odd & 0xFFFF0000u);
-
         sum = __smlad(halves(even), halves(0x00010001u), sum);
         sum = __smlad(halves(odd), halves(0x00010001u), sum);
         to[0] = low;
@@ -64,7 +61,6 @@ static int32_t widen(const ecgqa_nn_dot_t *job, uint32_t p)
     for (; k < len; k += 2u) {
         const int32_t first = x[k];
         const int32_t second = k + 1u < len ? x[k + 1u] : 0;
-
         sum += first + second;
         *to = ((uint32_t)first & 0xFFFFu) | ((uint32_t)second << 16);
         to += step;
@@ -120,7 +116,6 @@ static inline void add_pair(int32_t *acc, int32_t both, int32_t even)
 {
     const int32_t first = acc[0] + even;
     const int32_t second = acc[1] + ((int32_t)((uint32_t)both - (uint32_t)even) >> 8);
-
     acc[0] = first;
     acc[1] = second;
 }
@@ -136,7 +131,6 @@ static void dot_1(const ecgqa_nn_dot_t *job, int32_t sum)
     int32_t *acc = job->acc;
     int32_t *const end = acc + 2u * (uint32_t)job->pairs;
     sums_t s;
-
     s.w = (const uint32_t *)(const void *)job->weights;
     s.both1 = 0;
     s.even1 = 0;
@@ -153,7 +147,7 @@ static void dot_1(const ecgqa_nn_dot_t *job, int32_t sum)
         if ((words & 1u) != 0u) {
             s.both0 = __smlad(halves(*s.w), halves(*s.x), s.both0);
             s.even0 = __smlad(halves(*s.w & LOW_BYTES), halves(*s.x), s.even0);
-            s.w++;
+            ++s.w;
         }
         s.w += skip;
         add_pair(acc, s.both0, s.even0);
@@ -174,7 +168,6 @@ static void dot_2(const ecgqa_nn_dot_t *job, int32_t sum0, int32_t sum1)
     int32_t *acc1 = acc0 + 2u * (uint32_t)job->pairs;
     int32_t *const end = acc1;
     sums_t s;
-
     s.w = (const uint32_t *)(const void *)job->weights;
     do {
         s.x = patch;
@@ -190,12 +183,11 @@ static void dot_2(const ecgqa_nn_dot_t *job, int32_t sum0, int32_t sum1)
         }
         if ((words & 1u) != 0u) {
             const int16x2_t even = halves(s.w[0] & LOW_BYTES);
-
             s.both0 = __smlad(halves(s.w[0]), halves(s.x[0]), s.both0);
             s.both1 = __smlad(halves(s.w[0]), halves(s.x[1]), s.both1);
             s.even0 = __smlad(even, halves(s.x[0]), s.even0);
             s.even1 = __smlad(even, halves(s.x[1]), s.even1);
-            s.w++;
+            ++s.w;
         }
         s.w += skip;
         add_pair(acc0, s.both0, s.even0);
@@ -208,7 +200,6 @@ static void dot_2(const ecgqa_nn_dot_t *job, int32_t sum0, int32_t sum1)
 void ecgqa_nn_dot(const ecgqa_nn_dot_t *job)
 {
     const int32_t sum = widen(job, 0);
-
     if (job->pixels == 2u) {
         dot_2(job, sum, widen(job, 1));
     } else {
@@ -229,16 +220,14 @@ void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
     const int8_t *shift = requant->shift;
     const int8_t *const end = shift + len;
     const int32_t zero = requant->zero_point;
-
     if (requant->act_min != INT8_MIN || requant->act_max != INT8_MAX) {
-        for (uint32_t c = 0; c < len; c++) {
+        for (uint32_t c = 0u; c < len; ++c) {
             out[c] = ecgqa_nn_requantise_one(acc[c], c, requant);
         }
         return;
     }
     while (shift != end) {
         const int32_t y = ecgqa_nn_mul_q31(*acc++, *multiplier++);
-
         *out++ = (int8_t)saturate_s8(ecgqa_nn_shr_away(y, (uint32_t)(-*shift++)) + zero);
     }
 }
@@ -247,24 +236,22 @@ void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
 void ecgqa_nn_max(int8_t *to, const int8_t *x, uint32_t len)
 {
     uint32_t i = 0;
-
     for (; i + 4u <= len; i += 4u) {
         const uint32_t a = word_at(x + i);
         const uint32_t b = word_at(to + i);
         uint32_t most;
-
         (void)__ssub8((int8x4_t)a, (int8x4_t)b);
         most = (uint32_t)__sel((uint8x4_t)a, (uint8x4_t)b);
         put_word(to + i, most);
     }
-    for (; i < len; i++) {
+    for (; i < len; ++i) {
         to[i] = x[i] > to[i] ? x[i] : to[i];
     }
 }
 
 void ecgqa_nn_multiply_add(int32_t *acc, const int8_t *x, const int8_t *weights, uint32_t len)
 {
-    for (uint32_t c = 0; c < len; c++) {
+    for (uint32_t c = 0u; c < len; ++c) {
         acc[c] += (int32_t)x[c] * weights[c];
     }
 }

@@ -16,7 +16,6 @@ static inline int8x16x2_t weights_at(const uint8_t *weights)
 {
     const uint8x16x2_t pairs = vld2q_u8(weights);
     int8x16x2_t w;
-
     w.val[0] = vreinterpretq_s8_u8(veorq_u8(pairs.val[0], vdupq_n_u8(ECGQA_NN_EVEN_BIAS)));
     w.val[1] = vreinterpretq_s8_u8(pairs.val[1]);
     return w;
@@ -26,16 +25,13 @@ static void dot_1(const ecgqa_nn_dot_t *job)
 {
     const uint8_t *weights = job->weights;
     int32_t *acc = job->acc;
-
-    for (uint32_t pair = job->pairs; pair > 0u; pair--) {
+    for (uint32_t pair = job->pairs; pair > 0u; --pair) {
         const int8_t *x = job->x[0];
         const uint8_t *w = weights;
         int32_t even = acc[0], odd = acc[1];
-
         for (int32_t left = job->len; left > 0; left -= (int32_t)LANES) {
             const int8x16_t v = vldrbq_z_s8(x, vctp8q((uint32_t)left));
             const int8x16x2_t pairs = weights_at(w);
-
             even = vmladavaq_s8(even, pairs.val[0], v);
             odd = vmladavaq_s8(odd, pairs.val[1], v);
             x += LANES;
@@ -57,19 +53,16 @@ static void dot_2(const ecgqa_nn_dot_t *job)
     int32_t *acc0 = job->acc;
     int32_t *acc1 = acc0 + 2u * (uint32_t)job->pairs;
     int32_t *const end = acc1;
-
     do {
         const int8_t *x0 = job->x[0];
         const int8_t *x1 = job->x[1];
         const uint8_t *w = weights;
         int32_t even0 = acc0[0], odd0 = acc0[1];
         int32_t even1 = acc1[0], odd1 = acc1[1];
-
-        for (uint32_t block = blocks; block > 0u; block--) {
+        for (uint32_t block = blocks; block > 0u; --block) {
             const int8x16x2_t pairs = weights_at(w);
             const int8x16_t v0 = vldrbq_s8(x0);
             const int8x16_t v1 = vldrbq_s8(x1);
-
             even0 = vmladavaq_s8(even0, pairs.val[0], v0);
             odd0 = vmladavaq_s8(odd0, pairs.val[1], v0);
             even1 = vmladavaq_s8(even1, pairs.val[0], v1);
@@ -82,7 +75,6 @@ static void dot_2(const ecgqa_nn_dot_t *job)
             const int8x16x2_t pairs = weights_at(w);
             const int8x16_t v0 = vldrbq_z_s8(x0, tail);
             const int8x16_t v1 = vldrbq_z_s8(x1, tail);
-
             even0 = vmladavaq_s8(even0, pairs.val[0], v0);
             odd0 = vmladavaq_s8(odd0, pairs.val[1], v0);
             even1 = vmladavaq_s8(even1, pairs.val[0], v1);
@@ -113,11 +105,9 @@ void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
 {
     const int32_t *multiplier = requant->multiplier_q31;
     const int8_t *shift = requant->shift;
-
     for (int32_t left = (int32_t)len; left > 0; left -= 4) {
         const mve_pred16_t p = vctp32q((uint32_t)left);
         int32x4_t y = vqrdmulhq_s32(vldrwq_z_s32(acc, p), vldrwq_z_s32(multiplier, p));
-
         y = vaddq_s32(vshlq_n_s32(y, 1), vshrq_n_s32(y, 31));
         y = vshlq_s32(y, vldrbq_z_s32(shift, p));
         y = vaddq_n_s32(vshrq_n_s32(vaddq_n_s32(y, 1), 1), requant->zero_point);
@@ -135,7 +125,6 @@ void ecgqa_nn_max(int8_t *to, const int8_t *x, uint32_t len)
 {
     for (int32_t left = (int32_t)len; left > 0; left -= (int32_t)LANES) {
         const mve_pred16_t p = vctp8q((uint32_t)left);
-
         vstrbq_p_s8(to, vmaxq_s8(vldrbq_z_s8(to, p), vldrbq_z_s8(x, p)), p);
         to += LANES;
         x += LANES;
@@ -147,7 +136,6 @@ void ecgqa_nn_multiply_add(int32_t *acc, const int8_t *x, const int8_t *weights,
     for (int32_t left = (int32_t)len; left > 0; left -= 4) {
         const mve_pred16_t p = vctp32q((uint32_t)left);
         const int32x4_t product = vmulq_s32(vldrbq_z_s32(x, p), vldrbq_z_s32(weights, p));
-
         vstrwq_p_s32(acc, vaddq_s32(vldrwq_z_s32(acc, p), product), p);
         acc += 4;
         x += 4;

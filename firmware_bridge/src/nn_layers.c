@@ -18,7 +18,6 @@ static void emit(const ecgqa_nn_t *net, uint32_t layer, uint32_t row, uint32_t c
     const ecgqa_nn_window_t *pool = &l->pool;
     uint32_t r, c, first_r, first_c;
     const uint32_t base = last ? 0u : ecgqa_nn_progress(net, layer + 1u)->base;
-
     (void)next;
     if (pool->rows == 0u) {
         if (row >= base) {
@@ -30,15 +29,14 @@ static void emit(const ecgqa_nn_t *net, uint32_t layer, uint32_t row, uint32_t c
     col += pool->pad_left;
     first_r = row < pool->rows ? 0u : (row - pool->rows) / pool->stride_rows + 1u;
     first_c = col < pool->cols ? 0u : (col - pool->cols) / pool->stride_cols + 1u;
-    for (r = first_r; r * pool->stride_rows <= row && r < l->pooled.rows; r++) {
+    for (r = first_r; r * pool->stride_rows <= row && r < l->pooled.rows; ++r) {
         const int first_row = row == r * pool->stride_rows || row == pool->pad_top;
         int8_t *to;
-
         if (r < base) {
             continue;
         }
         to = ecgqa_nn_row(net, layer + 1u, r) + channel;
-        for (c = first_c; c * pool->stride_cols <= col && c < l->pooled.cols; c++) {
+        for (c = first_c; c * pool->stride_cols <= col && c < l->pooled.cols; ++c) {
             if (first_row && (col == c * pool->stride_cols || col == pool->pad_left)) {
                 memcpy(to + c * channels, y, len);
             } else {
@@ -52,7 +50,6 @@ static ecgqa_nn_requant_t requant_of(const ecgqa_nn_layer_t *l, uint32_t channel
 {
     const ecgqa_nn_requant_t requant = {l->multiplier_q31 + channel, l->shift + channel,
                                         l->out_zero_point, l->act_min, l->act_max};
-
     return requant;
 }
 
@@ -65,10 +62,8 @@ static void finish_pixels(const ecgqa_nn_t *net, uint32_t layer, int32_t *acc, u
     const ecgqa_nn_requant_t requant = requant_of(l, p->channel);
     const uint32_t left = (uint32_t)l->out.channels - p->channel;
     const uint32_t len = left < stride ? left : stride;
-
-    for (uint32_t i = 0; i < pixels; i++) {
+    for (uint32_t i = 0u; i < pixels; ++i) {
         int8_t *y = (int8_t *)(acc + i * stride);
-
         ecgqa_nn_requantise(y, acc + i * stride, len, &requant);
         emit(net, layer, p->out_row, p->out_col + i, p->channel, y, len);
     }
@@ -89,7 +84,7 @@ static void move_on(const ecgqa_nn_layer_t *l, ecgqa_nn_progress_t *p, uint32_t 
         return;
     }
     p->out_col = 0;
-    p->out_row++;
+    ++p->out_row;
 }
 
 /* ---- taps ------------------------------------------------------------------------------------ */
@@ -108,7 +103,6 @@ static rows_t rows_under(const ecgqa_nn_t *net, uint32_t layer)
     const uint32_t pad = l->kernel.pad_top;
     const uint32_t left = l->in.rows + pad - top;
     rows_t rows;
-
     rows.first = top < pad ? pad - top : 0u;
     rows.end = left < l->kernel.rows ? left : l->kernel.rows;
     rows.row = (const int8_t *)(net->workspace + l->window_at);
@@ -128,16 +122,16 @@ static void colour(int8_t *x, const uint8_t *index, uint32_t count, const int8_t
                    uint32_t channels)
 {
     if (channels == 3u) {
-        for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t i = 0u; i < count; ++i) {
             memcpy(x + 3u * i, lut_s8 + 3u * (uint32_t)index[i], 3);
         }
     } else if (channels == 1u) {
-        for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t i = 0u; i < count; ++i) {
             x[i] = lut_s8[index[i]];
         }
     } else {
-        for (uint32_t i = 0; i < count; i++) {
-            for (uint32_t c = 0; c < channels; c++) {
+        for (uint32_t i = 0u; i < count; ++i) {
+            for (uint32_t c = 0u; c < channels; ++c) {
                 x[i * channels + c] = lut_s8[index[i] * channels + c];
             }
         }
@@ -149,7 +143,6 @@ static void copy_pixels(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, int8_t
                         const int8_t *row, uint32_t col, uint32_t count)
 {
     const uint32_t channels = l->in.channels;
-
     if (l->from_index) {
         colour(x, (const uint8_t *)row + col, count, net->model->lut_s8, channels);
     } else {
@@ -166,7 +159,6 @@ static void copy_padded(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, int8_t
     const uint32_t edge = row == NULL ? 0u : pad + l->in.cols;
     const uint32_t first = col < pad ? pad : col;
     const uint32_t end = col + count < edge ? col + count : edge;
-
     if (first < end) {
         memset(x, l->in_zero_point, (first - col) * channels);
         copy_pixels(net, l, x + (first - col) * channels, row, first - pad, end - first);
@@ -188,11 +180,9 @@ static void gather(const ecgqa_nn_t *net, uint32_t layer, uint32_t col, uint32_t
     const int inside = left >= pad && left + cols <= pad + l->in.cols;
     uint32_t ky = first / cols;
     uint32_t kx = first % cols;
-
     while (count > 0u) {
         const uint32_t run = cols - kx < count ? cols - kx : count;
         const int8_t *row = row_at(&rows, ky);
-
         if (inside && row != NULL) {
             copy_pixels(net, l, x, row, left + kx - pad, run);
         } else {
@@ -201,7 +191,7 @@ static void gather(const ecgqa_nn_t *net, uint32_t layer, uint32_t col, uint32_t
         x += run * l->in.channels;
         count -= run;
         kx = 0;
-        ky++;
+        ++ky;
     }
 }
 
@@ -217,10 +207,9 @@ static void conv_gathered(const ecgqa_nn_t *net, uint32_t layer, uint32_t chunk,
     const uint32_t tap = chunk * (l->chunk_len / channels);
     const uint32_t left = l->run_len - chunk * l->chunk_len;
     int8_t *x = (int8_t *)(net->workspace + l->gather_at);
-
     job->len = (uint16_t)(left < l->chunk_len ? left : l->chunk_len);
     job->weights += 2u * chunk * l->chunk_len;
-    for (uint32_t i = 0; i < job->pixels; i++) {
+    for (uint32_t i = 0u; i < job->pixels; ++i) {
         job->x[i] = x;
         gather(net, layer, (uint32_t)p->out_col + i, tap, job->len / channels, x);
         x += l->chunk_len;
@@ -239,7 +228,6 @@ static void conv_direct(const ecgqa_nn_t *net, uint32_t layer, uint32_t chunk, e
     const uint32_t ky = chunk / chunks_a_run;
     const uint32_t k = chunk % chunks_a_run * l->chunk_len;
     const uint32_t left = l->run_len - k;
-
     job->len = (uint16_t)(left < l->chunk_len ? left : l->chunk_len);
     job->weights += 2u * (ky * ecgqa_nn_even(l->run_len) + k);
     job->x[0] = rows.row + ky * rows.row_bytes + p->out_col * step + k;
@@ -258,8 +246,7 @@ static void run_conv(const ecgqa_nn_t *net, uint32_t layer)
     const uint32_t end = until < l->chunks ? until : l->chunks;
     int32_t *acc = (int32_t *)(void *)(net->workspace + l->accumulators_at);
     ecgqa_nn_dot_t job;
-
-    for (uint32_t i = 0; p->chunk == 0u && i < pixels; i++) {
+    for (uint32_t i = 0u; p->chunk == 0u && i < pixels; ++i) {
         memcpy(acc + i * block, l->bias + p->channel, block * sizeof *acc);
     }
     job.acc = acc;
@@ -267,7 +254,7 @@ static void run_conv(const ecgqa_nn_t *net, uint32_t layer)
     job.pixels = (uint16_t)pixels;
     job.pairs = (uint16_t)(block / 2u);
     job.patch = (int16_t *)(void *)(net->workspace + l->patch_at);
-    for (uint32_t chunk = p->chunk; chunk < end; chunk++) {
+    for (uint32_t chunk = p->chunk; chunk < end; ++chunk) {
         job.weights = (const uint8_t *)l->weights + p->channel / 2u * job.pair_bytes;
         if (l->gather) {
             conv_gathered(net, layer, chunk, &job);
@@ -299,22 +286,19 @@ static void run_depthwise(const ecgqa_nn_t *net, uint32_t layer)
     int32_t *acc = (int32_t *)(void *)(net->workspace + l->accumulators_at);
     int8_t *taps = (int8_t *)(net->workspace + l->gather_at);
     const rows_t rows = rows_under(net, layer);
-
     memcpy(acc, l->bias + p->channel, block * sizeof *acc);
-    for (uint32_t ky = 0; ky < l->kernel.rows; ky++) {
+    for (uint32_t ky = 0u; ky < l->kernel.rows; ++ky) {
         const int8_t *row = row_at(&rows, ky);
-
-        for (uint32_t kx = 0; kx < l->kernel.cols; kx++) {
+        for (uint32_t kx = 0u; kx < l->kernel.cols; ++kx) {
             const uint32_t in_col = col_under(l, p->out_col, kx);
             const int8_t *x = NULL;
-
             if (row == NULL || in_col >= l->in.cols) {
                 memset(taps, l->in_zero_point, block);
                 x = taps;
             } else if (multiplier == 1u) {
                 x = row + in_col * l->in.channels + p->channel;
             } else {
-                for (uint32_t c = 0; c < block; c++) {
+                for (uint32_t c = 0u; c < block; ++c) {
                     taps[c] = row[in_col * l->in.channels + (p->channel + c) / multiplier];
                 }
                 x = taps;
@@ -349,19 +333,16 @@ static void run_pool(const ecgqa_nn_t *net, uint32_t layer)
     int8_t *y = (int8_t *)acc;
     const rows_t rows = rows_under(net, layer);
     int32_t count = 0;
-
-    for (uint32_t ky = 0; ky < l->kernel.rows; ky++) {
+    for (uint32_t ky = 0u; ky < l->kernel.rows; ++ky) {
         const int8_t *row = row_at(&rows, ky);
-
-        for (uint32_t kx = 0; kx < l->kernel.cols; kx++) {
+        for (uint32_t kx = 0u; kx < l->kernel.cols; ++kx) {
             const uint32_t in_col = col_under(l, p->out_col, kx);
             const int8_t *x;
-
             if (row == NULL || in_col >= l->in.cols) {
                 continue;
             }
             x = row + in_col * channels;
-            for (uint32_t c = 0; c < channels; c++) {
+            for (uint32_t c = 0u; c < channels; ++c) {
                 if (count == 0) {
                     acc[c] = x[c];
                 } else if (l->kind == ECGQA_NN_AVERAGE_POOL_2D) {
@@ -370,10 +351,10 @@ static void run_pool(const ecgqa_nn_t *net, uint32_t layer)
                     acc[c] = x[c];
                 }
             }
-            count++;
+            ++count;
         }
     }
-    for (uint32_t c = 0; c < channels; c++) {
+    for (uint32_t c = 0u; c < channels; ++c) {
         y[c] = clamp(l, l->kind == ECGQA_NN_AVERAGE_POOL_2D ? mean_of(acc[c], count) : acc[c]);
     }
     emit(net, layer, p->out_row, p->out_col, 0, y, channels);
@@ -382,8 +363,8 @@ static void run_pool(const ecgqa_nn_t *net, uint32_t layer)
 
 static void add_row_to_mean(const ecgqa_nn_layer_t *l, int32_t *acc, const int8_t *row)
 {
-    for (uint32_t col = 0; col < l->in.cols; col++) {
-        for (uint32_t c = 0; c < l->in.channels; c++) {
+    for (uint32_t col = 0u; col < l->in.cols; ++col) {
+        for (uint32_t c = 0u; c < l->in.channels; ++c) {
             acc[c] += row[c];
         }
         row += l->in.channels;
@@ -395,16 +376,14 @@ static void add_row_to_dense(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, i
 {
     const uint32_t run_bytes = 2u * ecgqa_nn_even(l->run_len);
     ecgqa_nn_dot_t job;
-
     job.acc = acc;
     job.pair_bytes = l->runs * run_bytes;
     job.weights = (const uint8_t *)l->weights + row * run_bytes;
     job.pixels = 1;
     job.pairs = (uint16_t)(ecgqa_nn_even(l->out.channels) / 2u);
     job.patch = (int16_t *)(void *)(net->workspace + l->patch_at);
-    for (uint32_t k = 0; k < l->run_len; k += job.len) {
+    for (uint32_t k = 0u; k < l->run_len; k += job.len) {
         const uint32_t left = l->run_len - k;
-
         job.len = (uint16_t)(left < l->chunk_len ? left : l->chunk_len);
         job.x[0] = x + k;
         job.x[1] = NULL;
@@ -420,21 +399,18 @@ static void run_accumulating(const ecgqa_nn_t *net, uint32_t layer)
     ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
     int32_t *acc = (int32_t *)(void *)(net->workspace + l->accumulators_at);
     const uint32_t channels = l->out.channels;
-
     if (p->out_row == l->in.rows) {
         const ecgqa_nn_requant_t requant = requant_of(l, 0);
-
         if (l->kind == ECGQA_NN_MEAN) {
             ecgqa_nn_requantise((int8_t *)acc, acc, channels, &requant);
         } else {
-            for (uint32_t c = 0; c < channels; c++) {
+            for (uint32_t c = 0u; c < channels; ++c) {
                 ((int8_t *)acc)[c] = ecgqa_nn_requantise_once(acc[c], c, &requant);
             }
         }
         emit(net, layer, 0, 0, 0, (const int8_t *)acc, channels);
     } else {
         const int8_t *row = ecgqa_nn_row(net, layer, p->out_row);
-
         if (p->out_row == 0u) {
             memcpy(acc, l->bias, ecgqa_nn_even(channels) * sizeof *acc);
         }
@@ -444,7 +420,7 @@ static void run_accumulating(const ecgqa_nn_t *net, uint32_t layer)
             add_row_to_dense(net, l, acc, row, p->out_row);
         }
     }
-    p->out_row++;
+    ++p->out_row;
 }
 
 static void run_block(const ecgqa_nn_t *net, uint32_t layer)
@@ -471,7 +447,6 @@ void ecgqa_nn_run_layer(const ecgqa_nn_t *net, uint32_t layer)
     const ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
     const uint16_t row = p->out_row;
     uint32_t blocks = net->model->layers[layer].blocks_a_step;
-
     do {
         run_block(net, layer);
     } while (--blocks > 0u && p->chunk == 0u && p->out_row == row);

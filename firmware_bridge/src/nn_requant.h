@@ -11,7 +11,6 @@ static inline int32_t ecgqa_nn_mul_q31(int32_t a, int32_t b)
 {
 #if ECGQA_DSP
     int32_t high;
-
     __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a * 2), "r"(b));
     return high;
 #else
@@ -37,7 +36,6 @@ static inline int8_t ecgqa_nn_requantise_one(int32_t acc, uint32_t c,
                                              const ecgqa_nn_requant_t *requant)
 {
     const int32_t y = ecgqa_nn_mul_q31(acc, requant->multiplier_q31[c]);
-
     return ecgqa_nn_clamp(ecgqa_nn_shr_away(y, (uint32_t)-requant->shift[c]), requant);
 }
 
@@ -48,9 +46,7 @@ static inline int8_t ecgqa_nn_requantise_once(int32_t acc, uint32_t c,
 {
     const uint32_t shift = 31u - (uint32_t)requant->shift[c];
     const int64_t product = (int64_t)acc * requant->multiplier_q31[c];
-
     const int64_t half = (INT64_C(1) << (shift - 1u)) + (product >> 63);
-
     return ecgqa_nn_clamp((int32_t)((product + half) >> shift), requant);
 }
 

@@ -9,7 +9,6 @@ enum { INTEGER_BITS = 5, SUM_INTEGER_BITS = 12 };
 static int32_t mul(int32_t a, int32_t b)
 {
     const int64_t product = (int64_t)a * b + INT64_C(0x40000000);
-
     return a == INT32_MIN && b == INT32_MIN ? INT32_MAX : (int32_t)(product >> 31);
 }
 
@@ -17,7 +16,6 @@ static int32_t mul(int32_t a, int32_t b)
 static int32_t shr_away(int32_t a, uint32_t shift)
 {
     const int64_t half = INT64_C(1) << (shift - 1u);
-
     return (int32_t)((a + half - (a < 0 ? 1 : 0)) >> shift);
 }
 
@@ -25,7 +23,6 @@ static int32_t shr_away(int32_t a, uint32_t shift)
 static int32_t shl_saturated(int32_t a, uint32_t shift)
 {
     const int64_t wide = (int64_t)a * (INT64_C(1) << shift);
-
     if (wide > INT32_MAX) {
         return INT32_MAX;
     }
@@ -43,7 +40,6 @@ static int32_t exp_near_zero(int32_t a)
     const int32_t x4_over_4 = shr_away(mul(x2, x2), 2);
     /* x + x^2/2 + x^3/6 + x^4/24 */
     const int32_t tail = shr_away(mul(x4_over_4 + x3, third) + x2, 1);
-
     return exp_minus_eighth + mul(exp_minus_eighth, x + tail);
 }
 
@@ -57,8 +53,7 @@ static int32_t exp_of(int32_t a)
     const int32_t fraction = (a & (quarter - 1)) - quarter;
     const uint32_t rest = (uint32_t)(fraction - a);
     int32_t y = exp_near_zero(shl_saturated(fraction, INTEGER_BITS));
-
-    for (uint32_t i = 0; i < sizeof factor_q31 / sizeof factor_q31[0]; i++) {
+    for (uint32_t i = 0u; i < sizeof factor_q31 / sizeof factor_q31[0]; ++i) {
         if ((rest & ((uint32_t)quarter << i)) != 0u) {
             y = mul(y, factor_q31[i]);
         }
@@ -73,10 +68,8 @@ static int32_t reciprocal_of_one_plus(int32_t a)
     const int32_t c48_over_17 = 1515870810;                                        /* Q2.29 */
     const int32_t c_minus_32_over_17 = -1010580540;
     int32_t x = c48_over_17 + mul(half_denominator, c_minus_32_over_17);
-
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3; ++i) {
         const int32_t error = (INT32_C(1) << 29) - mul(half_denominator, x);
-
         x += shl_saturated(mul(x, error), 2);
     }
     return shl_saturated(x, 1);
@@ -95,23 +88,20 @@ void ecgqa_nn_softmax(int8_t *scores, const int8_t *logits, uint32_t len,
     int32_t sum = 0; /* Q12.19 */
     uint32_t headroom;
     int32_t inverse;
-
-    for (uint32_t c = 0; c < len; c++) {
+    for (uint32_t c = 0u; c < len; ++c) {
         most = logits[c] > most ? logits[c] : most;
     }
-    for (uint32_t c = 0; c < len; c++) {
+    for (uint32_t c = 0u; c < len; ++c) {
         if (logits[c] - most >= softmax->diff_min) {
             sum += shr_away(exp_of(scaled(logits[c] - most, softmax)), SUM_INTEGER_BITS);
         }
     }
     headroom = (uint32_t)__builtin_clz((uint32_t)sum);
     inverse = reciprocal_of_one_plus((int32_t)(((uint32_t)sum << headroom) - UINT32_C(0x80000000)));
-    for (uint32_t c = 0; c < len; c++) {
+    for (uint32_t c = 0u; c < len; ++c) {
         int32_t y = INT8_MIN;
-
         if (logits[c] - most >= softmax->diff_min) {
             const int32_t share = mul(inverse, exp_of(scaled(logits[c] - most, softmax)));
-
             y += shr_away(share, SUM_INTEGER_BITS - headroom + 31u - 8u);
         }
         scores[c] = (int8_t)(y > INT8_MAX ? INT8_MAX : y);

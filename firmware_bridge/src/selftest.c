@@ -8,8 +8,7 @@
 static uint32_t digest_more(uint32_t digest, const void *data, size_t len)
 {
     const uint8_t *const bytes = data;
-
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0u; i < len; ++i) {
         digest = (digest ^ bytes[i]) * UINT32_C(16777619);
     }
     return digest;
@@ -35,7 +34,6 @@ static uint32_t table_digest(const ecgqa_cwt_tables_t *t, ecgqa_table_t table)
 {
     const size_t quarter = (size_t)t->segment_len + 1u;
     const size_t circle = ((size_t)2u << t->max_log2_fft) / 4u * 3u;
-
     switch (table) {
     case ECGQA_TABLE_RADICES:
         return digest_of(t->radices, t->n_stages);
@@ -65,7 +63,6 @@ static uint32_t layer_digest(const ecgqa_nn_layer_t *layer)
     size_t weights = 0;
     size_t scales = even; /* one an output channel */
     uint32_t digest;
-
     switch (layer->kind) {
     case ECGQA_NN_CONV_2D:
     case ECGQA_NN_FULLY_CONNECTED:
@@ -90,8 +87,7 @@ static int constants_differ(const ecgqa_bundle_t *bundle, ecgqa_divergence_t *fi
 {
     const ecgqa_nn_model_t *const model = bundle->model;
     const uint32_t *expected = bundle->golden->digests;
-
-    for (int table = 0; table < ECGQA_TABLES; table++) {
+    for (int table = 0; table < ECGQA_TABLES; ++table) {
         if (table_digest(bundle->cwt, (ecgqa_table_t)table) != *expected++) {
             return differs(first, ECGQA_STAGE_TABLES, 0, (size_t)table);
         }
@@ -99,7 +95,7 @@ static int constants_differ(const ecgqa_bundle_t *bundle, ecgqa_divergence_t *fi
     if (digest_of(model->lut_s8, (size_t)256u * model->channels) != *expected++) {
         return differs(first, ECGQA_STAGE_LUT, 0, 0);
     }
-    for (size_t layer = 0; layer < model->n_layers; layer++) {
+    for (size_t layer = 0u; layer < model->n_layers; ++layer) {
         if (layer_digest(&model->layers[layer]) != *expected++) {
             return differs(first, ECGQA_STAGE_LAYER_CONSTANTS, layer, 0);
         }
@@ -118,15 +114,13 @@ typedef struct {
 static place_t place_of(const ecgqa_nn_model_t *model, const ecgqa_work_t *did)
 {
     place_t place = {did->row, (size_t)did->row * did->len};
-
     if (did->kind == ECGQA_WORK_INDEX_ROW) {
         return place;
     }
     place.row += model->rows;
     place.byte += (size_t)model->rows * model->cols;
-    for (size_t layer = 0; layer < did->layer; layer++) {
+    for (size_t layer = 0u; layer < did->layer; ++layer) {
         const ecgqa_nn_shape_t *const out = &model->layers[layer].pooled;
-
         place.row += out->rows;
         place.byte += (size_t)out->rows * out->cols * out->channels;
     }
@@ -141,7 +135,6 @@ static int row_differs(const ecgqa_bundle_t *bundle, const ecgqa_work_t *did,
     const size_t n_constants = (size_t)ECGQA_TABLES + 1u + model->n_layers;
     const place_t place = place_of(model, did);
     ecgqa_stage_t stage = ECGQA_STAGE_LAYER_ROWS;
-
     if (digest_of(did->data, did->len) == golden->digests[n_constants + place.row]) {
         return 0;
     }
@@ -171,7 +164,6 @@ ecgqa_status_t ecgqa_selftest(ecgqa_t *ctx, ecgqa_divergence_t *first)
     ecgqa_work_t did;
     size_t segment_len, n_consumed;
     ecgqa_event_t event;
-
     if (ctx == NULL || ctx->bundle == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }

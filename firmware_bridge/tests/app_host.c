@@ -25,12 +25,11 @@ static int at_end;
 static void interrupt(void)
 {
     int16_t sample;
-
     if (fread(&sample, sizeof sample, 1, file) != 1) {
         at_end = 1;
         return;
     }
-    n_samples++;
+    ++n_samples;
     lost += app_on_sample(sample) == 0;
 }
 

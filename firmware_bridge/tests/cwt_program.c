@@ -20,7 +20,6 @@ static uint32_t memory[MEMORY_BYTES / 4];
 static ecgqa_status_t index_map(ecgqa_cwt_t *cwt, uint32_t *digest)
 {
     ecgqa_status_t status;
-
     mark_analyse();
     status = ecgqa_cwt_analyse(cwt, samples, cwt_tables.segment_len);
     mark_scan();
@@ -28,11 +27,11 @@ static ecgqa_status_t index_map(ecgqa_cwt_t *cwt, uint32_t *digest)
         status = ecgqa_cwt_scan(cwt);
     }
     *digest = UINT32_C(2166136261);
-    for (uint16_t row = 0; row < cwt_tables.rows && status == ECGQA_OK; row++) {
+    for (uint16_t row = 0; row < cwt_tables.rows && status == ECGQA_OK; ++row) {
         mark_rows();
         status = ecgqa_cwt_index_row(cwt, row, index_row);
         mark_end();
-        for (uint16_t col = 0; col < cwt_tables.cols; col++) {
+        for (uint16_t col = 0; col < cwt_tables.cols; ++col) {
             *digest = (*digest ^ index_row[col]) * UINT32_C(16777619);
         }
     }
@@ -48,7 +47,6 @@ int board_main(void)
     uint32_t digest = 0;
     char path[256];
     int file;
-
     platform_puts("keep ");
     platform_put_i32((int32_t)keep_bytes);
     platform_puts("\nanalyse_scratch ");

@@ -12,13 +12,12 @@ static uint32_t file_sum(const char *path)
     uint32_t sum = 0;
     size_t n;
     const int file = platform_open(path);
-
     if (file < 0) {
         platform_puts("no file\n");
         return 0;
     }
     while ((n = platform_read(file, bytes, sizeof bytes)) > 0) {
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0u; i < n; ++i) {
             sum = sum * 31u + bytes[i];
         }
     }
@@ -31,7 +30,7 @@ static __attribute__((noinline)) uint32_t deep(uint32_t seed)
 {
     volatile uint8_t room[1000];
 
-    for (size_t i = 0; i < sizeof room; i++) {
+    for (size_t i = 0u; i < sizeof room; ++i) {
         room[i] = (uint8_t)seed;
     }
     return room[seed % sizeof room];
@@ -47,7 +46,6 @@ int board_main(void)
 {
     char text[256];
     int status = 0;
-
     if (!platform_argument(1, text, sizeof text)) {
         return 2;
     }
@@ -72,7 +70,7 @@ int board_main(void)
     if (!platform_argument(2, text, sizeof text)) {
         return 2;
     }
-    for (size_t i = 0; text[i] != '\0'; i++) {
+    for (size_t i = 0u; text[i] != '\0'; ++i) {
         status = status * 10 + (text[i] - '0');
     }
     return status;

@@ -21,7 +21,7 @@ static uint32_t digests[MAX_LAYERS];
 
 static uint32_t digest_more(uint32_t digest, const int8_t *data, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0u; i < len; ++i) {
         digest = (digest ^ (uint8_t)data[i]) * UINT32_C(16777619);
     }
     return digest;
@@ -33,11 +33,10 @@ static ecgqa_status_t push(ecgqa_nn_t *net, uint16_t row)
     uint8_t *idle = (uint8_t *)workspace + network.idle_at;
     uint8_t *slot = ecgqa_nn_row_slot(net);
     ecgqa_status_t status;
-
-    for (uint32_t i = 0; i < network.idle_bytes; i++) {
+    for (uint32_t i = 0u; i < network.idle_bytes; ++i) {
         idle[i] = (uint8_t)(0xA5u ^ i ^ row);
     }
-    for (uint32_t i = 0; slot != NULL && i < NETWORK_COLS; i++) {
+    for (uint32_t i = 0u; slot != NULL && i < NETWORK_COLS; ++i) {
         slot[i] = index_row[i];
     }
     status = ecgqa_nn_row_ready(net);
@@ -53,14 +52,13 @@ static ecgqa_status_t push(ecgqa_nn_t *net, uint16_t row)
 static void say(ecgqa_nn_t *net)
 {
     const int8_t *scores = NULL;
-
     platform_puts("map");
-    for (uint32_t i = 0; i < network.n_layers; i++) {
+    for (uint32_t i = 0u; i < network.n_layers; ++i) {
         platform_puts(" ");
         platform_put_hex32(digests[i]);
     }
     if (ecgqa_nn_scores(net, &scores) == ECGQA_OK) {
-        for (uint32_t i = 0; i < network.classes; i++) {
+        for (uint32_t i = 0u; i < network.classes; ++i) {
             platform_puts(" ");
             platform_put_i32(scores[i]);
         }
@@ -74,17 +72,16 @@ int board_main(void)
     ecgqa_nn_t net;
     ecgqa_status_t status = ecgqa_nn_init(&net, &network, workspace, sizeof workspace);
     int file;
-
     if (status != ECGQA_OK || !platform_argument(1, path, sizeof path)) {
         return -(int)status + 100;
     }
     file = platform_open(path);
     platform_stack_paint();
     for (;;) {
-        for (uint32_t i = 0; i < MAX_LAYERS; i++) {
+        for (uint32_t i = 0u; i < MAX_LAYERS; ++i) {
             digests[i] = FNV_START;
         }
-        for (uint16_t row = 0; row < NETWORK_ROWS; row++) {
+        for (uint16_t row = 0; row < NETWORK_ROWS; ++row) {
             if (platform_read(file, index_row, sizeof index_row) != sizeof index_row) {
                 platform_close(file);
                 platform_puts("stack ");

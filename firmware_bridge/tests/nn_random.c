@@ -62,7 +62,6 @@ static uint32_t at;
 static uint32_t claim(uint32_t bytes)
 {
     const uint32_t here = at + ROOM_BYTES;
-
     at = (here + bytes + 7u) & ~7u;
     return here;
 }
@@ -75,7 +74,6 @@ static int is_dense(const ecgqa_nn_layer_t *l)
 static uint32_t out_size(uint32_t in, uint32_t size, uint32_t stride, uint32_t *pad, int same)
 {
     uint32_t out, needed;
-
     if (!same) {
         *pad = 0;
         return (in - size) / stride + 1u;
@@ -93,7 +91,6 @@ static ecgqa_nn_window_t window(const ecgqa_nn_shape_t *in, ecgqa_nn_shape_t *ou
     const uint32_t cols = between(1, in->cols < 4 ? in->cols : 4);
     uint32_t stride_rows = between(1, 3), stride_cols = between(1, 3), top, left;
     ecgqa_nn_window_t w;
-
     if (same) { /* else a window could lie in the padding alone */
         stride_rows = stride_rows < rows ? stride_rows : rows;
         stride_cols = stride_cols < cols ? stride_cols : cols;
@@ -114,7 +111,6 @@ static int8_t weight_at(const ecgqa_nn_layer_t *l, uint32_t c, uint32_t k)
 {
     const uint8_t *bytes = l->weights;
     uint32_t run, position;
-
     if (l->kind == ECGQA_NN_DEPTHWISE_CONV_2D) {
         return (int8_t)bytes[k * l->out.channels + c];
     }
@@ -127,12 +123,11 @@ static void fill(uint32_t i)
 {
     ecgqa_nn_layer_t *l = &layers[i];
     uint8_t *bytes = (uint8_t *)weights[i];
-
-    for (uint32_t k = 0; k < WEIGHT_BYTES; k++) {
+    for (uint32_t k = 0u; k < WEIGHT_BYTES; ++k) {
         bytes[k] = (uint8_t)random_u32();
     }
     l->weights = weights[i];
-    for (uint32_t c = 0; c < MAX_CHANNELS + 1; c++) {
+    for (uint32_t c = 0u; c < MAX_CHANNELS + 1; ++c) {
         bias[i][c] = (int32_t)(random_u32() >> 16) - 32768;
         multiplier_q31[i][c] = (int32_t)((random_u32() >> 2) | UINT32_C(1) << 30);
         shift[i][c] = (int8_t)(-(int)between(l->kind == ECGQA_NN_MEAN ? 0 : 5, 12));
@@ -157,7 +152,6 @@ static void cut_into_runs(ecgqa_nn_layer_t *l)
     const int padded = l->kernel.pad_top || l->kernel.pad_left ||
                        (l->out.rows - 1u) * l->kernel.stride_rows + l->kernel.rows > l->in.rows ||
                        (l->out.cols - 1u) * l->kernel.stride_cols + l->kernel.cols > l->in.cols;
-
     if (l->kind == ECGQA_NN_FULLY_CONNECTED) {
         l->runs = l->in.rows;
         l->run_len = (uint16_t)(l->in.cols * channels);
@@ -186,7 +180,6 @@ static void cut_into_runs(ecgqa_nn_layer_t *l)
 static void place(ecgqa_nn_layer_t *l, const ecgqa_nn_layer_t *before)
 {
     const uint32_t row = l->from_index ? l->in.cols : (uint32_t)l->in.cols * l->in.channels;
-
     l->window_rows = l->kernel.rows < l->in.rows ? l->kernel.rows : l->in.rows;
     l->carry_rows = 0;
     if (before != NULL && before->pool.rows > 0u) {
@@ -205,7 +198,6 @@ static void place(ecgqa_nn_layer_t *l, const ecgqa_nn_layer_t *before)
 static void add_layer(uint32_t i, int last)
 {
     ecgqa_nn_layer_t *l = &layers[i];
-
     memset(l, 0, sizeof *l);
     l->in = layers[i ? i - 1u : 0u].pooled;
     if (i == 0u) {
@@ -218,7 +210,6 @@ static void add_layer(uint32_t i, int last)
     l->out.channels = (uint16_t)between(1, MAX_CHANNELS);
     if (is_dense(l)) {
         const ecgqa_nn_window_t one = {1, 1, 1, 1, 0, 0};
-
         l->out.rows = l->out.cols = 1;
         l->kernel = one;
     } else {
@@ -243,17 +234,16 @@ static void add_layer(uint32_t i, int last)
 const ecgqa_nn_model_t *nn_random_model(uint32_t seed)
 {
     uint32_t n;
-
     state = seed * UINT32_C(2654435761) | 1u;
-    for (n = 0; n < 8u; n++) {
+    for (n = 0; n < 8u; ++n) {
         (void)random_u32();
     }
     n = between(1, MAX_LAYERS);
     at = 0;
-    for (uint32_t i = 0; i < 256u * 3u; i++) {
+    for (uint32_t i = 0u; i < 256u * 3u; ++i) {
         lut_s8[i] = random_s8();
     }
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0u; i < n; ++i) {
         add_layer(i, i + 1u == n);
     }
     memset(&model, 0, sizeof model);
@@ -287,12 +277,10 @@ static int32_t scaled(int32_t acc, int32_t multiplier, int exponent, int once)
     const int64_t product = (int64_t)acc * multiplier;
     const int64_t nudge = product >= 0 ? (1 << 30) : 1 - (1 << 30);
     int32_t high, mask, remainder;
-
     if (once) {
         const int64_t size = product < 0 ? -product : product;
         const int32_t rounded =
             (int32_t)((size + (INT64_C(1) << (30 + exponent))) >> (31 + exponent));
-
         return product < 0 ? -rounded : rounded;
     }
     high = (int32_t)((product + nudge) / (INT64_C(1) << 31));
@@ -322,18 +310,16 @@ static int8_t value(const ecgqa_nn_layer_t *l, const int8_t *x, uint32_t row, ui
     int32_t most = INT8_MIN, count = 0;
     const uint32_t rows = is_dense(l) ? l->in.rows : l->kernel.rows;
     const uint32_t cols = is_dense(l) ? l->in.cols : l->kernel.cols;
-
-    for (uint32_t ky = 0; ky < rows; ky++) {
-        for (uint32_t kx = 0; kx < cols; kx++) {
+    for (uint32_t ky = 0u; ky < rows; ++ky) {
+        for (uint32_t kx = 0u; kx < cols; ++kx) {
             const int32_t r = (int32_t)(row * l->kernel.stride_rows + ky) - l->kernel.pad_top;
             const int32_t q = (int32_t)(col * l->kernel.stride_cols + kx) - l->kernel.pad_left;
             const int inside = r >= 0 && q >= 0 && r < l->in.rows && q < l->in.cols;
             const int8_t *pixel =
                 inside ? x + ((uint32_t)r * l->in.cols + (uint32_t)q) * channels : NULL;
             const uint32_t tap = ky * cols + kx;
-
             if (l->kind == ECGQA_NN_CONV_2D || l->kind == ECGQA_NN_FULLY_CONNECTED) {
-                for (uint32_t i = 0; i < channels; i++) {
+                for (uint32_t i = 0u; i < channels; ++i) {
                     sum += (inside ? pixel[i] : l->in_zero_point) *
                            weight_at(l, c, tap * channels + i);
                 }
@@ -343,7 +329,7 @@ static int8_t value(const ecgqa_nn_layer_t *l, const int8_t *x, uint32_t row, ui
             } else if (inside) {
                 sum += pixel[c];
                 most = pixel[c] > most ? pixel[c] : most;
-                count++;
+                ++count;
             }
         }
     }
@@ -360,15 +346,12 @@ static int8_t pooled(const ecgqa_nn_layer_t *l, const int8_t *y, uint32_t row, u
                      uint32_t c)
 {
     int8_t most = INT8_MIN;
-
-    for (uint32_t ky = 0; ky < l->pool.rows; ky++) {
-        for (uint32_t kx = 0; kx < l->pool.cols; kx++) {
+    for (uint32_t ky = 0u; ky < l->pool.rows; ++ky) {
+        for (uint32_t kx = 0u; kx < l->pool.cols; ++kx) {
             const int32_t r = (int32_t)(row * l->pool.stride_rows + ky) - l->pool.pad_top;
             const int32_t q = (int32_t)(col * l->pool.stride_cols + kx) - l->pool.pad_left;
-
             if (r >= 0 && q >= 0 && r < l->out.rows && q < l->out.cols) {
                 const int8_t v = y[((uint32_t)r * l->out.cols + (uint32_t)q) * l->out.channels + c];
-
                 most = v > most ? v : most;
             }
         }
@@ -379,17 +362,16 @@ static int8_t pooled(const ecgqa_nn_layer_t *l, const int8_t *y, uint32_t row, u
 static void define(const ecgqa_nn_layer_t *l, const int8_t *x, int8_t *y)
 {
     int8_t *out = l->pool.rows > 0u ? before_pool : y;
-
-    for (uint32_t row = 0; row < l->out.rows; row++) {
-        for (uint32_t col = 0; col < l->out.cols; col++) {
-            for (uint32_t c = 0; c < l->out.channels; c++) {
+    for (uint32_t row = 0u; row < l->out.rows; ++row) {
+        for (uint32_t col = 0u; col < l->out.cols; ++col) {
+            for (uint32_t c = 0u; c < l->out.channels; ++c) {
                 out[(row * l->out.cols + col) * l->out.channels + c] = value(l, x, row, col, c);
             }
         }
     }
-    for (uint32_t row = 0; l->pool.rows > 0u && row < l->pooled.rows; row++) {
-        for (uint32_t col = 0; col < l->pooled.cols; col++) {
-            for (uint32_t c = 0; c < l->out.channels; c++) {
+    for (uint32_t row = 0u; l->pool.rows > 0u && row < l->pooled.rows; ++row) {
+        for (uint32_t col = 0u; col < l->pooled.cols; ++col) {
+            for (uint32_t c = 0u; c < l->out.channels; ++c) {
                 y[(row * l->pooled.cols + col) * l->out.channels + c] =
                     pooled(l, before_pool, row, col, c);
             }
@@ -404,7 +386,6 @@ static uint32_t compare_row(ecgqa_nn_t *net, const uint8_t *row, uint32_t *rows_
 {
     ecgqa_nn_event_t event = {ECGQA_NN_WORKED, 0, 0, NULL, 0};
     uint8_t *slot = ecgqa_nn_row_slot(net);
-
     if (slot != NULL) {
         memcpy(slot, row, model.cols);
     }
@@ -418,7 +399,6 @@ static uint32_t compare_row(ecgqa_nn_t *net, const uint8_t *row, uint32_t *rows_
         if (event.kind == ECGQA_NN_ROW) {
             const ecgqa_nn_layer_t *l = &layers[event.layer];
             const size_t bytes = (size_t)l->pooled.cols * l->pooled.channels;
-
             (*rows_seen)++;
             if (event.data != NULL &&
                 (event.len != bytes ||
@@ -435,15 +415,14 @@ uint32_t nn_random_compare(uint32_t seed)
     ecgqa_nn_t net;
     const int8_t *scores = NULL;
     uint32_t rows_seen = 0, rows = 0, differs = 0;
-
     if (nn_random_model(seed) == NULL) {
         return 0; /* larger than the workspace here */
     }
-    for (uint32_t i = 0; i < (uint32_t)model.rows * model.cols; i++) {
+    for (uint32_t i = 0u; i < (uint32_t)model.rows * model.cols; ++i) {
         index_map[i] = (uint8_t)random_u32();
         memcpy(image + i * model.channels, lut_s8 + index_map[i] * model.channels, model.channels);
     }
-    for (uint32_t i = 0; i < model.n_layers; i++) {
+    for (uint32_t i = 0u; i < model.n_layers; ++i) {
         define(&layers[i], i ? tensor[i - 1u] : image, tensor[i]);
         rows += layers[i].pooled.rows;
     }
@@ -451,7 +430,7 @@ uint32_t nn_random_compare(uint32_t seed)
     if (ecgqa_nn_init(&net, &model, workspace, sizeof workspace) != ECGQA_OK) {
         return MAX_LAYERS + 3;
     }
-    for (uint32_t row = 0; row < model.rows && differs == 0u; row++) {
+    for (uint32_t row = 0u; row < model.rows && differs == 0u; ++row) {
         if (ecgqa_nn_next_row(&net) != row) {
             return MAX_LAYERS + 4;
         }

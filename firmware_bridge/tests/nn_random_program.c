@@ -7,16 +7,14 @@ int board_main(void)
 {
     char text[16];
     uint32_t n = 0;
-
     if (!platform_argument(1, text, sizeof text)) {
         return 2;
     }
-    for (const char *digit = text; *digit >= '0' && *digit <= '9'; digit++) {
+    for (const char *digit = text; *digit >= '0' && *digit <= '9'; ++digit) {
         n = 10u * n + (uint32_t)(*digit - '0');
     }
-    for (uint32_t seed = 0; seed < n; seed++) {
+    for (uint32_t seed = 0u; seed < n; ++seed) {
         const uint32_t layer = nn_random_compare(seed);
-
         if (layer != 0u) {
             platform_puts("seed ");
             platform_put_i32((int32_t)seed);

@@ -33,7 +33,7 @@ static void say(const char *what, int32_t value)
 
 static uint32_t digest_more(uint32_t digest, const uint8_t *data, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0u; i < len; ++i) {
         digest = (digest ^ data[i]) * UINT32_C(16777619);
     }
     return digest;
@@ -46,10 +46,8 @@ static int next_segment(int file)
     ecgqa_event_t event = ECGQA_EVENT_NONE;
     size_t wanted = (size_t)ecgqa_bundle.cwt->segment_len - context.n_samples;
     size_t taken;
-
     while (wanted > 0u) {
         const size_t n = wanted < CHUNK_LEN ? wanted : (size_t)CHUNK_LEN;
-
         if (platform_read(file, samples, n * sizeof samples[0]) != n * sizeof samples[0]) {
             return 0;
         }
@@ -75,8 +73,7 @@ static ecgqa_status_t look_inside(void)
     const uint8_t *scores = NULL;
     ecgqa_status_t status;
     ecgqa_work_t did;
-
-    for (size_t i = 0; i < MAX_LAYERS; i++) {
+    for (size_t i = 0u; i < MAX_LAYERS; ++i) {
         layers[i] = FNV_START;
     }
     do {
@@ -94,10 +91,10 @@ static ecgqa_status_t look_inside(void)
     } while (did.kind < ECGQA_WORK_SCORES);
     platform_puts("inside");
     say_digest(index_map);
-    for (size_t i = 0; i < ecgqa_bundle.model->n_layers; i++) {
+    for (size_t i = 0u; i < ecgqa_bundle.model->n_layers; ++i) {
         say_digest(layers[i]);
     }
-    for (size_t i = 0; scores != NULL && i < ecgqa_bundle.model->classes; i++) {
+    for (size_t i = 0u; scores != NULL && i < ecgqa_bundle.model->classes; ++i) {
         platform_puts(" ");
         platform_put_i32((int8_t)scores[i]);
     }
@@ -122,7 +119,6 @@ static ecgqa_status_t in_slices(ecgqa_decision_t *decision)
 {
     uint8_t done = 0;
     ecgqa_status_t status = ECGQA_OK;
-
     while (status == ECGQA_OK && done == 0u) {
         mark_start();
         status = ecgqa_classify_step(&context, decision, &done);
@@ -135,7 +131,6 @@ static ecgqa_status_t self_test(void)
 {
     ecgqa_divergence_t first;
     const ecgqa_status_t status = ecgqa_selftest(&context, &first);
-
     platform_puts("selftest ");
     platform_put_i32(status);
     if (status == ECGQA_ERR_SELFTEST) {
@@ -156,7 +151,6 @@ static ecgqa_status_t run(int file, const char *how)
 {
     ecgqa_decision_t decision;
     ecgqa_status_t status = self_test();
-
     while (status == ECGQA_OK && next_segment(file)) {
         if (how[0] == 'i') {
             status = look_inside();
@@ -182,7 +176,6 @@ int board_main(void)
     char path[256];
     char how[16];
     int file;
-
     if (!platform_argument(1, path, sizeof path) || !platform_argument(2, how, sizeof how)) {
         return 64;
     }

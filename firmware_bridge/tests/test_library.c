@@ -25,7 +25,6 @@ typedef struct {
 static int set_up(void **state)
 {
     static fixture_t f;
-
     memset(&f, 0, sizeof f);
     f.bundle = ecgqa_bundle;
     f.tables = *ecgqa_bundle.cwt;
@@ -49,7 +48,6 @@ static void push_all(fixture_t *f, const int16_t *samples, size_t n)
 {
     ecgqa_event_t event;
     size_t taken;
-
     assert_int_equal(ecgqa_push(&f->ctx, samples, n, &taken, &event), ECGQA_OK);
     assert_int_equal(taken, n);
     assert_int_equal(event, f->ctx.n_samples == LEN ? ECGQA_EVENT_SEGMENT : ECGQA_EVENT_NONE);
@@ -60,7 +58,7 @@ static void push_all(fixture_t *f, const int16_t *samples, size_t n)
 static void every_status_has_its_words(void **state)
 {
     (void)state;
-    for (int status = 0; status >= -6; status--) {
+    for (int status = 0; status >= -6; --status) {
         assert_string_not_equal(ecgqa_status_str((ecgqa_status_t)status), "unknown status");
     }
     assert_string_equal(ecgqa_status_str((ecgqa_status_t)-99), "unknown status");
@@ -72,7 +70,6 @@ static void every_status_has_its_words(void **state)
 static void the_workspace_is_what_the_header_says(void **state)
 {
     fixture_t *f = *state;
-
     assert_int_equal(ecgqa_workspace_bytes(&ecgqa_bundle), ECGQA_WORKSPACE_BYTES);
     assert_int_equal(ecgqa_bundle.workspace_bytes, ECGQA_WORKSPACE_BYTES);
     assert_int_equal(ecgqa_workspace_bytes(NULL), 0);
@@ -86,7 +83,6 @@ static void init_checks_its_arguments(void **state)
 {
     fixture_t *f = *state;
     const size_t all = sizeof f->workspace;
-
     assert_int_equal(ecgqa_init(NULL, &f->bundle, f->workspace, all), ECGQA_ERR_ARGUMENT);
     assert_int_equal(ecgqa_init(&f->ctx, NULL, f->workspace, all), ECGQA_ERR_ARGUMENT);
     assert_int_equal(ecgqa_init(&f->ctx, &f->bundle, NULL, all), ECGQA_ERR_ARGUMENT);
@@ -104,7 +100,6 @@ static void init_checks_its_arguments(void **state)
 static void a_bundle_that_makes_no_sense_is_refused(void **state)
 {
     fixture_t *f = *state;
-
     REFUSED(f->bundle.format, ECGQA_BUNDLE_FORMAT + 1, ECGQA_ERR_FORMAT);
     REFUSED(f->bundle.cwt, NULL, ECGQA_ERR_FORMAT);
     REFUSED(f->bundle.model, NULL, ECGQA_ERR_FORMAT);
@@ -125,7 +120,6 @@ static void tables_that_make_no_sense_are_refused(void **state)
     fixture_t *f = *state;
     uint8_t radices[ECGQA_CWT_MAX_STAGES + 1] = {7};
     static ecgqa_cwt_row_t rows[64];
-
     REFUSED(f->tables.format, 0, ECGQA_ERR_FORMAT);
     REFUSED(f->tables.segment_len, 8, ECGQA_ERR_FORMAT);
     REFUSED(f->tables.n_bins, 0, ECGQA_ERR_FORMAT);
@@ -151,7 +145,6 @@ static void push_checks_its_arguments(void **state)
     const int16_t sample = 1;
     ecgqa_event_t event;
     size_t taken;
-
     assert_int_equal(ecgqa_push(&f->ctx, &sample, 1, &taken, &event), ECGQA_ERR_ARGUMENT);
     assert_int_equal(ecgqa_reset(&f->ctx), ECGQA_ERR_ARGUMENT);
     assert_int_equal(ecgqa_selftest(&f->ctx, NULL), ECGQA_ERR_ARGUMENT);
@@ -171,7 +164,6 @@ static void classify_checks_its_arguments(void **state)
     fixture_t *f = *state;
     ecgqa_decision_t decision;
     uint8_t done;
-
     assert_int_equal(ecgqa_classify_step(&f->ctx, &decision, &done), ECGQA_ERR_ARGUMENT);
     assert_int_equal(init(f), ECGQA_OK);
     assert_int_equal(ecgqa_classify_step(NULL, &decision, &done), ECGQA_ERR_ARGUMENT);
@@ -188,7 +180,6 @@ static void the_threshold_decides(void **state)
     fixture_t *f = *state;
     ecgqa_decision_t decision;
     int8_t score;
-
     assert_int_equal(init(f), ECGQA_OK);
     push_all(f, f->golden.samples, LEN);
     assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_OK);
@@ -216,8 +207,7 @@ static void a_flat_segment_is_low_without_the_network(void **state)
     fixture_t *f = *state;
     int16_t flat[LEN];
     ecgqa_decision_t decision;
-
-    for (size_t i = 0; i < LEN; i++) {
+    for (size_t i = 0u; i < LEN; ++i) {
         flat[i] = INT16_MIN;
     }
     assert_int_equal(init(f), ECGQA_OK);
@@ -235,7 +225,6 @@ static void without_its_own_memory_a_segment_holds_samples_back(void **state)
     ecgqa_event_t event;
     size_t taken;
     uint8_t done = 0;
-
     assert_int_equal(init(f), ECGQA_OK);
     push_all(f, f->golden.samples, LEN);
     assert_int_equal(ecgqa_push(&f->ctx, f->golden.samples, 7, &taken, &event), ECGQA_OK);
@@ -259,7 +248,6 @@ static void with_its_own_memory_samples_come_in_meanwhile(void **state)
     ecgqa_event_t event = ECGQA_EVENT_NONE;
     size_t taken, pushed = 0;
     uint8_t done = 0;
-
     assert_int_equal(init(f), ECGQA_OK);
     push_all(f, f->golden.samples, LEN);
     assert_int_equal(ecgqa_classify(&f->ctx, &first), ECGQA_OK);
@@ -288,11 +276,10 @@ static void without_an_idle_region_scratch_lies_apart(void **state)
 {
     fixture_t *f = *state;
     ecgqa_decision_t with, without;
-
     assert_int_equal(init(f), ECGQA_OK);
     push_all(f, f->golden.samples, LEN);
     assert_int_equal(ecgqa_classify(&f->ctx, &with), ECGQA_OK);
-    for (uint32_t at = 0; at < 2; at++) {
+    for (uint32_t at = 0u; at < 2; ++at) {
         f->model.idle_at = at * 8;
         f->model.idle_bytes = 8;
         assert_true(ecgqa_workspace_bytes(&f->bundle) > ECGQA_WORKSPACE_BYTES);
@@ -309,12 +296,11 @@ static void a_broken_context_gives_errors_not_faults(void **state)
     fixture_t *f = *state;
     ecgqa_decision_t decision;
     uint8_t done;
-
-    for (int slices = 0; slices < 30; slices++) {
+    for (int slices = 0; slices < 30; ++slices) {
         (void)set_up(state);
         assert_int_equal(init(f), ECGQA_OK);
         push_all(f, f->golden.samples, LEN);
-        for (int i = 0; i < slices; i++) {
+        for (int i = 0; i < slices; ++i) {
             assert_int_equal(ecgqa_classify_step(&f->ctx, &decision, &done), ECGQA_OK);
         }
         f->ctx.cwt.tables = NULL;
@@ -338,7 +324,6 @@ static void the_self_test_passes_and_resets(void **state)
 {
     fixture_t *f = *state;
     ecgqa_divergence_t first;
-
     assert_int_equal(init(f), ECGQA_OK);
     push_all(f, f->golden.samples, 10);
     assert_int_equal(ecgqa_selftest(&f->ctx, &first), ECGQA_OK);
@@ -352,7 +337,6 @@ static void other_samples_diverge_in_the_index_rows(void **state)
     fixture_t *f = *state;
     ecgqa_divergence_t first;
     int16_t samples[LEN];
-
     memcpy(samples, f->golden.samples, sizeof samples);
     samples[30] = (int16_t)(samples[30] + 5000);
     f->golden.samples = samples;
@@ -375,13 +359,12 @@ static void every_wrong_digest_is_found_in_order(void **state)
     const size_t constants = (size_t)ECGQA_TABLES + 1 + f->model.n_layers;
     ecgqa_divergence_t first;
     int stage = 0;
-
-    for (size_t i = 0; i < f->model.n_layers; i++) {
+    for (size_t i = 0u; i < f->model.n_layers; ++i) {
         n += f->layers[i].pooled.rows;
     }
     assert_true(n <= sizeof digests / sizeof digests[0]);
     assert_int_equal(init(f), ECGQA_OK);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0u; i < n; ++i) {
         memcpy(digests, ecgqa_bundle.golden->digests, n * sizeof digests[0]);
         digests[i] ^= 1;
         f->golden.digests = digests;
@@ -414,7 +397,6 @@ static void the_front_end_checks_its_arguments_and_order(void **state)
     uint8_t index_row[64];
     uint16_t next = 0;
     ecgqa_cwt_t cwt;
-
     memset(&cwt, 0, sizeof cwt);
     assert_int_equal(ecgqa_cwt_keep_bytes(NULL), 0);
     assert_int_equal(ecgqa_cwt_analyse_scratch_bytes(NULL), 0);
@@ -456,16 +438,15 @@ static void a_flat_segments_rows_are_zero(void **state)
     const int16_t flat[LEN] = {0};
     uint8_t index_row[64];
     ecgqa_cwt_t cwt;
-
     assert_int_equal(
         ecgqa_cwt_init(&cwt, &f->tables, memory, keep, memory + 512, sizeof f->workspace - 512),
         ECGQA_OK);
     assert_int_equal(ecgqa_cwt_analyse(&cwt, flat, LEN), ECGQA_OK);
     assert_int_equal(ecgqa_cwt_scan(&cwt), ECGQA_OK);
-    for (uint16_t row = 0; row < f->tables.rows; row++) {
+    for (uint16_t row = 0; row < f->tables.rows; ++row) {
         memset(index_row, 1, sizeof index_row);
         assert_int_equal(ecgqa_cwt_index_row(&cwt, row, index_row), ECGQA_OK);
-        for (size_t col = 0; col < f->tables.cols; col++) {
+        for (size_t col = 0u; col < f->tables.cols; ++col) {
             assert_int_equal(index_row[col], 0);
         }
     }
@@ -479,7 +460,6 @@ static void the_network_checks_its_arguments_and_order(void **state)
     ecgqa_nn_event_t event;
     ecgqa_nn_t net;
     const size_t all = sizeof f->workspace;
-
     memset(&net, 0, sizeof net);
     assert_int_equal(ecgqa_nn_workspace_bytes(NULL), 0);
     assert_int_equal(ecgqa_nn_reset(&net), ECGQA_ERR_ARGUMENT);
@@ -496,7 +476,7 @@ static void the_network_checks_its_arguments_and_order(void **state)
                      ECGQA_ERR_WORKSPACE);
     assert_int_equal(ecgqa_nn_init(&net, &f->model, f->workspace, all), ECGQA_OK);
     assert_int_equal(ecgqa_nn_scores(&net, &scores), ECGQA_ERR_NOT_READY);
-    for (uint16_t row = 0; row < f->model.rows; row++) {
+    for (uint16_t row = 0; row < f->model.rows; ++row) {
         assert_int_equal(ecgqa_nn_next_row(&net), row);
         assert_int_equal(ecgqa_nn_push_row(&net, index_row), ECGQA_OK);
     }
@@ -511,13 +491,12 @@ static void a_network_without_softmax_gives_its_logits(void **state)
     const int8_t *scores;
     uint8_t index_row[64];
     ecgqa_nn_t net;
-
-    for (size_t i = 0; i < sizeof index_row; i++) {
+    for (size_t i = 0u; i < sizeof index_row; ++i) {
         index_row[i] = (uint8_t)(i * 9);
     }
     f->model.softmax = NULL;
     assert_int_equal(ecgqa_nn_init(&net, &f->model, f->workspace, sizeof f->workspace), ECGQA_OK);
-    for (uint16_t row = 0; row < f->model.rows; row++) {
+    for (uint16_t row = 0; row < f->model.rows; ++row) {
         assert_int_equal(ecgqa_nn_push_row(&net, index_row), ECGQA_OK);
     }
     assert_int_equal(ecgqa_nn_scores(&net, &scores), ECGQA_OK);
@@ -530,7 +509,6 @@ static void a_softmax_of_one_class_saturates(void **state)
     fixture_t *f = *state;
     static ecgqa_nn_softmax_t softmax;
     ecgqa_decision_t decision;
-
     softmax = *f->model.softmax;
     softmax.diff_min = 0;
     f->model.softmax = &softmax;
@@ -547,7 +525,6 @@ static void scales_out_of_range_are_refused(void **state)
     static int32_t multiplier[512];
     static int8_t shift[512];
     const size_t last = ecgqa_bundle.model->n_layers - 1u;
-
     softmax = *ecgqa_bundle.model->softmax;
     softmax.left_shift = 31;
     REFUSED(f->model.softmax, &softmax, ECGQA_ERR_FORMAT);
@@ -568,8 +545,7 @@ static void scales_out_of_range_are_refused(void **state)
 static void layers_that_make_no_sense_are_refused(void **state)
 {
     fixture_t *f = *state;
-
-    for (size_t i = 0; i < ecgqa_bundle.model->n_layers; i++) {
+    for (size_t i = 0u; i < ecgqa_bundle.model->n_layers; ++i) {
         REFUSED(f->layers[i].kind, 77, ECGQA_ERR_FORMAT);
         REFUSED(f->layers[i].from_index, 2, ECGQA_ERR_FORMAT);
         REFUSED(f->layers[i].in.rows, 0, ECGQA_ERR_FORMAT);

@@ -21,7 +21,7 @@ enum { NETWORKS = 1500, SEEDS = 400 };
 static void random_networks_give_what_the_definition_gives(void **unused)
 {
     (void)unused;
-    for (uint32_t seed = 0; seed < NETWORKS; seed++) {
+    for (uint32_t seed = 0u; seed < NETWORKS; ++seed) {
         assert_int_equal(nn_random_compare(seed), 0);
     }
 }
@@ -37,7 +37,6 @@ static void calls_refuse_null(void **unused)
     ecgqa_nn_event_t event;
     ecgqa_nn_t net = {NULL, NULL};
     uint8_t row[64] = {0};
-
     (void)unused;
     assert_int_equal(ecgqa_nn_workspace_bytes(NULL), 0);
     assert_int_equal(ecgqa_nn_init(NULL, model, workspace, bytes), ECGQA_ERR_ARGUMENT);
@@ -45,9 +44,8 @@ static void calls_refuse_null(void **unused)
     assert_int_equal(ecgqa_nn_init(&net, model, NULL, bytes), ECGQA_ERR_ARGUMENT);
     assert_int_equal(ecgqa_nn_init(&net, model, workspace + 4, bytes), ECGQA_ERR_ARGUMENT);
     assert_null(net.model);
-    for (int uninitialised = 0; uninitialised < 2; uninitialised++) {
+    for (int uninitialised = 0; uninitialised < 2; ++uninitialised) {
         ecgqa_nn_t *none = uninitialised ? &net : NULL;
-
         assert_int_equal(ecgqa_nn_reset(none), ECGQA_ERR_ARGUMENT);
         assert_null(ecgqa_nn_row_slot(none));
         assert_int_equal(ecgqa_nn_next_row(none), 0);
@@ -69,12 +67,11 @@ static void the_workspace_has_the_size_that_is_told(void **unused)
     ecgqa_nn_model_t other = *model;
     uint8_t *workspace = nn_random_workspace();
     ecgqa_nn_t net;
-
     (void)unused;
     assert_int_equal(ecgqa_nn_workspace_bytes(model), model->workspace_bytes);
     assert_int_equal(ecgqa_nn_init(&net, model, workspace, model->workspace_bytes - 1u),
                      ECGQA_ERR_WORKSPACE);
-    other.format++;
+    ++other.format;
     assert_int_equal(ecgqa_nn_workspace_bytes(&other), 0);
     assert_int_equal(ecgqa_nn_init(&net, &other, workspace, other.workspace_bytes),
                      ECGQA_ERR_FORMAT);
@@ -84,20 +81,19 @@ static void the_workspace_has_the_size_that_is_told(void **unused)
 static void pushing_rows(void **unused)
 {
     (void)unused;
-    for (uint32_t seed = 0; seed < SEEDS; seed++) {
+    for (uint32_t seed = 0u; seed < SEEDS; ++seed) {
         const ecgqa_nn_model_t *model = nn_random_model(seed);
         uint8_t *workspace = nn_random_workspace();
         uint8_t row[64];
         int8_t first[64];
         const int8_t *scores = NULL;
         ecgqa_nn_t net;
-
         if (model == NULL) {
             continue;
         }
         assert_int_equal(ecgqa_nn_init(&net, model, workspace, model->workspace_bytes), ECGQA_OK);
-        for (uint32_t again = 0; again < 2u; again++) {
-            for (uint32_t r = 0; r < model->rows; r++) {
+        for (uint32_t again = 0u; again < 2u; ++again) {
+            for (uint32_t r = 0u; r < model->rows; ++r) {
                 memset(row, (int)(r * 37u + seed), sizeof row);
                 assert_int_equal(ecgqa_nn_push_row(&net, row), ECGQA_OK);
             }
@@ -121,7 +117,6 @@ static void no_row_while_steps_are_due(void **unused)
     const ecgqa_nn_model_t *model = nn_random_model(2);
     ecgqa_nn_event_t event = {ECGQA_NN_IDLE, 0, 0, NULL, 0};
     ecgqa_nn_t net;
-
     (void)unused;
     assert_int_equal(ecgqa_nn_init(&net, model, nn_random_workspace(), model->workspace_bytes),
                      ECGQA_OK);
@@ -155,7 +150,6 @@ static void copy_model(copy_t *copy, const ecgqa_nn_model_t *model)
 static ecgqa_status_t try_model(copy_t *copy)
 {
     ecgqa_nn_t net;
-
     return ecgqa_nn_init(&net, &copy->model, nn_random_workspace(), copy->model.workspace_bytes);
 }
 
@@ -169,12 +163,10 @@ static ecgqa_status_t try_model(copy_t *copy)
 static void a_model_that_makes_no_sense_is_refused(void **unused)
 {
     copy_t copy;
-
     (void)unused;
-    for (uint32_t seed = 0; seed < SEEDS; seed++) {
+    for (uint32_t seed = 0u; seed < SEEDS; ++seed) {
         const ecgqa_nn_model_t *m = nn_random_model(seed);
         const uint32_t n = m == NULL ? 0u : m->n_layers;
-
         if (m == NULL) {
             continue;
         }
@@ -200,9 +192,8 @@ static void a_model_that_makes_no_sense_is_refused(void **unused)
             REFUSED(copy, m, softmax.diff_min, 1);
             REFUSED(copy, m, softmax.diff_min, INT32_MIN);
         }
-        for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t i = 0u; i < n; ++i) {
             const ecgqa_nn_layer_t *l = &m->layers[i];
-
             REFUSED(copy, m, layers[i].kind, 99);
             REFUSED(copy, m, layers[i].in.rows, 0);
             REFUSED(copy, m, layers[i].out.cols, 0);
@@ -226,23 +217,20 @@ static void rows_and_taps_that_have_no_place_are_refused(void **unused)
 {
     uint32_t taps = 0, left_over = 0, counters = 0;
     copy_t copy;
-
     (void)unused;
-    for (uint32_t seed = 0; seed < 10u * SEEDS; seed++) {
+    for (uint32_t seed = 0u; seed < 10u * SEEDS; ++seed) {
         const ecgqa_nn_model_t *m = nn_random_model(seed);
         const uint32_t n = m == NULL ? 0u : m->n_layers;
         ecgqa_nn_layer_t *last = &copy.layers[n - 1u];
-
-        for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t i = 0u; i < n; ++i) {
             const ecgqa_nn_layer_t *l = &m->layers[i];
             ecgqa_nn_layer_t *mine = &copy.layers[i], *next = &copy.layers[i + 1u];
-
             if (l->kind == ECGQA_NN_DEPTHWISE_CONV_2D &&
                 (l->kernel.pad_left > 0u || l->out.channels != l->in.channels)) {
                 copy_model(&copy, m);
                 mine->gather_at = m->workspace_bytes;
                 REFUSED(copy, &copy.model, layers[i].gather, 0);
-                taps++;
+                ++taps;
             }
             if (i + 1u < n && ecgqa_nn_accumulates(l + 1) && !ecgqa_nn_accumulates(l) &&
                 l->pool.rows == 0u && l->out.rows > 1u &&
@@ -250,11 +238,11 @@ static void rows_and_taps_that_have_no_place_are_refused(void **unused)
                 copy_model(&copy, m);
                 mine->out.rows = mine->pooled.rows = next->in.rows = next->runs = 1;
                 assert_int_equal(try_model(&copy), ECGQA_ERR_FORMAT);
-                left_over++;
+                ++left_over;
             }
         }
         if (n > 1u && ecgqa_nn_accumulates(&m->layers[n - 1u])) {
-            for (uint16_t rows = UINT16_MAX - 1u; rows != 0u; rows++) {
+            for (uint16_t rows = UINT16_MAX - 1u; rows != 0u; ++rows) {
                 copy_model(&copy, m);
                 copy.model.layers = last;
                 copy.model.n_layers = 1;
@@ -263,7 +251,7 @@ static void rows_and_taps_that_have_no_place_are_refused(void **unused)
                 copy.model.channels = last->in.channels;
                 assert_int_equal(try_model(&copy),
                                  rows == UINT16_MAX ? ECGQA_ERR_FORMAT : ECGQA_OK);
-                counters++;
+                ++counters;
             }
         }
     }
@@ -296,15 +284,13 @@ static void an_altered_model_stays_in_its_memory(void **unused)
                                     offsetof(ecgqa_nn_layer_t, from_index)};
     uint32_t ran = 0;
     copy_t copy;
-
     (void)unused;
-    for (uint32_t seed = 0; seed < 10u * SEEDS; seed++) {
+    for (uint32_t seed = 0u; seed < 10u * SEEDS; ++seed) {
         const ecgqa_nn_model_t *model = nn_random_model(seed);
         uint8_t *workspace = nn_random_workspace();
         uint8_t row[64] = {0};
         uint8_t *field;
         ecgqa_nn_t net;
-
         if (model == NULL) {
             continue;
         }
@@ -315,12 +301,12 @@ static void an_altered_model_stays_in_its_memory(void **unused)
         if (ecgqa_nn_init(&net, &copy.model, workspace, model->workspace_bytes) != ECGQA_OK) {
             continue;
         }
-        ran++;
+        ++ran;
         memset(workspace + model->workspace_bytes, 0xEE, 4096);
-        for (uint32_t r = 0; r < model->rows; r++) {
+        for (uint32_t r = 0u; r < model->rows; ++r) {
             assert_int_equal(ecgqa_nn_push_row(&net, row), ECGQA_OK);
         }
-        for (uint32_t i = 0; i < 4096u; i++) {
+        for (uint32_t i = 0u; i < 4096u; ++i) {
             assert_int_equal(workspace[model->workspace_bytes + i], 0xEE);
         }
     }
@@ -335,9 +321,8 @@ static void division_rounds_halves_away_from_zero(void **unused)
                                         {2, 2, 1},   {-2, 2, -1}, {1, 2, 0},  {-1, 2, 0},
                                         {7, 0, 7},   {-7, 0, -7}, {5, 3, 1},  {-5, 3, -1},
                                         {-4, 3, -1}, {4, 3, 1},   {-3, 3, 0}, {0, 5, 0}};
-
     (void)unused;
-    for (size_t i = 0; i < COUNT(halves); i++) {
+    for (size_t i = 0u; i < COUNT(halves); ++i) {
         assert_int_equal(ecgqa_nn_shr_away(halves[i][0], (uint32_t)halves[i][1]), halves[i][2]);
     }
 }
@@ -350,9 +335,8 @@ static void dot_products(void **unused)
     static int16_t patch[1200];
     uint8_t *weights = (uint8_t *)words;
     uint32_t state = 1;
-
     (void)unused;
-    for (uint32_t i = 0; i < sizeof x + sizeof words; i++) {
+    for (uint32_t i = 0u; i < sizeof x + sizeof words; ++i) {
         state = state * 1664525u + 1013904223u;
         if (i < sizeof x) {
             ((int8_t *)x)[i] = (int8_t)(state >> 24);
@@ -361,7 +345,7 @@ static void dot_products(void **unused)
         }
     }
     for (uint32_t len = 1; len <= ECGQA_NN_MAX_CHUNK; len += len < 70u ? 1u : 61u) {
-        for (uint32_t pixels = 1; pixels <= 2u; pixels++) {
+        for (uint32_t pixels = 1; pixels <= 2u; ++pixels) {
             int32_t acc[8] = {1, -2, 3, -4, 5, -6, 7, -8};
             const uint32_t pair_bytes = 2u * ecgqa_nn_even(len);
             const ecgqa_nn_dot_t job = {
@@ -369,14 +353,12 @@ static void dot_products(void **unused)
                 2,   (uint16_t)len,        patch};
 
             ecgqa_nn_dot(&job);
-            for (uint32_t p = 0; p < pixels; p++) {
-                for (uint32_t c = 0; c < 4u; c++) {
+            for (uint32_t p = 0u; p < pixels; ++p) {
+                for (uint32_t c = 0u; c < 4u; ++c) {
                     const uint8_t *w = weights + c / 2u * pair_bytes + c % 2u;
                     int32_t sum = (int32_t)(p * 4u + c + 1u) * (c % 2u ? -1 : 1);
-
-                    for (uint32_t k = 0; k < len; k++) {
+                    for (uint32_t k = 0u; k < len; ++k) {
                         const int32_t weight = c % 2u ? (int8_t)w[2u * k] : w[2u * k] - 128;
-
                         sum += job.x[p][k] * weight;
                     }
                     assert_int_equal(acc[p * 4u + c], sum);
@@ -391,7 +373,6 @@ static void softmax_of_equal_and_far_logits(void **unused)
     static const ecgqa_nn_softmax_t softmax = {1518500250, 22, -496};
     static const int8_t equal[2] = {5, 5}, far[3] = {127, -128, -128}, many[4] = {1, 1, 1, 1};
     int8_t scores[4];
-
     (void)unused;
     ecgqa_nn_softmax(scores, equal, 2, &softmax);
     assert_int_equal(scores[0], 0);

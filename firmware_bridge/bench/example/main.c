@@ -34,7 +34,6 @@ int main(void)
 {
     ecgqa_bench_t bench = {0};
     ecgqa_status_t status;
-
     DEMCR |= DEMCR_TRCENA;
     DWT_CYCCNT = 0;
     DWT_CTRL |= DWT_CTRL_CYCCNTENA;

@@ -28,7 +28,6 @@ static uint64_t workspace[(ECGQA_WORKSPACE_BYTES + 7) / 8];
 static void *collect(void *unused)
 {
     chunk_t chunk;
-
     (void)unused;
     while ((chunk.n = app_read_samples(chunk.samples, CHUNK_LEN)) > 0) {
         (void)pthread_mutex_lock(&lock);
@@ -36,7 +35,7 @@ static void *collect(void *unused)
             (void)pthread_cond_wait(&changed, &lock);
         }
         queue[queue_in % QUEUE_CHUNKS] = chunk;
-        queue_in++;
+        ++queue_in;
         (void)pthread_cond_broadcast(&changed);
         (void)pthread_mutex_unlock(&lock);
     }
@@ -51,7 +50,6 @@ static void *collect(void *unused)
 static int next_chunk(chunk_t *chunk)
 {
     int there;
-
     (void)pthread_mutex_lock(&lock);
     while (queue_in == queue_out && !ended) {
         (void)pthread_cond_wait(&changed, &lock);
@@ -59,7 +57,7 @@ static int next_chunk(chunk_t *chunk)
     there = queue_in != queue_out;
     if (there) {
         *chunk = queue[queue_out % QUEUE_CHUNKS];
-        queue_out++;
+        ++queue_out;
         (void)pthread_cond_broadcast(&changed);
     }
     (void)pthread_mutex_unlock(&lock);
@@ -72,8 +70,7 @@ static ecgqa_status_t assess(const chunk_t *chunk)
     ecgqa_event_t event;
     ecgqa_status_t status = ECGQA_OK;
     size_t taken;
-
-    for (size_t i = 0; i < chunk->n && status == ECGQA_OK; i += taken) {
+    for (size_t i = 0u; i < chunk->n && status == ECGQA_OK; i += taken) {
         status = ecgqa_push(&context, chunk->samples + i, chunk->n - i, &taken, &event);
         if (status == ECGQA_OK && event == ECGQA_EVENT_SEGMENT) {
             status = ecgqa_classify(&context, &decision);
@@ -90,7 +87,6 @@ int app_main(void)
     pthread_t collector;
     chunk_t chunk;
     ecgqa_status_t status = ecgqa_init(&context, &ecgqa_bundle, workspace, sizeof workspace);
-
     if (status == ECGQA_OK) {
         status = ecgqa_selftest(&context, NULL);
     }

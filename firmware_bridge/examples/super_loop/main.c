@@ -33,7 +33,6 @@ static uint32_t after(uint32_t at)
 int app_on_sample(int16_t sample)
 {
     const uint32_t in = queue_in;
-
     if (after(in) == queue_out) {
         return 0;
     }
@@ -47,12 +46,10 @@ static ecgqa_status_t push_waiting(ecgqa_event_t *event)
 {
     ecgqa_status_t status = ECGQA_OK;
     size_t taken = 1;
-
     *event = ECGQA_EVENT_NONE;
     while (status == ECGQA_OK && queue_out != queue_in && taken == 1) {
         const uint32_t out = queue_out;
         const int16_t sample = queue[out];
-
         status = ecgqa_push(&context, &sample, 1, &taken, event);
         queue_out = taken == 1 ? after(out) : out;
     }
@@ -66,7 +63,6 @@ int app_main(void)
     uint8_t busy = 0;
     uint8_t done;
     ecgqa_status_t status = ecgqa_init(&context, &ecgqa_bundle, workspace, sizeof workspace);
-
     if (status == ECGQA_OK) {
         status = ecgqa_selftest(&context, NULL);
     }
