@@ -68,30 +68,40 @@ static ecgqa_status_t check_tables(const ecgqa_cwt_tables_t *t)
     return ECGQA_OK;
 }
 
+ecgqa_status_t ecgqa_cwt_bytes(const ecgqa_cwt_tables_t *tables, ecgqa_cwt_bytes_t *bytes)
+{
+    *bytes = (ecgqa_cwt_bytes_t){0};
+    const ecgqa_status_t status = check_tables(tables);
+    if (status == ECGQA_OK) {
+        const size_t points = (size_t)1u << tables->max_log2_fft;
+        bytes->keep =
+            round_up(((size_t)tables->n_bins + 1u) * sizeof(int16_t)) + round_up(groups(tables));
+        bytes->analyse_scratch = 2u * (size_t)tables->forward_points * sizeof(int32_t);
+        bytes->row_scratch = 2u * (points + 1u) * sizeof(int32_t) +
+                             2u * (points + 1u + 2u * ECGQA_CWT_PAD) * sizeof(int16_t);
+    }
+    return status;
+}
+
 size_t ecgqa_cwt_keep_bytes(const ecgqa_cwt_tables_t *tables)
 {
-    if (check_tables(tables) != ECGQA_OK) {
-        return 0u;
-    }
-    return round_up(((size_t)tables->n_bins + 1u) * sizeof(int16_t)) + round_up(groups(tables));
+    ecgqa_cwt_bytes_t bytes;
+    (void)ecgqa_cwt_bytes(tables, &bytes);
+    return bytes.keep;
 }
 
 size_t ecgqa_cwt_analyse_scratch_bytes(const ecgqa_cwt_tables_t *tables)
 {
-    if (check_tables(tables) != ECGQA_OK) {
-        return 0u;
-    }
-    return 2u * (size_t)tables->forward_points * sizeof(int32_t);
+    ecgqa_cwt_bytes_t bytes;
+    (void)ecgqa_cwt_bytes(tables, &bytes);
+    return bytes.analyse_scratch;
 }
 
 size_t ecgqa_cwt_row_scratch_bytes(const ecgqa_cwt_tables_t *tables)
 {
-    if (check_tables(tables) != ECGQA_OK) {
-        return 0u;
-    }
-    const size_t points = (size_t)1u << tables->max_log2_fft;
-    return 2u * (points + 1u) * sizeof(int32_t) +
-           2u * (points + 1u + 2u * ECGQA_CWT_PAD) * sizeof(int16_t);
+    ecgqa_cwt_bytes_t bytes;
+    (void)ecgqa_cwt_bytes(tables, &bytes);
+    return bytes.row_scratch;
 }
 
 ecgqa_cwt_arrays_t ecgqa_cwt_arrays(const ecgqa_cwt_t *cwt)
@@ -104,6 +114,17 @@ ecgqa_cwt_arrays_t ecgqa_cwt_arrays(const ecgqa_cwt_t *cwt)
     return a;
 }
 
+void ecgqa_cwt_attach(ecgqa_cwt_t *cwt, const ecgqa_cwt_tables_t *tables, void *keep, void *scratch,
+                      size_t scratch_bytes)
+{
+    *cwt = (ecgqa_cwt_t){0};
+    cwt->tables = tables;
+    cwt->spectrum = (int16_t *)keep;
+    cwt->exponent = (uint8_t *)keep + round_up(((size_t)tables->n_bins + 1u) * sizeof(int16_t));
+    cwt->scratch = scratch;
+    cwt->scratch_bytes = scratch_bytes;
+}
+
 ecgqa_status_t ecgqa_cwt_init(ecgqa_cwt_t *cwt, const ecgqa_cwt_tables_t *tables, void *keep,
                               size_t keep_bytes, void *scratch, size_t scratch_bytes)
 {
@@ -111,21 +132,16 @@ ecgqa_status_t ecgqa_cwt_init(ecgqa_cwt_t *cwt, const ecgqa_cwt_tables_t *tables
         ((uintptr_t)scratch & 3u) != 0u) {
         return ECGQA_ERR_ARGUMENT;
     }
-    const ecgqa_status_t status = check_tables(tables);
+    ecgqa_cwt_bytes_t needed;
+    const ecgqa_status_t status = ecgqa_cwt_bytes(tables, &needed);
     if (status != ECGQA_OK) {
         return status;
     }
-    if (keep_bytes < ecgqa_cwt_keep_bytes(tables) ||
-        scratch_bytes < ecgqa_cwt_analyse_scratch_bytes(tables) ||
-        scratch_bytes < ecgqa_cwt_row_scratch_bytes(tables)) {
+    if (keep_bytes < needed.keep || scratch_bytes < needed.analyse_scratch ||
+        scratch_bytes < needed.row_scratch) {
         return ECGQA_ERR_WORKSPACE;
     }
-    *cwt = (ecgqa_cwt_t){0};
-    cwt->tables = tables;
-    cwt->spectrum = (int16_t *)keep;
-    cwt->exponent = (uint8_t *)keep + round_up(((size_t)tables->n_bins + 1u) * sizeof(int16_t));
-    cwt->scratch = scratch;
-    cwt->scratch_bytes = scratch_bytes;
+    ecgqa_cwt_attach(cwt, tables, keep, scratch, scratch_bytes);
     return ECGQA_OK;
 }
 

@@ -1,8 +1,20 @@
-/* What cwt.c shares with the host's whole-map driver; not part of the API. */
+/* What cwt.c shares with ecgqa.c and the host's whole-map driver; not part of the API. */
 #ifndef ECGQA_CWT_INTERNAL_H
 #define ECGQA_CWT_INTERNAL_H
 
 #include "ecgqa/cwt.h"
+
+/* Memory that the front end needs. */
+typedef struct {
+    size_t keep, analyse_scratch, row_scratch;
+} ecgqa_cwt_bytes_t;
+
+/* Checks the tables; all zero where they are refused. */
+ecgqa_status_t ecgqa_cwt_bytes(const ecgqa_cwt_tables_t *tables, ecgqa_cwt_bytes_t *bytes);
+
+/* ecgqa_cwt_init of tables and memory that were checked. */
+void ecgqa_cwt_attach(ecgqa_cwt_t *cwt, const ecgqa_cwt_tables_t *tables, void *keep, void *scratch,
+                      size_t scratch_bytes);
 
 /* Magnitudes of a row are mantissas that share `exponent`; no |W| of the row exceeds `bound`. */
 typedef struct {

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "cwt_internal.h"
 #include "work.h"
 
 enum { PHASE_COLLECT = 0, PHASE_SCAN, PHASE_ROWS };
@@ -18,7 +19,7 @@ enum { PHASE_COLLECT = 0, PHASE_SCAN, PHASE_ROWS };
  *   samples    behind the forward transform's scratch. Either over the network, which starts
  *              when the samples have become a spectrum, or behind it */
 typedef struct {
-    size_t keep_bytes, scratch_at, scratch_bytes, network_at, network_bytes, samples_at, bytes;
+    size_t scratch_at, scratch_bytes, network_at, network_bytes, samples_at, bytes;
 } layout_t;
 
 static size_t aligned(size_t bytes)
@@ -33,20 +34,18 @@ static size_t larger(size_t a, size_t b)
 
 static ecgqa_status_t lay_out(const ecgqa_bundle_t *bundle, layout_t *at)
 {
-    const ecgqa_cwt_tables_t *cwt;
-    const ecgqa_nn_model_t *model;
-    size_t analyse_bytes, row_bytes, samples_bytes;
     if (bundle == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }
-    cwt = bundle->cwt;
-    model = bundle->model;
+    const ecgqa_cwt_tables_t *cwt = bundle->cwt;
+    const ecgqa_nn_model_t *model = bundle->model;
     if (bundle->format != ECGQA_BUNDLE_FORMAT || cwt == NULL || model == NULL) {
         return ECGQA_ERR_FORMAT;
     }
-    at->keep_bytes = ecgqa_cwt_keep_bytes(cwt);
+    ecgqa_cwt_bytes_t cwt_bytes;
+    const ecgqa_status_t status = ecgqa_cwt_bytes(cwt, &cwt_bytes);
     at->network_bytes = ecgqa_nn_workspace_bytes(model);
-    if (at->keep_bytes == 0u || at->network_bytes == 0u || at->network_bytes > MAX_NETWORK_BYTES ||
+    if (status != ECGQA_OK || at->network_bytes == 0u || at->network_bytes > MAX_NETWORK_BYTES ||
         model->classes != 2u || model->rows != cwt->rows || model->cols != cwt->cols ||
         bundle->hop_len == 0u || bundle->hop_len > cwt->segment_len ||
         bundle->collect_while_classifying > 1u ||
@@ -56,12 +55,9 @@ static ecgqa_status_t lay_out(const ecgqa_bundle_t *bundle, layout_t *at)
     if (model->spec_hash != cwt->spec_hash) {
         return ECGQA_ERR_SPEC;
     }
-    analyse_bytes = ecgqa_cwt_analyse_scratch_bytes(cwt);
-    row_bytes = ecgqa_cwt_row_scratch_bytes(cwt);
-    samples_bytes = (size_t)cwt->segment_len * sizeof(int16_t);
-
-    at->scratch_at = aligned(at->keep_bytes);
-    at->scratch_bytes = larger(analyse_bytes, row_bytes);
+    const size_t row_bytes = cwt_bytes.row_scratch;
+    at->scratch_at = aligned(cwt_bytes.keep);
+    at->scratch_bytes = larger(cwt_bytes.analyse_scratch, row_bytes);
     at->network_at = at->scratch_at;
     if (model->idle_bytes >= row_bytes) {
         at->scratch_at += model->idle_at;
@@ -69,12 +65,12 @@ static ecgqa_status_t lay_out(const ecgqa_bundle_t *bundle, layout_t *at)
         const size_t shared = model->idle_at == 0u ? model->idle_bytes : 0u;
         at->network_at += aligned(row_bytes - shared);
     }
-    at->samples_at = at->scratch_at + aligned(analyse_bytes);
+    at->samples_at = at->scratch_at + aligned(cwt_bytes.analyse_scratch);
     at->bytes = larger(at->scratch_at + at->scratch_bytes, at->network_at + at->network_bytes);
     if (bundle->collect_while_classifying != 0u) {
         at->samples_at = aligned(at->bytes);
     }
-    at->bytes = aligned(larger(at->bytes, at->samples_at + samples_bytes));
+    at->bytes = aligned(larger(at->bytes, at->samples_at + cwt->segment_len * sizeof(int16_t)));
     return ECGQA_OK;
 }
 
@@ -95,28 +91,24 @@ static void forget(ecgqa_t *ctx)
 
 ecgqa_status_t ecgqa_init(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, void *workspace, size_t bytes)
 {
-    uint8_t *const memory = workspace;
-    layout_t at;
-    ecgqa_t fresh;
-    ecgqa_status_t status;
     if (ctx == NULL || workspace == NULL || (uintptr_t)workspace % ECGQA_ALIGN != 0u) {
         return ECGQA_ERR_ARGUMENT;
     }
-    status = lay_out(bundle, &at);
+    layout_t at;
+    ecgqa_status_t status = lay_out(bundle, &at);
     if (status != ECGQA_OK) {
         return status;
     }
     if (bytes < at.bytes) {
         return ECGQA_ERR_WORKSPACE;
     }
-    status = ecgqa_cwt_init(&fresh.cwt, bundle->cwt, memory, at.keep_bytes, memory + at.scratch_at,
-                            at.scratch_bytes);
-    if (status == ECGQA_OK) {
-        status = ecgqa_nn_init(&fresh.net, bundle->model, memory + at.network_at, at.network_bytes);
-    }
+    ecgqa_t fresh;
+    uint8_t *const memory = workspace;
+    status = ecgqa_nn_init(&fresh.net, bundle->model, memory + at.network_at, at.network_bytes);
     if (status != ECGQA_OK) {
         return status;
     }
+    ecgqa_cwt_attach(&fresh.cwt, bundle->cwt, memory, memory + at.scratch_at, at.scratch_bytes);
     fresh.bundle = bundle;
     fresh.samples = (int16_t *)(void *)(memory + at.samples_at);
     forget(&fresh);
@@ -136,7 +128,6 @@ ecgqa_status_t ecgqa_reset(ecgqa_t *ctx)
 ecgqa_status_t ecgqa_push(ecgqa_t *ctx, const int16_t *samples, size_t n, size_t *n_consumed,
                           ecgqa_event_t *event)
 {
-    size_t room;
     if (ctx == NULL || ctx->bundle == NULL || (samples == NULL && n != 0u) || n_consumed == NULL ||
         event == NULL) {
         return ECGQA_ERR_ARGUMENT;
@@ -146,7 +137,7 @@ ecgqa_status_t ecgqa_push(ecgqa_t *ctx, const int16_t *samples, size_t n, size_t
     if (ctx->phase != PHASE_COLLECT && ctx->bundle->collect_while_classifying == 0u) {
         return ECGQA_OK;
     }
-    room = (size_t)ctx->bundle->cwt->segment_len - ctx->n_samples;
+    const size_t room = (size_t)ctx->bundle->cwt->segment_len - ctx->n_samples;
     *n_consumed = n < room ? n : room;
     for (size_t i = 0u; i < *n_consumed; ++i) {
         ctx->samples[ctx->n_samples++] = samples[i];
@@ -161,15 +152,14 @@ ecgqa_status_t ecgqa_push(ecgqa_t *ctx, const int16_t *samples, size_t n, size_t
 static ecgqa_status_t take_segment(ecgqa_t *ctx, ecgqa_work_t *did)
 {
     const size_t segment_len = ctx->bundle->cwt->segment_len;
-    const size_t kept = segment_len - ctx->bundle->hop_len;
-    ecgqa_status_t status;
     if (ctx->n_samples < segment_len) {
         return ECGQA_ERR_NOT_READY;
     }
-    status = ecgqa_cwt_analyse(&ctx->cwt, ctx->samples, segment_len);
+    const ecgqa_status_t status = ecgqa_cwt_analyse(&ctx->cwt, ctx->samples, segment_len);
     if (status != ECGQA_OK) {
         return status;
     }
+    const size_t kept = segment_len - ctx->bundle->hop_len;
     (void)memmove(ctx->samples, ctx->samples + ctx->bundle->hop_len, kept * sizeof(int16_t));
     ctx->n_samples = (uint16_t)kept;
     if (ctx->cwt.flat != 0u) {
@@ -232,7 +222,6 @@ static ecgqa_status_t scan_row(ecgqa_t *ctx)
 
 static ecgqa_status_t feed_network(ecgqa_t *ctx, ecgqa_work_t *did)
 {
-    uint8_t *slot;
     if (ctx->row_waits != 0u) { /* not before: the network may colour the row in place */
         const ecgqa_status_t status = ecgqa_nn_row_ready(&ctx->net);
         if (status != ECGQA_OK) {
@@ -240,7 +229,7 @@ static ecgqa_status_t feed_network(ecgqa_t *ctx, ecgqa_work_t *did)
         }
         ctx->row_waits = 0;
     }
-    slot = ecgqa_nn_row_slot(&ctx->net);
+    uint8_t *const slot = ecgqa_nn_row_slot(&ctx->net);
     return slot != NULL ? make_row(ctx, slot, did) : step_network(ctx, did);
 }
 
@@ -259,13 +248,12 @@ ecgqa_status_t ecgqa_work(ecgqa_t *ctx, ecgqa_work_t *did)
 
 ecgqa_status_t ecgqa_classify_step(ecgqa_t *ctx, ecgqa_decision_t *out, uint8_t *done)
 {
-    ecgqa_work_t did;
-    ecgqa_status_t status;
     if (ctx == NULL || ctx->bundle == NULL || out == NULL || done == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }
     *done = 0;
-    status = ecgqa_work(ctx, &did);
+    ecgqa_work_t did;
+    const ecgqa_status_t status = ecgqa_work(ctx, &did);
     if (status != ECGQA_OK || did.kind < ECGQA_WORK_SCORES) {
         return status;
     }

@@ -1,6 +1,5 @@
 #include "fft.h"
 
-#include "cwt_internal.h"
 #include "ecgqa/fixed.h"
 
 typedef struct {

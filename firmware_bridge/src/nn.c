@@ -3,27 +3,6 @@
 
 #include <string.h>
 
-ecgqa_nn_progress_t *ecgqa_nn_progress(const ecgqa_nn_t *net, uint32_t layer)
-{
-    return (ecgqa_nn_progress_t *)(void *)(net->workspace + net->model->progress_at) + layer;
-}
-
-static int8_t *slot(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, uint32_t index)
-{
-    const uint32_t bytes = ecgqa_nn_row_bytes(l);
-    const uint32_t at = index < l->window_rows ? l->window_at + index * bytes
-                                               : l->carry_at + (index - l->window_rows) * bytes;
-    return (int8_t *)(net->workspace + at);
-}
-
-int8_t *ecgqa_nn_row(const ecgqa_nn_t *net, uint32_t layer, uint32_t row)
-{
-    if (layer == net->model->n_layers) {
-        return (int8_t *)(net->workspace + net->model->logits_at);
-    }
-    return slot(net, &net->model->layers[layer], row - ecgqa_nn_progress(net, layer)->base);
-}
-
 /* ---- which rows, when ------------------------------------------------------------------------ */
 
 /* Input rows that output row `out_row` can't do without; never more than there are. */
@@ -43,15 +22,15 @@ static uint32_t first_row(const ecgqa_nn_layer_t *l, uint32_t out_row)
 /* Whole rows of the (pooled) output after `out_rows` rows of the layer. */
 static uint32_t rows_out(const ecgqa_nn_layer_t *l, uint32_t out_rows)
 {
-    const uint32_t reach = out_rows + l->pool.pad_top;
-    uint32_t rows;
     if (out_rows == l->out.rows) {
         return l->pooled.rows;
     }
     if (l->pool.rows == 0u) {
         return out_rows;
     }
-    rows = reach < l->pool.rows ? 0u : (reach - l->pool.rows) / l->pool.stride_rows + 1u;
+    const uint32_t reach = out_rows + l->pool.pad_top;
+    const uint32_t rows =
+        reach < l->pool.rows ? 0u : (reach - l->pool.rows) / l->pool.stride_rows + 1u;
     return rows < l->pooled.rows ? rows : l->pooled.rows;
 }
 
@@ -88,7 +67,7 @@ static void advance(const ecgqa_nn_t *net, uint32_t layer)
         return;
     }
     for (uint32_t i = gone; i < (uint32_t)l->window_rows + l->carry_rows; ++i) {
-        memcpy(slot(net, l, i - gone), slot(net, l, i), bytes);
+        memcpy(ecgqa_nn_slot(net, l, i - gone), ecgqa_nn_slot(net, l, i), bytes);
     }
     p->base = (uint16_t)base;
 }
@@ -141,15 +120,17 @@ static int finish(const ecgqa_nn_t *net, ecgqa_nn_event_t *event)
 /* The layer nearest the output goes first, so that rows are used up before more are made. */
 ecgqa_status_t ecgqa_nn_step(ecgqa_nn_t *net, ecgqa_nn_event_t *event)
 {
-    ecgqa_nn_event_t done = {ECGQA_NN_IDLE, 0, 0, NULL, 0};
     if (net == NULL || net->model == NULL || event == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }
+    ecgqa_nn_event_t done = {ECGQA_NN_IDLE, 0, 0, NULL, 0};
     if (!finish(net, &done)) {
         for (uint32_t layer = net->model->n_layers; layer-- > 0u && done.kind == ECGQA_NN_IDLE;) {
             if (!announce(net, layer, &done) && can_run(net, layer)) {
                 const uint16_t before = ecgqa_nn_progress(net, layer)->out_row;
-                ecgqa_nn_run_layer(net, layer);
+                if (!ecgqa_nn_run_layer(net, layer)) {
+                    return ECGQA_ERR_FORMAT;
+                }
                 if (ecgqa_nn_progress(net, layer)->out_row != before) {
                     advance(net, layer);
                 }
@@ -188,48 +169,40 @@ uint16_t ecgqa_nn_next_row(const ecgqa_nn_t *net)
     return net == NULL || net->model == NULL ? 0u : ecgqa_nn_progress(net, 0)->rows_in;
 }
 
+/* A row to be coloured in place has its indices written at its end, and colours from the front. */
+static uint32_t indices_at(const ecgqa_nn_layer_t *l)
+{
+    return (uint32_t)l->in.cols * (l->in.channels - 1u);
+}
+
 uint8_t *ecgqa_nn_row_slot(ecgqa_nn_t *net)
 {
-    const ecgqa_nn_layer_t *l;
-    const ecgqa_nn_progress_t *p;
-    uint8_t *row;
     if (net == NULL || net->model == NULL) {
         return NULL;
     }
-    l = &net->model->layers[0];
-    p = ecgqa_nn_progress(net, 0);
+    const ecgqa_nn_layer_t *l = &net->model->layers[0];
+    const ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, 0);
     if (p->rows_in >= net->model->rows || !is_idle(net) || !row_is_used(l, p->base, p->rows_in)) {
         return NULL;
     }
-    row = (uint8_t *)ecgqa_nn_row(net, 0, p->rows_in);
-    /* A row that is to be coloured at once is written at its end and coloured from the front. */
-    return l->from_index ? row : row + (uint32_t)l->in.cols * (l->in.channels - 1u);
-}
-
-/* Indices at the end of the row to colours all along it. */
-static void colour(int8_t *row, const ecgqa_nn_layer_t *l, const int8_t *lut_s8)
-{
-    const uint32_t channels = l->in.channels;
-    const uint8_t *index = (const uint8_t *)row + (uint32_t)l->in.cols * (channels - 1u);
-    for (uint32_t col = 0u; col < l->in.cols; ++col) {
-        memcpy(row + col * channels, lut_s8 + index[col] * channels, channels);
-    }
+    uint8_t *const row = (uint8_t *)ecgqa_nn_row(net, 0, p->rows_in);
+    return l->from_index ? row : row + indices_at(l);
 }
 
 ecgqa_status_t ecgqa_nn_row_ready(ecgqa_nn_t *net)
 {
-    const ecgqa_nn_layer_t *l;
-    ecgqa_nn_progress_t *p;
     if (net == NULL || net->model == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }
-    l = &net->model->layers[0];
-    p = ecgqa_nn_progress(net, 0);
+    const ecgqa_nn_layer_t *l = &net->model->layers[0];
+    ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, 0);
     if (p->rows_in >= net->model->rows || !is_idle(net)) {
         return ECGQA_ERR_NOT_READY;
     }
     if (!l->from_index && row_is_used(l, p->base, p->rows_in)) {
-        colour(ecgqa_nn_row(net, 0, p->rows_in), l, net->model->lut_s8);
+        int8_t *const row = ecgqa_nn_row(net, 0, p->rows_in);
+        ecgqa_nn_colour(row, (const uint8_t *)row + indices_at(l), l->in.cols, net->model->lut_s8,
+                        l->in.channels);
     }
     ++p->rows_in;
     return ECGQA_OK;
@@ -237,17 +210,15 @@ ecgqa_status_t ecgqa_nn_row_ready(ecgqa_nn_t *net)
 
 ecgqa_status_t ecgqa_nn_push_row(ecgqa_nn_t *net, const uint8_t *index_row)
 {
-    ecgqa_nn_event_t event = {ECGQA_NN_WORKED, 0, 0, NULL, 0};
-    uint8_t *to;
-    ecgqa_status_t status;
     if (net == NULL || net->model == NULL || index_row == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }
-    to = ecgqa_nn_row_slot(net);
+    uint8_t *const to = ecgqa_nn_row_slot(net);
     if (to != NULL) {
         memcpy(to, index_row, net->model->cols);
     }
-    status = ecgqa_nn_row_ready(net);
+    ecgqa_nn_event_t event = {ECGQA_NN_WORKED, 0, 0, NULL, 0};
+    ecgqa_status_t status = ecgqa_nn_row_ready(net);
     while (status == ECGQA_OK && event.kind != ECGQA_NN_IDLE) {
         status = ecgqa_nn_step(net, &event);
     }

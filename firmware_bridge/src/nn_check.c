@@ -183,7 +183,6 @@ static int softmax_is_valid(const ecgqa_nn_softmax_t *softmax)
 
 int ecgqa_nn_model_is_valid(const ecgqa_nn_model_t *model)
 {
-    const ecgqa_nn_layer_t *last;
     if (model->layers == NULL || model->lut_s8 == NULL || model->n_layers == 0u ||
         model->classes == 0u || model->classes > MAX_CLASSES || !softmax_is_valid(model->softmax) ||
         model->progress_at % 4u != 0u || progress_end(model) > model->workspace_bytes ||
@@ -198,7 +197,7 @@ int ecgqa_nn_model_is_valid(const ecgqa_nn_model_t *model)
             return 0;
         }
     }
-    last = &model->layers[model->n_layers - 1u];
+    const ecgqa_nn_layer_t *last = &model->layers[model->n_layers - 1u];
     return model->layers[0].in.rows == model->rows && model->layers[0].in.cols == model->cols &&
            model->layers[0].in.channels == model->channels && last->pooled.rows == 1u &&
            last->pooled.cols == 1u && last->pooled.channels == model->classes;

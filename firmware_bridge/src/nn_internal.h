@@ -33,14 +33,26 @@ static inline int ecgqa_nn_accumulates(const ecgqa_nn_layer_t *layer)
     return layer->kind == ECGQA_NN_FULLY_CONNECTED || layer->kind == ECGQA_NN_MEAN;
 }
 
-ecgqa_nn_progress_t *ecgqa_nn_progress(const ecgqa_nn_t *net, uint32_t layer);
+static inline ecgqa_nn_progress_t *ecgqa_nn_progress(const ecgqa_nn_t *net, uint32_t layer)
+{
+    return (ecgqa_nn_progress_t *)(void *)(net->workspace + net->model->progress_at) + layer;
+}
 
-/* Where row `row` of layer's input is kept: in the window or, past its end, in the carry. */
+/* Where an input row of a layer is kept, counted from the oldest one: in the window or, past its
+ * end, in the carry (nn_layers.c). */
+int8_t *ecgqa_nn_slot(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *layer, uint32_t index);
+
+/* Row `row` of layer's input; of the output after the last layer, the logits (nn_layers.c). */
 int8_t *ecgqa_nn_row(const ecgqa_nn_t *net, uint32_t layer, uint32_t row);
 
+/* Colours of `count` indices (nn_layers.c). The indices may be the last of the bytes written. */
+void ecgqa_nn_colour(int8_t *x, const uint8_t *index, uint32_t count, const int8_t *lut_s8,
+                     uint32_t channels);
+
 /* One step of a layer that has what it needs (nn_layers.c). It moves progress->out_row on when it
- * has finished a row, and writes the row into the next layer's window. */
-void ecgqa_nn_run_layer(const ecgqa_nn_t *net, uint32_t layer);
+ * has finished a row, and writes the row into the next layer's window. 0: the layer's kind is none
+ * of ecgqa_nn_kind_t. */
+int ecgqa_nn_run_layer(const ecgqa_nn_t *net, uint32_t layer);
 
 /* Scores of `len` logits (nn_softmax.c). */
 void ecgqa_nn_softmax(int8_t *scores, const int8_t *logits, uint32_t len,

@@ -5,6 +5,26 @@
 
 #include <string.h>
 
+/* ---- input ----------------------------------------------------------------------------------- */
+
+int8_t *ecgqa_nn_slot(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *layer, uint32_t index)
+{
+    const uint32_t bytes = ecgqa_nn_row_bytes(layer);
+    const uint32_t at = index < layer->window_rows
+                            ? layer->window_at + index * bytes
+                            : layer->carry_at + (index - layer->window_rows) * bytes;
+    return (int8_t *)(net->workspace + at);
+}
+
+int8_t *ecgqa_nn_row(const ecgqa_nn_t *net, uint32_t layer, uint32_t row)
+{
+    if (layer == net->model->n_layers) {
+        return (int8_t *)(net->workspace + net->model->logits_at);
+    }
+    return ecgqa_nn_slot(net, &net->model->layers[layer],
+                         row - ecgqa_nn_progress(net, layer)->base);
+}
+
 /* ---- output ---------------------------------------------------------------------------------- */
 
 /* One pixel's channels into the next layer's rows; the maximum where pooling is merged. */
@@ -13,12 +33,9 @@ static void emit(const ecgqa_nn_t *net, uint32_t layer, uint32_t row, uint32_t c
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     const uint32_t last = layer + 1u == net->model->n_layers;
-    const ecgqa_nn_layer_t *next = last ? NULL : l + 1;
     const uint32_t channels = l->pooled.channels;
     const ecgqa_nn_window_t *pool = &l->pool;
-    uint32_t r, c, first_r, first_c;
     const uint32_t base = last ? 0u : ecgqa_nn_progress(net, layer + 1u)->base;
-    (void)next;
     if (pool->rows == 0u) {
         if (row >= base) {
             memcpy(ecgqa_nn_row(net, layer + 1u, row) + col * channels + channel, y, len);
@@ -27,16 +44,15 @@ static void emit(const ecgqa_nn_t *net, uint32_t layer, uint32_t row, uint32_t c
     }
     row += pool->pad_top;
     col += pool->pad_left;
-    first_r = row < pool->rows ? 0u : (row - pool->rows) / pool->stride_rows + 1u;
-    first_c = col < pool->cols ? 0u : (col - pool->cols) / pool->stride_cols + 1u;
-    for (r = first_r; r * pool->stride_rows <= row && r < l->pooled.rows; ++r) {
+    const uint32_t first_r = row < pool->rows ? 0u : (row - pool->rows) / pool->stride_rows + 1u;
+    const uint32_t first_c = col < pool->cols ? 0u : (col - pool->cols) / pool->stride_cols + 1u;
+    for (uint32_t r = first_r; r * pool->stride_rows <= row && r < l->pooled.rows; ++r) {
         const int first_row = row == r * pool->stride_rows || row == pool->pad_top;
-        int8_t *to;
         if (r < base) {
             continue;
         }
-        to = ecgqa_nn_row(net, layer + 1u, r) + channel;
-        for (c = first_c; c * pool->stride_cols <= col && c < l->pooled.cols; ++c) {
+        int8_t *const to = ecgqa_nn_row(net, layer + 1u, r) + channel;
+        for (uint32_t c = first_c; c * pool->stride_cols <= col && c < l->pooled.cols; ++c) {
             if (first_row && (col == c * pool->stride_cols || col == pool->pad_left)) {
                 memcpy(to + c * channels, y, len);
             } else {
@@ -117,9 +133,8 @@ static const int8_t *row_at(const rows_t *rows, uint32_t ky)
                                                : rows->row + (ky - rows->first) * rows->row_bytes;
 }
 
-/* Colours of `count` indices. */
-static void colour(int8_t *x, const uint8_t *index, uint32_t count, const int8_t *lut_s8,
-                   uint32_t channels)
+void ecgqa_nn_colour(int8_t *x, const uint8_t *index, uint32_t count, const int8_t *lut_s8,
+                     uint32_t channels)
 {
     if (channels == 3u) {
         for (uint32_t i = 0u; i < count; ++i) {
@@ -144,7 +159,7 @@ static void copy_pixels(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, int8_t
 {
     const uint32_t channels = l->in.channels;
     if (l->from_index) {
-        colour(x, (const uint8_t *)row + col, count, net->model->lut_s8, channels);
+        ecgqa_nn_colour(x, (const uint8_t *)row + col, count, net->model->lut_s8, channels);
     } else {
         memcpy(x, row + col * channels, count * channels);
     }
@@ -337,11 +352,10 @@ static void run_pool(const ecgqa_nn_t *net, uint32_t layer)
         const int8_t *row = row_at(&rows, ky);
         for (uint32_t kx = 0u; kx < l->kernel.cols; ++kx) {
             const uint32_t in_col = col_under(l, p->out_col, kx);
-            const int8_t *x;
             if (row == NULL || in_col >= l->in.cols) {
                 continue;
             }
-            x = row + in_col * channels;
+            const int8_t *x = row + in_col * channels;
             for (uint32_t c = 0u; c < channels; ++c) {
                 if (count == 0) {
                     acc[c] = x[c];
@@ -423,31 +437,36 @@ static void run_accumulating(const ecgqa_nn_t *net, uint32_t layer)
     ++p->out_row;
 }
 
-static void run_block(const ecgqa_nn_t *net, uint32_t layer)
+static int run_block(const ecgqa_nn_t *net, uint32_t layer)
 {
     switch (net->model->layers[layer].kind) {
     case ECGQA_NN_CONV_2D:
         run_conv(net, layer);
-        break;
+        return 1;
     case ECGQA_NN_DEPTHWISE_CONV_2D:
         run_depthwise(net, layer);
-        break;
+        return 1;
     case ECGQA_NN_MAX_POOL_2D:
     case ECGQA_NN_AVERAGE_POOL_2D:
         run_pool(net, layer);
-        break;
-    default:
+        return 1;
+    case ECGQA_NN_MEAN:
+    case ECGQA_NN_FULLY_CONNECTED:
         run_accumulating(net, layer);
-        break;
+        return 1;
+    default:
+        return 0;
     }
 }
 
-void ecgqa_nn_run_layer(const ecgqa_nn_t *net, uint32_t layer)
+int ecgqa_nn_run_layer(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
     const uint16_t row = p->out_row;
     uint32_t blocks = net->model->layers[layer].blocks_a_step;
+    int ran;
     do {
-        run_block(net, layer);
+        ran = run_block(net, layer);
     } while (--blocks > 0u && p->chunk == 0u && p->out_row == row);
+    return ran;
 }

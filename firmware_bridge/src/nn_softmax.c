@@ -86,8 +86,6 @@ void ecgqa_nn_softmax(int8_t *scores, const int8_t *logits, uint32_t len,
 {
     int32_t most = INT8_MIN;
     int32_t sum = 0; /* Q12.19 */
-    uint32_t headroom;
-    int32_t inverse;
     for (uint32_t c = 0u; c < len; ++c) {
         most = logits[c] > most ? logits[c] : most;
     }
@@ -96,8 +94,9 @@ void ecgqa_nn_softmax(int8_t *scores, const int8_t *logits, uint32_t len,
             sum += shr_away(exp_of(scaled(logits[c] - most, softmax)), SUM_INTEGER_BITS);
         }
     }
-    headroom = (uint32_t)__builtin_clz((uint32_t)sum);
-    inverse = reciprocal_of_one_plus((int32_t)(((uint32_t)sum << headroom) - UINT32_C(0x80000000)));
+    const uint32_t headroom = (uint32_t)__builtin_clz((uint32_t)sum);
+    const int32_t inverse =
+        reciprocal_of_one_plus((int32_t)(((uint32_t)sum << headroom) - UINT32_C(0x80000000)));
     for (uint32_t c = 0u; c < len; ++c) {
         int32_t y = INT8_MIN;
         if (logits[c] - most >= softmax->diff_min) {

@@ -62,7 +62,6 @@ static uint32_t layer_digest(const ecgqa_nn_layer_t *layer)
     const size_t run = (layer->run_len + (size_t)1u) / 2u * 2u;
     size_t weights = 0;
     size_t scales = even; /* one an output channel */
-    uint32_t digest;
     switch (layer->kind) {
     case ECGQA_NN_CONV_2D:
     case ECGQA_NN_FULLY_CONNECTED:
@@ -73,11 +72,14 @@ static uint32_t layer_digest(const ecgqa_nn_layer_t *layer)
         break;
     case ECGQA_NN_MEAN:
         break;
-    default:
-        scales = 0;
+    case ECGQA_NN_MAX_POOL_2D:
+    case ECGQA_NN_AVERAGE_POOL_2D:
+        scales = 0u;
         break;
+    default:
+        return 0u; /* ecgqa_nn_init refuses it, so a constant has changed since */
     }
-    digest = digest_of(layer->weights, weights);
+    uint32_t digest = digest_of(layer->weights, weights);
     digest = digest_more(digest, layer->bias, scales * sizeof *layer->bias);
     digest = digest_more(digest, layer->multiplier_q31, scales * sizeof *layer->multiplier_q31);
     return digest_more(digest, layer->shift, scales * sizeof *layer->shift);
@@ -158,24 +160,24 @@ static int row_differs(const ecgqa_bundle_t *bundle, const ecgqa_work_t *did,
 
 ecgqa_status_t ecgqa_selftest(ecgqa_t *ctx, ecgqa_divergence_t *first)
 {
-    ecgqa_divergence_t unread = {0, 0, 0, 0};
-    ecgqa_divergence_t *const at = first != NULL ? first : &unread;
-    ecgqa_status_t status = ECGQA_OK;
-    ecgqa_work_t did;
-    size_t segment_len, n_consumed;
-    ecgqa_event_t event;
     if (ctx == NULL || ctx->bundle == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }
     if (ctx->bundle->golden == NULL) {
         return ECGQA_ERR_NOT_READY;
     }
+    ecgqa_divergence_t unread = {0, 0, 0, 0};
+    ecgqa_divergence_t *const at = first != NULL ? first : &unread;
     (void)ecgqa_reset(ctx);
     if (constants_differ(ctx->bundle, at)) {
         return ECGQA_ERR_SELFTEST;
     }
-    segment_len = ctx->bundle->cwt->segment_len;
+    const size_t segment_len = ctx->bundle->cwt->segment_len;
+    size_t n_consumed;
+    ecgqa_event_t event;
     (void)ecgqa_push(ctx, ctx->bundle->golden->samples, segment_len, &n_consumed, &event);
+    ecgqa_work_t did;
+    ecgqa_status_t status;
     do {
         status = ecgqa_work(ctx, &did);
         if (status == ECGQA_OK && did.data != NULL && row_differs(ctx->bundle, &did, at)) {

@@ -85,7 +85,7 @@ typedef enum {
     ECGQA_TABLES
 } ecgqa_table_t;
 
-/* Everything that belongs to one model on one device; made by ecgqa_tflite.export. */
+/* Everything that belongs to one model on one device; made by ecgqa_tflite.bundle. */
 typedef struct {
     uint16_t format;  /* ECGQA_BUNDLE_FORMAT */
     uint16_t hop_len; /* samples between the starts of two segments, 1..segment_len */

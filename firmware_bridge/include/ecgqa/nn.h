@@ -7,7 +7,7 @@
  * output row needs, max pooling is merged into the rows of the layer after it, and fully connected
  * and mean layers accumulate, so the image and its activations never exist as a whole.
  *
- * The model is a constant that ecgqa_tflite/export/planner.py makes of a .tflite: shapes,
+ * The model is a constant that the planner (ecgqa_tflite/engine) makes of a .tflite: shapes,
  * requantisation, packed weights, and the plan: where in the workspace each buffer lies. */
 #ifndef ECGQA_NN_H
 #define ECGQA_NN_H
