@@ -332,6 +332,23 @@ static void the_self_test_passes_and_resets(void **state)
     assert_int_equal(ecgqa_selftest(&f->ctx, &first), ECGQA_ERR_NOT_READY);
 }
 
+static void a_layer_that_is_of_no_kind_any_more_is_refused(void **state)
+{
+    fixture_t *f = *state;
+    ecgqa_decision_t decision;
+    ecgqa_divergence_t first;
+    for (uint16_t i = 0u; i < f->model.n_layers; ++i) {
+        (void)set_up(state);
+        assert_int_equal(init(f), ECGQA_OK);
+        f->layers[i].kind = 99;
+        push_all(f, f->golden.samples, LEN);
+        assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_ERR_FORMAT);
+        assert_int_equal(ecgqa_selftest(&f->ctx, &first), ECGQA_ERR_SELFTEST);
+        assert_int_equal(first.stage, ECGQA_STAGE_LAYER_CONSTANTS);
+        assert_int_equal(first.layer, i);
+    }
+}
+
 static void other_samples_diverge_in_the_index_rows(void **state)
 {
     fixture_t *f = *state;
@@ -587,6 +604,7 @@ int main(void)
         TEST(without_an_idle_region_scratch_lies_apart),
         TEST(a_broken_context_gives_errors_not_faults),
         TEST(the_self_test_passes_and_resets),
+        TEST(a_layer_that_is_of_no_kind_any_more_is_refused),
         TEST(other_samples_diverge_in_the_index_rows),
         TEST(every_wrong_digest_is_found_in_order),
         TEST(the_front_end_checks_its_arguments_and_order),

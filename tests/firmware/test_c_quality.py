@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,28 @@ def test_stack_is_bounded_without_recursion(name: str, tmp_path: Path) -> None:
         assert graph[root].frame_bytes > 0
         assert _depth(graph, root) <= STACK_LIMIT_BYTES
     assert not any("__indirect_call" in f.calls for f in graph.values())
+
+
+def _is_circular(calls: dict[str, set[str]]) -> bool:
+    try:
+        TopologicalSorter(calls).prepare()
+    except CycleError:
+        return True
+    return False
+
+
+def test_calls_between_files_go_one_way(tmp_path: Path) -> None:
+    board = usable("host-gcc")
+    objects = boards.compile_sources(board, boards.library_sources(), tmp_path, flags=("-O0",))
+    defined, wanted = {}, {}
+    for source, made in objects.items():
+        defined |= {symbol.name: source.name for symbol in boards.read_symbols(board, made)}
+        listing = boards.tool(board.tool_prefix + "nm", "-u", str(made))
+        wanted[source.name] = {line.split()[-1] for line in listing.splitlines()}
+    calls = {name: {defined[s] for s in w if s in defined} for name, w in wanted.items()}
+    assert "nn_layers.c" in calls["nn.c"]
+    assert not _is_circular(calls), calls
+    assert _is_circular({**calls, "nn_layers.c": {*calls["nn_layers.c"], "nn.c"}})
 
 
 def test_public_headers_are_cxx_too(tmp_path: Path) -> None:
