@@ -42,7 +42,7 @@ def prepare(parts: Parts) -> Prepared:
         files["memory_map.txt"] = memory_map(device.plan)
         files[MEMORY_MAP] = memory_map_svg(device.plan)
         engine = {
-            "workspace_bytes": device.workspace.bytes,
+            "workspace_bytes": device.workspace_bytes,
             "network_bytes": device.plan.workspace_bytes,
             "hop_len": device.hop_len,
             "collect_while_classifying": device.collect,
@@ -53,7 +53,7 @@ def prepare(parts: Parts) -> Prepared:
         manifest={"target": {"name": TARGET.name}, "engine": engine},
         device_tflite=(model.name, parts.tflite),
         input_shape=None if device else (rows, cols, channels),
-        ram_bytes=device.workspace.bytes if device else None,
+        ram_bytes=device.workspace_bytes if device else None,
         flash_bytes=parts.tables.nbytes + (network_bytes(device) if device else len(parts.tflite)),
         words={
             "workspace_bytes": f"{engine.get('workspace_bytes', 0):,}",

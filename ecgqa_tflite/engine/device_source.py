@@ -12,7 +12,7 @@ from ecgqa_tflite.engine.c_source import array, preamble
 from ecgqa_tflite.engine.golden import fnv1a
 from ecgqa_tflite.engine.layers import Layer
 from ecgqa_tflite.engine.nn_source import model_id, nn_source
-from ecgqa_tflite.engine.planner import ALIGN, Plan, plan_tflite
+from ecgqa_tflite.engine.planner import Plan, plan_tflite
 from ecgqa_tflite.errors import ArgumentError, ConversionError
 from ecgqa_tflite.frontend import colormap, native
 from ecgqa_tflite.frontend.colormap import to_int8
@@ -50,39 +50,6 @@ def front_end_bytes(tables: Tables) -> FrontEndBytes:
 
 
 @dataclass(frozen=True)
-class Workspace:
-    """Where things lie in the workspace, bytes from its start; as ``lay_out`` in ``ecgqa.c``."""
-
-    scratch_at: int
-    network_at: int
-    samples_at: int
-    bytes: int
-
-
-def lay_out(front_end: FrontEndBytes, plan: Plan, segment_len: int, collect: bool) -> Workspace:
-    """The workspace of a bundle; ``collect``: samples have memory of their own."""
-
-    def aligned(n: int) -> int:
-        return -(-n // ALIGN) * ALIGN
-
-    scratch_at = network_at = aligned(front_end.keep)
-    if plan.idle_bytes >= front_end.row_scratch:
-        scratch_at += plan.idle_at
-    else:
-        shared = plan.idle_bytes if plan.idle_at == 0 else 0
-        network_at += aligned(front_end.row_scratch - shared)
-    samples_at = scratch_at + aligned(front_end.analyse_scratch)
-    end = max(
-        scratch_at + max(front_end.analyse_scratch, front_end.row_scratch),
-        network_at + plan.workspace_bytes,
-    )
-    if collect:
-        samples_at = aligned(end)
-    total = aligned(max(end, samples_at + 2 * segment_len))
-    return Workspace(scratch_at, network_at, samples_at, total)
-
-
-@dataclass(frozen=True)
 class Device:
     """A model on a device, ready to be written as C.
 
@@ -90,7 +57,7 @@ class Device:
     ----------
     plan
         The network's.
-    workspace
+    workspace_bytes
         All of the memory but the context and the stack.
     collect
         Whether samples are collected while a segment is classified.
@@ -103,7 +70,7 @@ class Device:
     tflite: bytes
     threshold_int8: int
     plan: Plan
-    workspace: Workspace
+    workspace_bytes: int
     collect: bool
     hop_len: int
 
@@ -151,14 +118,19 @@ def plan_device(
         )
     if hop_len != segment_len and not collect:
         raise ArgumentError("segments that overlap need memory of their own for samples: --collect")
-    front_end = front_end_bytes(tables)
-    plan = plan_tflite(tflite, row_scratch_bytes=front_end.row_scratch)
+    plan = plan_tflite(tflite, row_scratch_bytes=front_end_bytes(tables).row_scratch)
     if plan.network.classes != CLASSES:
         raise ConversionError(
             f"the network has {plan.network.classes} classes: a decision is between {CLASSES}"
         )
-    workspace = lay_out(front_end, plan, segment_len, collect)
-    return Device(spec, tables, tflite, threshold_int8, plan, workspace, collect, hop_len)
+    workspace_bytes = native.workspace_bytes(
+        tables,
+        plan.workspace_bytes,
+        idle_at=plan.idle_at,
+        idle_bytes=plan.idle_bytes,
+        collect=collect,
+    )
+    return Device(spec, tables, tflite, threshold_int8, plan, workspace_bytes, collect, hop_len)
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +186,7 @@ def _header(device: Device) -> str:
             BUNDLE_FORMAT,
         ).replace("#include", "#ifndef ECGQA_BUNDLE_H\n#define ECGQA_BUNDLE_H\n\n#include", 1)
         + f"/* What ecgqa_workspace_bytes(&ecgqa_bundle) answers. */\n"
-        f"#define ECGQA_WORKSPACE_BYTES {device.workspace.bytes}u\n"
+        f"#define ECGQA_WORKSPACE_BYTES {device.workspace_bytes}u\n"
         f"#define ECGQA_SEGMENT_LEN {device.tables.segment_len}u\n"
         f"#define ECGQA_HOP_LEN {device.hop_len}u\n"
         f"/* 1: ecgqa_push takes samples while a segment is classified. */\n"
@@ -253,7 +225,7 @@ def _bundle(device: Device, vectors: GoldenPath | None, golden_bytes: bool) -> s
         "collect_while_classifying": int(device.collect),
         "threshold_s8": device.threshold_int8,
         "reserved": "{0, 0}",
-        "workspace_bytes": device.workspace.bytes,
+        "workspace_bytes": device.workspace_bytes,
         "cwt": "&ecgqa_cwt_tables",
         "model": "&ecgqa_model",
         "golden": pointer,

@@ -50,7 +50,7 @@ def footprint(model: ModelFolder) -> dict[str, Any]:
         except ToolError:
             ram_bytes = None
     else:
-        runtime, network, ram_bytes = ENGINE, network_bytes(device), device.workspace.bytes
+        runtime, network, ram_bytes = ENGINE, network_bytes(device), device.workspace_bytes
     return {
         "fs_hz": FS_HZ,
         "macs": macs,

@@ -92,9 +92,45 @@ def library() -> ctypes.CDLL:
     lib.ecgqa_host_sizeof_tables.restype = ctypes.c_size_t
     lib.ecgqa_host_sizeof_row.restype = ctypes.c_size_t
     sizes = lib.ecgqa_host_sizeof_tables(), lib.ecgqa_host_sizeof_row()
-    if sizes != (ctypes.sizeof(_CTables), tables_module.ROW_DTYPE.itemsize):
+    expected = ctypes.sizeof(_CTables), tables_module.ROW_DTYPE.itemsize
+    if sizes != expected or not hasattr(lib, "ecgqa_host_workspace_bytes"):
         raise EcgqaError(f"{found[0]} is of another version; reinstall: pip install .")
+    lib.ecgqa_host_workspace_bytes.restype = ctypes.c_size_t
+    lib.ecgqa_host_workspace_bytes.argtypes = [
+        ctypes.c_void_p, *(ctypes.c_uint32,) * 3, ctypes.c_uint8
+    ]  # fmt: skip
     return lib
+
+
+def workspace_bytes(
+    tables: Tables, network_bytes: int, *, idle_at: int, idle_bytes: int, collect: bool
+) -> int:
+    """Memory of the whole path on a device, bytes: what ``ecgqa_workspace_bytes`` answers there.
+
+    Parameters
+    ----------
+    network_bytes
+        The network's plan.
+    idle_at, idle_bytes
+        The part of it that holds nothing between rows: the front end's scratch goes there.
+    collect
+        Samples have memory of their own and are collected while a segment is classified.
+
+    Raises
+    ------
+    ArgumentError
+        The network takes more memory than the library allows, or none.
+    """
+    pointers = c_tables(tables)
+    function = library().ecgqa_host_workspace_bytes
+    found = int(
+        function(ctypes.addressof(pointers), network_bytes, idle_at, idle_bytes, int(collect))
+    )
+    if not found:
+        raise ArgumentError(
+            f"a network of {network_bytes} bytes of memory has no place on a device"
+        )
+    return found
 
 
 def status_text(status: int) -> str:

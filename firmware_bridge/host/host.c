@@ -14,6 +14,31 @@ size_t ecgqa_host_sizeof_row(void)
     return sizeof(ecgqa_cwt_row_t);
 }
 
+size_t ecgqa_host_workspace_bytes(const ecgqa_cwt_tables_t *tables, uint32_t network_bytes,
+                                  uint32_t idle_at, uint32_t idle_bytes,
+                                  uint8_t collect_while_classifying)
+{
+    if (tables == NULL) {
+        return 0u;
+    }
+    ecgqa_nn_model_t model = {0};
+    model.format = ECGQA_NN_FORMAT;
+    model.rows = tables->rows;
+    model.cols = tables->cols;
+    model.classes = 2u;
+    model.spec_hash = tables->spec_hash;
+    model.idle_at = idle_at;
+    model.idle_bytes = idle_bytes;
+    model.workspace_bytes = network_bytes;
+    ecgqa_bundle_t bundle = {0};
+    bundle.format = ECGQA_BUNDLE_FORMAT;
+    bundle.hop_len = tables->segment_len;
+    bundle.collect_while_classifying = collect_while_classifying;
+    bundle.cwt = tables;
+    bundle.model = &model;
+    return ecgqa_workspace_bytes(&bundle);
+}
+
 typedef struct {
     ecgqa_cwt_t cwt;
     void *keep, *scratch;

@@ -3,11 +3,17 @@
 #ifndef ECGQA_HOST_H
 #define ECGQA_HOST_H
 
-#include "ecgqa/cwt.h"
+#include "ecgqa/ecgqa.h"
 
 /* sizeof(ecgqa_cwt_tables_t) and sizeof(ecgqa_cwt_row_t), for a binding to hold its own against. */
 size_t ecgqa_host_sizeof_tables(void);
 size_t ecgqa_host_sizeof_row(void);
+
+/* ecgqa_workspace_bytes of a bundle whose network, not yet written as C, takes network_bytes of which
+ * idle_bytes at idle_at hold nothing between rows. 0: tables or network are refused. */
+size_t ecgqa_host_workspace_bytes(const ecgqa_cwt_tables_t *tables, uint32_t network_bytes,
+                                  uint32_t idle_at, uint32_t idle_bytes,
+                                  uint8_t collect_while_classifying);
 
 /* Segments, int16 [count][segment_len], to index maps, uint8 [count][rows][cols]. Thread-safe.
  * ERR_WORKSPACE: out of memory; others as ecgqa_cwt_init. */

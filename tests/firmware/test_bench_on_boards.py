@@ -53,7 +53,7 @@ def test_on_a_host_in_ns(device: Device, segments: np.ndarray, tmp_path: Path) -
     assert log.scores == expected(device, segments)
     assert (log.unit, log.unit_per_s) == ("ns", 10**9)
     assert [x.shape for x in log.loops] == [(3, 3)] * 3
-    assert log.workspace_bytes == device.workspace.bytes
+    assert log.workspace_bytes == device.workspace_bytes
     assert len(log.layers) == len(device.plan.network.layers) + 1
     assert sum(log.layers.values()) == pytest.approx(log.loops[-1][-1, 1])
     row = log.row("engine", "C", "tiny")

@@ -108,7 +108,7 @@ def test_the_front_end_alone(scaling: Scaling, segments: NDArray[np.int16], tmp_
 
 def test_collecting_while_classifying_costs_its_samples(segments: NDArray[np.int16]) -> None:
     held, apart = (_device("light", segments, collect=collect) for collect in (False, True))
-    assert apart.workspace.bytes <= held.workspace.bytes + 2 * apart.tables.segment_len + 8
+    assert apart.workspace_bytes <= held.workspace_bytes + 2 * apart.tables.segment_len + 8
 
 
 def test_tensorflow_lite_micro_beside_it(segments: NDArray[np.int16]) -> None:
@@ -124,7 +124,7 @@ def test_tensorflow_lite_micro_beside_it(segments: NDArray[np.int16]) -> None:
     )
     # The figure that the engine is compared with; another one means another TFLM.
     assert 400_000 < arena.least_bytes < 440_000
-    assert device.workspace.bytes * 16 < arena.least_bytes
+    assert device.workspace_bytes * 16 < arena.least_bytes
 
 
 def test_a_slice_is_bounded(segments: NDArray[np.int16], tmp_path: Path) -> None:

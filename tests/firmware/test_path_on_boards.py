@@ -153,7 +153,7 @@ def test_every_row_and_score_is_the_references(
     run = boards.run(image, [str(tmp_path / "generated" / "segments.bin"), "inside"])
     assert run.status == 0, run.output
     assert lines(run, "selftest") == ["selftest 0"]
-    assert lines(run, "workspace") == [f"workspace {case.device.workspace.bytes}"]
+    assert lines(run, "workspace") == [f"workspace {case.device.workspace_bytes}"]
     assert lines(run, "inside") == case.inside
 
 

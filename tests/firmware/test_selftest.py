@@ -219,7 +219,7 @@ def test_a_stream_with_a_hop_gives_the_decisions_of_its_windows(
     for how in ("whole", "slices"):
         decided = lines(_run(generated, tmp_path / how, how), "decision")
         assert [int(line.split()[2]) for line in decided] == expected
-    assert device.workspace.bytes >= case.device.workspace.bytes
+    assert device.workspace_bytes >= case.device.workspace_bytes
 
 
 def test_a_hop_needs_its_own_memory_and_whole_samples(case: Case) -> None:

@@ -243,7 +243,7 @@ def test_footprint_is_the_engines_plan(model: ModelFolder) -> None:
     front_end = tables.build(model.spec, 250.0)
     device = plan_device(model.spec, front_end, model.tflite_path.read_bytes(), 0)
     assert told["runtime"] == footprint.ENGINE
-    assert told["ram_bytes"] == device.workspace.bytes
+    assert told["ram_bytes"] == device.workspace_bytes
     assert told["macs"] == device.plan.network.macs
     weights = device.plan.network.layers[0].weights.nbytes
     assert told["constant_bytes"] > front_end.nbytes + weights

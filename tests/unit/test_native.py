@@ -216,6 +216,36 @@ def test_format_numbers_agree_with_the_header():
     assert 2.0 ** -int(re.search(r"RANGE_FLOOR_LOG2 (\d+)", header).group(1)) == RANGE_FLOOR
 
 
+def test_the_workspace_is_as_laid_out_by_hand():
+    """250 Hz: keep 400 or so, scratch, network and samples, each where ``ecgqa.c`` puts it."""
+    made = tables.build(FrontEnd(), 250)
+    library = native.library()
+    pointer = native.ctypes.addressof(c := native.c_tables(made))
+    keep, analyse, row = (
+        getattr(library, f"ecgqa_cwt_{name}_bytes")(native.ctypes.c_void_p(pointer))
+        for name in ("keep", "analyse_scratch", "row_scratch")
+    )
+    assert c.segment_len == 1250 and analyse > row
+    samples, start = 2 * 1250, -(-keep // 8) * 8
+
+    def found(network, idle_at, idle, collect=False):
+        return native.workspace_bytes(
+            made, network, idle_at=idle_at, idle_bytes=idle, collect=collect
+        )
+
+    # All of the scratch in the network's idle part, and samples behind it or behind the network.
+    assert found(20_000, 0, 9000) == start + 20_000
+    assert found(20_000, 0, 9000, collect=True) - start == -(-(20_000 + samples) // 8) * 8
+    assert (
+        found(10_000, 8000, 10_000) - start == -(-(8000 + -(-analyse // 8) * 8 + samples) // 8) * 8
+    )
+    # No idle part: the network lies behind the rows' scratch.
+    assert found(20_000, 0, 0) - start == -(-row // 8) * 8 + 20_000
+    for network in (0, 2**28 + 1):
+        with pytest.raises(ArgumentError, match="no place on a device"):
+            found(network, 0, 0)
+
+
 def test_tables_are_made_once_and_can_not_be_changed():
     made = tables.build(FrontEnd(), 250)
     assert made is tables.build(FrontEnd(), 250)
