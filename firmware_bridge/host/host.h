@@ -9,8 +9,8 @@
 size_t ecgqa_host_sizeof_tables(void);
 size_t ecgqa_host_sizeof_row(void);
 
-/* ecgqa_workspace_bytes of a bundle whose network, not yet written as C, takes network_bytes of which
- * idle_bytes at idle_at hold nothing between rows. 0: tables or network are refused. */
+/* ecgqa_workspace_bytes of a bundle whose network, not yet written as C, takes network_bytes of
+ * which idle_bytes at idle_at hold nothing between rows. 0: tables or network are refused. */
 size_t ecgqa_host_workspace_bytes(const ecgqa_cwt_tables_t *tables, uint32_t network_bytes,
                                   uint32_t idle_at, uint32_t idle_bytes,
                                   uint8_t collect_while_classifying);

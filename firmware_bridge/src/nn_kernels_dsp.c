@@ -227,8 +227,8 @@ void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
         return;
     }
     while (shift != end) {
-        const int32_t y = ecgqa_nn_mul_q31(*acc++, *multiplier++);
-        *out++ = (int8_t)saturate_s8(ecgqa_nn_shr_away(y, (uint32_t)(-*shift++)) + zero);
+        const int32_t y = ecgqa_mul_q31_round(*acc++, *multiplier++);
+        *out++ = (int8_t)saturate_s8(ecgqa_shr_away(y, (uint32_t)(-*shift++)) + zero);
     }
 }
 

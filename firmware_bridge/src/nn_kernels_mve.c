@@ -99,7 +99,7 @@ void ecgqa_nn_dot(const ecgqa_nn_dot_t *job)
     }
 }
 
-/* VQRDMULH is ecgqa_nn_mul_q31, then ecgqa_nn_shr_away and the clamp, four channels at a time. */
+/* VQRDMULH is ecgqa_mul_q31_round, then ecgqa_shr_away and the clamp, four channels at a time. */
 void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
                          const ecgqa_nn_requant_t *requant)
 {

@@ -323,7 +323,7 @@ static void division_rounds_halves_away_from_zero(void **unused)
                                         {-4, 3, -1}, {4, 3, 1},   {-3, 3, 0}, {0, 5, 0}};
     (void)unused;
     for (size_t i = 0u; i < COUNT(halves); ++i) {
-        assert_int_equal(ecgqa_nn_shr_away(halves[i][0], (uint32_t)halves[i][1]), halves[i][2]);
+        assert_int_equal(ecgqa_shr_away(halves[i][0], (uint32_t)halves[i][1]), halves[i][2]);
     }
 }
 

@@ -1,7 +1,8 @@
-/* Fixed-point operators. Rounding, negative shifts and the type's extremes live here and nowhere
- * else: every other file adds, subtracts and compares.
+/* Fixed-point operators. Rounding, negative shifts and the type's extremes live here (and, of the
+ * softmax alone, in nn_softmax.c): every other file adds, subtracts and compares.
  *
- * One rounding rule: to nearest, halves towards plus infinity, floor((x + half) / unit). */
+ * One rounding rule but where a name says otherwise: to nearest, halves towards plus infinity,
+ * floor((x + half) / unit). */
 #ifndef ECGQA_FIXED_H
 #define ECGQA_FIXED_H
 
@@ -62,6 +63,26 @@ static inline int32_t ecgqa_shr_round(int32_t a, unsigned shift)
     return (a + half) >> shift;
 }
 
+/* a * b / 2^31, rounded to nearest, halves towards plus infinity: gemmlowp's
+ * SaturatingRoundingDoublingHighMul for |a| < 2^30 (2 a does not overflow) and b >= 0. */
+static inline int32_t ecgqa_mul_q31_round(int32_t a, int32_t b)
+{
+#if ECGQA_DSP
+    int32_t high;
+    __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a * 2), "r"(b));
+    return high;
+#else
+    return (int32_t)(((int64_t)a * b + INT64_C(0x40000000)) >> 31);
+#endif
+}
+
+/* a / 2^shift, rounded to nearest, halves away from zero; 0 <= shift <= 30, |a| < 2^30.
+ * 2 a - 1 is odd, so taking 1 off a negative 2 a moves halves down and nothing else. */
+static inline int32_t ecgqa_shr_away(int32_t a, uint32_t shift)
+{
+    return (((a * 2 + (a >> 31)) >> shift) + 1) >> 1;
+}
+
 /* a * 2^shift; 0 <= shift <= 30, and the product must fit. */
 static inline int32_t ecgqa_shl(int32_t a, unsigned shift)
 {
@@ -110,5 +131,10 @@ static inline unsigned ecgqa_bit_length(uint32_t a)
 {
     return a == 0u ? 0u : 32u - (unsigned)__builtin_clz(a);
 }
+
+/* A host's build that looks at every argument: firmware_bridge/host. */
+#if defined(ECGQA_CHECKED)
+#include "fixed_checked.h"
+#endif
 
 #endif
