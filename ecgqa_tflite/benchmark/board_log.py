@@ -166,7 +166,7 @@ def named(layers: Mapping[str, float], device: Device) -> dict[str, float]:
     """Costs by layer of a :class:`BoardLog`, with what each layer is."""
     names = {}
     for i, layer in enumerate(device.plan.network.layers):
-        kernel = f" {layer.kernel.rows} x {layer.kernel.cols}" if layer.kind != DENSE else ""
+        kernel = f" {layer.kernel.rows} x {layer.kernel.cols}" if layer.kind.name != DENSE else ""
         pool = f", max pool {layer.pool.rows} x {layer.pool.cols}" if layer.pool.rows else ""
         names[f"layer {i}"] = f"{i}: {layer.kind}{kernel} to {layer.out}{pool}"
     return {names.get(name, name): cost for name, cost in layers.items()}

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.engine.c_source import array, preamble
-from ecgqa_tflite.engine.layers import KINDS, WEIGHTS_TAIL, Shape, Window
+from ecgqa_tflite.engine.layers import Shape, Window
+from ecgqa_tflite.engine.packing import WEIGHTS_TAIL
 from ecgqa_tflite.engine.planner import LayerPlan, Plan
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.tflite.read import network_digest, read_tflite
@@ -101,7 +102,7 @@ def nn_source(
 def _constants(plan: LayerPlan) -> dict[str, NDArray[Any]]:
     layer = plan.layer
     constants: dict[str, NDArray[Any]] = {}
-    if layer.packed:
+    if layer.kind.packed:
         # As words, so that the array is aligned in every dialect of C; little-endian cores.
         tail = np.zeros(WEIGHTS_TAIL, np.uint8)
         constants["weights"] = np.concatenate([layer.weights.reshape(-1), tail]).view("<u4")
@@ -129,7 +130,7 @@ def _layer(plan: LayerPlan, name: str) -> str:
         for key in ("weights", "bias", "multiplier_q31", "shift")
     ]
     cells = [
-        ("kind", str(KINDS.index(layer.kind))),
+        ("kind", str(layer.kind.number)),
         ("in_zero_point", str(layer.in_zero_point)),
         ("out_zero_point", str(layer.out_zero_point)),
         ("act_min", str(layer.act_min)),

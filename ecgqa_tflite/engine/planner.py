@@ -14,7 +14,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ecgqa_tflite.engine.layers import MAX_CHUNK, Layer, Network, read_network
+from ecgqa_tflite.engine.chain import read_network
+from ecgqa_tflite.engine.layers import Layer, Network
+from ecgqa_tflite.engine.packing import MAX_CHUNK
 from ecgqa_tflite.errors import ArgumentError, ConversionError
 from ecgqa_tflite.tflite.read import read_tflite
 
@@ -210,7 +212,7 @@ def _sized(network: Network, i: int) -> LayerPlan:
 
 
 def _chunk_len(layer: Layer) -> int:
-    if not layer.packed:
+    if not layer.kind.packed:
         return 0
     if not layer.gather:
         pieces = -(-layer.run_len // CHUNK)
@@ -231,20 +233,19 @@ def _chunk_len(layer: Layer) -> int:
 
 def _channel_block(layer: Layer) -> int:
     channels = _even(layer.out.channels)
-    if layer.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+    if layer.kind.convolves:
         return min(CHANNEL_BLOCK, channels)
     return channels
 
 
 def _steps(layer: Layer) -> tuple[int, int, int]:
     """(chunks, chunks_a_step, blocks_a_step): a step of about STEP_MACS."""
-    if layer.accumulates:
+    if layer.kind.accumulates:
         return 0, 0, 1
-    pixels, chunks, taps = 1, 0, layer.kernel.rows * layer.kernel.cols
-    if layer.kind == "CONV_2D":
-        pixels = 2
-        chunks = layer.runs * -(-layer.run_len // _chunk_len(layer))
-        taps *= layer.in_.channels
+    pixels = layer.kind.pixels
+    chunks = layer.runs * -(-layer.run_len // _chunk_len(layer)) if layer.kind.packed else 0
+    # Pooling does no multiplications, and as many comparisons or additions.
+    taps = layer.taps or layer.kernel.rows * layer.kernel.cols
     block = _channel_block(layer)
     macs = pixels * taps * min(block, layer.out.channels)
     blocks = -(-layer.out.cols // pixels) * -(-layer.out.channels // block)
@@ -281,15 +282,14 @@ def _buffers_of(
         yield Buffer(f"carry {run}", 1, (Part("", plan.carry_rows * row, lives),))
     channels = _even(layer.out.channels)
     running = frozenset({run})
-    if layer.accumulates:
+    pixels = layer.kind.pixels
+    if layer.kind.accumulates:
         yield Buffer(f"accumulators {run}", 4, (Part("", 4 * channels, always),))
     else:
-        pixels = 2 if layer.kind == "CONV_2D" else 1
         yield Buffer(
             f"accumulators {run}", 4, (Part("", 4 * pixels * plan.channel_block, running),)
         )
-    if layer.packed:
-        pixels = 2 if layer.kind == "CONV_2D" else 1
+    if layer.kind.packed:
         yield Buffer(f"patch {run}", 4, (Part("", 2 * pixels * _even(plan.chunk_len), running),))
         if layer.gather:
             yield Buffer(f"gather {run}", 1, (Part("", pixels * plan.chunk_len, running),))

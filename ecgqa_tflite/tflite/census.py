@@ -148,14 +148,18 @@ def _channels(op: Operator, w: Tensor) -> int:
     return w.shape[3] if op.name == "DEPTHWISE_CONV_2D" else w.shape[0]
 
 
+def taps(op: Operator, w: Tensor) -> int:
+    """Multiply-accumulates of one output of an operator with weights ``w``."""
+    return w.elements // max(1, _channels(op, w))
+
+
 def layer_of(graph: Graph, op: Operator) -> Layer:
     """One operator's figures, whatever its types."""
     y = graph.tensors[op.outputs[0]]
     constants = [graph.tensors[i] for i in op.inputs if i >= 0]
     macs = 0
     if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
-        w = graph.tensors[op.inputs[1]]
-        macs = y.elements * w.elements // max(1, _channels(op, w))
+        macs = y.elements * taps(op, graph.tensors[op.inputs[1]])
     return Layer(
         operator=op.name,
         output=y.name,

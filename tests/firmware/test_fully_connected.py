@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from targets import usable
 
 from ecgqa_tflite.boards import boards
-from ecgqa_tflite.engine.layers import quantise_multiplier, quantise_multiplier_once
+from ecgqa_tflite.engine.operators.fully_connected import quantise_multiplier_once
+from ecgqa_tflite.engine.requantisation import quantise_multiplier
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.tflite import tflm
 

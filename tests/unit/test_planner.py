@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -11,10 +12,13 @@ import numpy as np
 import pytest
 import tiny_model
 
-from ecgqa_tflite.engine import layers, nn_source, planner
-from ecgqa_tflite.engine.layers import Layer, Network, Shape, Softmax, Window
+from ecgqa_tflite.engine import nn_source, operators, packing, planner
+from ecgqa_tflite.engine.chain import read_network
+from ecgqa_tflite.engine.layers import Layer, LayerOperator, Network, Shape, Softmax, Window
 from ecgqa_tflite.engine.memory_map import memory_map_svg
+from ecgqa_tflite.engine.operators import OPERATORS, conv_2d, fully_connected
 from ecgqa_tflite.engine.planner import Plan, memory_map, plan_network, plan_tflite
+from ecgqa_tflite.engine.requantisation import quantise_multiplier
 from ecgqa_tflite.errors import ArgumentError, ConversionError
 from ecgqa_tflite.frontend import colormap
 from ecgqa_tflite.resources import firmware_bridge_dir
@@ -37,10 +41,10 @@ def plan() -> Plan:
 def conv(in_: Shape, out: Shape, kernel: int, stride: int, pool: Window, pooled: Shape) -> Layer:
     runs, gather = (1, True) if in_.channels == 3 else (kernel, False)
     return Layer(
-        kind="CONV_2D", operators=(0,), output=0, in_=in_, out=out, pooled=pooled,
+        kind=conv_2d.OPERATOR, operators=(0,), output=0, in_=in_, out=out, pooled=pooled,
         kernel=Window(kernel, kernel, stride, stride), pool=pool, in_zero_point=0,
         out_zero_point=0, act_min=-128, act_max=127, from_index=gather, gather=gather, runs=runs,
-        run_len=kernel * kernel * in_.channels // runs,
+        run_len=kernel * kernel * in_.channels // runs, taps=kernel * kernel * in_.channels,
     )  # fmt: skip
 
 
@@ -53,9 +57,9 @@ def light() -> Network:
         conv(shapes[1], Shape(10, 10, 128), 4, 2, pool_2, shapes[2]),
         conv(shapes[2], Shape(7, 7, 256), 3, 1, pool_2, shapes[3]),
         Layer(
-            kind="FULLY_CONNECTED", operators=(0,), output=0, in_=shapes[3], out=Shape(1, 1, 2),
-            pooled=Shape(1, 1, 2), kernel=Window(1, 1, 1, 1), pool=Window(), in_zero_point=0,
-            out_zero_point=0, act_min=-128, act_max=127, runs=6, run_len=6 * 256,
+            kind=fully_connected.OPERATOR, operators=(0,), output=0, in_=shapes[3],
+            out=Shape(1, 1, 2), pooled=Shape(1, 1, 2), kernel=Window(1, 1, 1, 1), pool=Window(),
+            in_zero_point=0, out_zero_point=0, act_min=-128, act_max=127, runs=6, run_len=6 * 256, taps=36 * 256,
         ),
     )  # fmt: skip
     return Network(body, Softmax(1 << 30, 10, -100), shapes[0], 2)
@@ -100,7 +104,7 @@ def test_scratch_of_the_row_maker_shares_the_layers_bytes() -> None:
 
 def test_the_plan_of_a_file(plan: Plan) -> None:
     assert_sound(plan)
-    assert [p.layer.kind for p in plan.layers] == ["CONV_2D"] * 3 + ["FULLY_CONNECTED"]
+    assert [p.layer.kind.name for p in plan.layers] == ["CONV_2D"] * 3 + ["FULLY_CONNECTED"]
     assert [p.layer.pooled.rows for p in plan.layers] == [18, 7, 4, 1]
     assert plan.placed == plan_tflite(tiny_model.tflite()).placed
 
@@ -129,7 +133,7 @@ def test_the_picture_shows_every_part(plan: Plan) -> None:
 def test_packed_pairs() -> None:
     rng = np.random.default_rng(0)
     weights = rng.integers(-127, 128, (5, 2, 7)).astype(np.int8)
-    packed = layers.pack(weights)
+    packed = packing.pack(weights)
     assert packed.dtype == np.uint8 and packed.shape == (3, 2, 8, 2)
     assert np.array_equal(packed[:, :, :7, 0].astype(int) - 128, weights[0::2])
     assert np.array_equal(packed[:2, :, :7, 1].view(np.int8), weights[1::2])
@@ -139,7 +143,7 @@ def test_packed_pairs() -> None:
 
 @pytest.mark.parametrize("real", [1e-9, 0.3, 0.5, 0.999999999999, 1.0, 3.7, 2.0**20])
 def test_multiplier(real: float) -> None:
-    multiplier, shift = layers.quantise_multiplier(real)
+    multiplier, shift = quantise_multiplier(real)
     assert 1 << 30 <= multiplier < 1 << 31
     assert multiplier * 2.0 ** (shift - 31) == pytest.approx(real, rel=2**-30)
 
@@ -154,13 +158,20 @@ def test_numbers_are_the_headers() -> None:
 
     assert value("ECGQA_NN_FORMAT") == nn_source.NN_FORMAT
     assert value("ECGQA_NN_ALIGN") == planner.ALIGN
-    assert value("ECGQA_NN_MAX_CHUNK") == layers.MAX_CHUNK
-    assert value("ECGQA_NN_WEIGHTS_TAIL") == layers.WEIGHTS_TAIL
+    assert value("ECGQA_NN_MAX_CHUNK") == packing.MAX_CHUNK
+    assert value("ECGQA_NN_WEIGHTS_TAIL") == packing.WEIGHTS_TAIL
     assert value("ECGQA_NN_PROGRESS_BYTES") == planner.PROGRESS_BYTES
-    kinds = re.search(r"typedef enum \{\s*ECGQA_NN_CONV_2D.*?\}", header, re.S)
-    assert kinds
-    names = re.findall(r"ECGQA_NN_(\w+)(?: = 0)?[,\s]", re.sub(r"/\*.*?\*/", "", kinds[0]))
-    assert tuple(names) == layers.KINDS
+    enum = re.search(r"typedef enum \{\s*ECGQA_NN_CONV_2D.*?\}", header, re.S)
+    assert enum
+    names = re.findall(r"ECGQA_NN_(\w+)(?: = 0)?[,\s]", re.sub(r"/\*.*?\*/", "", enum[0]))
+    kinds = [kind for kind in OPERATORS.values() if isinstance(kind, LayerOperator)]
+    assert [(kind.number, kind.name) for kind in kinds] == list(enumerate(names))
+
+
+def test_one_file_per_operator() -> None:
+    """A file in the folder is all that it takes to be listed."""
+    files = {path.stem.upper() for path in Path(operators.__file__).parent.glob("[!_]*.py")}
+    assert files == set(OPERATORS)
 
 
 def test_generated_c(plan: Plan) -> None:
@@ -196,7 +207,7 @@ def with_tensor(graph: Graph, index: int, **changes: Any) -> Graph:
 
 def refused(graph: Graph, message: str) -> None:
     with pytest.raises(ConversionError, match=message) as caught:
-        layers.read_network(graph)
+        read_network(graph)
     assert "\n" not in str(caught.value)
 
 

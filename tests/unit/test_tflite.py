@@ -11,7 +11,7 @@ import tiny_model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ecgqa_tflite.engine.layers import read_network
+from ecgqa_tflite.engine.chain import read_network
 from ecgqa_tflite.errors import ArgumentError, ConversionError, ModelError
 from ecgqa_tflite.frontend.colormap import to_int8
 from ecgqa_tflite.resources import firmware_bridge_dir
