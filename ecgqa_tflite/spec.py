@@ -14,17 +14,18 @@ import enum
 import hashlib
 import json
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import SamplingRateError, SpecError
 
 Scaling = Literal["minmax", "qrs"]
-Colormap = Literal["jet", "grey"]
 
 SPEC_FORMAT = 1
 """Format number of the JSON form; it enters the hash."""
@@ -41,6 +42,9 @@ a grey level at most. Nearly every segment's is, and a device that has met one l
 FFT_RADICES = (2, 3, 5)
 """Prime factors that the fixed-point forward transform handles."""
 
+REALS = ("segment_s", "f_max_hz", "f_min_hz", "gamma", "time_bandwidth")
+"""Fields of a :class:`FrontEnd` that hold a real number."""
+
 MAX_SEGMENT_LEN = 5120
 """Samples that it takes at most, ``ECGQA_CWT_MAX_SEGMENT_LEN``; a test holds it to the header."""
 
@@ -50,6 +54,35 @@ class Quality(enum.IntEnum):
 
     LOW = 0
     HIGH = 1
+
+
+def _jet() -> NDArray[np.uint8]:
+    """MATLAB's formula for 256 entries, red, green, blue.
+
+    Trapezia of slope 4 / 256, centred on 3/4, 1/2 and 1/4: MATLAB counts entries from 1, and entry
+    i has blue min(1, (i + 32) / 64) and so on.
+    """
+    i, centre = np.arange(256)[:, None] + 1.0, np.array([192.0, 128.0, 64.0])
+    level = np.clip((96.0 - np.abs(i - centre)) / 64.0, 0.0, 1.0)
+    return _colours(np.floor(level * 255.0 + 0.5))
+
+
+def _colours(levels: NDArray[Any]) -> NDArray[np.uint8]:
+    table: NDArray[np.uint8] = levels.astype(np.uint8)
+    table.setflags(write=False)
+    return table
+
+
+COLORMAPS: dict[str, NDArray[np.uint8]] = {
+    "jet": _jet(),
+    "grey": _colours(np.arange(256)[:, None]),
+}
+"""Colour of each index, uint8, shape (256, channels), by name: an entry is all of a colour map."""
+
+SCORE_SCALE = 1 / 256
+"""quant_scale of a score: softmax of class 1, 0..1, as int8."""
+SCORE_ZERO_POINT = -128
+"""Its zero point; what a segment without a signal scores."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +109,7 @@ class FrontEnd:
     qrs_band_hz
         (low, high), Hz, inclusive; used by ``scaling="qrs"`` only.
     colormap
-        ``jet`` (MATLAB's formula, 3 channels) or ``grey`` (1 channel).
+        One of :data:`COLORMAPS`: ``jet`` (3 channels) or ``grey`` (the index itself, 1 channel).
     labels
         Names of class 0 and class 1.
     """
@@ -90,24 +123,24 @@ class FrontEnd:
     time_bandwidth: float = 60.0
     scaling: Scaling = "qrs"
     qrs_band_hz: tuple[float, float] = (5.0, 25.0)
-    colormap: Colormap = "jet"
+    colormap: str = "jet"
     labels: tuple[str, str] = ("low", "high")
 
     def __post_init__(self) -> None:
-        for name in ("segment_s", "f_max_hz", "f_min_hz", "gamma", "time_bandwidth"):
+        for name in REALS:
             object.__setattr__(self, name, float(getattr(self, name)))  # 30 and 30.0: one hash
         object.__setattr__(self, "qrs_band_hz", tuple(map(float, self.qrs_band_hz)))
-        numbers = (self.segment_s, self.f_max_hz, self.f_min_hz, self.gamma, self.time_bandwidth)
+        numbers = [getattr(self, name) for name in REALS]
         if not all(math.isfinite(x) and x > 0 for x in (*numbers, *self.qrs_band_hz)):
             raise SpecError("every length, frequency and wavelet parameter must be finite and > 0")
         if not self.f_min_hz < self.f_max_hz:
             raise SpecError(f"f_min_hz {self.f_min_hz} must be below f_max_hz {self.f_max_hz}")
         if not (8 <= self.rows <= 512 and 8 <= self.cols <= 512):
             raise SpecError(f"image of {self.rows} x {self.cols}: rows and cols must be 8..512")
-        if self.scaling not in ("minmax", "qrs"):
-            raise SpecError(f"scaling {self.scaling!r}: must be 'minmax' or 'qrs'")
-        if self.colormap not in ("jet", "grey"):
-            raise SpecError(f"colormap {self.colormap!r}: must be 'jet' or 'grey'")
+        if self.scaling not in get_args(Scaling):
+            raise SpecError(f"scaling {self.scaling!r}: must be {_either(get_args(Scaling))}")
+        if self.colormap not in tuple(COLORMAPS):
+            raise SpecError(f"colormap {self.colormap!r}: must be {_either(COLORMAPS)}")
         if len(self.labels) != 2:
             raise SpecError("labels must name class 0 and class 1")
         if self.scaling == "qrs" and not self.qrs_rows.size:
@@ -117,8 +150,8 @@ class FrontEnd:
 
     @property
     def channels(self) -> int:
-        """Channels of the image: 3 with ``jet``, 1 with ``grey``."""
-        return 3 if self.colormap == "jet" else 1
+        """Channels of the image: those of its colour map."""
+        return len(COLORMAPS[self.colormap][0])
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -216,21 +249,13 @@ class FrontEnd:
         unknown, missing = data.keys() - known.keys(), known.keys() - data.keys()
         if unknown or missing:
             raise SpecError(f"spec: unknown fields {sorted(unknown)}, missing {sorted(missing)}")
-        for name in ("segment_s", "f_max_hz", "f_min_hz", "gamma", "time_bandwidth"):
-            if isinstance(data[name], bool) or not isinstance(data[name], (int, float)):
-                raise SpecError(f"spec: {name} must be a number")
-            data[name] = float(data[name])
+        for name in REALS:
+            _require(data, name, _is_real, "a number")
         for name in ("rows", "cols"):
-            if isinstance(data[name], bool) or not isinstance(data[name], int):
-                raise SpecError(f"spec: {name} must be an integer")
-        for name, kind in (("qrs_band_hz", (int, float)), ("labels", str)):
-            pair = data[name]
-            if not isinstance(pair, (list, tuple)) or not all(isinstance(x, kind) for x in pair):
-                raise SpecError(f"spec: {name} must be a pair")
-            data[name] = tuple(float(x) if name == "qrs_band_hz" else x for x in pair)
-            if len(pair) != 2:
-                raise SpecError(f"spec: {name} must be a pair")
-        return cls(**data)
+            _require(data, name, lambda x: _is_real(x) and isinstance(x, int), "an integer")
+        _require(data, "qrs_band_hz", lambda x: _is_pair(x, (int, float)), "a pair of numbers")
+        _require(data, "labels", lambda x: _is_pair(x, str), "a pair of names")
+        return cls(**data | {name: tuple(data[name]) for name in ("qrs_band_hz", "labels")})
 
     @classmethod
     def from_json(cls, text: str) -> FrontEnd:
@@ -264,6 +289,23 @@ class FrontEnd:
             return replace(PRESETS[name], **changes)
         except KeyError:
             raise SpecError(f"no preset {name!r}; there are: {', '.join(PRESETS)}") from None
+
+
+def _is_real(x: object) -> bool:
+    return isinstance(x, (int, float)) and not isinstance(x, bool)
+
+
+def _is_pair(x: object, kind: type | tuple[type, ...]) -> bool:
+    return isinstance(x, (list, tuple)) and len(x) == 2 and all(isinstance(y, kind) for y in x)
+
+
+def _require(data: dict[str, Any], name: str, holds: Callable[[object], bool], what: str) -> None:
+    if not holds(data[name]):
+        raise SpecError(f"spec: {name} must be {what}")
+
+
+def _either(names: Iterable[str]) -> str:
+    return " or ".join(map(repr, names))
 
 
 def read_spec(path: Path) -> FrontEnd:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from ecgqa_tflite.decisions import probability
 from ecgqa_tflite.errors import ArgumentError, ConversionError
 
 MEASURED = "gate"
@@ -201,7 +202,7 @@ def _examples(metrics: Mapping[str, Any]) -> list[str]:
     if flips is None or not flips.segments:
         return []
     told = ", ".join(
-        f"{x['id']} (float {x['p_high']:.2f}, int8 {(x['score'] + 128) / 256:.2f})"
+        f"{x['id']} (float {x['p_high']:.2f}, int8 {probability(x['score']):.2f})"
         for x in flips.segments[:3]
     )
     return [f"farthest apart: {told}; --gate flipped=off writes the report that shows them"]

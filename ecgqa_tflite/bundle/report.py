@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.bundle.gate import WORDS, flips_of
 from ecgqa_tflite.bundle.proof import arithmetic
+from ecgqa_tflite.decisions import probability
 from ecgqa_tflite.engine.golden import Golden
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.frontend.native import NativeFrontEnd
@@ -123,7 +124,7 @@ def _flips(manifest: Mapping[str, Any], spec: FrontEnd) -> dict[str, Any] | None
                 "id": segment["id"],
                 "label": None if label is None else spec.labels[label],
                 "p_float": f"{segment['p_high']:.3f}",
-                "p_int8": f"{(segment['score'] + 128) / 256:.3f}",
+                "p_int8": f"{probability(segment['score']):.3f}",
                 "float": spec.labels[segment["p_high"] >= model["threshold"]],
                 "int8": spec.labels[segment["score"] >= model["threshold_int8"]],
                 "strip": _strip(samples),

@@ -17,7 +17,7 @@ from ecgqa_tflite.experiment.external import read_test
 from ecgqa_tflite.experiment.report import write_report
 from ecgqa_tflite.experiment.run import Session, retime, run
 from ecgqa_tflite.experiment.tables import markdown
-from ecgqa_tflite.spec import PRESETS, Colormap, FrontEnd, Scaling
+from ecgqa_tflite.spec import COLORMAPS, PRESETS, FrontEnd, Scaling
 from ecgqa_tflite.training.recipe import Recipe
 
 Decorator = Callable[[Any], Any]
@@ -51,7 +51,7 @@ SHARED: tuple[Decorator, ...] = (
         "--preset", type=click.Choice(list(PRESETS)), default="wearable", show_default=True,
         help="Front end to start from.",
     ),
-    click.option("--colormap", type=click.Choice(get_args(Colormap)), help="Colours of the image."),
+    click.option("--colormap", type=click.Choice(tuple(COLORMAPS)), help="Colours of the image."),
     click.option("--scaling", type=click.Choice(get_args(Scaling)), help="Range of the image."),
     click.option("--size", type=int, help="Rows and columns of the image."),
     click.option(

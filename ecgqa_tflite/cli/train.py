@@ -11,7 +11,7 @@ import click
 from ecgqa_tflite.cli import Command, need
 from ecgqa_tflite.cli.progress import default_cache, progress
 from ecgqa_tflite.errors import ArgumentError
-from ecgqa_tflite.spec import PRESETS, Colormap, FrontEnd, Scaling, read_spec
+from ecgqa_tflite.spec import COLORMAPS, PRESETS, FrontEnd, Scaling, read_spec
 from ecgqa_tflite.training.recipe import Precision, Recipe
 
 PRESET = "wearable"
@@ -37,7 +37,7 @@ PRESET = "wearable"
     type=click.Choice(list(PRESETS)),
     help=f"Front end to start from.  [default: spec.json beside --recipe's file, else {PRESET}]",
 )
-@click.option("--colormap", type=click.Choice(get_args(Colormap)), help="Colours of the image.")
+@click.option("--colormap", type=click.Choice(tuple(COLORMAPS)), help="Colours of the image.")
 @click.option("--scaling", type=click.Choice(get_args(Scaling)), help="Range of the image.")
 @click.option("--size", type=int, help="Rows and columns of the image.")
 @click.option(
@@ -81,7 +81,7 @@ def command(
     data: Path,
     out: Path,
     preset: str | None,
-    colormap: Colormap | None,
+    colormap: str | None,
     scaling: Scaling | None,
     size: int | None,
     recipe_file: Path | None,

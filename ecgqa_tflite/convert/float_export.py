@@ -12,14 +12,13 @@ from ecgqa_tflite.convert.requantise import int8_threshold
 from ecgqa_tflite.errors import ConversionError
 from ecgqa_tflite.model_folder import ModelFolder, write_model
 from ecgqa_tflite.quantize.converter import INPUT_NAME, OUTPUT_NAME, float_tflite
+from ecgqa_tflite.spec import SCORE_SCALE, SCORE_ZERO_POINT
 from ecgqa_tflite.tflite.flatbuffer import pack, unpack
 from ecgqa_tflite.tflite.read import read_tflite
 from ecgqa_tflite.tflite.run import INPUT_SCALE, INPUT_ZERO_POINT
 
-OUTPUT_SCALE, OUTPUT_ZERO_POINT = 1 / 256, -128
-"""As of a full-int8 network's softmax."""
 PROBABILITIES = ("SOFTMAX", "LOGISTIC")
-"""Operators whose output that scale holds."""
+"""Operators whose output the scale of a score holds."""
 
 
 def float_network(network: Any) -> bytes:
@@ -57,7 +56,7 @@ def _with_int8_ends(tflite: bytes, name: str) -> bytes:
     subgraph = model.subgraphs[0]
     (start,), (end,) = list(subgraph.inputs), list(subgraph.outputs)
     image = _int8_end(subgraph, start, INPUT_NAME, float(INPUT_SCALE), INPUT_ZERO_POINT)
-    scores = _int8_end(subgraph, end, OUTPUT_NAME, OUTPUT_SCALE, OUTPUT_ZERO_POINT)
+    scores = _int8_end(subgraph, end, OUTPUT_NAME, SCORE_SCALE, SCORE_ZERO_POINT)
     kinds = schema.BuiltinOperator
     subgraph.operators = [
         _operator(model, kinds.DEQUANTIZE, image, start),

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ecgqa_tflite.convert.float_export import OUTPUT_SCALE, OUTPUT_ZERO_POINT, float_network
+from ecgqa_tflite.convert.float_export import float_network
 from ecgqa_tflite.convert.requantise import (
     calibration_from_folder,
     calibration_metrics,
@@ -17,7 +17,7 @@ from ecgqa_tflite.model_folder import ModelFolder, write_model
 from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.quantize.converter import first_line, image_shape
 from ecgqa_tflite.quantize.ptq import quantise_ptq
-from ecgqa_tflite.spec import FrontEnd, read_spec
+from ecgqa_tflite.spec import SCORE_SCALE, SCORE_ZERO_POINT, FrontEnd, read_spec
 from ecgqa_tflite.tflite.identity import read_identity
 from ecgqa_tflite.tflite.run import Int8Network
 from ecgqa_tflite.training.run import THRESHOLD
@@ -148,10 +148,11 @@ def own_model(
 def _fits(network: Int8Network, spec: FrontEnd, path: Path) -> None:
     _require_fit(network.input_shape, network.classes, spec, path)
     found = (network.output_scale, network.output_zero_point)
-    if found != (OUTPUT_SCALE, OUTPUT_ZERO_POINT):  # the threshold is a probability in such steps
+    if found != (SCORE_SCALE, SCORE_ZERO_POINT):  # the threshold is a probability in such steps
         raise ModelError(
-            f"{path}: its scores are no probabilities (scale {found[0]:.3g}, zero point "
-            f"{found[1]}; a softmax has 1/256 and {OUTPUT_ZERO_POINT}): end it in a softmax"
+            f"{path}: its scores are not probabilities (scale {found[0]:.3g}, zero point "
+            f"{found[1]}; a softmax has 1/{1 / SCORE_SCALE:g} and {SCORE_ZERO_POINT}): end it in "
+            f"a softmax"
         )
 
 

@@ -20,7 +20,7 @@ from ecgqa_tflite.quantize.ptq import quantise_ptq
 from ecgqa_tflite.quantize.snr import layer_snr_db
 from ecgqa_tflite.recording import read_recording
 from ecgqa_tflite.segments import cut
-from ecgqa_tflite.spec import FrontEnd, Quality
+from ecgqa_tflite.spec import SCORE_SCALE, SCORE_ZERO_POINT, FrontEnd, Quality
 from ecgqa_tflite.tflite.run import Int8Network
 
 CALIBRATION_SEGMENTS = 200
@@ -138,8 +138,8 @@ def _draw(
 
 
 def int8_threshold(threshold: float) -> int:
-    """The int8 softmax score that stands for a probability: 256 steps from -128."""
-    return int(np.clip(round(threshold * 256) - 128, -128, 127))
+    """The int8 softmax score that stands for a probability."""
+    return int(np.clip(round(threshold / SCORE_SCALE) + SCORE_ZERO_POINT, -128, 127))
 
 
 def both_scores(

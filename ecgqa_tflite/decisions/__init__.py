@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ecgqa_tflite.spec import Quality
+from ecgqa_tflite.spec import SCORE_SCALE, SCORE_ZERO_POINT, Quality
 
 Reason = Literal["ok", "gap", "flat"]
 
@@ -26,8 +26,8 @@ class Decision:
     quality
         High where the int8 score of class 1 reaches the model's threshold.
     score
-        Softmax of class 1 as the int8 network gives it, 0..1 in steps of 1/256; 0 where the
-        network was not asked.
+        Softmax of class 1 as the int8 network gives it, 0..1 in steps of ``SCORE_SCALE``; 0
+        where the network was not asked.
     reason
         ``ok``: the network decided. ``gap``: samples are missing. ``flat``: the signal is
         constant. A gap and a flat segment are low quality.
@@ -63,8 +63,8 @@ class Span:
 
 
 def probability(score_int8: int) -> float:
-    """Real value of a softmax's int8 score: quant_scale 1/256, zero point -128."""
-    return (score_int8 + 128) / 256
+    """Real value of a softmax's int8 score."""
+    return (score_int8 - SCORE_ZERO_POINT) * SCORE_SCALE
 
 
 def spans(decisions: Sequence[Decision]) -> list[Span]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.experiment.baselines import NEUROKIT_METHODS
-from ecgqa_tflite.spec import Colormap, FrontEnd, Scaling
+from ecgqa_tflite.spec import FrontEnd, Scaling
 from ecgqa_tflite.training.recipe import Recipe
 
 LIGHT_REPEATS, INCEPTION_REPEATS, ABLATION_REPEATS, FOREST_REPEATS = 10, 3, 3, 10
@@ -223,7 +223,7 @@ def ablations(
         return Row(name, label, look, quick_recipe(recipe) if quick else recipe, own)
 
     grey_small = replace(spec, colormap="grey", rows=113, cols=113)
-    other_colours: Colormap = "jet" if spec.colormap == "grey" else "grey"
+    other_colours = "jet" if spec.colormap == "grey" else "grey"
     other_scaling: Scaling = "minmax" if spec.scaling == "qrs" else "qrs"
     seed_band = FrontEnd.preset("seed").f_max_hz
     other_band = FrontEnd.preset("wearable" if spec.f_max_hz == seed_band else "seed").f_max_hz

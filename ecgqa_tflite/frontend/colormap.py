@@ -7,30 +7,15 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.spec import Colormap
+from ecgqa_tflite.spec import COLORMAPS
 
 
-@cache
-def lut(colormap: Colormap) -> NDArray[np.uint8]:
-    """Colour of each index, uint8, shape (256, channels); read-only.
-
-    ``jet`` is MATLAB's formula for 256 entries: trapezia of slope 4 / 256, centred on 3/4 (red),
-    1/2 (green) and 1/4 (blue). ``grey`` is the index itself in one channel.
-    """
-    index = np.arange(256)
-    if colormap == "grey":
-        table = index[:, None].astype(np.uint8)
-    else:
-        # MATLAB counts entries from 1: entry i has blue min(1, (i + 32) / 64) and so on.
-        i = index[:, None] + 1.0
-        centre = np.array([192.0, 128.0, 64.0])
-        level = np.clip((96.0 - np.abs(i - centre)) / 64.0, 0.0, 1.0)
-        table = np.floor(level * 255.0 + 0.5).astype(np.uint8)
-    table.setflags(write=False)
-    return table
+def lut(colormap: str) -> NDArray[np.uint8]:
+    """Colour of each index, uint8, shape (256, channels); read-only."""
+    return COLORMAPS[colormap]
 
 
-def image(index_map: NDArray[np.uint8], colormap: Colormap) -> NDArray[np.uint8]:
+def image(index_map: NDArray[np.uint8], colormap: str) -> NDArray[np.uint8]:
     """Colour an ``index_map``: uint8 (..., rows, cols) to uint8 (..., rows, cols, channels)."""
     return np.take(lut(colormap), index_map, axis=0)
 
@@ -41,7 +26,7 @@ def to_int8(image: NDArray[np.uint8]) -> NDArray[np.int8]:
 
 
 @cache
-def _pair_colours(colormap: Colormap) -> NDArray[np.void]:
+def _pair_colours(colormap: str) -> NDArray[np.void]:
     """int8 colours of each pair of indices, shape (65536,), an item 2 * channels bytes.
 
     Two pixels a lookup, each a whole item: four times as fast as rows of the (256, 3) table.
@@ -51,7 +36,7 @@ def _pair_colours(colormap: Colormap) -> NDArray[np.void]:
     return table.view(f"V{table.shape[1]}")[:, 0]
 
 
-def image_s8(index_maps: NDArray[np.uint8], colormap: Colormap) -> NDArray[np.int8]:
+def image_s8(index_maps: NDArray[np.uint8], colormap: str) -> NDArray[np.int8]:
     """What the network takes: uint8 (n, rows, cols) to int8 (n, rows, cols, channels)."""
     indices = index_maps.reshape(-1)
     if indices.size % 2:

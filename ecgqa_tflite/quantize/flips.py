@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ecgqa_tflite.spec import SCORE_SCALE
+
 MOST = 12
 """Segments that are kept: a bundle's manifest holds their samples."""
 
@@ -42,7 +44,7 @@ def flipped_segments(
         ``p_high``, ``score`` and ``samples_s16`` (base64 of little-endian int16).
     """
     p, s = np.asarray(p_high, float), np.asarray(scores, int)
-    apart = np.abs(p - thresholds[0]) + np.abs(s - thresholds[1]) / 256
+    apart = np.abs(p - thresholds[0]) + np.abs(s - thresholds[1]) * SCORE_SCALE
     flipped = np.flatnonzero((p >= thresholds[0]) != (s >= thresholds[1]))
     order = sorted(flipped.tolist(), key=lambda i: (-apart[i], str(ids[i])))
     return [

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import ArgumentError, ModelError
-from ecgqa_tflite.spec import Quality
+from ecgqa_tflite.spec import SCORE_ZERO_POINT, Quality
 from ecgqa_tflite.tflite.read import Graph, Tensor, read_tflite
 
 INPUT_SCALE = np.float32(1.0 / 255.0)
@@ -297,7 +297,7 @@ def high_scores(
         scores: NDArray[np.int8] = mine.network.scores(images(batch))
         return scores[:, Quality.HIGH]
 
-    out = np.full(n, -128, np.int8)
+    out = np.full(n, SCORE_ZERO_POINT, np.int8)
     batches = [wanted[i : i + BATCH] for i in range(0, len(wanted), BATCH)]
     done = 0
     pool = ThreadPoolExecutor(threads)

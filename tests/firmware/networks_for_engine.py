@@ -15,7 +15,6 @@ from conftest import require_module
 from numpy.typing import NDArray
 
 from ecgqa_tflite.frontend import colormap
-from ecgqa_tflite.spec import Colormap
 
 CALIBRATION = 24
 
@@ -26,7 +25,7 @@ class Kind:
 
     rows: int
     cols: int
-    colormap: Colormap
+    colormap: str
     build: Callable[[tuple[int, int, int]], Any]
 
 

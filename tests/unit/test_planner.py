@@ -59,7 +59,8 @@ def light() -> Network:
         Layer(
             kind=fully_connected.OPERATOR, operators=(0,), output=0, in_=shapes[3],
             out=Shape(1, 1, 2), pooled=Shape(1, 1, 2), kernel=Window(1, 1, 1, 1), pool=Window(),
-            in_zero_point=0, out_zero_point=0, act_min=-128, act_max=127, runs=6, run_len=6 * 256, taps=36 * 256,
+            in_zero_point=0, out_zero_point=0, act_min=-128, act_max=127, runs=6, run_len=6 * 256,
+            taps=36 * 256,
         ),
     )  # fmt: skip
     return Network(body, Softmax(1 << 30, 10, -100), shapes[0], 2)

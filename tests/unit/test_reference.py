@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.frontend import colormap, morse, reference
-from ecgqa_tflite.spec import FrontEnd
+from ecgqa_tflite.spec import COLORMAPS, FrontEnd
 
 GAMMA, TIME_BANDWIDTH = 3.0, 60.0
 
@@ -164,8 +164,19 @@ def test_jet_is_matlab_s():
     ]
 
 
+def test_one_entry_is_a_colour_map(monkeypatch):
+    """Name, channels and colours: the spec and the image agree on a new one."""
+    new = np.arange(512, dtype=np.uint16).astype(np.uint8).reshape(256, 2)
+    monkeypatch.setitem(COLORMAPS, "new", new)
+    spec = FrontEnd(colormap="new", rows=8, cols=9)
+    maps = np.arange(72, dtype=np.uint8).reshape(1, 8, 9)
+    images = colormap.image_s8(maps, spec.colormap)
+    assert images.shape == (1, *spec.image_shape)
+    assert np.array_equal(images, colormap.to_int8(new[maps]))
+
+
 @settings(max_examples=20)
-@given(st.integers(1, 4), st.sampled_from(["jet", "grey"]))
+@given(st.integers(1, 4), st.sampled_from(list(COLORMAPS)))
 def test_an_image_is_its_index_map_through_the_lut(n, name):
     index_map = np.random.default_rng(n).integers(0, 256, (n, 5, 7)).astype(np.uint8)
     image = colormap.image(index_map, name)

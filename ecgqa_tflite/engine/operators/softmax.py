@@ -7,6 +7,7 @@ import math
 from ecgqa_tflite.engine.layers import Chain, EngineOperator, Softmax
 from ecgqa_tflite.engine.legality import refusal, scale, zero_point
 from ecgqa_tflite.engine.requantisation import quantise_multiplier
+from ecgqa_tflite.spec import SCORE_SCALE, SCORE_ZERO_POINT
 from ecgqa_tflite.tflite.numbers import SOFTMAX_UNIT, softmax_real
 from ecgqa_tflite.tflite.read import Operator
 
@@ -21,8 +22,12 @@ class SoftmaxOperator(EngineOperator):
         x, y = chain.graph.tensors[op.inputs[0]], chain.graph.tensors[op.outputs[0]]
         if chain.end is None or chain.end.rows * chain.end.cols != 1:
             raise refusal(op, "must follow a layer with one value per class")
-        if scale(y) != 1 / 256 or zero_point(y) != -128:
-            raise refusal(op, "has an output that is not scale 1/256, zero point -128")
+        if (scale(y), zero_point(y)) != (SCORE_SCALE, SCORE_ZERO_POINT):
+            raise refusal(
+                op,
+                f"has an output that is not scale 1/{1 / SCORE_SCALE:g}, zero point "
+                f"{SCORE_ZERO_POINT}",
+            )
         real = softmax_real(float(op.options.get("beta", 1.0)), scale(x))
         multiplier, shift = (0, -1) if real is None else quantise_multiplier(real)
         if not 0 <= shift <= 30:
