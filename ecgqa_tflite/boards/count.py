@@ -34,6 +34,9 @@ PORTABLE_CORES = ("mps2-an386", "mps3-an547")
 STAGES = ("cwt", "network", "glue", "other")
 """By source file; ``other`` is the C library's memcpy and its like."""
 
+PART_OF_FILE = {"ecgqa_cwt_tables.c": "tables", "ecgqa_model.c": "network"}
+"""Generated files, by what of the flash they hold."""
+
 MARKS = ("mark_classify", "mark_classified")
 FS_HZ = 250.0
 
@@ -82,8 +85,8 @@ class Figures:
         return (self.by_stage["network"] + self.by_stage["other"]) / self.macs
 
 
-def _stage_of(source: Path) -> str:
-    if source.parent != firmware_bridge_dir() / "src":
+def _stage_of(source: Path | None) -> str:
+    if source is None or source.parent != firmware_bridge_dir() / "src":
         return "other"
     if source.stem.startswith("nn"):
         return "network"
@@ -161,26 +164,14 @@ def run_path(
 
 
 def _figures(device: Device, image: boards.Image, run: boards.Run) -> Figures:
-    stage_of_symbol: dict[str, str] = {}
-    file_of_symbol: dict[str, str] = {}
-    for source, built in image.objects.items():
-        for symbol in boards.read_symbols(image.board, built):
-            stage_of_symbol[symbol.name] = _stage_of(source)
-            file_of_symbol[symbol.name] = source.name
+    source_of = {
+        symbol.name: source
+        for source, built in image.objects.items()
+        for symbol in boards.read_symbols(image.board, built)
+    }
     decided = [s for s in run.stages if s.mark == MARKS[1]]
-    segments = [dict.fromkeys(STAGES, 0) for _ in decided]
-    for stage, segment in zip(decided, segments, strict=True):
-        for name, count in stage.by_function.items():
-            segment[stage_of_symbol.get(name, "other")] += count
-    flash = {"code": 0, "tables": 0, "network": 0}
-    for symbol in image.symbols():
-        part = {"ecgqa_cwt_tables.c": "tables", "ecgqa_model.c": "network"}.get(
-            file_of_symbol.get(symbol.name, "")
-        )
-        if part is None and stage_of_symbol.get(symbol.name, "other") != "other":
-            part = "code"
-        if part is not None and symbol.kind in "tTrRwW":
-            flash[part] += symbol.size
+    segments = tuple(_by_stage(stage.by_function, source_of) for stage in decided)
+    flash = _flash(image, source_of)
     said = [line.split() for line in run.output.splitlines()]
     return Figures(
         board=image.board.name,
@@ -194,8 +185,29 @@ def _figures(device: Device, image: boards.Image, run: boards.Run) -> Figures:
         instructions=round(median(s.total for s in decided)),
         by_stage={name: sum(s[name] for s in segments) // len(decided) for name in STAGES},
         macs=device.plan.network.macs,
-        segments=tuple(segments),
+        segments=segments,
     )
+
+
+def _by_stage(by_function: Mapping[str, int], source_of: Mapping[str, Path]) -> dict[str, int]:
+    """Instructions of one segment, by stage."""
+    counts = dict.fromkeys(STAGES, 0)
+    for name, count in by_function.items():
+        counts[_stage_of(source_of.get(name))] += count
+    return counts
+
+
+def _flash(image: boards.Image, source_of: Mapping[str, Path]) -> dict[str, int]:
+    """Bytes of the library's code, the front end's tables and the network's constants."""
+    flash = {"code": 0, "tables": 0, "network": 0}
+    for symbol in image.symbols():
+        source = source_of.get(symbol.name)
+        part = PART_OF_FILE.get(source.name) if source is not None else None
+        if part is None and _stage_of(source) != "other":
+            part = "code"
+        if part is not None and symbol.kind in "tTrRwW":
+            flash[part] += symbol.size
+    return flash
 
 
 def table(figures: Sequence[Figures]) -> str:

@@ -9,7 +9,7 @@ badly: 3 dB of baseline wander harms no beat, 3 dB of electrode motion hides sev
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -169,45 +169,67 @@ def mix_lead(
         kind, snr_db = str(rng.choice(kinds, p=p)), rng.uniform(*rule.snr_db)
         noise, name = bank.draw(kind, judged + 2 * context, fs_hz, rng)
         starts = first + length * np.arange(n_side)
-        good = [s for s in starts if _sound(lead, clean_beats_s, s / fs_hz, spec.segment_s)]
-        if not good:
-            continue
-        clean = _with_context(lead.signal_mv, first, first + judged, context)
-        clean_band, noise_band = qrs_band(clean, fs_hz), qrs_band(noise, fs_hz)
-        gain = np.sqrt(np.mean(clean_band**2) / np.mean(noise_band**2)) * 10 ** (-snr_db / 20)
-        mixed = clean + gain * noise
-        found = detect_beats(mixed, fs_hz)
-        for start in good:
-            at = start - first + context
-            here = slice(at, at + length)
-            snr = 10 * np.log10(
-                np.mean(clean_band[here] ** 2) / np.mean((gain * noise_band[here]) ** 2)
-            )
-            begin = at / fs_hz
-            known_s = lead.beats_s + (context - first) / fs_hz
-            counts = [
-                count_errors(known_s, times, begin, begin + spec.segment_s) for times in found
-            ]
-            rows.append(
-                (
-                    quantise(mixed[here]),
-                    f"{lead.name}@{start / fs_hz:.2f}+{name}#{stretch}",
-                    lead.group,
-                    snr,
-                    counts[0][0],
-                    [count[1] for count in counts],
-                    [count[2] for count in counts],
-                )
-            )
-    samples, ids, group, snr_out, known, missed, extra = (
-        zip(*rows, strict=True) if rows else ((),) * 7
-    )
+        good = [int(s) for s in starts if _sound(lead, clean_beats_s, s / fs_hz, spec.segment_s)]
+        if good:
+            named = f"{name}#{stretch}"
+            rows += _judged(lead, good, _mix(lead, first, noise, snr_db), named, spec)
+    return _mixtures(rows, length)
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """A stretch with context before and after it, mV; ``begin`` is its first sample in the lead."""
+
+    begin: int
+    mixed: NDArray[np.float64]
+    clean_band: NDArray[np.float64]
+    noise_band: NDArray[np.float64]
+
+
+def _mix(lead: AnnotatedLead, first: int, noise: NDArray[np.float64], snr_db: float) -> _Stretch:
+    """Add noise, with context, to the stretch of the lead that starts at ``first``."""
+    context = round(CONTEXT_S * lead.fs_hz)
+    clean = _with_context(lead.signal_mv, first, first + len(noise) - 2 * context, context)
+    clean_band, noise_band = qrs_band(clean, lead.fs_hz), qrs_band(noise, lead.fs_hz)
+    gain = np.sqrt(np.mean(clean_band**2) / np.mean(noise_band**2)) * 10 ** (-snr_db / 20)
+    return _Stretch(first - context, clean + gain * noise, clean_band, gain * noise_band)
+
+
+def _judged(
+    lead: AnnotatedLead, starts: Sequence[int], stretch: _Stretch, name: str, spec: FrontEnd
+) -> Iterator[tuple[Any, ...]]:
+    """The fields of :class:`Mixtures` of each segment, by where it starts in the lead."""
+    fs_hz, length = lead.fs_hz, spec.segment_len(lead.fs_hz)
+    known_s = lead.beats_s - stretch.begin / fs_hz
+    found = detect_beats(stretch.mixed, fs_hz)
+    for start in starts:
+        at = start - stretch.begin
+        here = slice(at, at + length)
+        snr = 10 * np.log10(
+            np.mean(stretch.clean_band[here] ** 2) / np.mean(stretch.noise_band[here] ** 2)
+        )
+        begin = at / fs_hz
+        counts = [count_errors(known_s, times, begin, begin + spec.segment_s) for times in found]
+        yield (
+            quantise(stretch.mixed[here]),
+            f"{lead.name}@{start / fs_hz:.2f}+{name}",
+            lead.group,
+            snr,
+            counts[0][0],
+            [count[1] for count in counts],
+            [count[2] for count in counts],
+        )
+
+
+def _mixtures(rows: Sequence[tuple[Any, ...]], length: int) -> Mixtures:
+    """The segments as arrays; there may be none."""
     n = len(rows)
+    samples, ids, group, snr, known, missed, extra = zip(*rows, strict=True) if n else ((),) * 7
     return Mixtures(
         np.array(samples, np.int16).reshape(n, length),
         np.array(ids, np.str_),
         np.array(group, np.str_),
-        np.array(snr_out, np.float32),
+        np.array(snr, np.float32),
         np.array(known, np.int16),
         np.array(missed, np.int16).reshape(n, 2),
         np.array(extra, np.int16).reshape(n, 2),

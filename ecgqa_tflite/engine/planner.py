@@ -8,9 +8,8 @@ bytes. See ``firmware_bridge/include/ecgqa/nn.h`` for what each buffer is.
 
 from __future__ import annotations
 
-import itertools
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -329,27 +328,33 @@ def _rows(n: int) -> str:
 
 def _place(buffers: Sequence[Buffer]) -> list[tuple[int, Buffer]]:
     """First fit in several orders; the one that needs least."""
-    bound = max(
-        sum(p.bytes for b in buffers for p in b.parts if phase in p.phases)
-        for phase in {q for b in buffers for p in b.parts for q in p.phases}
-    )
-    first = [b for b in buffers if b.name == IDLE]
-    rest = [b for b in buffers if b.name != IDLE]
-    by_size = sorted(rest, key=lambda b: (-b.bytes, b.name))
-    by_life = sorted(rest, key=lambda b: (-sum(p.bytes * len(p.phases) for p in b.parts), b.name))
-    by_brevity = by_life[::-1]
-    shuffle = random.Random(0)
+    parts = [part for buffer in buffers for part in buffer.parts]
+    phases = frozenset[int]().union(*(part.phases for part in parts))
+    bound = max(sum(p.bytes for p in parts if phase in p.phases) for phase in phases)
     best: list[tuple[int, Buffer]] = []
     least = 1 << 62
-    shuffled = (shuffle.sample(by_size, len(by_size)) for _ in range(TRIES))
-    for order in itertools.chain((by_size, by_life, by_brevity), shuffled):
-        placed = _first_fit(first + order)
+    for order in _orders(buffers):
+        placed = _first_fit(order)
         total = max(at + b.bytes for at, b in placed)
         if total < least:
             best, least = placed, total
         if least < bound + ALIGN:
             break
     return best
+
+
+def _orders(buffers: Sequence[Buffer]) -> Iterator[list[Buffer]]:
+    """By size, by bytes times phases up and down, then shuffled; the idle region always first."""
+    first = [b for b in buffers if b.name == IDLE]
+    rest = [b for b in buffers if b.name != IDLE]
+    by_size = sorted(rest, key=lambda b: (-b.bytes, b.name))
+    by_life = sorted(rest, key=lambda b: (-sum(p.bytes * len(p.phases) for p in b.parts), b.name))
+    shuffle = random.Random(0)
+    yield first + by_size
+    yield first + by_life
+    yield first + by_life[::-1]
+    for _ in range(TRIES):
+        yield first + shuffle.sample(by_size, len(by_size))
 
 
 def _first_fit(order: Sequence[Buffer]) -> list[tuple[int, Buffer]]:

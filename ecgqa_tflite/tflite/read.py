@@ -193,7 +193,7 @@ def _read(data: bytes) -> Graph:
         _operator_code(model.OperatorCodes(i)) for i in range(_count(model.OperatorCodesLength()))
     ]
     n_tensors = _count(subgraph.TensorsLength())
-    tensors = tuple(_tensor(i, subgraph.Tensors(i), model, data) for i in range(n_tensors))
+    tensors = tuple(_tensor(i, subgraph.Tensors(i), model) for i in range(n_tensors))
     operators = tuple(
         _operator(i, subgraph.Operators(i), codes, n_tensors)
         for i in range(_count(subgraph.OperatorsLength()))
@@ -225,7 +225,7 @@ def _operator_code(code: Any) -> tuple[str, int]:
     return _OPERATOR_NAMES[number], code.Version()
 
 
-def _tensor(index: int, t: Any, model: Any, data: bytes) -> Tensor:
+def _tensor(index: int, t: Any, model: Any) -> Tensor:
     where = f"tensor {index}"
     shape = () if t.ShapeIsNone() else tuple(int(d) for d in t.ShapeAsNumpy()[:9])
     _expect(len(shape) <= 8 and all(d >= 0 for d in shape), f"{where}: shape {shape}")
@@ -236,41 +236,7 @@ def _tensor(index: int, t: Any, model: Any, data: bytes) -> Tensor:
     _expect(t.Sparsity() is None, f"{where}: sparse storage is not handled")
     _expect(not t.IsVariable(), f"{where}: variable tensors are not handled")
     dtype = DTYPES[t.Type()]
-
-    _expect(0 <= t.Buffer() < model.BuffersLength(), f"{where}: buffer {t.Buffer()}")
-    buffer = model.Buffers(t.Buffer())
-    _expect(buffer.Offset() == 0, f"{where}: data outside the flatbuffer")
-    raw = None if buffer.DataIsNone() or buffer.DataLength() == 0 else buffer.DataAsNumpy()
-    constant = None
-    if raw is not None:
-        _expect(
-            len(raw) == elements * np.dtype(dtype).itemsize,
-            f"{where}: {len(raw)} bytes for shape {shape} of {dtype}",
-        )
-        constant = np.frombuffer(raw, dtype=np.dtype(dtype).newbyteorder("<")).reshape(shape)
-
-    scale = np.zeros(0, np.float32)
-    zero_point = np.zeros(0, np.int64)
-    axis = 0
-    q = t.Quantization()
-    if q is not None and not q.ScaleIsNone() and q.ScaleLength():
-        _expect(q.DetailsType() == 0, f"{where}: custom quantisation")
-        scale = np.asarray(q.ScaleAsNumpy(), np.float32)
-        zero_point = np.asarray(q.ZeroPointAsNumpy(), np.int64).reshape(-1)
-        axis = q.QuantizedDimension()
-        _expect(len(zero_point) == len(scale), f"{where}: as many zero points as scales")
-        _expect(bool(np.all(np.isfinite(scale) & (scale > 0))), f"{where}: scales must be > 0")
-        if dtype in ("int8", "uint8", "int16", "int32"):
-            limits = np.iinfo(dtype)
-            _expect(
-                bool(np.all((zero_point >= limits.min) & (zero_point <= limits.max))),
-                f"{where}: zero point out of {dtype}'s range",
-            )
-        if len(scale) > 1:
-            _expect(
-                0 <= axis < len(shape) and shape[axis] == len(scale),
-                f"{where}: {len(scale)} scales along axis {axis} of {shape}",
-            )
+    scale, zero_point, axis = _quantisation(where, t.Quantization(), shape, dtype)
     return Tensor(
         index=index,
         name=_text(t.Name()),
@@ -279,9 +245,53 @@ def _tensor(index: int, t: Any, model: Any, data: bytes) -> Tensor:
         dynamic=any(int(d) < 0 for d in signature),
         quant_scale=scale,
         zero_point=zero_point,
-        axis=int(axis),
-        data=constant,
+        axis=axis,
+        data=_constant(where, t, model, shape, dtype),
     )
+
+
+def _constant(
+    where: str, t: Any, model: Any, shape: tuple[int, ...], dtype: str
+) -> NDArray[Any] | None:
+    """The elements of a tensor that is a constant."""
+    _expect(0 <= t.Buffer() < model.BuffersLength(), f"{where}: buffer {t.Buffer()}")
+    buffer = model.Buffers(t.Buffer())
+    _expect(buffer.Offset() == 0, f"{where}: data outside the flatbuffer")
+    if buffer.DataIsNone() or buffer.DataLength() == 0:
+        return None
+    raw = buffer.DataAsNumpy()
+    kind = np.dtype(dtype)
+    _expect(
+        len(raw) == math.prod(shape) * kind.itemsize,
+        f"{where}: {len(raw)} bytes for shape {shape} of {dtype}",
+    )
+    return np.frombuffer(raw, dtype=kind.newbyteorder("<")).reshape(shape)
+
+
+def _quantisation(
+    where: str, q: Any, shape: tuple[int, ...], dtype: str
+) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
+    """(quant_scale, zero_point, axis) of a tensor; empty where it isn't quantised."""
+    if q is None or q.ScaleIsNone() or not q.ScaleLength():
+        return np.zeros(0, np.float32), np.zeros(0, np.int64), 0
+    _expect(q.DetailsType() == 0, f"{where}: custom quantisation")
+    scale = np.asarray(q.ScaleAsNumpy(), np.float32)
+    zero_point = np.asarray(q.ZeroPointAsNumpy(), np.int64).reshape(-1)
+    axis = int(q.QuantizedDimension())
+    _expect(len(zero_point) == len(scale), f"{where}: as many zero points as scales")
+    _expect(bool(np.all(np.isfinite(scale) & (scale > 0))), f"{where}: scales must be > 0")
+    if dtype in ("int8", "uint8", "int16", "int32"):
+        limits = np.iinfo(dtype)
+        _expect(
+            bool(np.all((zero_point >= limits.min) & (zero_point <= limits.max))),
+            f"{where}: zero point out of {dtype}'s range",
+        )
+    if len(scale) > 1:
+        _expect(
+            0 <= axis < len(shape) and shape[axis] == len(scale),
+            f"{where}: {len(scale)} scales along axis {axis} of {shape}",
+        )
+    return scale, zero_point, axis
 
 
 def _operator(index: int, op: Any, codes: Sequence[tuple[str, int]], n_tensors: int) -> Operator:
