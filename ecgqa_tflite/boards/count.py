@@ -1,6 +1,6 @@
 """The whole path on QEMU's Cortex-M boards: RAM, flash and instructions, by stage.
 
-Instructions are exact and repeatable; they are no cycles. ``python -m
+Instructions are exact and repeatable; they are not cycles. ``python -m
 ecgqa_tflite.boards.count MODEL`` prints the table (``make size``).
 """
 
@@ -58,7 +58,7 @@ class Figures:
     macs
         Multiply-accumulates of the network.
     segments
-        By stage, a segment an entry.
+        By stage, an entry per segment.
     """
 
     board: str
@@ -81,7 +81,7 @@ class Figures:
 
     @property
     def per_mac(self) -> float:
-        """Instructions of the network a multiply-accumulate, the C library's counted with it."""
+        """Instructions of the network per multiply-accumulate, the C library's counted with it."""
         return (self.by_stage["network"] + self.by_stage["other"]) / self.macs
 
 
@@ -211,11 +211,11 @@ def _flash(image: boards.Image, source_of: Mapping[str, Path]) -> dict[str, int]
 
 
 def table(figures: Sequence[Figures]) -> str:
-    """The figures as text, a board a row: bytes, then millions of instructions."""
+    """The figures as text, a row per board: bytes, then millions of instructions."""
     head = (
         f"{'core':<20} {'RAM':>7} = {'work':>7} + {'ctx':>4} + {'stack':>5}   "
         f"{'code':>6} {'tables':>7} {'network':>8}   "
-        f"{'decision':>8} = {'cwt':>6} + {'network':>7} + {'glue':>5} + {'other':>5}   {'a MAC':>6}"
+        f"{'decision':>8} = {'cwt':>6} + {'network':>7} + {'glue':>5} + {'other':>5}   {'/MAC':>6}"
     )
     rows = [
         f"{f.core:<20} {f.ram_bytes:>7,} = {f.workspace_bytes:>7,} + {f.context_bytes:>4} + "

@@ -321,7 +321,7 @@ def _write_templates(
 
 
 def accuracy_lines(metrics: Mapping[str, Any]) -> list[str]:
-    """Balanced accuracy and AUC, float beside int8, a line a set; none where none was measured."""
+    """Balanced accuracy and AUC, float beside int8, a line per set; none where not measured."""
     validation = metrics.get("validation", {})
     sets = {"validation": {"float": validation.get("float"), "int8": validation.get("int8")}}
     for name, result in metrics.get("external", {}).items():

@@ -27,7 +27,7 @@ from ecgqa_tflite.quantize.snr import worst_layers
 from ecgqa_tflite.spec import FrontEnd, Quality
 
 STRIP_WIDTH, STRIP_HEIGHT = 500, 80
-"""Of a segment's strip, in its own units: 100 a second."""
+"""Of a segment's strip, in its own units: 100 per second."""
 FIGURES = {"bacc": "BAcc", "auc": "AUC", "se": "Se", "sp": "Sp", "acc": "Acc"}
 
 

@@ -21,7 +21,7 @@ from ecgqa_tflite.errors import EcgqaError
 
 COMMANDS: dict[str, str] = {
     "assess": "Tell which seconds of a recording can be trusted.",
-    "scalogram": "Draw 5 s of a recording as the network sees them.",
+    "scalogram": "Draw a segment of a recording as the network sees it.",
     "convert": "Make a full-int8 model and its firmware bundle.",
     "validate": "Prove a bundle again, on this machine.",
     "inspect": "Tell what a .tflite is, ours or not.",

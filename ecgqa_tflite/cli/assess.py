@@ -47,7 +47,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--lead", help="Name or number (from 0) of the lead.  [default: the first]")
 @click.option(
     "--hop", "hop_s", type=float, metavar="S",
-    help="Seconds from one segment's start to the next.  [default: a segment, 5]",
+    help="Seconds from one segment's start to the next.  [default: a segment's length]",
 )  # fmt: skip
 @click.option(
     "--json", "json_file", metavar="FILE",
@@ -65,7 +65,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--to", "to_s", type=float, metavar="S", help="End of the picture, s.")
 @click.option(
     "--threads", type=click.IntRange(min=1), default=lambda: os.cpu_count() or 1,
-    help="Threads that share the segments.  [default: one a core]",
+    help="Threads that share the segments.  [default: one per core]",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 def command(
@@ -83,8 +83,8 @@ def command(
 ) -> None:
     """Tell which seconds of RECORD can be trusted.
 
-    RECORD is a WFDB record, with or without .hea. Each 5-s segment is called high quality (every R
-    peak can be told) or low, by the integer front end and the int8 network that a firmware runs.
+    RECORD is a WFDB record, with or without .hea. Each segment is called high quality (every R peak
+    can be told) or low, by the integer front end and the int8 network that a firmware runs.
     Missing samples and flat signals are low quality, with the reason. Needs no TensorFlow.
 
     \b
@@ -191,7 +191,7 @@ def _summary(
     if len(decisions) > 1 and decisions[1].start_s > decisions[0].end_s:
         lines.append("Of what lies between the segments (--hop), nothing was assessed")
     elif left_out_s > 0.005:
-        lines.append(f"The last {left_out_s:.2f} s are no whole segment: not assessed")
+        lines.append(f"The last {left_out_s:.2f} s are not a whole segment: not assessed")
     rate = f", {n / took_s:,.0f} segments/s" if n >= FEWEST_FOR_A_RATE else ""
     lines.append(f"{took_s:.2f} s on {threads} thread{'s' if threads > 1 else ''}{rate}")
     return "\n".join(lines)

@@ -114,7 +114,7 @@ def command(
 
     --record notes figures under the name of the public set whose recordings these are, else of
     DATA, and keeps what earlier runs noted on the same segments. A public set that the model was
-    trained or calibrated on is no test, and refused.
+    trained or calibrated on is not a test, and refused.
 
     \b
     Examples:

@@ -37,7 +37,7 @@ SHARED: tuple[Decorator, ...] = (
     click.option("-o", "--out", required=True, type=FOLDER, help="Folder of the experiment."),
     click.option("--quick", is_flag=True, help="A small version in some ten minutes."),
     click.option("--only", multiple=True, metavar="ROW", help="Run this row; repeat for more."),
-    click.option("--repeats", type=int, help="Trainings a row, seeds 0, 1, ..."),
+    click.option("--repeats", type=int, help="Trainings per row, seeds 0, 1, ..."),
     click.option("--seeds", metavar="LIST", help="Seeds instead, such as 0-4,7."),
     click.option(
         "--adjudicated", type=FILE,

@@ -43,7 +43,7 @@ def _print(found: dict[str, Any]) -> None:
     facts.add_column(overflow="fold")
 
     def fact(name: str, text: str) -> None:
-        facts.add_row(name, escape(text))  # a file's own words are no markup
+        facts.add_row(name, escape(text))  # a file's own words are not markup
 
     fact("file", f"{found['file_bytes']:,} bytes, SHA-256 {found['sha256'][:16]}")
     fact("network", found["model_id"])

@@ -63,7 +63,7 @@ from ecgqa_tflite.training.recipe import Precision
 def command(images: Path, out: Path, cache: Path | None, overwrite: bool, **recipe: Any) -> None:
     """Pre-train a network on IMAGES, a folder of class folders (ImageNet's way).
 
-    A checkpoint an epoch is kept: the same command goes on where it was killed. Training takes
+    A checkpoint per epoch is kept: the same command goes on where it was killed. Training takes
     the network's body from the folder and gives it a new head of two classes.
 
     \b

@@ -22,7 +22,7 @@ from rich.progress import Progress as Bar
 from ecgqa_tflite.progress import Progress
 
 LOG_INTERVAL_S = 30.0
-"""Where stderr is no terminal, a line so often takes the place of the bars."""
+"""Where stderr is not a terminal, a line so often takes the place of the bars."""
 
 
 @contextmanager

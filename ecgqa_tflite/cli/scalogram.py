@@ -1,4 +1,4 @@
-"""``ecgqa scalogram``: five seconds as the network sees them."""
+"""``ecgqa scalogram``: a segment as the network sees it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from ecgqa_tflite.spec import PRESETS, FrontEnd
 
 @click.command(cls=Command)
 @click.argument("record")
-@click.option("--at", "at_s", type=float, required=True, metavar="S", help="Start of the 5 s, s.")
+@click.option(
+    "--at", "at_s", type=float, required=True, metavar="S", help="Start of the segment, s."
+)
 @click.option(
     "-o", "--out", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
     help="Picture to write: .png, .pdf or .svg.",
@@ -33,7 +35,7 @@ from ecgqa_tflite.spec import PRESETS, FrontEnd
 def command(
     record: str, at_s: float, out: Path, lead: str | None, front_end: str, overwrite: bool
 ) -> None:
-    """Draw 5 s of RECORD as the network sees them.
+    """Draw a segment of RECORD as the network sees it.
 
     The ECG on top, under it the scalogram: the bytes that the integer front end gives, in the
     spec's colours, over time in s and a logarithmic frequency axis in Hz.

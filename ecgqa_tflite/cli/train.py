@@ -95,7 +95,7 @@ def command(
 ) -> None:
     """Train a network on challenge-2011, mitdb and nstdb and write its model folder.
 
-    Segments, scalograms and a checkpoint an epoch are kept in the cache: the same command goes on
+    Segments, scalograms and a checkpoint per epoch are kept in the cache: the same command goes on
     where it was killed. The float network calls high from P(high) 0.5 on; the int8 network, which
     is made too, gets the threshold that decides most like it on held-out patients.
 

@@ -244,7 +244,7 @@ def _mitdb_jobs(folder: Path, records: list[str], composition: Composition) -> I
 def _challenge2011_jobs(
     recordings: Sequence[Recording], leads: list[LabelledSegments], composition: Composition
 ) -> Iterable[_Job]:
-    """Its good leads, a job a record, to mix into; and its bad ones if the detectors are asked."""
+    """Its good leads, a job per record, to mix into; its bad ones if the detectors are asked."""
     wanted: dict[tuple[str, int], list[str]] = {}
     for part in leads:
         places = (str(name).split("@")[0].split("/") for name in part.ids)

@@ -307,7 +307,7 @@ class _Job:
         def keep(chunk: bytes) -> None:
             content.extend(chunk)
             if len(content) > _MAX_LISTING_BYTES:
-                raise DatasetError(f"{self.url}{_LISTING} is no list of checksums")
+                raise DatasetError(f"{self.url}{_LISTING} is not a list of checksums")
 
         self.transfer(_LISTING, lambda: len(content), keep)
         sums = {}
@@ -419,7 +419,7 @@ def _unpack(folder: Path, archive: Archive, mark: str) -> None:
             shutil.copyfile(labels, out / archive.labels_as)
             (out / _UNPACKED_MARK).write_text(mark)
     except zipfile.BadZipFile as error:
-        raise DatasetError(f"{zipped} is no zip file ({error}): delete it and run again") from error
+        raise DatasetError(f"{zipped} is not a zip file ({error}): delete it; run again") from error
     except OSError as error:
         raise DatasetError(
             f"{error.filename or folder} can't be written: {error.strerror}; make room and run "

@@ -28,7 +28,7 @@ PUBLISHED = {
 """Names of a public set's recordings and their sampling rate, Hz."""
 
 _TAKEN = {*PUBLISHED, "validation", "gate"}
-"""Names under which metrics keep what is no folder of the user's."""
+"""Names under which metrics keep what is not a folder of the user's."""
 
 
 def load_folder(folder: Path, spec: FrontEnd, tick: Tick | None = None) -> list[LabelledSegments]:
@@ -49,7 +49,7 @@ def load_folder(folder: Path, spec: FrontEnd, tick: Tick | None = None) -> list[
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DatasetError(f"{folder} is no folder; give the folder of a labelled set")
+        raise DatasetError(f"{folder} is not a folder; give the folder of a labelled set")
     inside = sorted(path for path in folder.iterdir() if path.is_dir())
     found = [folder] if _layout(folder) else [path for path in inside if _layout(path)]
     if not found:

@@ -13,14 +13,14 @@ def read_text(path: Path) -> str:
     Raises
     ------
     DatasetError
-        It can't be read, or is no text.
+        It can't be read, or is not text.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DatasetError(f"{path} can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is no text file (UTF-8)") from error
+        raise DatasetError(f"{path} is not a text file (UTF-8)") from error
 
 
 def find_folder(folder: Path, marker: str, name: str) -> Path:
@@ -36,7 +36,7 @@ def find_folder(folder: Path, marker: str, name: str) -> Path:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DatasetError(f"{folder} is no folder; get the set with: ecgqa data get {name}")
+        raise DatasetError(f"{folder} is not a folder; get the set with: ecgqa data get {name}")
     for base in (folder / name, folder):
         if (base / marker).exists():
             return base

@@ -37,7 +37,7 @@ def read_network(graph: Graph) -> Network:
     layers = [layer.kind.packing(layer) for layer in _trimmed(chain.layers)]
     last = layers[-1].pooled
     if last.rows * last.cols != 1:
-        raise ConversionError(f"the last layer gives {last}; it must give one value a class")
+        raise ConversionError(f"the last layer gives {last}; it must give one value per class")
     return Network(tuple(layers), chain.softmax, image, last.channels)
 
 

@@ -104,7 +104,7 @@ def plan_device(
     Raises
     ------
     ArgumentError
-        The hop is no whole number of samples in 1..segment_len, or needs ``collect``.
+        The hop is not a whole number of samples in 1..segment_len, or needs ``collect``.
     ConversionError
         The engine can't run the network, or it has other than two classes.
     """

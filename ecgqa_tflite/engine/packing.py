@@ -21,7 +21,7 @@ EVEN_BIAS = 128
 def in_runs(layer: Layer, runs: int, run_len: int, *, gather: bool = False) -> Layer:
     """The layer with its K inputs cut into runs, and its weights packed."""
     if run_len > 0xFFFF:
-        raise ConversionError(f"layer of operator {layer.operators[0]}: {run_len} inputs a row")
+        raise ConversionError(f"layer of operator {layer.operators[0]}: {run_len} inputs per row")
     weights = pack(layer.weights.reshape(layer.out.channels, runs, run_len).view(np.int8))
     return replace(layer, runs=runs, run_len=run_len, gather=gather, weights=weights)
 

@@ -391,7 +391,7 @@ def _collision(
 
 
 def memory_map(plan: Plan) -> str:
-    """The plan as text: a line a part, by address, with a column a phase."""
+    """The plan as text: a line per part, by address, with a column per phase."""
     head = f"workspace {plan.workspace_bytes:,} bytes"
     live = [plan.live_bytes(p) for p in range(len(plan.phases))]
     lines = [

@@ -20,7 +20,7 @@ from ecgqa_tflite.evaluation.footprint import footprint
 from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, json_text, open_model, seal
 from ecgqa_tflite.output import whole_folder
 from ecgqa_tflite.plots.calibration import calibration_svg
-from ecgqa_tflite.spec import MAX_SEGMENT_LEN
+from ecgqa_tflite.spec import MAX_SEGMENT_LEN, FrontEnd
 
 SOURCES = {
     "leads_good": "challenge-2011 leads labelled good",
@@ -87,7 +87,7 @@ def model_card(model: ModelFolder, picture: str | None = None) -> str:
             ]
             lines += [""]
     for source, result in external.items():
-        lines += [f"## External test: {source}", "", *_external(result), ""]
+        lines += [f"## External test: {source}", "", *_external(result, spec), ""]
     if curves := _curves(metrics):
         lines += ["## Calibration of P(high)", "", *_calibration(curves, picture), ""]
     for source, result in external.items():
@@ -278,7 +278,7 @@ def _flips(flips: dict[str, Any]) -> str:
     return f"int8 and float decide differently on {flips['flipped']:,} ({flips['share']:.2%})."
 
 
-def _external(result: dict[str, Any]) -> list[str]:
+def _external(result: dict[str, Any], spec: FrontEnd) -> list[str]:
     models = {"int8": result} | ({"float": result["float"]} if "float" in result else {})
     tables = {f"{name}, inherited labels": table for name, table in models.items()}
     tables |= {
@@ -294,7 +294,8 @@ def _external(result: dict[str, Any]) -> list[str]:
         called = result["graded"]["b_called_high"]
         lines += [
             "",
-            "Segments inherit the label of their whole recording, which is often wrong for 5 s of",
+            "Segments inherit the label of their whole recording, which is often wrong for "
+            f"{spec.segment_s:g} s of",
             "it. Graded by eye: segments that were read one by one, A (every R peak is sure) as",
             "high, C (no R peaks for more than 1 s) as low, where all readings agree."
             + ("" if called is None else f" B, in between, is called high in {called:.1%}."),

@@ -97,7 +97,7 @@ def neurokit_scores(
 
     ``averageQRS`` (its default) and ``templatematch`` are means over the segment's samples, 0..1
     and -1..1; ``zhao2018`` has three classes (:data:`ZHAO2018`). A segment on which NeuroKit2 ends
-    in an error, because it finds no beats, scores lowest. Some 40 to 70 ms a segment and core.
+    in an error, because it finds no beats, scores lowest. Some 40 to 70 ms per segment and core.
 
     Returns
     -------

@@ -65,7 +65,7 @@ def times_ms(model: ModelFolder, quick: bool = False) -> dict[str, Any]:
 def method_ms(
     method: Callable[[NDArray[np.int16], float], object], spec: FrontEnd, quick: bool = False
 ) -> dict[str, Any]:
-    """Time of a method that takes segments as they are, ms a segment, one at a time.
+    """Time of a method that takes segments as they are, ms per segment, one at a time.
 
     Parameters
     ----------

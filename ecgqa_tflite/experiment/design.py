@@ -11,7 +11,7 @@ from ecgqa_tflite.spec import FrontEnd, Scaling
 from ecgqa_tflite.training.recipe import Recipe
 
 LIGHT_REPEATS, INCEPTION_REPEATS, ABLATION_REPEATS, FOREST_REPEATS = 10, 3, 3, 10
-"""Trainings a row; the seed paper repeats each of its networks ten times."""
+"""Trainings per row; the seed paper repeats each of its networks ten times."""
 
 QUICK_REPEATS, QUICK_INCEPTION_REPEATS = 2, 1
 QUICK_RECORDINGS = 300
@@ -28,7 +28,7 @@ Recipes = Mapping[str, Recipe]
 
 @dataclass(frozen=True)
 class Row:
-    """One network, trained once a seed.
+    """One network, trained once per seed.
 
     Attributes
     ----------

@@ -28,7 +28,7 @@ QRS_HZ = (5.0, 25.0)
 POWER_BANDS_HZ = ((0.5, 1.0), (1.0, 5.0), (5.0, 15.0), (15.0, 25.0), (25.0, 40.0))
 """Bands whose shares of the power in :data:`WIDE_HZ` are features."""
 BEAT_LAG_S = (0.3, 1.5)
-"""Beats are this far apart: 200 to 40 a minute."""
+"""Beats are this far apart: 200 to 40 per minute."""
 
 NAMES = (
     "skewness",
@@ -198,7 +198,7 @@ def _autocorrelation(x: NDArray[np.float64]) -> tuple[float, float]:
 def _beats(
     qrs: NDArray[np.float64], envelope: NDArray[np.float64], duration_s: float
 ) -> tuple[float, float, float, float]:
-    """Rate (a second), spread of intervals and of heights (over their means), likeness."""
+    """Rate (per second), spread of intervals and of heights (over their means), likeness."""
     peaks, found = find_peaks(
         envelope,
         height=_PEAK_HEIGHT * np.percentile(envelope, 95),

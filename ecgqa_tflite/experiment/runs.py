@@ -124,7 +124,7 @@ def read_run(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: can't be read ({error}); {again}") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise DatasetError(f"{path}: is no run of format {FORMAT}; {again}")
+        raise DatasetError(f"{path}: is not a run of format {FORMAT}; {again}")
     missing = [key for key in ("row", "label", "seed", "identity", "forms") if key not in data]
     if missing or not isinstance(data["forms"], dict):
         raise DatasetError(f"{path}: is damaged (no {', '.join(missing) or 'forms'}); {again}")

@@ -101,9 +101,11 @@ def _costs(row: Mapping[str, Any], form: str) -> list[str]:
 
 def notes(result: Result) -> Iterator[str]:
     """What a reader needs to know of the table."""
-    n = result["rows"][0]["forms"]["float"]["n"]
+    first = result["rows"][0]
+    n, test = first["forms"]["float"]["n"], result["test"]
     yield (
-        f"External test: {result['test']['set']}, {result['test']['segments']:,} segments of 5 s "
+        f"External test: {test['set']}, {test['segments']:,} segments of "
+        f"{first['spec']['segment_s']:g} s "
         f"that inherit their recording's label ({n['low']:,} low of those tested); nothing was "
         f"trained, calibrated or stopped on it. Mean ± standard deviation over runs (seeds). "
         f"Networks and forests decide at P(high) 0.5, NeuroKit2 where validation says."
@@ -301,7 +303,7 @@ def reference(result: Result) -> Iterator[str]:
 
 
 def readme(result: Result) -> str:
-    """The section of the README: int8 networks and baselines, fewer columns; a line a paragraph."""
+    """The README's section: int8 networks and baselines, fewer columns; a line per paragraph."""
     paper = result["experiment"] == "table2"
     return "\n".join((_readme_table2 if paper else _readme_ablations)(result)) + "\n"
 

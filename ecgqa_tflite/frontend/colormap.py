@@ -29,7 +29,7 @@ def to_int8(image: NDArray[np.uint8]) -> NDArray[np.int8]:
 def _pair_colours(colormap: str) -> NDArray[np.void]:
     """int8 colours of each pair of indices, shape (65536,), an item 2 * channels bytes.
 
-    Two pixels a lookup, each a whole item: four times as fast as rows of the (256, 3) table.
+    Two pixels per lookup, each a whole item: four times as fast as rows of the (256, 3) table.
     """
     pairs = np.arange(65536, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
     table = to_int8(lut(colormap))[pairs].reshape(len(pairs), -1)

@@ -1,4 +1,4 @@
-"""The networks, one architecture a file, with keras.applications' signature.
+"""The networks, one architecture per file, with keras.applications' signature.
 
 Importing this package imports TensorFlow (with tf_keras as its Keras); import it before anything
 else does.

@@ -15,7 +15,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 
 
 def calibration_svg(curves: Mapping[str, Mapping[str, Any]]) -> str:
-    """Share of high segments over P(high), a line a set, one for each bin that is not empty.
+    """Share of high segments over P(high), a line per set, one for each bin that is not empty.
 
     Both classes of a set are weighted alike, so that sets of another mix can be held together. A
     bin of fewer than :data:`LEAST` segments has a hollow mark; a title on each gives its counts.

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 MM_PER_MV = 10.0
 ROW_S = 10.0
-"""Seconds a row: 250 mm fit on A4 across."""
+"""Seconds per row: 250 mm fit on A4 across."""
 ROW_MM = ROW_S * MM_PER_S
 MARGIN_LEFT_MM, MARGIN_RIGHT_MM = 30.0, 17.0
 PAGE_WIDTH_MM = MARGIN_LEFT_MM + ROW_MM + MARGIN_RIGHT_MM  # 297: A4 across

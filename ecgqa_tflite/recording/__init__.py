@@ -27,9 +27,9 @@ class Recording:
     fs_hz
         Sampling rate of every lead, Hz.
     lead_names
-        One name a column, all different.
+        One name per column, all different.
     other_signals
-        Signals of the file that are no ECG and were left out, with their units: ``ABP (mmHg)``.
+        Signals of the file that are not ECG and were left out, with their units: ``ABP (mmHg)``.
 
     Raises
     ------

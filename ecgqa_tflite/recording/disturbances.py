@@ -74,7 +74,7 @@ class BaselineWander(Disturbance):
 
 @dataclass(frozen=True)
 class ElectrodeMotion(Disturbance):
-    """Steps and pops, about 1.5 a second, that decay; ``amplitude_mv`` is the largest swing."""
+    """Steps and pops, about 1.5 per second, that decay; ``amplitude_mv`` is the largest swing."""
 
     kind: ClassVar[str] = "electrode motion"
 

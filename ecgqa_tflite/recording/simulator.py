@@ -65,7 +65,7 @@ class SimulatedRecording(Recording):
 
     @property
     def disturbed_seconds(self) -> NDArray[np.bool_]:
-        """One value a second of the recording: True where a disturbance touches that second."""
+        """One value per second of the recording: True where a disturbance touches that second."""
         seconds = np.arange(math.ceil(self.duration_s))
         touched = np.zeros(seconds.size, np.bool_)
         for d in self.disturbances:
@@ -93,7 +93,7 @@ def simulate(
     duration_s, fs_hz
         Length, s, and sampling rate, Hz, at least 50.
     heart_rate_bpm
-        Mean heart rate, 20 to 250 a minute. Waves keep closer to R as it rises.
+        Mean heart rate, 20 to 250 per minute. Waves keep closer to R as it rises.
     rr_std_s
         Standard deviation of the RR intervals, s (sinus rhythm): a Mayer wave at 0.1 Hz and
         respiration at 0.25 Hz with twice its power, as in the paper.
@@ -202,7 +202,7 @@ def _beat_times(
     spectrum = np.sqrt(power) * np.exp(2j * np.pi * rng.uniform(size=f.size))
     tachogram = np.fft.irfft(spectrum, n)
     tachogram *= rr_std_s / tachogram.std()
-    # beyond three deviations an interval is no sinus beat, and a sum of sines can come close to 0
+    # beyond three deviations an interval is not a sinus beat; a sum of sines can come close to 0
     tachogram = mean_rr_s + np.clip(tachogram, -3 * rr_std_s, 3 * rr_std_s)
     beats = [-mean_rr_s * rng.uniform(1, 2)]
     while beats[-1] <= until_s:

@@ -130,7 +130,7 @@ def _find_header(path: Path) -> Path:
             return candidate
     if path.is_file():
         raise RecordingError(
-            f"{path} is no WFDB record (header .hea and signal); wfdb.wrsamp writes one from an "
+            f"{path} is not a WFDB record (header .hea and signal); wfdb.wrsamp writes one from an "
             f"array in mV"
         )
     raise RecordingError(
@@ -183,7 +183,7 @@ def _read_header(path: Path) -> Any:
         if not (np.isfinite(header.adc_gain[i]) and header.adc_gain[i] != 0):
             raise RecordingError(f"{path}: gain {header.adc_gain[i]} of signal {i}: corrupt header")
         if not 1 <= header.samps_per_frame[i] <= 10_000:
-            raise RecordingError(f"{path}: {header.samps_per_frame[i]} samples a frame: corrupt")
+            raise RecordingError(f"{path}: {header.samps_per_frame[i]} samples per frame: corrupt")
     return header
 
 
@@ -199,7 +199,7 @@ def _n_frames(header_path: Path, header: Any) -> int:
         raise RecordingError(f"{header_path} says that the record holds no samples")
     for name, signals in files.items():
         if name != Path(name).name or name in ("", ".", "..", "~"):
-            raise RecordingError(f"{header_path}: signal file {name!r} is no plain file name")
+            raise RecordingError(f"{header_path}: signal file {name!r} is not a plain file name")
         formats = {header.fmt[i] for i in signals}
         fmt = header.fmt[signals[0]]
         if len(formats) > 1 or fmt not in BYTES_PER_SAMPLE:
@@ -223,8 +223,8 @@ def _n_frames(header_path: Path, header: Any) -> int:
             frames = held
         if held < max(frames, 1):
             raise RecordingError(
-                f"{path} is truncated: {frames} samples a signal announced, {max(held, 0)} there; "
-                "fetch or write the record again"
+                f"{path} is truncated: {frames} samples per signal announced, {max(held, 0)} "
+                "there; fetch or write the record again"
             )
     if any(skew and not 0 <= skew <= frames for skew in header.skew):
         raise RecordingError(f"{header_path}: a skew is longer than the record: corrupt header")
@@ -284,7 +284,7 @@ def _read_segments(header_path: Path, header: Any) -> tuple[dict[str, _Lead], in
         if name == "~":
             continue
         if name != Path(name).name or name in ("", ".", ".."):
-            raise RecordingError(f"{header_path}: segment {name!r} is no plain record name")
+            raise RecordingError(f"{header_path}: segment {name!r} is not a plain record name")
         path = header_path.with_name(name + ".hea")
         if not path.is_file():
             raise RecordingError(f"{path} is missing: put it beside {header_path.name}")

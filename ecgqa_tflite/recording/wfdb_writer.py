@@ -29,13 +29,13 @@ def write_wfdb(recording: Recording, folder: str | Path, *, overwrite: bool = Fa
     Raises
     ------
     ArgumentError
-        The name is no WFDB record name (letters, digits, ``-`` and ``_``), or a lead's is none.
+        The name is not a WFDB record name (letters, digits, ``-`` and ``_``), or a lead's is none.
     OutputExistsError
         The record is there and ``overwrite`` is false.
     """
     name = recording.name
     if not re.fullmatch(r"[-\w]+", name, re.ASCII):
-        raise ArgumentError(f"{name!r} is no WFDB record name: use letters, digits, - and _")
+        raise ArgumentError(f"{name!r} is not a WFDB record name: use letters, digits, - and _")
     folder = Path(folder)
     header = folder / f"{name}.hea"
     refuse_existing(header, overwrite)

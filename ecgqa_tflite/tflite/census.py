@@ -9,6 +9,9 @@ from typing import Any
 from ecgqa_tflite.errors import ConversionError
 from ecgqa_tflite.tflite.read import Graph, Operator, Tensor, read_tflite
 
+OUTPUT_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
+"""Operators that multiply by weights, and the weights' dimension of output channels."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -137,29 +140,24 @@ def _refuse_per_tensor(graph: Graph, source: str) -> None:
     for op in graph.operators:
         if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
             w = graph.tensors[op.inputs[1]]
-            if w.quant_scale.size != _channels(op, w):
+            if w.quant_scale.size != w.shape[OUTPUT_AXIS[op.name]]:
                 raise ConversionError(
                     f"{source}: operator {op.index} ({op.name}): weights are not quantised per "
                     f"channel"
                 )
 
 
-def _channels(op: Operator, w: Tensor) -> int:
-    return w.shape[3] if op.name == "DEPTHWISE_CONV_2D" else w.shape[0]
-
-
 def taps(op: Operator, w: Tensor) -> int:
     """Multiply-accumulates of one output of an operator with weights ``w``."""
-    return w.elements // max(1, _channels(op, w))
+    return w.elements // max(1, w.shape[OUTPUT_AXIS[op.name]])
 
 
 def layer_of(graph: Graph, op: Operator) -> Layer:
     """One operator's figures, whatever its types."""
     y = graph.tensors[op.outputs[0]]
     constants = [graph.tensors[i] for i in op.inputs if i >= 0]
-    macs = 0
-    if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
-        macs = y.elements * taps(op, graph.tensors[op.inputs[1]])
+    weights = [graph.tensors[i] for i in op.inputs[1:2] if i >= 0 and graph.tensors[i].shape]
+    macs = y.elements * taps(op, weights[0]) if weights and op.name in OUTPUT_AXIS else 0
     return Layer(
         operator=op.name,
         output=y.name,

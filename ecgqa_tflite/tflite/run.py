@@ -25,7 +25,7 @@ INPUT_ZERO_POINT = -128
 """... and so the int8 input is image - 128, with no arithmetic on a device."""
 
 BATCH = 16
-"""Segments a thread takes at a time: their images (2.5 MB) stay near the caches."""
+"""Segments that a thread takes at a time: their images (2.5 MB) stay near the caches."""
 
 
 def check_int8_contract(graph: Graph, source: str = "model") -> None:
@@ -270,7 +270,7 @@ def high_scores(
     threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.int8]:
-    """int8 score of class 1, high quality, of many segments; an interpreter a thread.
+    """int8 score of class 1, high quality, of many segments; an interpreter per thread.
 
     Parameters
     ----------

@@ -67,14 +67,14 @@ def rewrite(tflite: bytes, source: str = "model") -> bytes:
     Raises
     ------
     ConversionError
-        Its first operator is no convolution that allows it.
+        Its first operator is not a convolution that allows it.
     """
     graph = read_tflite(tflite, source)
     stride = foldable_stride(graph)
     if stride is None:
         raise ConversionError(
-            f"{source}: its first operator is no convolution whose stride can be folded into the "
-            f"image (needs a square stride above 1, no padding, no dilation)"
+            f"{source}: its first operator is not a convolution whose stride can be folded into "
+            f"the image (needs a square stride above 1, no padding, no dilation)"
         )
     first = graph.operators[0]
     image, kernel = (graph.tensors[i] for i in first.inputs[:2])

@@ -83,7 +83,7 @@ def take_body(network: Any, trained: Any) -> None:
         elif layer is not head:
             theirs, ours = (" x ".join(map(str, s[0])) if s else "missing" for s in (found, wanted))
             raise ModelError(
-                f"{trained.name} is no body for this network: its {layer.name} is {theirs}, not "
+                f"{trained.name} is not a body for this network: its {layer.name} is {theirs}, not "
                 f"{ours}; give one of this architecture, width and image size (ecgqa pretrain)"
             )
 
@@ -163,7 +163,7 @@ def fit_batches(
         Gives at least ``n // schedule.batch`` batches of images, uint8 (batch, rows, cols,
         channels), and classes, int32 (batch,).
     n
-        Images an epoch.
+        Images per epoch.
     """
     from ecgqa_tflite.networks._keras import keras, tf
 

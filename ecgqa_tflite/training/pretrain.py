@@ -95,17 +95,17 @@ def pretrain(
         ``out`` exists and ``overwrite`` is false; nothing has been done.
     ArgumentError, ModelError
         ``out`` can't be written, the network can't be built for such an image, or its initial
-        weights are no pre-training or don't fit it; nothing has been done.
+        weights are not a pre-training or don't fit it; nothing has been done.
     DatasetError
-        There are too few classes or images, or a file that is no image.
+        There are too few classes or images, or a file that is not an image.
     """
     refuse_existing(out, overwrite)
     refuse_unwritable(out)
     refuse_swallowing(out, images, cache)
     if recipe.initial_weights is not None and origin(recipe.initial_weights) is None:
         raise ModelError(
-            f"{recipe.initial_weights}: is no pre-training (no {DESCRIPTION}): name a folder that "
-            f"ecgqa pretrain wrote"
+            f"{recipe.initial_weights}: is not a pre-training (no {DESCRIPTION}): name a folder "
+            f"that ecgqa pretrain wrote"
         )
     files = list_images(images)
     training, validation = hold_out(files, recipe.validation_share, recipe.seed)
@@ -215,7 +215,7 @@ def _check(images: ImageFiles, progress: Progress | None) -> None:
             if progress is not None:
                 progress("reading images", done, len(images))
     except tf.errors.InvalidArgumentError:
-        raise DatasetError(f"{names[done]}: is no image, or is damaged; remove it") from None
+        raise DatasetError(f"{names[done]}: is not an image, or is damaged; remove it") from None
 
 
 def _batches(
@@ -268,7 +268,7 @@ def _decoded(
             dataset.batch(batch, drop_remainder=whole_batches).prefetch(2).as_numpy_iterator()
         )
     except tf.errors.InvalidArgumentError as error:
-        raise DatasetError(f"a file is no image: {str(error).splitlines()[0]}") from error
+        raise DatasetError(f"a file is not an image: {str(error).splitlines()[0]}") from error
 
 
 def _accuracy(

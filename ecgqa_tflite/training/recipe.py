@@ -50,7 +50,7 @@ class Schedule:
     Attributes
     ----------
     epochs, batch
-        Passes over the training set; images a step.
+        Passes over the training set; images per step.
     learning_rate, warmup_steps
         Adam's rate rises linearly over the first steps to this, then falls as a cosine to 0.
     label_smoothing
@@ -189,5 +189,5 @@ def _from_plain(kind: Any, value: Any, where: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not kind:
-        raise ArgumentError(f"{where}: {value!r} is no {kind.__name__}")
+        raise ArgumentError(f"{where}: {value!r} is not of type {kind.__name__}")
     return value

@@ -77,7 +77,7 @@ def network(kind: str, segments: NDArray[np.int16], fs_hz: float) -> bytes:
 def reference(
     tflite: bytes, spec: FrontEnd, segments: NDArray[np.int16], fs_hz: float
 ) -> list[tuple[NDArray[np.uint8], dict[int, NDArray]]]:
-    """Index map and every tensor by LiteRT's reference kernels, a segment an entry."""
+    """Index map and every tensor by LiteRT's reference kernels, an entry per segment."""
     litert = Int8Network(tflite, reference_kernels=True)
     maps = NativeFrontEnd(spec, fs_hz).index_maps(segments)
     return [(m, litert.tensors(to_int8(colormap.image(m, spec.colormap)))) for m in maps]

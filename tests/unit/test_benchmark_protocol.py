@@ -69,7 +69,7 @@ def test_cpu_time_leaves_waiting_out() -> None:
         time.sleep(0.01)
         return 2
 
-    assert 0 < cpu_ms(call, Protocol(2, 0.0, 0.0)) < 2.5  # of 5 ms a segment
+    assert 0 < cpu_ms(call, Protocol(2, 0.0, 0.0)) < 2.5  # of 5 ms per segment
 
 
 def test_pinned_is_undone() -> None:

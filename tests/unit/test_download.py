@@ -329,7 +329,7 @@ def test_progress_counts_up_to_the_whole(publisher: Publisher, tmp_path: Path) -
     assert [p.files_done for p in seen] == sorted(p.files_done for p in seen)
     assert seen[-1].files_done == seen[-1].files_total == 37
     assert seen[-1].bytes_fetched == result.bytes_fetched
-    # the list of checksums is not counted: it is no part of the set
+    # the list of checksums is not counted: it is not a part of the set
     assert result.bytes_fetched == sum(p.stat().st_size for p in (tmp_path / "mitdb").iterdir())
 
 

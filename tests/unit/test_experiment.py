@@ -363,7 +363,7 @@ def test_ablations_say_what_is_saved(finished: Path, tmp_path: Path) -> None:
     section = tables.readme(result)
     assert "### What may be left out" in section and "\n| small | 2 | 0." in section
     assert "AUC on validation: float 0." in section and ", QAT 0." in section
-    assert (out / "ablations_cost.svg") not in files, "two networks are no curve"
+    assert (out / "ablations_cost.svg") not in files, "two networks are not a curve"
     for seed in (0, 1):
         found = runs.read_run(out / "runs" / f"small_alpha_125_seed{seed}.json")
         found["costs"]["macs"] *= 7

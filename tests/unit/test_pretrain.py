@@ -190,7 +190,7 @@ def test_it_goes_on_from_a_pretraining_only(
     """A finished model's body has learnt ECG, and its card would say photographs."""
     for start in ("light_cnn", "typo"):
         recipe = replace(TINY, initial_weights=start)
-        with pytest.raises(ModelError, match=f"{start}: is no pre-training"):
+        with pytest.raises(ModelError, match=f"{start}: is not a pre-training"):
             pretrain(photographs, tmp_path / "out", recipe, tmp_path / "cache")
 
 
@@ -244,7 +244,7 @@ def test_what_is_wrong_is_said(photographs: Path, pretrained: Path, tmp_path: Pa
     for number in range(2):
         for i in range(8):
             (tmp_path / "one" / f"n{number}" / f"{i}.jpg").write_bytes(b"no image at all")
-    with pytest.raises(DatasetError, match=r"n0/0\.jpg: is no image"):
+    with pytest.raises(DatasetError, match=r"n0/0\.jpg: is not an image"):
         pretrain(tmp_path / "one", tmp_path / "out", TINY, tmp_path / "cache")
     with pytest.raises(OutputExistsError):
         pretrain(photographs, pretrained, TINY, tmp_path / "cache")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from conftest import require_module
 from ecgqa_tflite.errors import ConversionError, ModelError
 from ecgqa_tflite.frontend.colormap import to_int8
 from ecgqa_tflite.quantize.ptq import quantise_ptq
-from ecgqa_tflite.tflite.census import census
+from ecgqa_tflite.tflite.census import census, layer_of
 from ecgqa_tflite.tflite.read import read_tflite
 from ecgqa_tflite.tflite.run import INPUT_SCALE, Int8Network
 
@@ -55,6 +56,15 @@ def test_census_of_light_cnn() -> None:
     assert counted.macs == by_hand
     assert counted.file_bytes == len(tiny_model.tflite())
     assert counted.to_dict()["layers"][0]["shape"] == [1, 37, 37, 16]
+
+
+@pytest.mark.parametrize("inputs", [lambda x, w: (x,), lambda x, w: (x, -1)])
+def test_an_operator_that_lacks_its_weights_is_counted(inputs: Any) -> None:
+    """What reading lets through must not stop ``ecgqa inspect``."""
+    graph = read_tflite(tiny_model.tflite())
+    dense = next(op for op in graph.operators if op.name == "FULLY_CONNECTED")
+    assert layer_of(graph, dense).macs > 0
+    assert layer_of(graph, replace(dense, inputs=inputs(*dense.inputs[:2]))).macs == 0
 
 
 def test_batch_normalisation_folds_away() -> None:

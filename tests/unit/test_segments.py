@@ -64,7 +64,7 @@ def test_codes_of_one_microvolt_survive(codes: NDArray[np.int16]) -> None:
 @pytest.mark.parametrize("k", range(-2, 20))
 def test_the_edge_of_each_step(k: int) -> None:
     edge = 32767 * 2.0**k * 1e-3
-    # .5 % beyond, for edges are no exact binary fractions of a mV
+    # .5 % beyond, for edges are not exact binary fractions of a mV
     assert quantise(np.array([-edge, edge]) * 0.995)[1] == round(32767 * 0.995)
     assert quantise(np.array([-edge, edge]) * 1.005)[1] == round(32767 / 2 * 1.005)
 

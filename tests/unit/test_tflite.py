@@ -149,7 +149,7 @@ def test_overwritten_words(data: bytes, place: int, word: bytes) -> None:
     try_out(bytes(damaged))
 
 
-# ---- numbers that are no numbers ------------------------------------------------------------
+# ---- numbers that are not numbers ------------------------------------------------------------
 
 
 @pytest.fixture

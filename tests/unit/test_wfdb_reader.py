@@ -288,7 +288,7 @@ def test_a_missing_signal_file(tmp_path: Path) -> None:
 def test_a_truncated_signal_file(tmp_path: Path, fmt: str) -> None:
     write(tmp_path, fmt=fmt)
     os.truncate(tmp_path / "rec.dat", (tmp_path / "rec.dat").stat().st_size // 2)
-    refused(tmp_path / "rec", "truncated: 600 samples a signal announced, 300 there")
+    refused(tmp_path / "rec", "truncated: 600 samples per signal announced, 300 there")
 
 
 def test_a_truncated_compressed_file(tmp_path: Path) -> None:
