@@ -244,7 +244,7 @@ def test_a_model_is_no_better_than_itself(model: Path, data: Path, tmp_path: Pat
     ("arguments", "says"),
     [
         (["none", "."], "no such model"),
-        (["MODEL", "nowhere"], "no folder"),
+        (["MODEL", "nowhere"], "not a folder"),
         (["MODEL", "."], "no labels that are understood"),
         (["MODEL", "DATA", "--adjudicated", "missing.csv"], "missing.csv"),
         (["MODEL", "DATA", "--graded-errors", "missing.csv"], "missing.csv"),

@@ -41,7 +41,7 @@ BASIC = ("--data", ".", "--test", "test", "-o", "out")
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (["table2", "--data", ".", "--test", "nowhere", "-o", "out"], "nowhere is no folder"),
+        (["table2", "--data", ".", "--test", "nowhere", "-o", "out"], "nowhere is not a folder"),
         (["table2", *BASIC, "--only", "lightcnn"], "there are: light_scratch"),
         (["table2", *BASIC, "--only", "light_pretrained"], "--pretrained-light"),
         (["table2", *BASIC, "--seeds", "1-x"], "--seeds 1-x"),

@@ -329,7 +329,7 @@ def test_lists_that_are_no_text_say_so(tmp_path: Path, name: str) -> None:
 def test_folders_are_told_by_their_labels(tmp_path: Path) -> None:
     from ecgqa_tflite.datasets.folders import load_folder
 
-    with pytest.raises(DatasetError, match="no folder"):
+    with pytest.raises(DatasetError, match="not a folder"):
         load_folder(tmp_path / "none", SPEC)
     with pytest.raises(DatasetError, match="no labels that are understood"):
         load_folder(tmp_path, SPEC)
