@@ -75,7 +75,7 @@ pictures: setup ## draw the README's pictures anew
 	$(BIN)/python .ci/readme_pictures.py
 
 bench-frontend: setup ## time the C front end, the float64 reference and pywt on one core
-	$(BIN)/python -m ecgqa_tflite.devices.bench_frontend
+	$(BIN)/ecgqa bench frontend --json build/bench/frontend.json --overwrite
 
 # In a folder of their own, 700 MB: what they depend on must not replace what we have.
 PEERS := build/peers
@@ -83,7 +83,7 @@ bench-peers: setup ## time other wavelet transforms, runtimes and a quality inde
 	@for peer in ssqueezepy neurokit2 fCWT; do test -e $(PEERS)/.$$peer || { mkdir -p $(PEERS); \
 		$(BIN)/python -m pip install --quiet --target $(PEERS) $$peer >$(PEERS)/$$peer.log 2>&1 || \
 		echo "$$peer does not install here: see $(PEERS)/$$peer.log"; touch $(PEERS)/.$$peer; }; done
-	$(BIN)/python -m ecgqa_tflite.devices.bench_peers --packages $(PEERS)
+	$(BIN)/ecgqa bench peers --packages $(PEERS) --json build/bench/peers.json --overwrite
 
 AARCH64_ROOT := $(CURDIR)/build/aarch64_root
 aarch64-root: setup ## a Raspberry Pi's user land with the base install, for QEMU: some 500 MB

@@ -21,7 +21,7 @@ test-firmware: setup ## the firmware on every board and core, bit for bit, under
 	$(BIN)/python -m pytest $(TEST_ARGS) tests/firmware
 
 size: setup ## RAM, flash and instructions of MODEL (default light_cnn) on each core
-	$(BIN)/python -m ecgqa_tflite.boards.count $(MODEL)
+	$(BIN)/ecgqa bench size $(MODEL)
 
 fuzz: setup ## FUZZ_RUNS (default 100000) inputs to each function that takes outside data
 	$(BIN)/python tests/firmware/fuzz.py --runs $(FUZZ_RUNS)

@@ -1,13 +1,10 @@
 """The whole path on QEMU's Cortex-M boards: RAM, flash and instructions, by stage.
 
-Instructions are exact and repeatable; they are not cycles. ``python -m
-ecgqa_tflite.boards.count MODEL`` prints the table (``make size``).
+Instructions are exact and repeatable; they are not cycles. ``ecgqa bench size`` prints the table.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,9 +18,9 @@ from ecgqa_tflite.boards import boards
 from ecgqa_tflite.engine.c_source import cwt_source
 from ecgqa_tflite.engine.device_source import Device, device_sources, golden, plan_device
 from ecgqa_tflite.engine.golden import golden_samples
-from ecgqa_tflite.errors import EcgqaError, SelfTestError
+from ecgqa_tflite.errors import ArgumentError, SelfTestError
 from ecgqa_tflite.frontend import tables
-from ecgqa_tflite.model_folder import open_model
+from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.resources import firmware_bridge_dir
 
 CORES = ("mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547")
@@ -33,9 +30,6 @@ PORTABLE_CORES = ("mps2-an386", "mps3-an547")
 
 STAGES = ("cwt", "network", "glue", "other")
 """By source file; ``other`` is the C library's memcpy and its like."""
-
-PART_OF_FILE = {"ecgqa_cwt_tables.c": "tables", "ecgqa_model.c": "network"}
-"""Generated files, by what of the flash they hold."""
 
 MARKS = ("mark_classify", "mark_classified")
 FS_HZ = 250.0
@@ -58,7 +52,7 @@ class Figures:
     macs
         Multiply-accumulates of the network.
     segments
-        By stage, an entry per segment.
+        By stage, a segment an entry.
     """
 
     board: str
@@ -81,12 +75,12 @@ class Figures:
 
     @property
     def per_mac(self) -> float:
-        """Instructions of the network per multiply-accumulate, the C library's counted with it."""
+        """Instructions of the network a multiply-accumulate, the C library's counted with it."""
         return (self.by_stage["network"] + self.by_stage["other"]) / self.macs
 
 
-def _stage_of(source: Path | None) -> str:
-    if source is None or source.parent != firmware_bridge_dir() / "src":
+def _stage_of(source: Path) -> str:
+    if source.parent != firmware_bridge_dir() / "src":
         return "other"
     if source.stem.startswith("nn"):
         return "network"
@@ -169,14 +163,21 @@ def _figures(device: Device, image: boards.Image, run: boards.Run) -> Figures:
         for source, built in image.objects.items()
         for symbol in boards.read_symbols(image.board, built)
     }
+    stage_of = {name: _stage_of(source) for name, source in source_of.items()}
     decided = [s for s in run.stages if s.mark == MARKS[1]]
-    segments = tuple(_by_stage(stage.by_function, source_of) for stage in decided)
-    flash = _flash(image, source_of)
+    segments = [dict.fromkeys(STAGES, 0) for _ in decided]
+    for stage, segment in zip(decided, segments, strict=True):
+        for name, count in stage.by_function.items():
+            segment[stage_of.get(name, "other")] += count
+    flash = dict.fromkeys(("code", "tables", "network", "other"), 0)
+    for symbol in image.symbols():
+        if symbol.name in source_of and symbol.kind in "tTrRwW":
+            flash[_flash_of(source_of[symbol.name])] += symbol.size
     said = [line.split() for line in run.output.splitlines()]
     return Figures(
         board=image.board.name,
         core=image.board.core,
-        workspace_bytes=device.workspace_bytes,
+        workspace_bytes=device.workspace.bytes,
         context_bytes=next(int(words[1]) for words in said if words[0] == "context"),
         stack_bytes=max(int(words[1]) for words in said if words[0] == "stack"),
         code_bytes=flash["code"],
@@ -185,37 +186,22 @@ def _figures(device: Device, image: boards.Image, run: boards.Run) -> Figures:
         instructions=round(median(s.total for s in decided)),
         by_stage={name: sum(s[name] for s in segments) // len(decided) for name in STAGES},
         macs=device.plan.network.macs,
-        segments=segments,
+        segments=tuple(segments),
     )
 
 
-def _by_stage(by_function: Mapping[str, int], source_of: Mapping[str, Path]) -> dict[str, int]:
-    """Instructions of one segment, by stage."""
-    counts = dict.fromkeys(STAGES, 0)
-    for name, count in by_function.items():
-        counts[_stage_of(source_of.get(name))] += count
-    return counts
-
-
-def _flash(image: boards.Image, source_of: Mapping[str, Path]) -> dict[str, int]:
-    """Bytes of the library's code, the front end's tables and the network's constants."""
-    flash = {"code": 0, "tables": 0, "network": 0}
-    for symbol in image.symbols():
-        source = source_of.get(symbol.name)
-        part = PART_OF_FILE.get(source.name) if source is not None else None
-        if part is None and _stage_of(source) != "other":
-            part = "code"
-        if part is not None and symbol.kind in "tTrRwW":
-            flash[part] += symbol.size
-    return flash
+def _flash_of(source: Path) -> str:
+    """What the constants and code of a source count as; ``other``: not the library's."""
+    generated = {"ecgqa_cwt_tables.c": "tables", "ecgqa_model.c": "network"}.get(source.name)
+    return generated or ("other" if _stage_of(source) == "other" else "code")
 
 
 def table(figures: Sequence[Figures]) -> str:
-    """The figures as text, a row per board: bytes, then millions of instructions."""
+    """The figures as text, a board a row: bytes, then millions of instructions."""
     head = (
         f"{'core':<20} {'RAM':>7} = {'work':>7} + {'ctx':>4} + {'stack':>5}   "
         f"{'code':>6} {'tables':>7} {'network':>8}   "
-        f"{'decision':>8} = {'cwt':>6} + {'network':>7} + {'glue':>5} + {'other':>5}   {'/MAC':>6}"
+        f"{'decision':>8} = {'cwt':>6} + {'network':>7} + {'glue':>5} + {'other':>5}   {'a MAC':>6}"
     )
     rows = [
         f"{f.core:<20} {f.ram_bytes:>7,} = {f.workspace_bytes:>7,} + {f.context_bytes:>4} + "
@@ -231,36 +217,37 @@ def table(figures: Sequence[Figures]) -> str:
     return "\n".join([head, *rows]) + "\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table of a model; the exit status."""
-    parser = argparse.ArgumentParser(description="RAM, flash and instructions on Cortex-M (QEMU)")
-    parser.add_argument("model", nargs="?", default="light_cnn", help="a model's name or folder")
-    parser.add_argument("--board", action="append", help="a board of boards.json; repeatable")
-    options = parser.parse_args(arguments)
-    try:
-        model = open_model(options.model)
-        built = tables.build(model.spec, FS_HZ)
-        device = plan_device(
-            model.spec, built, model.tflite_path.read_bytes(), model.threshold_int8
-        )
-        _, samples = golden_samples(model.spec, FS_HZ)
-        segments = samples[np.ptp(samples, axis=1) > 0]
-        wanted = [(name, "") for name in options.board or CORES]
-        wanted += [(name, "portable") for name in PORTABLE_CORES if not options.board]
-        figures = []
-        for name, kernels in wanted:
-            flags = (*boards.OPTIMISE, "-DECGQA_PORTABLE") if kernels else boards.OPTIMISE
-            with tempfile.TemporaryDirectory() as scratch:
-                board = boards.boards()[name]
-                one = measure(device, segments, board, Path(scratch), flags=flags)
-                figures.append(replace(one, core=f"{one.core} {kernels}".strip()))
-    except EcgqaError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"{model.name}: {device.plan.network.macs:,} multiply-accumulates; bytes, instructions")
-    print(table(figures), end="")
-    return 0
+def sizes(model: ModelFolder, board_names: Sequence[str] = ()) -> tuple[list[Figures], int]:
+    """A model's figures at :data:`FS_HZ`, and its multiply-accumulates.
 
+    Parameters
+    ----------
+    board_names
+        Of ``boards.json``; none: :data:`CORES`, and the portable kernels beside them on
+        :data:`PORTABLE_CORES`.
 
-if __name__ == "__main__":
-    sys.exit(main())
+    Raises
+    ------
+    ArgumentError
+        There is no such board.
+    ConversionError
+        The engine can't run the model.
+    ToolError, SelfTestError
+        As :func:`measure`.
+    """
+    for name in board_names:
+        if name not in boards.boards():
+            raise ArgumentError(f"no board {name!r}; there are {', '.join(boards.boards())}")
+    built = tables.build(model.spec, FS_HZ)
+    device = plan_device(model.spec, built, model.tflite_path.read_bytes(), model.threshold_int8)
+    _, samples = golden_samples(model.spec, FS_HZ)
+    segments = samples[np.ptp(samples, axis=1) > 0]
+    wanted = [(name, "") for name in board_names or CORES]
+    wanted += [(name, "portable") for name in PORTABLE_CORES if not board_names]
+    figures = []
+    for name, kernels in wanted:
+        flags = (*boards.OPTIMISE, "-DECGQA_PORTABLE") if kernels else boards.OPTIMISE
+        with tempfile.TemporaryDirectory() as scratch:
+            one = measure(device, segments, boards.boards()[name], Path(scratch), flags=flags)
+        figures.append(replace(one, core=f"{one.core} {kernels}".strip()))
+    return figures, device.plan.network.macs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,8 +12,9 @@ from typing import Any
 from ecgqa_tflite import __version__
 from ecgqa_tflite.bundle.gate import Gate, Limits, pass_gate
 from ecgqa_tflite.bundle.proof import FLOAT_WEIGHTS, Proof, arithmetic, prove
+from ecgqa_tflite.bundle.render import write_folder
 from ecgqa_tflite.bundle.report import report_html
-from ecgqa_tflite.devices import DEFAULT, MEMORY_MAP, TARGETS, Parts, Prepared, Target, find_target
+from ecgqa_tflite.devices import DEFAULT, TARGETS, BundleKind, Parts, Prepared, find_target
 from ecgqa_tflite.engine import model_source
 from ecgqa_tflite.engine.golden import make_golden
 from ecgqa_tflite.engine.identity_source import identity_header
@@ -29,7 +29,7 @@ from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.tflite.census import OperatorCensus, census, computes_in_float
 from ecgqa_tflite.tflite.identity import identity_of, with_identity
 from ecgqa_tflite.tflite.numbers import check_numbers
-from ecgqa_tflite.tflite.read import read_tflite
+from ecgqa_tflite.tflite.read import Graph, read_tflite
 from ecgqa_tflite.tflite.run import Int8Network
 from ecgqa_tflite.tflite.space_to_depth import fold_image
 
@@ -124,21 +124,10 @@ def export_bundle(
     refuse_existing(out, overwrite)
     device = find_target(target)
     if (collect or hop_s is not None) and not device.collects:
-        able = ", ".join(other.name for other in TARGETS.values() if other.collects)
+        able = ", ".join(name for name, other in TARGETS.items() if other.collects)
         raise ArgumentError(f"--collect and --hop are for {able}; leave them out for {target}")
     front_end_tables = tables.build(model.spec, fs_hz)  # a wrong rate is said before any work
-    tflite = model.tflite_path.read_bytes()
-    counted = census(tflite, str(model.tflite_path), may_be_float=device.runs_float)
-    check_numbers(read_tflite(tflite, str(model.tflite_path)), str(model.tflite_path))
-    network = Int8Network(tflite)
-    if network.input_shape != model.spec.image_shape:
-        raise ModelError(
-            f"{model.tflite_path}: takes images of {network.input_shape}, its spec makes "
-            f"{model.spec.image_shape}; train or convert the model again"
-        )
-    identity = identity_of(model, network.graph)
-    tflite = with_identity(tflite, identity)
-    counted = replace(counted, file_bytes=len(tflite))
+    tflite, counted = _checked(model, may_be_float=device.runs_float)
     golden = make_golden(model.spec, fs_hz, tflite)
     parts = Parts(model, tflite, front_end_tables, fs_hz, golden, collect, hop_s)
     prepared = device.prepare(parts)
@@ -149,50 +138,80 @@ def export_bundle(
         ram_bytes=prepared.ram_bytes,
         flash_bytes=prepared.flash_bytes,
     )
-    shipped = replace(model, weights_name=None, tflite_name=f"{model.name}.tflite")
-
+    manifest = _manifest(parts, prepared, counted, gate)
     with whole_folder(out, overwrite) as folder:
-        (folder / f"{model.name}.tflite").write_bytes(tflite)
-        _write_sources(folder, parts, prepared, firmware=device.firmware)
-        _copy_runtime(folder / "firmware_bridge")
-        if device.firmware:
-            _copy_board(folder / "board")
-        golden_file = f"golden/{model.name}_golden.npz"
-        (folder / "golden").mkdir()
-        (folder / golden_file).write_bytes(golden.to_npz(model.spec))
-        manifest = {
-            "format": BUNDLE_FORMAT,
-            "tool_version": __version__,
-            **prepared.manifest,
-            "model": shipped.description(),
-            "model_id": identity["model_id"],
-            "spec": model.spec.to_dict(),
-            "fs_hz": float(fs_hz),
-            "segment_len": front_end_tables.segment_len,
-            "formats": {"cwt_tables": front_end_tables.format},
-            "tables_bytes": front_end_tables.nbytes,
-            "gate": gate.to_dict(),
-            "quantisation": _quantisation(network),
-            "census": counted.to_dict(),
-            "golden": {"file": golden_file, "segments": list(golden.names)},
-            "calibration": {"ids": list(model.calibration_ids)},
-            "metrics": model.metrics,
-            "recipe": model.recipe,
-            "versions": {package: metadata.version(package) for package in VERSIONS_OF},
-        }
-        _write_templates(folder, manifest, counted, device, prepared)
-        (folder / "MODEL_CARD.md").write_text(_card(model), encoding="utf-8")
-        shutil.copyfile(firmware_bridge_dir() / LICENCE, folder / LICENCE)
+        _write(folder, parts, prepared, device, manifest)
+        _write_templates(folder, manifest, device, prepared)
         manifest["files"] = _sums(folder)
-        svg = prepared.files.get(MEMORY_MAP)
-        report = folder / "report.html"
-        report.write_text(
-            report_html(manifest, golden, svg if isinstance(svg, str) else None), encoding="utf-8"
-        )
+        report = report_html(manifest, golden, prepared.memory_map)
+        (folder / "report.html").write_text(report, encoding="utf-8")
         manifest["files"] = _sums(folder)
         (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")
         proof = prove(folder)
     return Bundle(out, manifest, counted, proof, gate)
+
+
+def _checked(model: ModelFolder, *, may_be_float: bool) -> tuple[bytes, OperatorCensus]:
+    """The network as the bundle holds it, with its identity, and what it is made of."""
+    tflite, where = model.tflite_path.read_bytes(), str(model.tflite_path)
+    counted = census(tflite, where, may_be_float=may_be_float)
+    check_numbers(read_tflite(tflite, where), where)
+    network = Int8Network(tflite)
+    if network.input_shape != model.spec.image_shape:
+        raise ModelError(
+            f"{where}: takes images of {network.input_shape}, its spec makes "
+            f"{model.spec.image_shape}; train or convert the model again"
+        )
+    tflite = with_identity(tflite, identity_of(model, network.graph))
+    return tflite, replace(counted, file_bytes=len(tflite))
+
+
+def _manifest(
+    parts: Parts, prepared: Prepared, counted: OperatorCensus, gate: Gate
+) -> dict[str, Any]:
+    """All that ``manifest.json`` says but the files' hashes."""
+    model = parts.model
+    shipped = replace(model, weights_name=None, tflite_name=f"{model.name}.tflite")
+    return {
+        "format": BUNDLE_FORMAT,
+        "tool_version": __version__,
+        **prepared.manifest,
+        "model": shipped.description(),
+        "model_id": identity_of(model, parts.graph)["model_id"],
+        "spec": model.spec.to_dict(),
+        "fs_hz": float(parts.fs_hz),
+        "segment_len": parts.tables.segment_len,
+        "formats": {"cwt_tables": parts.tables.format},
+        "tables_bytes": parts.tables.nbytes,
+        "gate": gate.to_dict(),
+        "quantisation": _quantisation(parts.graph),
+        "census": counted.to_dict(),
+        "golden": {
+            "file": f"golden/{model.name}_golden.npz",
+            "segments": list(parts.golden.names),
+        },
+        "calibration": {"ids": list(model.calibration_ids)},
+        "metrics": model.metrics,
+        "recipe": model.recipe,
+        "versions": {package: metadata.version(package) for package in VERSIONS_OF},
+    }
+
+
+def _write(
+    folder: Path, parts: Parts, prepared: Prepared, device: BundleKind, manifest: Mapping[str, Any]
+) -> None:
+    """All files but those that templates and the manifest make."""
+    model = parts.model
+    (folder / manifest["model"]["tflite"]).write_bytes(parts.tflite)
+    _write_sources(folder, parts, prepared, firmware=device.firmware)
+    _copy_runtime(folder / "firmware_bridge")
+    if device.firmware:
+        _copy_board(folder / "board")
+    golden_file = folder / manifest["golden"]["file"]
+    golden_file.parent.mkdir()
+    golden_file.write_bytes(parts.golden.to_npz(model.spec))
+    (folder / "MODEL_CARD.md").write_text(_card(model), encoding="utf-8")
+    shutil.copyfile(firmware_bridge_dir() / LICENCE, folder / LICENCE)
 
 
 def _write_sources(folder: Path, parts: Parts, prepared: Prepared, *, firmware: bool) -> None:
@@ -253,8 +272,7 @@ def _copy_board(folder: Path) -> None:
     (folder / console.name).write_bytes(console.read_bytes())
 
 
-def _quantisation(network: Int8Network) -> dict[str, Any]:
-    graph = network.graph
+def _quantisation(graph: Graph) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for key, index in (("input", graph.inputs[0]), ("output", graph.outputs[0])):
         t = graph.tensors[index]
@@ -271,53 +289,40 @@ def _quantisation(network: Int8Network) -> dict[str, Any]:
 
 
 def _write_templates(
-    folder: Path,
-    manifest: dict[str, Any],
-    counted: OperatorCensus,
-    device: Target,
-    prepared: Prepared,
+    folder: Path, manifest: dict[str, Any], device: BundleKind, prepared: Prepared
 ) -> None:
-    """The files that are the same for every model but for names and numbers: ``@word@``."""
-    model = manifest["model"]
+    """The files that are the same for every model but for names and numbers."""
+    model, counted = manifest["model"], manifest["census"]
     spec = FrontEnd.from_dict(manifest["spec"])
     rows, cols, channels = spec.image_shape
-    array, _ = prepared.device_tflite
     words = {
         "name": model["name"],
-        "array": array,
-        "target": device.name,
+        "array": prepared.device_tflite[0],
+        "target": manifest["target"]["name"],
         "tool_version": __version__,
         "spec_hash": spec.short_hash,
         "fs_hz": f"{manifest['fs_hz']:g}",
         "segment_s": f"{spec.segment_s:g}",
-        "segment_len": str(manifest["segment_len"]),
-        "rows": str(rows),
-        "cols": str(cols),
-        "channels": str(channels),
+        "segment_len": manifest["segment_len"],
+        "rows": rows,
+        "cols": cols,
+        "channels": channels,
         "colormap": spec.colormap,
-        "threshold_s8": str(model["threshold_int8"]),
+        "threshold_s8": model["threshold_int8"],
         "low": spec.labels[0],
         "high": spec.labels[1],
         "licence": model["licence"],
         "arithmetic": arithmetic(manifest),
-        "tflite_bytes": f"{counted.file_bytes:,}",
+        "tflite_bytes": f"{counted['file_bytes']:,}",
         "tables_bytes": f"{manifest['tables_bytes']:,}",
-        "macs": f"{counted.macs:,}",
-        "operators": ", ".join(f"{op} x {n}" for op, n in counted.operators.items()),
+        "macs": f"{counted['macs']:,}",
+        "operators": ", ".join(f"{op} x {n}" for op, n in counted["operators"].items()),
         "golden_segments": ", ".join(manifest["golden"]["segments"]),
+        "accuracy": "\n".join(f"- {line}" for line in accuracy_lines(manifest["metrics"])),
         **prepared.words,
     }
-    accuracy = accuracy_lines(manifest["metrics"])
-    words["accuracy"] = "\n".join(f"- {line}" for line in accuracy)
-    sections = {"accuracy": bool(accuracy), **prepared.sections}
-    folders = ["firmware"] if device.firmware else []
-    for template in _templates(*folders, device.templates):
-        text = template.read_text(encoding="utf-8")
-        for section, keep in sections.items():
-            text = _section(text, section, keep)
-        for word, value in words.items():
-            text = text.replace(f"@{word}@", value)
-        (folder / template.name.removesuffix(".in")).write_text(text, encoding="utf-8")
+    for name in ("firmware", device.templates) if device.firmware else (device.templates,):
+        write_folder(name, folder, **words)
 
 
 def accuracy_lines(metrics: Mapping[str, Any]) -> list[str]:
@@ -336,14 +341,3 @@ def accuracy_lines(metrics: Mapping[str, Any]) -> list[str]:
         if figures:
             lines.append(f"{name}: {'; '.join(figures)}")
     return lines
-
-
-def _section(text: str, name: str, keep: bool) -> str:
-    """Keep or drop what stands between ``@begin name@`` and ``@end@``."""
-    return re.sub(rf"@begin {name}@\n?(.*?)@end@\n?", r"\1" if keep else "", text, flags=re.DOTALL)
-
-
-def _templates(*folders: str) -> list[Any]:
-    root = resources.files("ecgqa_tflite.bundle") / "bundle_files"
-    found = [entry for folder in folders for entry in (root / folder).iterdir()]
-    return sorted((entry for entry in found if entry.is_file()), key=lambda entry: entry.name)

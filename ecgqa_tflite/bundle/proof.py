@@ -106,19 +106,20 @@ def prove(folder: Path) -> Proof:
     logits, scores, tensors = run_network(Int8Network(model.tflite_path), images)
     if tensors.keys() != golden.tensors.keys():
         raise SelfTestError("the golden vectors are of another network: export again")
-    for name, tensor in tensors.items():
-        _same(f"operator {name}", golden, tensor, golden.tensors[name], slack)
+    for operator, tensor in tensors.items():
+        _same(f"operator {operator}", golden, tensor, golden.tensors[operator], slack)
     _same("logits", golden, logits, golden.logits, slack)
     _same("scores", golden, scores, golden.scores, slack)
     _same_identity(model, manifest)
-    target = find_target(manifest["target"]["name"])
+    name = manifest["target"]["name"]
+    target = find_target(name)
     compiler = find_c_compiler() if target.firmware else None
     output = run_selftest(folder, compiler) if compiler else ()
     try:
         target_output = target.prove(folder, manifest, golden)
     except (KeyError, TypeError) as error:
         raise ModelError(
-            f"{folder / MANIFEST}: lacks what {target.name} needs ({error}); export again"
+            f"{folder / MANIFEST}: lacks what {name} needs ({error}); export again"
         ) from error
     return Proof(
         segments=len(golden.names),

@@ -9,15 +9,14 @@ import base64
 import struct
 import zlib
 from collections.abc import Mapping
-from importlib import resources
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 
 from ecgqa_tflite.bundle.gate import WORDS, flips_of
 from ecgqa_tflite.bundle.proof import arithmetic
+from ecgqa_tflite.bundle.render import render
 from ecgqa_tflite.decisions import probability
 from ecgqa_tflite.engine.golden import Golden
 from ecgqa_tflite.frontend.colormap import image
@@ -43,14 +42,11 @@ def report_html(manifest: Mapping[str, Any], golden: Golden, memory_map: str | N
     memory_map
         SVG of the memory plan; None where the target has none.
     """
-    template = resources.files("ecgqa_tflite.bundle") / "report_files" / "report.html.jinja"
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     spec = FrontEnd.from_dict(manifest["spec"])
     layers = manifest["census"]["layers"]
     most = max(layer["macs"] for layer in layers) or 1
-    return environment.from_string(template.read_text(encoding="utf-8")).render(
+    return render(
+        "report.html",
         m=manifest,
         model=manifest["model"],
         arithmetic=arithmetic(manifest),

@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ecgqa_tflite.benchmark import board_log, compare, inputs, parts, pictures, tables
+from ecgqa_tflite.benchmark import (
+    board_log,
+    compare,
+    front_ends,
+    inputs,
+    parts,
+    peers,
+    pictures,
+    run,
+    tables,
+)
+from ecgqa_tflite.benchmark.protocol import FULL, QUICK
 from ecgqa_tflite.benchmark.results import Report, read_report
+from ecgqa_tflite.boards import count
 from ecgqa_tflite.cli import Command
 from ecgqa_tflite.cli.progress import progress
-from ecgqa_tflite.devices import run, worker
+from ecgqa_tflite.devices import BENCHES
 from ecgqa_tflite.engine.device_source import plan_device
-from ecgqa_tflite.errors import ArgumentError, DatasetError
+from ecgqa_tflite.errors import ArgumentError, DatasetError, EcgqaError, ToolError
 from ecgqa_tflite.frontend.tables import build as tables_of_front_end
-from ecgqa_tflite.model_folder import open_model
-from ecgqa_tflite.output import refuse_existing, whole_folder
+from ecgqa_tflite.model_folder import json_text, open_model
+from ecgqa_tflite.output import refuse_existing, whole_file, whole_folder
+from ecgqa_tflite.spec import FrontEnd
 
 DEFAULT_MODEL = "light_cnn"
 COMPARED = (DEFAULT_MODEL, "inception_v1")
 """The seed paper's two networks."""
-TARGETS = ", ".join(worker.TARGETS)
+TARGETS = ", ".join(BENCHES)
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_RECORD = click.option(
+    "--record", help="A WFDB record to time with.  [default: simulated segments]"
+)
+_QUICK = click.option("--quick", is_flag=True, help="Short loops: for a look, not for a report.")
+_JSON = click.option("--json", "file", type=_FILE, metavar="FILE", help="Write the report there.")
 
 
 class RunUnlessNamed(click.Group):
@@ -56,14 +76,15 @@ def command() -> None:
       ecgqa bench parts report/report.json --battery 740
       ecgqa bench firmware light_cnn -o bench_firmware
       ecgqa bench read-log board.log
+      ecgqa bench size
     """
 
 
 @command.command("run", cls=Command)
 @click.argument("models", nargs=-1)
 @click.option("--target", "targets", multiple=True, metavar="NAME", help=f"One of {TARGETS}. Repeatable.  [default: all]")  # noqa: E501  # fmt: skip
-@click.option("--record", help="A WFDB record to time with.  [default: simulated segments]")
-@click.option("--quick", is_flag=True, help="Short loops: for a look, not for a report.")
+@_RECORD
+@_QUICK
 @click.option("--layers", is_flag=True, help="Print what each layer costs, too.")
 @click.option(
     "-o", "--out", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path),
@@ -81,7 +102,8 @@ def run_command(
 ) -> None:
     """Measure MODELS (default: light_cnn and inception_v1) on targets and print one table.
 
-    Each row runs in a process of its own.
+    Each row runs in a process of its own. Where nothing could be measured, it fails and writes
+    nothing.
 
     \b
     Examples:
@@ -89,14 +111,14 @@ def run_command(
       ecgqa bench run light_cnn my_model --target engine --quick
       ecgqa bench run --target cortex-m4 --layers
     """
-    run.check_targets(targets)
+    run.check_targets(BENCHES, targets)
     if out is not None:
         refuse_existing(out, overwrite)
     opened = [open_model(name) for name in models or COMPARED]
     if len({m.name for m in opened}) < len(opened):
         raise ArgumentError("two models have the same name: rows could not be told apart")
     with progress() as tell:
-        report = run.run(opened, targets, record=record, quick=quick, tell=tell)
+        report = run.run(BENCHES, opened, targets, record=record, quick=quick, tell=tell)
     text = tables.text(report)
     modelled = parts.estimates(report, parts.read_parts())
     if modelled:
@@ -104,6 +126,8 @@ def run_command(
     if layers:
         text += "\n".join(tables.layers(report)) + "\n"
     click.echo(text, nl=False)
+    if not report.rows:
+        raise ToolError(f"nothing was measured: {report.missing[0].reason}")
     if out is not None:
         _write(report, text, out, overwrite)
 
@@ -167,7 +191,7 @@ def parts_command(report_file: Path, calibration: Path | None, battery_mwh: floa
     "-o", "--out", metavar="FOLDER", required=True,
     type=click.Path(file_okay=False, path_type=Path), help="The folder to write.",
 )  # fmt: skip
-@click.option("--record", help="A WFDB record to time with.  [default: simulated segments]")
+@_RECORD
 @click.option(
     "--segments", type=click.IntRange(min=1), default=4, show_default=True,
     help="How many the program holds, each some 2.5 KB of flash.",
@@ -237,3 +261,98 @@ def read_log_command(
         click.echo(line)
     for layer, cost in row.layers.items():
         click.echo(f"  {layer:<10} {cost:>16,.3f} {row.unit}")
+
+
+@command.command("frontend", cls=Command)
+@click.argument("model", default=DEFAULT_MODEL)
+@_RECORD
+@_QUICK
+@_JSON
+@click.option("--overwrite", is_flag=True, help="Replace the report where it exists.")
+def frontend_command(
+    model: str, record: str | None, quick: bool, file: Path | None, overwrite: bool
+) -> None:
+    """Compare front ends on one core: ours in C, the float64 reference, pywt.
+
+    With `assess` of MODEL end to end; where there is no such model, without.
+
+    \b
+    Examples:
+      ecgqa bench frontend
+      ecgqa bench frontend --quick --json frontend.json
+    """
+    _refuse(file, overwrite)
+    try:
+        opened = open_model(model)
+    except EcgqaError as error:
+        click.echo(f"assess is left out: {error}", err=True)
+        opened = None
+    spec = FrontEnd.preset("seed") if opened is None else opened.spec
+    found = front_ends.run(spec, opened, QUICK if quick else FULL, record=record)
+    _tell(found, front_ends.table(found), file, overwrite)
+
+
+@command.command("peers", cls=Command)
+@click.argument("model", default=DEFAULT_MODEL)
+@_RECORD
+@_QUICK
+@_JSON
+@click.option(
+    "--packages", metavar="FOLDER", type=click.Path(exists=True, file_okay=False),
+    help="Where more peers are installed (make bench-peers); ours come first.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace the report where it exists.")
+def peers_command(
+    model: str,
+    record: str | None,
+    quick: bool,
+    file: Path | None,
+    packages: str | None,
+    overwrite: bool,
+) -> None:
+    """Compare with peers in one run: wavelet transforms, MODEL's runtimes, a quality index.
+
+    \b
+    Examples:
+      ecgqa bench peers
+      ecgqa bench peers --packages build/peers --json peers.json
+    """
+    _refuse(file, overwrite)
+    if packages is not None:
+        sys.path.append(packages)  # last: numpy and scipy stay ours
+    found = peers.run(BENCHES, open_model(model), QUICK if quick else FULL, record=record)
+    _tell(found, peers.table(found), file, overwrite)
+
+
+def _refuse(file: Path | None, overwrite: bool) -> None:
+    if file is not None:
+        refuse_existing(file, overwrite)
+
+
+def _tell(report: dict[str, Any], table: str, file: Path | None, overwrite: bool) -> None:
+    """Print a comparison, and write it where it was asked for."""
+    click.echo(table, nl=False)
+    if file is not None:
+        with whole_file(file, overwrite) as temporary:
+            temporary.write_text(json_text(report), encoding="utf-8")
+        click.echo(f"Written: {file}")
+
+
+@command.command("size", cls=Command)
+@click.argument("model", default=DEFAULT_MODEL)
+@click.option(
+    "--board", "board_names", multiple=True, metavar="NAME",
+    help="A board of firmware_bridge/boards/boards.json. Repeatable.  [default: one of each core]",
+)  # fmt: skip
+def size_command(model: str, board_names: tuple[str, ...]) -> None:
+    """Tell MODEL's RAM, flash and instructions on emulated Cortex-M cores.
+
+    \b
+    Examples:
+      ecgqa bench size
+      ecgqa bench size my_model --board mps2-an386
+    """
+    opened = open_model(model)
+    figures, macs = count.sizes(opened, board_names)
+    click.echo(f"{opened.name}: {macs:,} multiply-accumulates; bytes, instructions")
+    click.echo(count.table(figures), nl=False)

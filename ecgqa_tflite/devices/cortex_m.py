@@ -1,17 +1,34 @@
-"""Cortex-M, or any core with a C99 compiler: the row-streaming engine."""
+"""Cortex-M, or any core with a C99 compiler: the row-streaming engine.
+
+Bench counts its instructions on emulated cores, exactly.
+"""
 
 from __future__ import annotations
 
+import tempfile
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from ecgqa_tflite.devices.base import Parts, Prepared, Target, nothing_missing, nothing_more
-from ecgqa_tflite.engine.device_source import Device, device_sources, golden, plan_device
+from ecgqa_tflite.benchmark import board_log
+from ecgqa_tflite.benchmark.job import Bench, Job
+from ecgqa_tflite.benchmark.results import Row
+from ecgqa_tflite.boards import boards
+from ecgqa_tflite.devices import _counted
+from ecgqa_tflite.devices._device import BundleKind, Device, Parts, Prepared
+from ecgqa_tflite.engine import device_source
 from ecgqa_tflite.engine.memory_map import memory_map_svg
 from ecgqa_tflite.engine.planner import memory_map
 from ecgqa_tflite.errors import ConversionError
 from ecgqa_tflite.frontend.colormap import lut
 
-MEMORY_MAP = "memory_map.svg"
+CORES = {
+    "cortex-m4": "mps2-an386",
+    "cortex-m7": "mps2-an500",
+    "cortex-m33": "mps2-an505",
+    "cortex-m55": "mps3-an547",
+}
+"""Cores that bench counts on, and a board that QEMU has of each."""
 
 
 def prepare(parts: Parts) -> Prepared:
@@ -20,11 +37,12 @@ def prepare(parts: Parts) -> Prepared:
     Who asks for collecting asks for the engine: there a refusal is raised.
     """
     model = parts.model
-    device: Device | None = None
+    device: device_source.Device | None = None
     files: dict[str, bytes | str] = {}
     engine: dict[str, Any]
+    svg: str | None = None
     try:
-        device = plan_device(
+        device = device_source.plan_device(
             model.spec,
             parts.tables,
             parts.tflite,
@@ -37,10 +55,11 @@ def prepare(parts: Parts) -> Prepared:
             raise
         engine = {"refused": str(refusal)}
     else:
-        sources = device_sources(device, golden(device, parts.golden.samples[0]))
+        golden = device_source.golden(device, parts.golden.samples[0])
+        sources = device_source.device_sources(device, golden)
         files = {f"model/{name}": text for name, text in sources.items()}
         files["memory_map.txt"] = memory_map(device.plan)
-        files[MEMORY_MAP] = memory_map_svg(device.plan)
+        files["memory_map.svg"] = svg = memory_map_svg(device.plan)
         engine = {
             "workspace_bytes": device.workspace_bytes,
             "network_bytes": device.plan.workspace_bytes,
@@ -50,21 +69,22 @@ def prepare(parts: Parts) -> Prepared:
     rows, cols, channels = model.spec.image_shape
     return Prepared(
         files=files,
-        manifest={"target": {"name": TARGET.name}, "engine": engine},
+        manifest={"target": {"name": "cortex-m"}, "engine": engine},
         device_tflite=(model.name, parts.tflite),
         input_shape=None if device else (rows, cols, channels),
         ram_bytes=device.workspace_bytes if device else None,
         flash_bytes=parts.tables.nbytes + (network_bytes(device) if device else len(parts.tflite)),
         words={
+            "engine": device is not None,
             "workspace_bytes": f"{engine.get('workspace_bytes', 0):,}",
-            "refused": str(engine.get("refused")),
+            "refused": engine.get("refused"),
             "collects": _collects(device),
         },
-        sections={"engine": device is not None, "tflm": device is None},
+        memory_map=svg,
     )
 
 
-def _collects(device: Device | None) -> str:
+def _collects(device: device_source.Device | None) -> str:
     """What becomes of samples that come in while a segment is classified, for the README."""
     if device is None:
         return ""
@@ -80,7 +100,7 @@ def _collects(device: Device | None) -> str:
     )
 
 
-def network_bytes(device: Device) -> int:
+def network_bytes(device: device_source.Device) -> int:
     """Constants of the engine's form of the network, the colour LUT included."""
     arrays = [
         array
@@ -90,20 +110,57 @@ def network_bytes(device: Device) -> int:
     return sum(array.nbytes for array in arrays) + lut(device.spec.colormap).nbytes
 
 
-TARGET = Target(
-    name="cortex-m",
-    summary="this toolkit's row-streaming engine, C99, any core",
-    bundle="network, front end and memory plan as C; the workspace's size as a constant",
-    proof="golden segments through LiteRT and through the bundle's C, compiled here",
-    firmware=True,
-    templates="cortex_m",
-    prepare=prepare,
-    prove=nothing_more,
-    missing=nothing_missing,
-    files=(
-        "model/NAME_tflite.[ch]",
-        *("(memory_map.svg)", "(memory_map.txt)", "(model/ecgqa_bundle.[ch])"),
-        *("(model/ecgqa_model.c)", "(model/ecgqa_image.[ch])"),
+def measure(job: Job, board_name: str) -> Row:
+    """Exact counts by stage and by layer."""
+    board, device = boards.boards()[board_name], job.device()
+    with tempfile.TemporaryDirectory() as scratch:
+        log, _ = board_log.run_on(
+            board, device, _counted.chosen(job)[-1:], Path(scratch) / "layers"
+        )
+        return _counted.measure(
+            job,
+            board,
+            Path(scratch) / "exact",
+            notes=["layers: one segment, by SysTick, to 0.1 %"],
+            layers=board_log.named(log.layers, device),
+        )
+
+
+def variants() -> list[str]:
+    """Our C."""
+    return [_counted.OURS]
+
+
+DEVICES = (
+    Device(
+        "cortex-m",
+        BundleKind(
+            place=0,
+            summary="this toolkit's row-streaming engine, C99, any core",
+            bundle="network, front end and memory plan as C; the workspace's size as a constant",
+            proof="golden segments through LiteRT and through the bundle's C, compiled here",
+            firmware=True,
+            templates="cortex_m",
+            prepare=prepare,
+            files=(
+                "model/NAME_tflite.[ch]",
+                *("(memory_map.svg)", "(memory_map.txt)", "(model/ecgqa_bundle.[ch])"),
+                *("(model/ecgqa_model.c)", "(model/ecgqa_image.[ch])"),
+            ),
+            collects=True,
+        ),
     ),
-    collects=True,
+    *(
+        Device(
+            core,
+            bench=Bench(
+                5,
+                variants,
+                partial(measure, board_name=board),
+                partial(_counted.missing, board),
+                _counted.TAKES_S,
+            ),
+        )
+        for core, board in CORES.items()
+    ),
 )

@@ -1,16 +1,23 @@
-"""Arm Ethos-U through TensorFlow Lite Micro, compiled by Vela."""
+"""Arm Ethos-U through TensorFlow Lite Micro, compiled by Vela.
+
+Bench tells Vela's estimate of the network on the NPU; the CWT stays on the core.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ecgqa_tflite.benchmark.job import Bench, Job
+from ecgqa_tflite.benchmark.results import Kind, Row, exact
 from ecgqa_tflite.devices import _vela as vela
+from ecgqa_tflite.devices._device import BundleKind, Device, Parts, Prepared
 from ecgqa_tflite.devices._tflm_source import tflm_header
-from ecgqa_tflite.devices.base import Parts, Prepared, Target
 from ecgqa_tflite.engine.golden import Golden
 from ecgqa_tflite.errors import SelfTestError
 from ecgqa_tflite.frontend.colormap import image, to_int8
@@ -21,20 +28,12 @@ from ecgqa_tflite.tflite.read import network_digest, read_tflite
 from ecgqa_tflite.tflite.run import Int8Network
 from ecgqa_tflite.tflite.space_to_depth import fold_image, foldable_stride, rewrite
 
-ACCELERATORS = {
-    "ethos-u55-128": vela.Accelerator(
-        "ethos-u55-128", "Ethos_U55_High_End_Embedded", "Shared_Sram"
-    ),
-    "ethos-u55-256": vela.Accelerator(
-        "ethos-u55-256", "Ethos_U55_High_End_Embedded", "Shared_Sram"
-    ),
-    "ethos-u65-256": vela.Accelerator(
-        "ethos-u65-256", "Ethos_U65_Client_Server", "Dedicated_Sram_384KB"
-    ),
-    "ethos-u85-256": vela.Accelerator(
-        "ethos-u85-256", "Ethos_U85_SYS_DRAM_Mid", "Dedicated_Sram_384KB"
-    ),
-}
+ACCELERATORS = (
+    vela.Accelerator("ethos-u55-128", "Ethos_U55_High_End_Embedded", "Shared_Sram"),
+    vela.Accelerator("ethos-u55-256", "Ethos_U55_High_End_Embedded", "Shared_Sram"),
+    vela.Accelerator("ethos-u65-256", "Ethos_U65_Client_Server", "Dedicated_Sram_384KB"),
+    vela.Accelerator("ethos-u85-256", "Ethos_U85_SYS_DRAM_Mid", "Dedicated_Sram_384KB"),
+)
 """Vela's defaults for each, said in full."""
 
 ARENA_SPARE_BYTES = 16 << 10
@@ -42,78 +41,110 @@ ARENA_SPARE_BYTES = 16 << 10
 RANDOM_IMAGES = 8
 """Noise images, beside the golden ones, that a rewritten network is compared on."""
 
+AS_IT_IS = "Vela, as it is"
+FOLDED = "Vela, conv 1's stride folded"
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A form of the network that Vela was given: its identity, its input, what came out."""
+
+    identity: dict[str, Any]
+    input_shape: tuple[int, int, int]
+    compiled: vela.Compiled
+
 
 def prepare(parts: Parts, accelerator: vela.Accelerator) -> Prepared:
     """Compile as it is; where conv 1's stride can be folded, fold it and compile again."""
-    name, spec = parts.model.name, parts.model.spec
-    rows, cols, channels = spec.image_shape
-    input_shape = (rows, cols, channels)
-    files: dict[str, bytes | str] = {}
-    before = chosen = vela.compile_for(parts.tflite, accelerator, name)
+    name = parts.model.name
+    rows, cols, channels = parts.model.spec.image_shape
+    own = identity_of(parts.model, parts.graph)
+    plain = chosen = _Candidate(
+        own, (rows, cols, channels), vela.compile_for(parts.tflite, accelerator, name)
+    )
     target: dict[str, Any] = {
         "name": accelerator.config,
         "accelerator": vars(accelerator),
         "label": "Vela's estimates; no board was measured",
-        "before": before.figures,
+        "before": plain.compiled.figures,
         "after": None,
         "rewrite": None,
         "versions": {"ethos-u-vela": vela.version()},
     }
-    own = identity_of(parts.model, parts.graph)
-    origin = {"compiled_from": own["model_id"]}
+    files: dict[str, bytes | str] = {}
     stride = foldable_stride(parts.graph)
     if stride is not None:
-        rewritten = rewrite(parts.tflite, name)
-        folded = identity_of(parts.model, read_tflite(rewritten, name))
-        folded["input"]["from_image"] += f", blocks of {stride} x {stride} pixels as channels"
-        folded["rewritten_from"] = own["model_id"]
-        rewritten = with_identity(rewritten, folded)
-        compare(parts.tflite, rewritten, to_int8(image(parts.golden.index_maps, spec.colormap)))
-        after = vela.compile_for(rewritten, accelerator, f"{name}_folded")
-        target["after"] = after.figures
-        slower = after.figures["cycles_estimated"] >= before.figures["cycles_estimated"]
+        folded, files[f"{name}_folded.tflite"] = _fold(parts, accelerator, own, stride)
+        target["after"] = after = folded.compiled.figures
+        faster = after["cycles_estimated"] < plain.compiled.figures["cycles_estimated"]
         target["rewrite"] = {
             "what": f"conv 1's stride of {stride} folded into the input's layout",
             "file": f"{name}_folded.tflite",
-            "used": not slower,
+            "used": faster,
         }
-        files[f"{name}_folded.tflite"] = rewritten
-        if not slower:
-            chosen = after
-            _, rows, cols, depth = folded["input"]["shape"]
-            input_shape = (rows, cols, depth)
-            own = folded
-            origin["compiled_from"] = folded["model_id"]
-            origin["rewritten_from"] = folded["rewritten_from"]
+        chosen = folded if faster else plain
     array = f"{name}_vela"
-    # Vela keeps the identity of what it compiled, which names another network than its output.
-    compiled_id = network_digest(read_tflite(chosen.tflite, array))[:16]
-    compiled = with_identity(chosen.tflite, own | {"model_id": compiled_id} | origin)
+    compiled = _with_origin(chosen, array)
     target["compiled"] = f"{array}.tflite"
-    files[target["compiled"]] = compiled
-    methods = tflm.resolver_methods(list(chosen.operators), name)
-    arena = chosen.figures["sram_bytes"] + chosen.figures["dram_bytes"] + ARENA_SPARE_BYTES
-    how = (
-        f"an upper bound, not measured: all that Vela {vela.version()} places in SRAM and DRAM "
-        f"({arena - ARENA_SPARE_BYTES} bytes), and {ARENA_SPARE_BYTES} for TensorFlow Lite Micro"
-    )
-    files[f"model/{array}_tflm.h"] = tflm_header(
-        array, methods, arena, f"{how}.", parts.tables.spec_hash
-    )
-    target["arena"] = {"bytes": arena, "how": how}
+    target["arena"], header = _arena(chosen.compiled, array, parts)
     return Prepared(
-        files=files,
+        files=files | {target["compiled"]: compiled, f"model/{array}_tflm.h": header},
         manifest={"target": target},
         device_tflite=(array, compiled),
-        input_shape=input_shape,
-        ram_bytes=parts.with_arena(arena),
+        input_shape=chosen.input_shape,
+        ram_bytes=parts.with_arena(target["arena"]["bytes"]),
         flash_bytes=len(compiled) + parts.tables.nbytes,
-        words=_words(target, chosen is not before),
-        sections={"folded": target["rewrite"] is not None},
+        words=_words(target, chosen is not plain),
     )
 
 
-def _words(target: Mapping[str, Any], folded: bool) -> dict[str, str]:
+def _fold(
+    parts: Parts, accelerator: vela.Accelerator, own: dict[str, Any], stride: int
+) -> tuple[_Candidate, bytes]:
+    """The network rewritten, held against the original and compiled; the rewritten file."""
+    name = parts.model.name
+    rewritten = rewrite(parts.tflite, name)
+    identity = identity_of(parts.model, read_tflite(rewritten, name))
+    identity["input"]["from_image"] += f", blocks of {stride} x {stride} pixels as channels"
+    identity["rewritten_from"] = own["model_id"]
+    rewritten = with_identity(rewritten, identity)
+    colour = image(parts.golden.index_maps, parts.model.spec.colormap)
+    compare(parts.tflite, rewritten, to_int8(colour))
+    _, rows, cols, depth = identity["input"]["shape"]
+    compiled = vela.compile_for(rewritten, accelerator, f"{name}_folded")
+    return _Candidate(identity, (rows, cols, depth), compiled), rewritten
+
+
+def _with_origin(chosen: _Candidate, array: str) -> bytes:
+    """The compiled file, saying what it is and what it was compiled from.
+
+    Vela keeps the identity of what it compiled, which names another network than its output.
+    """
+    made = chosen.compiled.tflite
+    return with_identity(
+        made,
+        chosen.identity
+        | {
+            "model_id": network_digest(read_tflite(made, array))[:16],
+            "compiled_from": chosen.identity["model_id"],
+        },
+    )
+
+
+def _arena(compiled: vela.Compiled, array: str, parts: Parts) -> tuple[dict[str, Any], str]:
+    """The arena for the manifest, and the header that names it and the operators."""
+    methods = tflm.resolver_methods(list(compiled.operators), parts.model.name)
+    placed = compiled.figures["sram_bytes"] + compiled.figures["dram_bytes"]
+    n_bytes = placed + ARENA_SPARE_BYTES
+    how = (
+        f"an upper bound, not measured: all that Vela {vela.version()} places in SRAM and DRAM "
+        f"({placed} bytes), and {ARENA_SPARE_BYTES} for TensorFlow Lite Micro"
+    )
+    header = tflm_header(array, methods, n_bytes, f"{how}.", parts.tables.spec_hash)
+    return {"bytes": n_bytes, "how": how}, header
+
+
+def _words(target: Mapping[str, Any], folded: bool) -> dict[str, object]:
     before, after = target["before"], target["after"]
     lines = []
     for what, key, unit in (
@@ -128,6 +159,7 @@ def _words(target: Mapping[str, Any], folded: bool) -> dict[str, str]:
         lines.append(f"| {what} | {' | '.join(cells)} |")
     accelerator = target["accelerator"]
     return {
+        "folded": target["rewrite"] is not None,
         "estimates": "\n".join(lines),
         "system": f"{accelerator['system']}, {accelerator['memory']}, {before['clock_mhz']:g} MHz",
         "accelerator": accelerator["config"],
@@ -189,26 +221,73 @@ def prove(folder: Path, manifest: Mapping[str, Any], golden: Golden) -> tuple[st
 
 
 def missing() -> str | None:
-    """Vela."""
+    """Vela, for a bundle."""
     return None if vela.installed() else "pip install '.[ethos-u]'"
 
 
-def _target(accelerator: vela.Accelerator) -> Target:
-    return Target(
-        name=accelerator.config,
-        summary=f"Arm {accelerator.config.replace('ethos-u', 'Ethos-U')} and TensorFlow Lite Micro",
-        bundle="network compiled by Vela, conv 1's stride folded into the image; its estimates",
-        proof="the rewritten network equals the original; front end and layout as compiled C",
-        firmware=True,
-        templates="ethos_u",
-        prepare=lambda parts: prepare(parts, accelerator),
-        prove=prove,
-        missing=missing,
-        files=(
-            *("NAME_vela.tflite", "(NAME_folded.tflite)", "example.cc"),
-            *("model/NAME_vela_tflite.[ch]", "model/NAME_vela_tflm.h", "model/ecgqa_image.[ch]"),
+def missing_to_measure() -> str | None:
+    """Vela, for an estimate."""
+    return None if vela.installed() else "Vela is not installed: pip install ethos-u-vela"
+
+
+def variants() -> list[str]:
+    """The network as it is, and as a bundle for the NPU holds it."""
+    return [AS_IT_IS, FOLDED]
+
+
+def measure(job: Job, accelerator: vela.Accelerator) -> Row:
+    """Compile for the accelerator and read Vela's summary."""
+    tflite = job.model.tflite_path.read_bytes()
+    if job.variant == FOLDED:
+        tflite = rewrite(tflite, job.model.name)
+    compiled = vela.compile_for(tflite, accelerator, job.model.name)
+    system = f"{accelerator.system}, {accelerator.memory}"
+    return from_figures(job, compiled.figures, compiled.layer_cycles, system)
+
+
+def from_figures(
+    job: Job, figures: Mapping[str, Any], layer_cycles: Mapping[str, float], system: str
+) -> Row:
+    """A row of Vela's figures."""
+    return job.row(
+        Kind.ESTIMATED,
+        "ms",
+        stages={"network": exact([figures["inference_ms_estimated"]])},
+        total=None,
+        layers={name: n / figures["clock_mhz"] / 1e3 for name, n in layer_cycles.items()},
+        ram_bytes=figures["sram_bytes"] + figures["dram_bytes"],
+        flash_bytes=figures["flash_bytes"],
+        notes=(
+            f"the network alone, {system}, {figures['clock_mhz']:g} MHz",
+            "RAM is what Vela places; the CWT runs on the core beside the NPU",
         ),
     )
 
 
-TARGETS = tuple(_target(accelerator) for accelerator in ACCELERATORS.values())
+def _device(accelerator: vela.Accelerator) -> Device:
+    name = accelerator.config
+    return Device(
+        name,
+        BundleKind(
+            place=4,
+            summary=f"Arm {name.replace('ethos-u', 'Ethos-U')} and TensorFlow Lite Micro",
+            bundle="network compiled by Vela, conv 1's stride folded into the image; its estimates",
+            proof="the rewritten network equals the original; front end and layout as compiled C",
+            firmware=True,
+            templates="ethos_u",
+            prepare=partial(prepare, accelerator=accelerator),
+            prove=prove,
+            missing=missing,
+            files=(
+                *("NAME_vela.tflite", "(NAME_folded.tflite)", "example.cc"),
+                *("model/NAME_vela_tflite.[ch]", "model/NAME_vela_tflm.h"),
+                "model/ecgqa_image.[ch]",
+            ),
+        ),
+        Bench(
+            7, variants, partial(measure, accelerator=accelerator), missing_to_measure, takes_s=4
+        ),
+    )
+
+
+DEVICES = tuple(map(_device, ACCELERATORS))

@@ -1,17 +1,26 @@
-"""TensorFlow Lite Micro: array, resolver of exactly the operators, arena found by search."""
+"""TensorFlow Lite Micro: array, resolver of exactly the operators, arena found by search.
+
+Bench runs its host package: the reference kernels of a firmware.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ecgqa_tflite.benchmark.job import Bench, Job
+from ecgqa_tflite.benchmark.path import time_path
+from ecgqa_tflite.benchmark.protocol import pinned
+from ecgqa_tflite.benchmark.results import Row
+from ecgqa_tflite.devices._device import BundleKind, Device, Parts, Prepared
 from ecgqa_tflite.devices._tflm_source import tflm_header
-from ecgqa_tflite.devices.base import Parts, Prepared, Target
 from ecgqa_tflite.engine.golden import Golden
-from ecgqa_tflite.errors import SelfTestError
+from ecgqa_tflite.errors import SelfTestError, ToolError
 from ecgqa_tflite.frontend.colormap import image, to_int8
 from ecgqa_tflite.spec import FrontEnd, Quality
 from ecgqa_tflite.tflite import tflm
@@ -29,7 +38,7 @@ def prepare(parts: Parts) -> Prepared:
         files={f"model/{model.name}_tflm.h": header},
         manifest={
             "target": {
-                "name": TARGET.name,
+                "name": "tflm",
                 "resolver": methods,
                 "arena": {
                     "bytes": arena.bytes,
@@ -91,18 +100,70 @@ def missing() -> str | None:
     return None if tflm.installed() else "pip install '.[tflm]' (x86-64 Linux)"
 
 
-TARGET = Target(
-    name="tflm",
-    summary="TensorFlow Lite Micro",
-    bundle="network as an array, resolver of exactly its operators, arena found by search",
-    proof="golden segments through LiteRT, through TFLM in that arena, front end as compiled C",
-    firmware=True,
-    templates="tflm",
-    prepare=prepare,
-    prove=prove,
-    missing=missing,
-    files=(
-        *("example.cc", "model/NAME_tflite.[ch]", "model/NAME_tflm.h"),
-        "model/ecgqa_image.[ch]",
+def missing_to_measure() -> str | None:
+    """The package has wheels for x86-64 Linux only."""
+    if not tflm.installed():
+        return "tflite-micro is not installed (pip install tflite-micro; x86-64 Linux only)"
+    return None
+
+
+def variants() -> list[str]:
+    """It has one thread and one set of kernels."""
+    return ["TFLM host, 1 thread"]
+
+
+def measure(job: Job) -> Row:
+    """In a process that has run nothing else."""
+    from tflite_micro import runtime
+
+    data = job.model.tflite_path.read_bytes()
+    with pinned(1):
+        started = time.perf_counter()
+        interpreter = runtime.Interpreter.from_bytes(data)
+        load_ms = (time.perf_counter() - started) * 1e3
+
+        def scores(image: NDArray[np.int8]) -> NDArray[np.int8]:
+            interpreter.set_input(image, 0)
+            interpreter.invoke()
+            return np.asarray(interpreter.get_output(0))
+
+        times = time_path(job, scores)
+    notes = ["flash is the .tflite, without TFLM's code"]
+    arena: int | None = None
+    try:
+        arena = tflm.find_arena(data, read_tflite(data)).least_bytes
+        notes.append("RAM is the least arena that works")
+    except ToolError as error:
+        notes.append(f"no least arena: {error}")
+    return job.timed(
+        times,
+        load_ms=load_ms,
+        ram_bytes=arena,
+        flash_bytes=len(data),
+        no_layers="the package tflite-micro binds no profiler",
+        notes=tuple(notes),
+    )
+
+
+DEVICES = (
+    Device(
+        "tflm",
+        BundleKind(
+            place=1,
+            summary="TensorFlow Lite Micro",
+            bundle="network as an array, resolver of exactly its operators, arena found by search",
+            proof="golden segments through LiteRT, through TFLM in that arena, front end as "
+            "compiled C",
+            firmware=True,
+            templates="tflm",
+            prepare=prepare,
+            prove=prove,
+            missing=missing,
+            files=(
+                *("example.cc", "model/NAME_tflite.[ch]", "model/NAME_tflm.h"),
+                "model/ecgqa_image.[ch]",
+            ),
+        ),
+        Bench(2, variants, measure, missing_to_measure),
     ),
 )

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.benchmark import inputs
+from ecgqa_tflite.benchmark import inputs, worker
+from ecgqa_tflite.benchmark.job import Job
 from ecgqa_tflite.benchmark.protocol import FULL, QUICK, Timing, pinned, take_times
-from ecgqa_tflite.devices import worker
+from ecgqa_tflite.devices import BENCHES
 from ecgqa_tflite.evaluation.footprint import ARENA, ENGINE, footprint
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.frontend.native import NativeFrontEnd
@@ -48,7 +49,9 @@ def times_ms(model: ModelFolder, quick: bool = False) -> dict[str, Any]:
         ``median`` and the ``low`` and ``high`` of the loops' medians; ``noise``: what speaks
         against them.
     """
-    row = worker.measure_apart("host", VARIANT, model.path, None, quick)
+    segments, fs_hz, _ = inputs.load(None, model.spec)
+    job = Job("host", VARIANT, model, segments, fs_hz, QUICK if quick else FULL)
+    row = worker.measure_apart(BENCHES[job.target], job)
     cwt, colours = row.stages["cwt"], row.stages["image"]
     float_time = _time_float(model, quick)
     return {

@@ -175,7 +175,14 @@ def _in_tflm(tflite: bytes, images: NDArray[np.int8] | None, arena: int | None) 
         (Path(scratch) / "model.tflite").write_bytes(tflite)
         if images is not None:
             np.save(Path(scratch) / "images.npy", images)
-        command = [sys.executable, "-m", f"{__package__}.tflm_process", scratch, str(arena or 0)]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            f"{__package__}.tflm_process",
+            scratch,
+            str(arena or 0),
+        ]
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False

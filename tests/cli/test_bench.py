@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from click.testing import CliRunner, Result
 from conftest import require_module, require_tool
 
 from ecgqa_tflite import cli
+from ecgqa_tflite.cli import bench as cli_bench
+from ecgqa_tflite.devices import BENCHES
 from ecgqa_tflite.model_folder import ModelFolder
 
 
@@ -60,14 +63,35 @@ def test_targets_one_table_one_json_and_pictures(small_model: ModelFolder, tmp_p
 def test_the_host_needs_no_tensorflow(
     small_model: ModelFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ecgqa_tflite.devices import bench_litert as litert
-
-    monkeypatch.setattr(litert, "variants", lambda _: ["XNNPACK, 1 thread", "assess, 1 thread"])
+    host = replace(BENCHES["host"], variants=lambda: ["XNNPACK, 1 thread", "assess, 1 thread"])
+    monkeypatch.setattr(cli_bench, "BENCHES", {"host": host})
     monkeypatch.setenv("PYTHONPATH", _without_tensorflow(Path(small_model.path).parent))
     done = bench(small_model.path, "--target", "host", "--quick")
     assert done.exit_code == 0, done.output
     assert "XNNPACK, 1 thread" in done.stdout and "segments/s" in done.stdout
     assert "Not run" not in done.stdout
+
+
+def test_where_nothing_is_measured_it_fails(
+    small_model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = replace(BENCHES["coral"], missing=lambda: "none here")
+    broken = replace(BENCHES["host"], variants=lambda: ["assess, 1 thread"], measure=print)
+    monkeypatch.setattr(cli_bench, "BENCHES", {"coral": absent, "host": broken})
+    for target in ("coral", "host"):
+        done = bench(small_model.path, "--target", target, "--quick", "-o", tmp_path / "report")
+        assert "nothing was measured: " in error_line(done)
+        assert "Not run:" in done.stdout and target in done.stdout
+    assert not (tmp_path / "report").exists()
+
+
+def test_sizes_on_a_core(small_model: ModelFolder) -> None:
+    for tool in ("gcc", "arm-none-eabi-gcc", "qemu-system-arm"):
+        require_tool(tool)
+    done = bench("size", small_model.path, "--board", "mps2-an386")
+    assert done.exit_code == 0, done.output
+    assert "multiply-accumulates" in done.stdout and "Cortex-M4" in done.stdout
+    assert "no board 'toaster'" in error_line(bench("size", small_model.path, "--board", "toaster"))
 
 
 def _without_tensorflow(folder: Path) -> str:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import require_module
 
-from ecgqa_tflite.benchmark import inputs
+from ecgqa_tflite.benchmark import inputs, peers
 from ecgqa_tflite.benchmark.protocol import Protocol
-from ecgqa_tflite.devices import bench_peers as peers
+from ecgqa_tflite.cli import bench, main
+from ecgqa_tflite.devices import BENCHES
 from ecgqa_tflite.frontend import reference
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.spec import FrontEnd
@@ -49,24 +51,32 @@ def test_a_peer_that_fails_says_how() -> None:
 
 
 def test_tables_and_json(
-    small_model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    small_model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     require_module("pywt")
-    monkeypatch.setattr(peers, "QUICK", TINY)
-    monkeypatch.setattr(peers, "RUNTIMES", [("host", "XNNPACK, 1 thread"), ("coral", "Edge TPU")])
+    monkeypatch.setattr(bench, "QUICK", TINY)
+    monkeypatch.setattr(peers, "RUNTIMES", ["host", "coral"])
+    benches = {
+        **BENCHES,
+        "coral": Bench(0, lambda: ["1 thread"], NotImplemented, lambda: "none here"),
+    }
+    monkeypatch.setattr(bench, "BENCHES", benches)
     file = tmp_path / "peers.json"
-    given = ["--model", str(small_model.path), "--json", str(file), "--quick"]
-    assert peers.main(given) == 0
-    shown = capsys.readouterr().out
+    given = ["bench", "peers", str(small_model.path), "--json", str(file), "--quick"]
+    done = CliRunner().invoke(main, given)
+    assert done.exit_code == 0, done.output
     for words in (
         "pywt.cwt conv",
         "scipy.fft",
-        "host: XNNPACK",
-        "not run: coral",
+        "host: XNNPACK, 1 thread",
+        "host: reference kernels, 1 thread",
+        "not run: coral: 1 thread: none here",
         "the seed paper",
     ):
-        assert words in shown, words
+        assert words in done.stdout, words
     report = json.loads(file.read_text())
-    assert report["kind"] == "measured" and "host: XNNPACK, 1 thread" in report["networks_ms"]
-    assert peers.main(["--model", "no_such_model"]) == 1
+    assert report["kind"] == "measured" and len(report["networks_ms"]) == 2
+    again = CliRunner().invoke(main, given)
+    assert again.exit_code == 1 and "exists" in again.stderr
+    none = CliRunner().invoke(main, ["bench", "peers", "no_such_model"])
+    assert none.exit_code == 1 and "no such model" in none.stderr

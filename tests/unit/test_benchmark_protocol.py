@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import require_module
 
-from ecgqa_tflite.benchmark import inputs
+from ecgqa_tflite.benchmark import front_ends, inputs
 from ecgqa_tflite.benchmark.protocol import (
     Protocol,
     cpu_ms,
@@ -27,7 +28,7 @@ from ecgqa_tflite.benchmark.protocol import (
     throttling,
     timing,
 )
-from ecgqa_tflite.devices import bench_frontend as frontend
+from ecgqa_tflite.cli import bench, main
 from ecgqa_tflite.errors import RecordingError
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.recording import Recording
@@ -133,24 +134,23 @@ def test_segments_differ(demo_record: Path) -> None:
 
 
 def test_front_ends_in_one_run(
-    small_model: ModelFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    small_model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     require_module("pywt")
-    monkeypatch.setattr(frontend, "QUICK", Protocol(2, 0.0, 0.0, recording_segments=12))
+    monkeypatch.setattr(bench, "QUICK", Protocol(2, 0.0, 0.0, recording_segments=12))
     file = tmp_path / "new" / "frontend.json"
-    given = ["--model", str(small_model.path), "--json", str(file), "--quick"]
-    assert frontend.main(given) == 0
-    shown, report = capsys.readouterr().out, json.loads(file.read_text())
+    given = ["bench", "frontend", str(small_model.path), "--json", str(file), "--quick"]
+    done = CliRunner().invoke(main, given)
+    assert done.exit_code == 0, done.output
+    shown, report = done.stdout, json.loads(file.read_text())
     assert "pywt.cwt fft" in shown and "segments/s" in shown and str(file) in shown
-    for aim in frontend.AIMS.values():
+    for aim in front_ends.AIMS.values():
         assert f"aim {aim}: m" in shown
     assert len(report["ms_a_segment"]) == 5
     assert all(t["median"] > 0 and t["cpu"] > 0 for t in report["ms_a_segment"].values())
     assert report["figures"]["times_pywt"] > 1
-    assert frontend.main(["--model", "no_such", "--json", str(file), "--quick"]) == 0
-    both = capsys.readouterr()
-    assert (
-        "assess is left out" in both.err
-        and "aim assess >= 700 segments/s: not measured" in both.out
-    )
+    again = CliRunner().invoke(main, given)
+    assert again.exit_code == 1 and "exists" in again.stderr
+    done = CliRunner().invoke(main, ["bench", "frontend", "no_such", "--quick"])
+    assert done.exit_code == 0 and "assess is left out" in done.stderr
+    assert "aim assess >= 700 segments/s: not measured" in done.stdout

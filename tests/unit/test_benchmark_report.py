@@ -14,13 +14,21 @@ import pytest
 from board_report import LOG
 from conftest import require_module
 
-from ecgqa_tflite.benchmark import board_log, compare, parts, pictures, protocol, tables
+from ecgqa_tflite.benchmark import (
+    board_log,
+    compare,
+    inputs,
+    parts,
+    pictures,
+    protocol,
+    run,
+    tables,
+    worker,
+)
+from ecgqa_tflite.benchmark.job import Bench, Job
 from ecgqa_tflite.benchmark.protocol import timing
 from ecgqa_tflite.benchmark.results import Kind, Missing, Report, Row, exact, read_report
-from ecgqa_tflite.devices import bench_cortex_m as cortex_m
-from ecgqa_tflite.devices import bench_ethos_u as ethos_u
-from ecgqa_tflite.devices import bench_litert as litert
-from ecgqa_tflite.devices import run, worker
+from ecgqa_tflite.devices import BENCHES, ethos_u
 from ecgqa_tflite.errors import ArgumentError, DatasetError, FormatError, ToolError
 from ecgqa_tflite.model_folder import ModelFolder
 
@@ -187,6 +195,17 @@ def test_an_emulated_machine_says_so() -> None:
     assert "no board's" in protocol.noise_of_states(state, state, 2, emulated=True)[0]
 
 
+def no_measure(job: Job) -> Row:
+    raise AssertionError("measured in this process")
+
+
+FAKES = {
+    "host": Bench(0, lambda: ["a", "b"], no_measure),
+    "coral": Bench(1, lambda: ["c"], no_measure, lambda: "none here"),
+    "cortex-m4": Bench(2, lambda: ["d"], no_measure, takes_s=10),
+}
+
+
 @pytest.mark.parametrize("order", [("cortex-m4", "host"), ("host", "cortex-m4")])
 def test_times_are_taken_alone_and_first(
     order: tuple[str, str], small_model: ModelFolder, monkeypatch: pytest.MonkeyPatch
@@ -194,16 +213,16 @@ def test_times_are_taken_alone_and_first(
     seen: list[str] = []
     told: list[tuple[int, int]] = []
 
-    def measure(name: str, variant: str, *_: object) -> Row:
-        seen.append(name)
-        make = measured if name == "host" else counted
-        return make(target=name, variant=variant)
+    def measure(bench: Bench, job: Job) -> Row:
+        assert bench is FAKES[job.target] and job.model is small_model
+        seen.append(job.target)
+        make = measured if job.target == "host" else counted
+        return make(target=job.target, variant=job.variant)
 
     monkeypatch.setattr(worker, "measure_apart", measure)
-    for module in (litert, cortex_m):
-        monkeypatch.setattr(module, "missing", lambda _: None)
-    monkeypatch.setattr(litert, "variants", lambda _: ["a", "b"])
-    found = run.run([small_model], order, tell=lambda _, done, total: told.append((done, total)))
+    found = run.run(
+        FAKES, [small_model], order, tell=lambda _, done, total: told.append((done, total))
+    )
     assert seen == ["host", "host", "cortex-m4"]
     assert [r.target for r in found.rows] == (
         ["host", "host", "cortex-m4"] if order[0] == "host" else ["cortex-m4", "host", "host"]
@@ -219,12 +238,9 @@ def test_what_a_variant_can_t_is_said_of_it(
         raise ToolError(f"{small_model.name}: no such thing")
 
     monkeypatch.setattr(worker, "measure_apart", fails)
-    for module in (litert, cortex_m):
-        monkeypatch.setattr(module, "missing", lambda _: None)
-    monkeypatch.setattr(litert, "variants", lambda _: ["a", "b"])
-    found = run.run([small_model], ["host", "cortex-m4"])
+    found = run.run(FAKES, [small_model])
     assert [m.reason for m in found.missing] == [
-        "a: no such thing", "b: no such thing", "no such thing",
+        "none here", "a: no such thing", "b: no such thing", "no such thing",
     ]  # fmt: skip
 
 
@@ -247,20 +263,42 @@ def test_accuracies_of_a_model(small_model: ModelFolder) -> None:
     assert run.describe(small_model)["bacc"] == {"elsewhere": 0.75}
 
 
-def test_targets_are_modules_with_the_same_names() -> None:
-    for name in worker.TARGETS:
-        target = worker.target(name)
-        reason = target.missing(name)
+def test_every_device_says_what_it_can_tell() -> None:
+    assert list(BENCHES) == [
+        *("host", "raspberry-pi", "tflm", "engine", "coral"),
+        *("cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "aarch64"),
+        *("ethos-u55-128", "ethos-u55-256", "ethos-u65-256", "ethos-u85-256"),
+    ]
+    for bench in BENCHES.values():
+        reason = bench.missing()
         assert reason is None or ("\n" not in reason and len(reason) > 10)
-        assert target.variants(name)
-    with pytest.raises(ArgumentError, match="no target 'toaster'"):
-        run.check_targets(["toaster"])
+        assert bench.variants()
+    with pytest.raises(ArgumentError, match="no target 'toaster'; there are host, raspberry-pi"):
+        run.check_targets(BENCHES, ["toaster"])
 
 
-def test_what_fails_in_a_worker_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ToolError, match="no such model") as caught:
-        worker.measure_apart("host", "XNNPACK, 1 thread", tmp_path / "none", None, True)
+def job(model: ModelFolder, variant: str = "XNNPACK, 1 thread") -> Job:
+    segments, fs_hz, _ = inputs.load(None, model.spec, 2)
+    return Job("host", variant, model, segments, fs_hz, protocol.Protocol(2, 0.0, 0.0))
+
+
+def test_what_fails_in_a_worker_is_one_line(small_model: ModelFolder, tmp_path: Path) -> None:
+    elsewhere = dataclasses.replace(small_model, path=tmp_path)
+    with pytest.raises(ToolError, match=r"\.tflite") as caught:
+        worker.measure_apart(BENCHES["host"], job(elsewhere))
     assert "\n" not in str(caught.value)
+
+
+def test_a_worker_is_of_the_package_that_runs(
+    small_model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of a clone that the user stands in, which lacks the compiled front end."""
+    clone = tmp_path / "ecgqa_tflite"
+    clone.mkdir()
+    (clone / "__init__.py").write_text("raise ImportError('the clone')")
+    monkeypatch.chdir(tmp_path)
+    row = worker.measure_apart(BENCHES["host"], job(small_model))
+    assert row.key == ("host", "XNNPACK, 1 thread", small_model.name)
 
 
 def test_vela_s_figures_are_estimates() -> None:
@@ -269,9 +307,7 @@ def test_vela_s_figures_are_estimates() -> None:
         "clock_mhz": 500.0,
     }  # fmt: skip
     model = dataclasses.make_dataclass("M", ["name"])("light")
-    job = dataclasses.make_dataclass("J", ["target", "variant", "model"])(
-        "ethos-u55-128", "V", model
-    )
+    job = Job("ethos-u55-128", "V", model, np.zeros((1, 1), np.int16), 250.0, protocol.QUICK)
     row = ethos_u.from_figures(job, figures, {"Conv2D a": 1_000_000.0}, "sys")
     assert row.layers == {"Conv2D a": 2.0}
     assert row.kind is Kind.ESTIMATED and row.total is None and row.ram_bytes == 1024
@@ -301,7 +337,7 @@ def test_every_shipped_part_has_sources_and_a_target() -> None:
         "nRF52840", "STM32L4R5", "STM32U575", "STM32H7A3", "Apollo4", "RA8D1",
     ]  # fmt: skip
     for part in shipped:
-        assert part.target in worker.TARGETS and part.sources
+        assert part.target in BENCHES and part.sources
         bounds = part.cycles_per_instruction
         assert bounds.low < bounds.middle < bounds.high
 

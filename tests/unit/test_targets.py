@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import tiny_model
 from click.testing import CliRunner
 from conftest import require_module, require_tool
 
+from ecgqa_tflite import devices
 from ecgqa_tflite.bundle.export import Bundle, export_bundle
 from ecgqa_tflite.bundle.proof import prove
 from ecgqa_tflite.cli import main
@@ -101,6 +103,16 @@ def test_there_is_a_module_for_each_that_was_promised() -> None:
         find_target("abacus")
 
 
+def test_the_folder_is_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "abacus.py").write_text(
+        "from ecgqa_tflite.devices._device import Device\nDEVICES = (Device('abacus'),)\n"
+    )
+    (tmp_path / "_beads.py").write_text("raise ImportError('a helper is no device')\n")
+    monkeypatch.setattr(devices, "__path__", [*devices.__path__, str(tmp_path)])
+    assert [d.name for d in devices._devices()] == [*devices.DEVICES, "abacus"]
+    monkeypatch.delitem(sys.modules, "ecgqa_tflite.devices.abacus")
+
+
 @pytest.mark.parametrize("name", BUILT)
 def test_what_it_says_of_itself(bundles: Bundles, name: str) -> None:
     bundle = bundles[name]
@@ -110,7 +122,7 @@ def test_what_it_says_of_itself(bundles: Bundles, name: str) -> None:
     assert bool(bundle.proof.c_selftest) == TARGETS[name].firmware
     for path in bundle.path.iterdir():
         if path.suffix in (".md", ".py", ".cc") or path.name == "Makefile":
-            assert "@" not in path.read_text().replace("$@", "").replace("@mkdir", ""), path
+            assert not {"{{", "{%"} & set(re.findall("{[{%]", path.read_text())), path
 
 
 @pytest.mark.parametrize("name", BUILT)

@@ -11,42 +11,52 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ecgqa_tflite.benchmark import inputs
+from ecgqa_tflite.benchmark import inputs, worker
+from ecgqa_tflite.benchmark.job import Bench, Job
 from ecgqa_tflite.benchmark.protocol import (
     FULL,
     QUICK,
-    Protocol,
     cores,
     describe_machine,
     machine_state,
     noise_of_states,
 )
 from ecgqa_tflite.benchmark.results import Missing, Report, Row
-from ecgqa_tflite.devices import worker
 from ecgqa_tflite.errors import ArgumentError, EcgqaError
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.progress import Progress
 
-Wanted = tuple[str, str, ModelFolder]
-
 START_S = 5
 """What a row takes besides its loops, about, s: for the time that is left, not for a report."""
 
-UNTIMED_S = {"cortex_m": 10, "ethos_u": 4}
-"""As :data:`START_S`: all that a row takes of a target that counts or estimates, by module."""
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A row to be."""
+
+    bench: Bench
+    job: Job
+
+    @property
+    def expected_s(self) -> int:
+        if self.bench.takes_s is not None:
+            return self.bench.takes_s
+        protocol = self.job.protocol
+        return START_S + round(protocol.warm_up_s + protocol.loops * protocol.loop_s)
 
 
-def check_targets(names: Sequence[str]) -> None:
+def check_targets(benches: Mapping[str, Bench], names: Sequence[str]) -> None:
     """Raise :class:`ArgumentError` where a target is not known."""
     for name in names:
-        if name not in worker.TARGETS:
-            raise ArgumentError(f"no target {name!r}; there are {', '.join(worker.TARGETS)}")
+        if name not in benches:
+            raise ArgumentError(f"no target {name!r}; there are {', '.join(benches)}")
 
 
 def run(
+    benches: Mapping[str, Bench],
     models: Sequence[ModelFolder],
     targets: Sequence[str] = (),
     *,
@@ -58,6 +68,8 @@ def run(
 
     Parameters
     ----------
+    benches
+        What there is: :data:`ecgqa_tflite.devices.BENCHES`.
     targets
         Names; none: all. One that this machine can't run is a line of the report.
     record
@@ -74,51 +86,32 @@ def run(
     RecordingError
         The record can't be used.
     """
-    check_targets(targets)
+    check_targets(benches, targets)
     machine, started = describe_machine(), time.perf_counter()
-    _, _, segments = inputs.load(record, models[0].spec)
-    wanted: list[Wanted] = []
+    protocol = QUICK if quick else FULL
+    inputs_of = [(model, *inputs.load(record, model.spec)) for model in models]
+    wanted: list[_Wanted] = []
     missing: list[Missing] = []
-    for name in dict.fromkeys(targets or worker.TARGETS):
-        target = worker.target(name)
-        reason = target.missing(name)
-        if reason is not None:
+    for name in dict.fromkeys(targets or benches):
+        bench = benches[name]
+        if (reason := bench.missing()) is not None:
             missing.append(Missing(name, None, reason))
             continue
-        wanted += [(name, variant, m) for m in models for variant in target.variants(name)]
-    protocol = QUICK if quick else FULL
-    progress = _Told([_expected_s(w, protocol) for w in wanted], tell)
-
-    def measure(i: int) -> Row | Missing:
-        name, variant, model = wanted[i]
-        with progress.of(i, f"{name} {model.name}"):
-            begun = time.perf_counter()
-            try:
-                row = worker.measure_apart(name, variant, model.path, record, quick)
-            except EcgqaError as error:
-                reason = str(error).removeprefix(f"{model.name}: ")
-                alone = len(worker.target(name).variants(name)) == 1
-                return Missing(name, model.name, reason if alone else f"{variant}: {reason}")
-            return replace(row, took_s=round(time.perf_counter() - begun, 1))
-
-    timed = [i for i, w in enumerate(wanted) if worker.TARGETS[w[0]] not in UNTIMED_S]
-    found = {i: measure(i) for i in timed}
-    after = machine_state()
-    untimed = [i for i in range(len(wanted)) if i not in found]
-    with ThreadPoolExecutor(max_workers=cores()) as pool:
-        found |= zip(untimed, pool.map(measure, untimed), strict=True)
-    results = [found[i] for i in range(len(wanted))]
-    rows = [r for r in results if isinstance(r, Row)]
-    missing += [r for r in results if isinstance(r, Missing)]
+        wanted += [
+            _Wanted(bench, Job(name, variant, model, segments, fs_hz, protocol))
+            for model, segments, fs_hz, _ in inputs_of
+            for variant in bench.variants()
+        ]
+    results, after = _measure(wanted, tell)
     return Report(
         machine=machine,
-        segments=segments,
+        segments=inputs_of[0][-1],
         protocol=f"median of {protocol.loops} loops of {protocol.loop_s:g} s, warm-up apart, "
         f"pinned, each row in a process of its own; rows of times alone, then counts and estimates "
         f"up to {cores()} at a time",
         models={m.name: describe(m) for m in models},
-        rows=rows,
-        missing=missing,
+        rows=[r for r in results if isinstance(r, Row)],
+        missing=[*missing, *(r for r in results if isinstance(r, Missing))],
         noise=noise_of_states(
             machine["state"], after, machine["cores"], emulated=machine["emulated"]
         ),
@@ -126,11 +119,36 @@ def run(
     )
 
 
-def _expected_s(wanted: Wanted, protocol: Protocol) -> int:
-    module = worker.TARGETS[wanted[0]]
-    if module in UNTIMED_S:
-        return UNTIMED_S[module]
-    return START_S + round(protocol.warm_up_s + protocol.loops * protocol.loop_s)
+def _measure(
+    wanted: Sequence[_Wanted], tell: Progress | None
+) -> tuple[list[Row | Missing], dict[str, Any]]:
+    """What came of each, and the machine's state once the times were taken."""
+    progress = _Told([w.expected_s for w in wanted], tell)
+
+    def measure(i: int) -> Row | Missing:
+        job = wanted[i].job
+        with progress.of(i, f"{job.target} {job.model.name}"):
+            return _row(wanted[i])
+
+    found = {i: measure(i) for i, w in enumerate(wanted) if w.bench.takes_s is None}
+    after = machine_state()
+    untimed = [i for i in range(len(wanted)) if i not in found]
+    with ThreadPoolExecutor(max_workers=cores()) as pool:
+        found |= zip(untimed, pool.map(measure, untimed), strict=True)
+    return [found[i] for i in range(len(wanted))], after
+
+
+def _row(wanted: _Wanted) -> Row | Missing:
+    """Of one configuration; why not, where it fails."""
+    bench, job = wanted.bench, wanted.job
+    begun = time.perf_counter()
+    try:
+        row = worker.measure_apart(bench, job)
+    except EcgqaError as error:
+        reason = str(error).removeprefix(f"{job.model.name}: ")
+        alone = len(bench.variants()) == 1
+        return Missing(job.target, job.model.name, reason if alone else f"{job.variant}: {reason}")
+    return replace(row, took_s=round(time.perf_counter() - begun, 1))
 
 
 class _Told:

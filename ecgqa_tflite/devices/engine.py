@@ -1,4 +1,4 @@
-"""Target ``engine``: the C library of the firmware, compiled for this machine."""
+"""The C library of the firmware, compiled for this machine."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from ecgqa_tflite.benchmark import board_log
+from ecgqa_tflite.benchmark.job import Bench, Job
 from ecgqa_tflite.benchmark.protocol import pinned
 from ecgqa_tflite.benchmark.results import Row
 from ecgqa_tflite.boards import boards
-from ecgqa_tflite.devices.job import Job
+from ecgqa_tflite.devices._device import Device
 
 BOARD = "host-gcc"
 FLAGS = ("-O3", "-march=native")
 
 
-def missing(target: str) -> str | None:
+def missing() -> str | None:
     """A compiler."""
     compiler = boards.boards()[BOARD].compiler
     return None if shutil.which(compiler) else f"{compiler} is not installed"
 
 
-def variants(target: str) -> list[str]:
+def variants() -> list[str]:
     """One."""
     return [f"C, gcc {' '.join(FLAGS)}, 1 thread"]
 
@@ -47,3 +48,6 @@ def measure(job: Job) -> Row:
         layers=board_log.named(row.layers, device),
         notes=(*row.notes, "the clock is read at each slice of work", "layers: the last segment"),
     )
+
+
+DEVICES = (Device("engine", bench=Bench(3, variants, measure, missing)),)

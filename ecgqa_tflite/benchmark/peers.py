@@ -1,25 +1,23 @@
 """Peers in the same run: other wavelet transforms, other runtimes, another quality index.
 
-It prints the tables and writes JSON (``make bench-peers``,
-which puts ssqueezepy, fCWT and NeuroKit2 into a folder of their own where they install). Front ends
-take turns on one core; runtimes run in processes of their own, as in ``ecgqa bench``.
+``ecgqa bench peers`` prints the tables and writes JSON (``make bench-peers`` puts ssqueezepy, fCWT
+and NeuroKit2 into a folder of their own first, where they install). Front ends take turns on one
+core; runtimes run in processes of their own, as in ``ecgqa bench run``.
 """
 
 from __future__ import annotations
 
 import importlib
-import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.benchmark import inputs, report_file
+from ecgqa_tflite.benchmark import inputs, worker
+from ecgqa_tflite.benchmark.front_ends import PYWT_WAVELET
+from ecgqa_tflite.benchmark.job import Bench, Job
 from ecgqa_tflite.benchmark.protocol import (
-    FULL,
-    QUICK,
     Protocol,
     Timing,
     describe_machine,
@@ -28,23 +26,16 @@ from ecgqa_tflite.benchmark.protocol import (
     pinned,
     take_times,
 )
-from ecgqa_tflite.devices import worker
-from ecgqa_tflite.devices.bench_frontend import PYWT_WAVELET
-from ecgqa_tflite.devices.bench_litert import REFERENCE
 from ecgqa_tflite.errors import EcgqaError
 from ecgqa_tflite.frontend import morse
 from ecgqa_tflite.frontend.native import NativeFrontEnd
-from ecgqa_tflite.model_folder import ModelFolder, open_model
+from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.spec import FrontEnd
 
 FORMAT = 1
 SEGMENTS = 8
-RUNTIMES = (
-    ("host", "XNNPACK, 1 thread"),
-    ("host", REFERENCE),
-    ("tflm", "TFLM host, 1 thread"),
-    ("engine", "C, gcc -O3 -march=native, 1 thread"),
-)
+RUNTIMES = ("host", "tflm", "engine")
+"""Targets whose networks are compared on one thread."""
 
 PUBLISHED = (
     "the seed paper: a segment takes its GoogLeNet about 12 times as long as its Light-CNN, "
@@ -171,9 +162,22 @@ def time_makers(
     return dict(zip(calls, taken, strict=False)), missing
 
 
-def run(model: ModelFolder, *, quick: bool = False, record: str | None = None) -> dict[str, Any]:
+def _one_thread(benches: Mapping[str, Bench]) -> Iterator[tuple[str, str, Bench]]:
+    """Target, variant and bench of each runtime's kernels on one thread."""
+    for target in RUNTIMES:
+        for variant in benches[target].variants():
+            if "1 thread" in variant and not variant.startswith("assess"):
+                yield target, variant, benches[target]
+
+
+def run(
+    benches: Mapping[str, Bench],
+    model: ModelFolder,
+    protocol: Protocol,
+    *,
+    record: str | None = None,
+) -> dict[str, Any]:
     """Everything that the command reports, as plain types for JSON."""
-    protocol = QUICK if quick else FULL
     segments, fs_hz, what = inputs.load(record, model.spec, SEGMENTS)
     machine = describe_machine()
     with pinned(1):
@@ -181,11 +185,14 @@ def run(model: ModelFolder, *, quick: bool = False, record: str | None = None) -
         indices, more = time_makers(INDICES, segments, fs_hz, model.spec, protocol)
     missing |= more
     runtimes: dict[str, Timing] = {}
-    for target, variant in RUNTIMES:
-        reason = worker.target(target).missing(target)
+    given, _, _ = inputs.load(record, model.spec)
+    for target, variant, bench in _one_thread(benches):
+        reason = bench.missing()
         if reason is None:
             try:
-                row = worker.measure_apart(target, variant, model.path, record, quick)
+                row = worker.measure_apart(
+                    bench, Job(target, variant, model, given, fs_hz, protocol)
+                )
                 runtimes[f"{target}: {variant}"] = row.stages["network"]
             except EcgqaError as error:
                 reason = str(error)
@@ -240,23 +247,3 @@ def table(report: dict[str, Any]) -> str:
     lines += [f"published, elsewhere: {figure}" for figure in report["published"]]
     lines += [f"noise: {phrase}" for phrase in report["noise"]]
     return "\n".join(lines) + "\n"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables, write the JSON; the exit status."""
-    parser = report_file.parser("peers of the front end and of the runtimes", "peers")
-    parser.add_argument("--packages", type=Path, help="a folder with more peers")
-    options = parser.parse_args(arguments)
-    if options.packages is not None:
-        sys.path.append(str(options.packages))  # last: numpy and scipy stay ours
-    try:
-        report = run(open_model(options.model), quick=options.quick, record=options.record)
-        report_file.write(report, table(report), options.json)
-    except EcgqaError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

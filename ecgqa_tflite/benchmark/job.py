@@ -1,11 +1,10 @@
-"""What every target has: a module of this package with the four names of :class:`Target`."""
+"""What a device is given to measure, and what bench knows of a device."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from typing import Protocol as Interface
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +18,12 @@ from ecgqa_tflite.model_folder import ModelFolder
 
 @dataclass(frozen=True)
 class Job:
-    """What a target is given.
+    """One row to measure; it travels to a process of its own.
 
     Attributes
     ----------
     target, variant
-        Its own name, and one of its ``variants``.
+        The device's name, and one of its variants.
     segments, fs_hz
         int16 (n, segment_len), none constant, and their sampling rate, Hz.
     """
@@ -36,6 +35,17 @@ class Job:
     fs_hz: float
     protocol: Protocol
 
+    def row(self, kind: Kind, unit: str, **more: Any) -> Row:
+        """A row of this job; ``more``: the other attributes of :class:`Row`."""
+        return Row(
+            target=self.target,
+            variant=self.variant,
+            model=self.model.name,
+            kind=kind,
+            unit=unit,
+            **more,
+        )
+
     def timed(self, times: Sequence[Timing], **more: Any) -> Row:
         """A row of times taken on this machine, in a process that has run nothing else.
 
@@ -46,12 +56,9 @@ class Job:
         more
             Other attributes of :class:`Row`.
         """
-        return Row(
-            target=self.target,
-            variant=self.variant,
-            model=self.model.name,
-            kind=Kind.MEASURED,
-            unit="ms",
+        return self.row(
+            Kind.MEASURED,
+            "ms",
             stages=dict(zip(STAGES, times[:-1], strict=False)),
             total=times[-1],
             process_bytes=peak_memory_bytes(),
@@ -69,14 +76,27 @@ class Job:
         )
 
 
-class Target(Interface):
-    """A module that measures."""
+@dataclass(frozen=True)
+class Bench:
+    """A device's rows.
 
-    def missing(self, target: str) -> str | None:
-        """Why this machine can't run it, in a line; None where it can."""
+    Attributes
+    ----------
+    place
+        Where a report has them, from 0; those of the same place as their file lists them.
+    variants
+        Configurations, each measured in a process of its own.
+    measure
+        Does it. A function of a module, or a partial of one: its name travels to the process.
+    missing
+        Why this machine can't run it, in a line; None where it can.
+    takes_s
+        How long a row takes, about, s, where figures don't depend on what else runs (counts and
+        estimates); None where times are taken.
+    """
 
-    def variants(self, target: str) -> Sequence[str]:
-        """Configurations, each measured in a process of its own."""
-
-    def measure(self, job: Job) -> Row:
-        """Do it."""
+    place: int
+    variants: Callable[[], Sequence[str]]
+    measure: Callable[[Job], Row]
+    missing: Callable[[], str | None] = lambda: None
+    takes_s: int | None = None

@@ -1,24 +1,21 @@
 """The front end against its peers, and ``assess`` end to end, on one core in one run.
 
-``python -m ecgqa_tflite.devices.bench_frontend`` prints the table and writes JSON
-(``make bench-frontend``).
+``ecgqa bench frontend`` prints the table and writes JSON (``make bench-frontend``).
 """
 
 from __future__ import annotations
 
 import importlib.util
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.assess import assess
-from ecgqa_tflite.benchmark import inputs, report_file
+from ecgqa_tflite.benchmark import inputs
+from ecgqa_tflite.benchmark.path import time_assess
 from ecgqa_tflite.benchmark.protocol import (
-    FULL,
-    QUICK,
     Protocol,
     cpu_ms,
     describe_machine,
@@ -27,11 +24,9 @@ from ecgqa_tflite.benchmark.protocol import (
     pinned,
     take_times,
 )
-from ecgqa_tflite.devices.bench_litert import time_assess
-from ecgqa_tflite.errors import EcgqaError
 from ecgqa_tflite.frontend import reference
 from ecgqa_tflite.frontend.native import NativeFrontEnd
-from ecgqa_tflite.model_folder import ModelFolder, open_model
+from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.spec import FrontEnd
 
 FORMAT = 1
@@ -165,26 +160,3 @@ def table(report: dict[str, Any]) -> str:
         lines.append("noisy: CPU time, which others can't take, says what a quiet core would do")
     lines += [f"noise: {phrase}" for phrase in report["noise"]]
     return "\n".join(lines) + "\n"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table, write the JSON; the exit status."""
-    parser = report_file.parser("front ends and assess on one core, in one run", "frontend")
-    options = parser.parse_args(arguments)
-    try:
-        try:
-            model = open_model(options.model)
-        except EcgqaError as error:
-            print(f"assess is left out: {error}", file=sys.stderr)
-            model = None
-        spec = FrontEnd.preset("seed") if model is None else model.spec
-        report = run(spec, model, QUICK if options.quick else FULL, record=options.record)
-        report_file.write(report, table(report), options.json)
-    except EcgqaError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

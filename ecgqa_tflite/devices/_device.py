@@ -1,4 +1,4 @@
-"""What a target is: what its bundle holds beside the common part, and how that is proven."""
+"""What a device is: what its bundle holds beside the common part, and its rows in bench."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ecgqa_tflite.benchmark.job import Bench
 from ecgqa_tflite.engine.golden import Golden
 from ecgqa_tflite.engine.image_source import image_workspace_bytes
 from ecgqa_tflite.frontend.tables import Tables
@@ -17,7 +18,7 @@ from ecgqa_tflite.tflite.read import Graph, read_tflite
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """What every target is made from.
+    """What every bundle is made from.
 
     Attributes
     ----------
@@ -49,7 +50,7 @@ class Parts:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A target's part of a bundle, before anything is written.
+    """A device's part of a bundle, before anything is written.
 
     Attributes
     ----------
@@ -67,9 +68,9 @@ class Prepared:
     flash_bytes
         Constants of network and front end; code comes on top.
     words
-        Words of the target's templates.
-    sections
-        Sections of the templates that are kept or dropped.
+        What its templates say and ask beside the common words.
+    memory_map
+        SVG of the memory plan for the report, where there is one.
     """
 
     files: Mapping[str, bytes | str]
@@ -78,8 +79,8 @@ class Prepared:
     input_shape: tuple[int, int, int] | None
     ram_bytes: int | None
     flash_bytes: int
-    words: Mapping[str, str] = field(default_factory=dict)
-    sections: Mapping[str, bool] = field(default_factory=dict)
+    words: Mapping[str, object] = field(default_factory=dict)
+    memory_map: str | None = None
 
 
 EVERY_BUNDLE = (
@@ -94,11 +95,13 @@ EVERY_FIRMWARE = (*("CMakeLists.txt", "selftest.c", "model/ecgqa_golden.[ch]", "
 
 
 @dataclass(frozen=True)
-class Target:
-    """A kind of device.
+class BundleKind:
+    """A device's bundle.
 
     Attributes
     ----------
+    place
+        Where listings have it, from 0; those of the same place as their file lists them.
     summary
         What runs the network there.
     bundle
@@ -111,29 +114,29 @@ class Target:
         Folder of its templates.
     prepare
         Makes its part; raises an :class:`~ecgqa_tflite.errors.EcgqaError`.
+    files
+        What else lies in its bundle, as in :data:`EVERY_BUNDLE`; in round brackets where it depends
+        on the model or on what is installed.
     prove
         From a bundle's folder, manifest and golden vectors alone: lines that say what was shown.
     missing
         What would have to be installed here, in words; None where nothing is missing.
-    files
-        What else lies in its bundle, as in :data:`EVERY_BUNDLE`; in round brackets where it depends
-        on the model or on what is installed.
     runs_float
         Whether it also takes a network that computes in float32 between int8 ends.
     collects
         Whether samples can come in while a segment is classified, and segments overlap.
     """
 
-    name: str
+    place: int
     summary: str
     bundle: str
     proof: str
     firmware: bool
     templates: str
     prepare: Callable[[Parts], Prepared]
-    prove: Callable[[Path, Mapping[str, Any], Golden], tuple[str, ...]]
-    missing: Callable[[], str | None]
     files: tuple[str, ...]
+    prove: Callable[[Path, Mapping[str, Any], Golden], tuple[str, ...]] = lambda *_: ()
+    missing: Callable[[], str | None] = lambda: None
     runs_float: bool = False
     collects: bool = False
 
@@ -144,11 +147,10 @@ class Target:
         return tuple(sorted(found, key=lambda name: ("/" in name, name.strip("()"))))
 
 
-def nothing_missing() -> str | None:
-    """For targets that need nothing."""
-    return None
+@dataclass(frozen=True)
+class Device:
+    """A device by the name that a user types: what can be made for it, what can be told of it."""
 
-
-def nothing_more(folder: Path, manifest: Mapping[str, Any], golden: Golden) -> tuple[str, ...]:
-    """For targets whose proof is the common one."""
-    return ()
+    name: str
+    bundle: BundleKind | None = None
+    bench: Bench | None = None
