@@ -6,12 +6,13 @@ under QEMU and on a host the same program runs from here.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import select
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,6 +38,10 @@ COUNTING = ("-icount", "shift=0,sleep=off", "-rtc", "clock=vm")
 STAGES = ("cwt", "network", "decision")
 
 DENSE = "FULLY_CONNECTED"
+
+_NUMBERS = r"-?\d+( -?\d+)*"
+COUNTED = dict.fromkeys(("segment", "first", "softmax", "loop"), _NUMBERS) | {"layer": r"\d+ -?\d+"}
+"""Lines of a report that hold numbers alone."""
 
 
 @dataclass(frozen=True)
@@ -110,42 +115,18 @@ def parse(text: str) -> BoardLog:
     FormatError
         There is no report, it is cut off or of another format, or the board failed.
     """
-    lines = [line.strip() for line in text.splitlines()]
-    starts = [i for i, line in enumerate(lines) if line.startswith("ecgqa-bench ")]
-    if not starts:
-        raise FormatError("no report of ecgqa_bench in this log (a line 'ecgqa-bench 1' begins it)")
-    if lines[starts[-1]] != f"ecgqa-bench {LOG_FORMAT}":
-        raise FormatError(f"a log of another format ({lines[starts[-1]]!r}): rebuild the firmware")
-    values: dict[str, str] = {}
-    first: list[int] = []
-    loops: list[list[list[int]]] = []
-    layers: dict[str, float] = {}
-    for line in lines[starts[-1] + 1 :]:
-        word, _, rest = line.partition(" ")
-        cells = rest.split()
-        if word in ("segment", "first", "layer", "softmax", "loop") and not re.fullmatch(
-            r"(-?\d+ ?)+", rest
-        ):
-            raise FormatError(f"a garbled line in the log: {line[:60]!r}; log it again")
-        if word == "first":
-            first = [int(c) for c in cells[1:]]
-        elif word == "loop":
-            loops.append([])
-        elif word == "segment" and loops:
-            loops[-1].append([int(c) for c in cells[1:]])
-        elif word == "layer":
-            layers[f"layer {cells[0]}"] = float(cells[1])
-        elif word == "softmax":
-            layers["softmax"] = float(cells[0])
-        elif word == "end":
-            values["end"] = rest
-            break
-        else:
-            values[word] = rest
+    rows = _rows(text)
+    values = {word: rest for word, rest in rows if word not in COUNTED}
     needed = {"unit", "unit_per_s", "spec", "model", "workspace", "context", "end"}
     if missing := needed - values.keys():
         raise FormatError(f"the log is cut off: it lacks {', '.join(sorted(missing))}")
-    widths = {len(first), *(len(cells) for loop in loops for cells in loop)}
+    costs = [(word, list(map(int, rest.split()))) for word, rest in rows if word in COUNTED]
+    (first, *_) = *_of(costs, "first"), []
+    layers = {f"layer {i}": float(cost) for i, cost in _of(costs, "layer")}
+    for cells in _of(costs, "softmax"):
+        layers["softmax"] = float(cells[0])
+    loops = _loops(costs)
+    widths = set(map(len, [first[1:], *itertools.chain(*loops)]))
     if not layers or not loops or not loops[-1] or widths != {len(STAGES) + 1}:
         raise FormatError(f"the board ended without figures: {values['end']}")
     return BoardLog(
@@ -155,11 +136,46 @@ def parse(text: str) -> BoardLog:
         model=values["model"],
         workspace_bytes=int(values["workspace"]),
         context_bytes=int(values["context"]),
-        first=np.array(first[:-1], float),
+        first=np.array(first[1:-1], float),
         loops=tuple(np.array(loop, float)[:, :-1] for loop in loops),
         scores=tuple(cells[-1] for cells in loops[-1]),
         layers=layers,
     )
+
+
+def _rows(text: str) -> list[tuple[str, str]]:
+    """Lines of the log's last report, each as its first word and the rest, to its end."""
+    lines = [line.strip() for line in text.splitlines()]
+    starts = [i for i, line in enumerate(lines) if line.startswith("ecgqa-bench ")]
+    if not starts:
+        raise FormatError("no report of ecgqa_bench in this log (a line 'ecgqa-bench 1' begins it)")
+    if lines[starts[-1]] != f"ecgqa-bench {LOG_FORMAT}":
+        raise FormatError(f"a log of another format ({lines[starts[-1]]!r}): rebuild the firmware")
+    rows = []
+    for line in lines[starts[-1] + 1 :]:
+        word, _, rest = line.partition(" ")
+        if word in COUNTED and not re.fullmatch(COUNTED[word], rest):
+            raise FormatError(f"a garbled line in the log: {line[:60]!r}; log it again")
+        rows.append((word, rest))
+        if word == "end":
+            break
+    return rows
+
+
+def _of(costs: Iterable[tuple[str, list[int]]], wanted: str) -> list[list[int]]:
+    """Numbers of each line of one kind."""
+    return [cells for word, cells in costs if word == wanted]
+
+
+def _loops(costs: Iterable[tuple[str, list[int]]]) -> list[list[list[int]]]:
+    """Segments of each loop: their stages and score."""
+    loops: list[list[list[int]]] = []
+    for word, cells in costs:
+        if word == "loop":
+            loops.append([])
+        elif word == "segment" and loops:
+            loops[-1].append(cells[1:])
+    return loops
 
 
 def named(layers: Mapping[str, float], device: Device) -> dict[str, float]:

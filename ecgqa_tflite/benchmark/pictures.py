@@ -5,7 +5,9 @@ They need matplotlib (extra ``train``), which ``plots`` imports when one is draw
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,53 +42,65 @@ def stages(report: Report, path: Path) -> bool:
     rows = [r for r in report.rows if r.total is not None and "cwt" in r.stages]
     if not rows:
         return False
-    models = [m for m in report.models if any(r.model == m for r in rows)]
+    models = _models(report, rows)
     counts = [sum(r.model == m for r in rows) for m in models]
     figure = new_figure(240, 34 + 9 * sum(counts) + 14 * len(models))
     axes = figure.subplots(len(models), 1, squeeze=False, gridspec_kw={"height_ratios": counts})
     for axis, model in zip(axes[:, 0], models, strict=True):
         mine = [r for r in rows if r.model == model]
         for y, row in enumerate(mine):
-            assert row.total is not None
-            whole, left = sum(t.p50 for t in row.stages.values()), 0.0
-            for name in STAGES:
-                if name not in row.stages:
-                    continue
-                share = 100 * row.stages[name].p50 / whole
-                axis.barh(
-                    y, share, left=left, color=COLOURS[name], hatch=HATCHES[row.kind],
-                    edgecolor="white", linewidth=0.6, height=0.72,
-                )  # fmt: skip
-                if share > 6:
-                    axis.text(
-                        left + share / 2, y, f"{share:.0f} %", ha="center", va="center",
-                        fontsize=8, color="black" if name in ("image", "network") else "white",
-                        bbox={"facecolor": COLOURS[name], "edgecolor": "none", "pad": 1},
-                    )  # fmt: skip
-                left += share
-            axis.text(101, y, _cost(row), va="center", fontsize=8)
+            _bar(axis, y, row)
         axis.set_yticks(range(len(mine)), [f"{r.target}: {r.variant}" for r in mine], fontsize=8)
         axis.set_xlim(0, 122)
         axis.set_xticks(range(0, 101, 20), [f"{x} %" for x in range(0, 101, 20)], fontsize=8)
         axis.invert_yaxis()
         axis.set_title(f"{model}: where a segment's cost goes", fontsize=10, loc="left")
         axis.spines[["top", "right"]].set_visible(False)
+    _legend(figure, axes[0, 0], rows)
+    figure.tight_layout(rect=(0, 0.05, 1, 1))
+    figure.savefig(path, dpi=DPI)
+    return True
+
+
+def _models(report: Report, rows: Sequence[Row]) -> list[str]:
+    """Those that rows are of, in the report's order."""
+    return [m for m in report.models if any(r.model == m for r in rows)]
+
+
+def _legend(figure: Any, axis: Any, rows: Sequence[Row]) -> None:
+    """Stages and kinds that the rows have."""
     handles = [
-        axes[0, 0].barh(0, 0, color=COLOURS[s], label=s)
+        axis.barh(0, 0, color=COLOURS[s], label=s)
         for s in STAGES
         if any(s in r.stages for r in rows)
     ]
     kinds = [k for k in Kind if any(r.kind is k for r in rows)]
     handles += [
-        axes[0, 0].barh(0, 0, color="#bbbbbb", hatch=HATCHES[k], edgecolor="white", label=str(k))
+        axis.barh(0, 0, color="#bbbbbb", hatch=HATCHES[k], edgecolor="white", label=str(k))
         for k in kinds
     ]
     figure.legend(
         handles=handles, loc="lower center", ncols=len(handles), fontsize=8, frameon=False
     )
-    figure.tight_layout(rect=(0, 0.05, 1, 1))
-    figure.savefig(path, dpi=DPI)
-    return True
+
+
+def _bar(axis: Any, y: int, row: Row) -> None:
+    """A row's stages one after another, and what they cost."""
+    whole, left = sum(t.p50 for t in row.stages.values()), 0.0
+    for name in (name for name in STAGES if name in row.stages):
+        share = 100 * row.stages[name].p50 / whole
+        axis.barh(
+            y, share, left=left, color=COLOURS[name], hatch=HATCHES[row.kind],
+            edgecolor="white", linewidth=0.6, height=0.72,
+        )  # fmt: skip
+        if share > 6:
+            axis.text(
+                left + share / 2, y, f"{share:.0f} %", ha="center", va="center",
+                fontsize=8, color="black" if name in ("image", "network") else "white",
+                bbox={"facecolor": COLOURS[name], "edgecolor": "none", "pad": 1},
+            )  # fmt: skip
+        left += share
+    axis.text(101, y, _cost(row), va="center", fontsize=8)
 
 
 def latency(report: Report, path: Path) -> bool:
@@ -98,7 +112,7 @@ def latency(report: Report, path: Path) -> bool:
     ]
     if not rows:
         return False
-    models = [m for m in report.models if any(r.model == m for r in rows)]
+    models = _models(report, rows)
     figure = new_figure(240, 25 + 75 * len(models))
     axes = figure.subplots(len(models), 1, squeeze=False, sharex=True)
     for axis, model in zip(axes[:, 0], models, strict=True):
@@ -126,14 +140,7 @@ def latency(report: Report, path: Path) -> bool:
 
 def pareto(report: Report, path: Path) -> bool:
     """RAM of the network's runtime against balanced accuracy, where it is known."""
-    points: list[tuple[str, float, int, str]] = []
-    for row in report.rows:
-        scores: dict[str, float] = report.models[row.model]["bacc"]
-        if row.ram_bytes is None or not scores:
-            continue
-        runtime = {"tflm": "TFLM arena", "cortex-m4": "this engine, Cortex-M4"}.get(row.target)
-        if runtime is not None:
-            points.append((row.model, next(iter(scores.values())), row.ram_bytes, runtime))
+    points = _points(report)
     if not points:
         return False
     data = next(iter(report.models[points[0][0]]["bacc"]))
@@ -165,6 +172,17 @@ def pareto(report: Report, path: Path) -> bool:
     figure.tight_layout()
     figure.savefig(path, dpi=DPI)
     return True
+
+
+def _points(report: Report) -> list[tuple[str, float, int, str]]:
+    """Model, balanced accuracy, RAM in bytes and runtime, where all are known."""
+    found = []
+    for row in report.rows:
+        scores: dict[str, float] = report.models[row.model]["bacc"]
+        runtime = {"tflm": "TFLM arena", "cortex-m4": "this engine, Cortex-M4"}.get(row.target)
+        if row.ram_bytes is not None and scores and runtime is not None:
+            found.append((row.model, next(iter(scores.values())), row.ram_bytes, runtime))
+    return found
 
 
 def _cost(row: Row) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ecgqa_tflite.benchmark.protocol import Timing
 from ecgqa_tflite.benchmark.results import STAGES, Kind, Report, Row
@@ -120,21 +120,14 @@ def readme(report: Report) -> str:
         "| samples to decision | kind | cost | wavelet's share | RAM |",
         "|---|---|---|---|---|",
     ]
-    for row in report.rows:
-        shown = row.target in README_TARGETS and row.variant not in README_LEFT_OUT
-        whole = row.total or row.stages.get("network")
-        if row.model != first or not shown or whole is None:
-            continue
-        cost = whole.p50
-        figure = f"{cost / 1e6:.1f} M" if row.unit == "instructions" else f"{cost:.3g} ms"
-        if row.target == "host" and row.variant in rates:
-            figure += f", {rates[row.variant]:.2f} hours of ECG a second"
-        alone = "; network alone" if row.total is None else ""
-        share = "" if row.cwt_share is None else f"{row.cwt_share:.0%}"
-        lines.append(
-            f"| {row.target}: {row.variant}{alone} | {row.kind} | {figure} | {share} "
-            f"| {_bytes(row.ram_bytes)} |"
-        )
+    lines += [
+        _readme_row(row, whole, rates)
+        for row in report.rows
+        if row.model == first
+        and row.target in README_TARGETS
+        and row.variant not in README_LEFT_OUT
+        and (whole := row.total or row.stages.get("network")) is not None
+    ]
     against = [
         f"{r.value:.1f} times ({r.target}, {r.variant})"
         for r in report.ratios()
@@ -148,6 +141,19 @@ def readme(report: Report) -> str:
             f"{SEED_RATIO:.0f} times. {words}"
         )
     return "\n".join([*lines, "", words]) + "\n"
+
+
+def _readme_row(row: Row, whole: Timing, rates: Mapping[str, float]) -> str:
+    cost = whole.p50
+    figure = f"{cost / 1e6:.1f} M" if row.unit == "instructions" else f"{cost:.3g} ms"
+    if row.target == "host" and row.variant in rates:
+        figure += f", {rates[row.variant]:.2f} hours of ECG a second"
+    alone = "; network alone" if row.total is None else ""
+    share = "" if row.cwt_share is None else f"{row.cwt_share:.0%}"
+    return (
+        f"| {row.target}: {row.variant}{alone} | {row.kind} | {figure} | {share} "
+        f"| {_bytes(row.ram_bytes)} |"
+    )
 
 
 def layers(report: Report) -> Iterator[str]:

@@ -163,16 +163,9 @@ def _figures(device: Device, image: boards.Image, run: boards.Run) -> Figures:
         for source, built in image.objects.items()
         for symbol in boards.read_symbols(image.board, built)
     }
-    stage_of = {name: _stage_of(source) for name, source in source_of.items()}
     decided = [s for s in run.stages if s.mark == MARKS[1]]
-    segments = [dict.fromkeys(STAGES, 0) for _ in decided]
-    for stage, segment in zip(decided, segments, strict=True):
-        for name, count in stage.by_function.items():
-            segment[stage_of.get(name, "other")] += count
-    flash = dict.fromkeys(("code", "tables", "network", "other"), 0)
-    for symbol in image.symbols():
-        if symbol.name in source_of and symbol.kind in "tTrRwW":
-            flash[_flash_of(source_of[symbol.name])] += symbol.size
+    segments = [_by_stage(stage.by_function, source_of) for stage in decided]
+    flash = _flash(image, source_of)
     said = [line.split() for line in run.output.splitlines()]
     return Figures(
         board=image.board.name,
@@ -190,10 +183,27 @@ def _figures(device: Device, image: boards.Image, run: boards.Run) -> Figures:
     )
 
 
-def _flash_of(source: Path) -> str:
-    """What the constants and code of a source count as; ``other``: not the library's."""
-    generated = {"ecgqa_cwt_tables.c": "tables", "ecgqa_model.c": "network"}.get(source.name)
-    return generated or ("other" if _stage_of(source) == "other" else "code")
+def _by_stage(counts: Mapping[str, int], source_of: Mapping[str, Path]) -> dict[str, int]:
+    """Instructions by stage, of those by function."""
+    stages = dict.fromkeys(STAGES, 0)
+    for name, count in counts.items():
+        stages[_stage_of(source_of[name]) if name in source_of else "other"] += count
+    return stages
+
+
+def _flash(image: boards.Image, source_of: Mapping[str, Path]) -> dict[str, int]:
+    """Bytes of the library's code and constants, and of the two generated sources."""
+    generated = {"ecgqa_cwt_tables.c": "tables", "ecgqa_model.c": "network"}
+    flash = {"code": 0, "tables": 0, "network": 0}
+    for symbol in image.symbols():
+        source = source_of.get(symbol.name)
+        if source is None or symbol.kind not in "tTrRwW":
+            continue
+        if source.name in generated:
+            flash[generated[source.name]] += symbol.size
+        elif _stage_of(source) != "other":
+            flash["code"] += symbol.size
+    return flash
 
 
 def table(figures: Sequence[Figures]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,9 @@ def test_tables_and_json(
     monkeypatch.setattr(peers, "RUNTIMES", ["host", "coral"])
     benches = {
         **BENCHES,
-        "coral": Bench(0, lambda: ["1 thread"], NotImplemented, lambda: "none here"),
+        "coral": replace(
+            BENCHES["coral"], variants=lambda: ["1 thread"], missing=lambda: "none here"
+        ),
     }
     monkeypatch.setattr(bench, "BENCHES", benches)
     file = tmp_path / "peers.json"
