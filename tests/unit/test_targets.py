@@ -542,7 +542,7 @@ def test_a_compiled_network_says_what_it_was_compiled_from(bundles: Bundles, nam
 
 def test_labelling_what_vela_wrote_changes_nothing_else() -> None:
     require_module("ethosu")
-    accelerator = ethos_u.ACCELERATORS["ethos-u55-128"]
+    accelerator = ethos_u.ACCELERATORS[0]
     written = vela.compile_for(tiny_model.tflite(), accelerator, "tiny").tflite
     labelled = with_identity(written, {"model_id": "x"})
     assert network_digest(read_tflite(labelled)) == network_digest(read_tflite(written))
