@@ -170,7 +170,7 @@ def _figures(device: Device, image: boards.Image, run: boards.Run) -> Figures:
     return Figures(
         board=image.board.name,
         core=image.board.core,
-        workspace_bytes=device.workspace.bytes,
+        workspace_bytes=device.workspace_bytes,
         context_bytes=next(int(words[1]) for words in said if words[0] == "context"),
         stack_bytes=max(int(words[1]) for words in said if words[0] == "stack"),
         code_bytes=flash["code"],
