@@ -322,7 +322,7 @@ def test_lists_that_are_no_text_say_so(tmp_path: Path, name: str) -> None:
 
     (tmp_path / name).write_bytes(b"PK\x03\x04\xff\xfe")
     (tmp_path / "RECORDS-unacceptable").write_text("")
-    with pytest.raises(DatasetError, match=f"{name} is not text"):
+    with pytest.raises(DatasetError, match=f"{name} is not a text file"):
         read_graded(tmp_path / name) if name == "graded" else load_folder(tmp_path, SPEC)
 
 
