@@ -8,3 +8,8 @@ Count = Callable[[int, int], None]
 """Called with what is done and what there is in all."""
 Progress = Callable[[str, int, int], None]
 """As :data:`Count`, with the name of what is counted before."""
+
+
+def within(progress: Count | None, done: int, total: int) -> Count | None:
+    """For a part of some work: what the part has done is told as so many more of the whole."""
+    return None if progress is None else lambda n, _: progress(done + n, total)

@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -122,48 +123,100 @@ def _quantise(
     return block.astype(np.int16)
 
 
-def iter_cut(
-    signal_mv: ArrayLike,
-    fs_hz: float,
-    spec: FrontEnd,
-    hop_s: float | None = None,
-    *,
-    batch: int = _BATCH,
-) -> Iterator[Segments]:
-    """:func:`cut` in batches: overlapping windows of a long recording need not fit in memory.
+class Cutter:
+    """Cuts one lead that comes in blocks of any size into segments, each as soon as it is whole.
+
+    Parameters
+    ----------
+    fs_hz
+        Sampling rate, Hz; one that the integer transform takes (:func:`usable_rate`).
+    spec
+        Says how long a segment is.
+    hop_s
+        From one start to the next, s, rounded to whole samples (a device's ``hop_len``);
+        ``spec.segment_s`` where None.
 
     Raises
     ------
-    RecordingError, SamplingRateError, ArgumentError
-        As :func:`cut`, at the call, not at the first batch.
+    SamplingRateError
+        See :meth:`FrontEnd.segment_len`.
+    ArgumentError
+        The hop is not at least one sample.
     """
-    if batch < 1:
-        raise ArgumentError(f"batch {batch}: must be at least 1")
-    signal = np.asarray(signal_mv)
-    if signal.ndim != 1:
-        raise ArgumentError(f"signal of shape {signal.shape}: give one lead, shape (n_samples,)")
-    rate, signal = _at_usable_rate(signal, fs_hz, spec)
-    segment_len = spec.segment_len(rate)
-    if hop_s is None:
-        hop_len = segment_len
-    else:
-        if not (math.isfinite(hop_s) and hop_s > 0 and round(hop_s * rate) >= 1):
-            raise ArgumentError(f"hop {hop_s} s: must be at least one sample ({1 / rate:g} s)")
-        hop_len = round(hop_s * rate)
-    if signal.size < segment_len:
-        raise RecordingError(
-            f"the recording is {signal.size / rate:.4g} s long ({signal.size} samples), shorter "
-            f"than one segment of {spec.segment_s:g} s ({segment_len} samples): give a longer one"
-        )
-    windows = sliding_window_view(signal, segment_len)[::hop_len]
-    return _batches(windows, hop_len, rate, batch)
+
+    def __init__(self, fs_hz: float, spec: FrontEnd, hop_s: float | None = None) -> None:
+        self.fs_hz = fs_hz
+        self.segment_s = spec.segment_s
+        self.segment_len = self.hop_len = spec.segment_len(fs_hz)
+        if hop_s is not None:
+            if not (math.isfinite(hop_s) and hop_s > 0 and round(hop_s * fs_hz) >= 1):
+                raise ArgumentError(f"hop {hop_s} s: must be at least one sample ({1 / fs_hz:g} s)")
+            self.hop_len = round(hop_s * fs_hz)
+        self.reset()
+
+    def reset(self) -> None:
+        """Start anew: the next sample is the first one."""
+        self._rest: NDArray[Any] = np.empty(0, np.float32)
+        self._to_skip = 0  # samples between two segments that are still to come
+        self._n_cut = 0
+
+    def n_segments(self, n_samples: int) -> int:
+        """Segments in so many samples.
+
+        Raises
+        ------
+        RecordingError
+            There is none.
+        """
+        if n_samples < self.segment_len:
+            raise RecordingError(
+                f"the recording is {n_samples / self.fs_hz:.4g} s long ({n_samples} samples), "
+                f"shorter than one segment of {self.segment_s:g} s ({self.segment_len} samples): "
+                f"give a longer one"
+            )
+        return (n_samples - self.segment_len) // self.hop_len + 1
+
+    def push(self, samples_mv: ArrayLike, *, batch: int = _BATCH) -> Iterator[Segments]:
+        """Take samples in; the segments that they complete, ``batch`` at most at a time.
+
+        Parameters
+        ----------
+        samples_mv
+            Shape (n_samples,), mV; NaN or infinite where a sample is missing.
+
+        Raises
+        ------
+        ArgumentError
+            Not one lead of real numbers; nothing has been taken in.
+        """
+        if batch < 1:
+            raise ArgumentError(f"batch {batch}: must be at least 1")
+        samples = np.asarray(samples_mv)
+        if samples.ndim != 1:
+            raise ArgumentError(
+                f"signal of shape {samples.shape}: give one lead, shape (n_samples,)"
+            )
+        if samples.dtype.kind not in "fiu":
+            raise ArgumentError(f"signal of {samples.dtype}: give real numbers, mV")
+        skipped = min(self._to_skip, samples.size)
+        samples = samples[skipped:]
+        block = np.concatenate([self._rest, samples]) if self._rest.size else samples
+        n = max(0, (block.size - self.segment_len) // self.hop_len + 1)
+        used = n * self.hop_len
+        self._to_skip += max(0, used - block.size) - skipped
+        self._rest = block[used:].copy()  # the caller may write to its own again
+        first, self._n_cut = self._n_cut, self._n_cut + n
+        if n == 0:
+            return iter(())
+        windows = sliding_window_view(block, self.segment_len)[:: self.hop_len]
+        return _batches(windows, first, self.hop_len, self.fs_hz, batch)
 
 
 def _batches(
-    windows: NDArray[np.floating], hop_len: int, rate: float, batch: int
+    windows: NDArray[Any], n_before: int, hop_len: int, rate: float, batch: int
 ) -> Iterator[Segments]:
-    for first in range(0, len(windows), batch):
-        block = windows[first : first + batch].astype(np.float64)
+    for start in range(0, len(windows), batch):
+        block = windows[start : start + batch].astype(np.float64)
         # NaN and infinity show in the extremes, so that no pass over every sample looks for them
         low, high = block.min(axis=1, keepdims=True), block.max(axis=1, keepdims=True)
         whole = np.isfinite(low) & np.isfinite(high)
@@ -174,6 +227,7 @@ def _batches(
         varies = samples.any(axis=1)
         status = np.where(varies, SegmentStatus.OK.value, SegmentStatus.FLAT.value)
         status[~whole[:, 0]] = SegmentStatus.GAP.value
+        first = n_before + start
         start_s = np.arange(first, first + len(samples), dtype=np.float64) * hop_len / rate
         yield Segments(samples, start_s, status, rate)
 
@@ -204,27 +258,42 @@ def cut(signal_mv: ArrayLike, fs_hz: float, spec: FrontEnd, hop_s: float | None 
     ArgumentError
         The signal is not one lead, or the hop is not at least one sample.
     """
-    parts = list(iter_cut(signal_mv, fs_hz, spec, hop_s))
+    signal, rate = at_usable_rate(np.asarray(signal_mv), fs_hz, spec)
+    cutter = Cutter(rate, spec, hop_s)
+    parts = list(cutter.push(signal))
+    cutter.n_segments(signal.size)
     return Segments(
         np.concatenate([p.samples for p in parts]),
         np.concatenate([p.start_s for p in parts]),
         np.concatenate([p.status for p in parts]),
-        parts[0].fs_hz,
+        rate,
     )
 
 
-def _at_usable_rate(
-    signal: NDArray[np.floating], fs_hz: float, spec: FrontEnd
-) -> tuple[float, NDArray[np.floating]]:
-    """The rate that segments will have, and the signal at it."""
+def usable_rate(fs_hz: float, spec: FrontEnd) -> float:
+    """``fs_hz``, or ``RESAMPLED_FS_HZ`` where the integer transform can't take it.
+
+    Raises
+    ------
+    SamplingRateError
+        As :func:`cut`.
+    """
     try:
         spec.segment_len(fs_hz)
     except SamplingRateError:
         if not (math.isfinite(fs_hz) and fs_hz >= spec.fs_min_hz):
             raise
         spec.segment_len(RESAMPLED_FS_HZ)  # a spec that refuses this too says so
-        return RESAMPLED_FS_HZ, _resample(signal, fs_hz)
-    return fs_hz, signal
+        return RESAMPLED_FS_HZ
+    return fs_hz
+
+
+def at_usable_rate(
+    signal_mv: NDArray[Any], fs_hz: float, spec: FrontEnd
+) -> tuple[NDArray[Any], float]:
+    """A whole lead at its :func:`usable_rate`, mV, and that rate, Hz; gaps stay gaps."""
+    rate = usable_rate(fs_hz, spec)
+    return (signal_mv if rate == fs_hz else _resample(signal_mv, fs_hz)), rate
 
 
 def _resample(signal: NDArray[np.floating], fs_hz: float) -> NDArray[np.float64]:

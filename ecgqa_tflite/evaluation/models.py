@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.assess import score_segments
+from ecgqa_tflite.assess import Assessor
 from ecgqa_tflite.datasets.challenge2017 import Graded
 from ecgqa_tflite.datasets.labelled import LabelledSegments
 from ecgqa_tflite.decisions import probability
@@ -20,7 +20,7 @@ from ecgqa_tflite.evaluation.figures import (
     score_table,
 )
 from ecgqa_tflite.model_folder import ModelFolder
-from ecgqa_tflite.progress import Count
+from ecgqa_tflite.progress import Count, within
 from ecgqa_tflite.segments import Segments, SegmentStatus
 from ecgqa_tflite.spec import Quality
 
@@ -49,16 +49,10 @@ def int8_scores(
             np.where(part.usable, SegmentStatus.OK, SegmentStatus.GAP).astype(np.str_),
             part.fs_hz,
         )
-        tell = None
-        if progress is not None:
-            tell = _shifted(progress, done, total)
-        scores.append(score_segments(segments, model, threads=threads, progress=tell))
+        assessor = Assessor(model, part.fs_hz, threads=threads)
+        scores.append(assessor.scores(segments, progress=within(progress, done, total)))
         done += len(part)
     return np.concatenate(scores)
-
-
-def _shifted(progress: Count, done: int, total: int) -> Count:
-    return lambda n, _: progress(done + n, total)
 
 
 def probabilities(scores: NDArray[np.int8]) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import ArgumentError, ModelError
+from ecgqa_tflite.progress import Count
 from ecgqa_tflite.spec import SCORE_ZERO_POINT, Quality
 from ecgqa_tflite.tflite.read import Graph, Tensor, read_tflite
 
@@ -261,6 +262,78 @@ class Int8Network:
             )
 
 
+class Scorer:
+    """int8 scores of class 1, high quality, of many segments; keeps an interpreter per thread.
+
+    Parameters
+    ----------
+    threads
+        Batches of segments are shared among so many.
+
+    Raises
+    ------
+    ModelError
+        See :class:`Int8Network`.
+    """
+
+    def __init__(self, tflite: bytes | Path, *, threads: int = 1) -> None:
+        self._tflite = tflite
+        self._threads = threads
+        self._idle = [Int8Network(tflite)]
+
+    def scores(
+        self,
+        images: Callable[[NDArray[np.intp]], NDArray[np.int8]],
+        n: int,
+        chosen: NDArray[np.intp] | None = None,
+        *,
+        progress: Count | None = None,
+    ) -> NDArray[np.int8]:
+        """Score of each segment.
+
+        Parameters
+        ----------
+        images
+            From indices of segments, (m,), to their int8 images, (m, rows, cols, channels); called
+            in the threads.
+        n
+            Segments in all.
+        chosen
+            Indices of those to score; None: all. The others score -128.
+        progress
+            Called with segments scored and segments to score.
+
+        Returns
+        -------
+        int8, shape (n,).
+        """
+        wanted = np.arange(n) if chosen is None else chosen
+
+        def score(batch: NDArray[np.intp]) -> NDArray[np.int8]:
+            try:
+                network = self._idle.pop()
+            except IndexError:  # all at work
+                network = Int8Network(self._tflite)
+            try:
+                return network.scores(images(batch))[:, Quality.HIGH]
+            finally:
+                self._idle.append(network)
+
+        out = np.full(n, SCORE_ZERO_POINT, np.int8)
+        batches = [wanted[i : i + BATCH] for i in range(0, len(wanted), BATCH)]
+        done = 0
+        pool = ThreadPoolExecutor(self._threads)
+        try:
+            for batch, scores in zip(batches, pool.map(score, batches), strict=True):
+                out[batch] = scores
+                done += len(batch)
+                if progress is not None:
+                    progress(done, len(wanted))
+        finally:
+            pool.shutdown(cancel_futures=True)  # an interrupted run doesn't finish its queue first
+        return out
+
+
 def high_scores(
     tflite: bytes | Path,
     images: Callable[[NDArray[np.intp]], NDArray[np.int8]],
@@ -268,45 +341,7 @@ def high_scores(
     chosen: NDArray[np.intp] | None = None,
     *,
     threads: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Count | None = None,
 ) -> NDArray[np.int8]:
-    """int8 score of class 1, high quality, of many segments; an interpreter per thread.
-
-    Parameters
-    ----------
-    images
-        From indices of segments, (m,), to their int8 images, (m, rows, cols, channels); called in
-        the threads.
-    n
-        Segments in all.
-    chosen
-        Indices of those to score; None: all. The others score -128.
-    progress
-        Called with segments scored and segments to score.
-
-    Returns
-    -------
-    int8, shape (n,).
-    """
-    wanted = np.arange(n) if chosen is None else chosen
-    mine = threading.local()
-
-    def score(batch: NDArray[np.intp]) -> NDArray[np.int8]:
-        if not hasattr(mine, "network"):
-            mine.network = Int8Network(tflite, threads=1)
-        scores: NDArray[np.int8] = mine.network.scores(images(batch))
-        return scores[:, Quality.HIGH]
-
-    out = np.full(n, SCORE_ZERO_POINT, np.int8)
-    batches = [wanted[i : i + BATCH] for i in range(0, len(wanted), BATCH)]
-    done = 0
-    pool = ThreadPoolExecutor(threads)
-    try:
-        for batch, scores in zip(batches, pool.map(score, batches), strict=True):
-            out[batch] = scores
-            done += len(batch)
-            if progress is not None:
-                progress(done, len(wanted))
-    finally:
-        pool.shutdown(cancel_futures=True)  # an interrupted run doesn't finish its queue first
-    return out
+    """:meth:`Scorer.scores` by a network that is not asked again."""
+    return Scorer(tflite, threads=threads).scores(images, n, chosen, progress=progress)

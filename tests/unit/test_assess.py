@@ -7,10 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from ecgqa_tflite.assess import assess, score_segments
+from ecgqa_tflite import assess as assess_module
+from ecgqa_tflite.assess import Assessor, assess
 from ecgqa_tflite.decisions import Decision, merged, spans
 from ecgqa_tflite.decisions.json import report
-from ecgqa_tflite.errors import RecordingError, SamplingRateError
+from ecgqa_tflite.errors import ArgumentError, RecordingError, SamplingRateError
 from ecgqa_tflite.frontend.colormap import image, image_s8, to_int8
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.model_folder import ModelFolder
@@ -117,13 +118,66 @@ def test_a_rate_that_no_transform_takes_is_resampled(small_model: ModelFolder) -
     assert [d.start_s for d in assess(odd, small_model)] == [0.0, 5.0, 10.0, 15.0]
 
 
-def test_score_segments_leaves_out_what_is_not_ok(
-    recording: Recording, small_model: ModelFolder
-) -> None:
+def test_scores_leave_out_what_is_not_ok(recording: Recording, small_model: ModelFolder) -> None:
     segments = cut(recording.lead(None), recording.fs_hz, small_model.spec)
-    scores = score_segments(segments, small_model)
+    scores = Assessor(small_model, recording.fs_hz).scores(segments)
     assert scores.dtype == np.int8
     assert (scores[segments.status != "ok"] == -128).all()
+
+
+# ---- as samples come in --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hop_s", [None, 1.5, 7.3])
+@pytest.mark.parametrize("block", [1, 7, 100, 1499, 1500, 1501, 100_000])
+def test_blocks_of_any_size_give_the_decisions_of_the_whole(
+    recording: Recording, small_model: ModelFolder, hop_s: float | None, block: int
+) -> None:
+    """The gap and the flat part too: a gap keeps the time base."""
+    part = Recording("part", recording.signal_mv[: 40 * 300], recording.fs_hz, ("I",))
+    whole = assess(part, small_model, hop_s=hop_s)
+    assessor = Assessor(small_model, part.fs_hz, hop_s=hop_s, threads=2)
+    signal = part.lead(None)
+    found, at_once = [], True
+    for start in range(0, signal.size, block):
+        decisions = assessor.push(signal[start : start + block])
+        at_once &= all(d.end_s > start / part.fs_hz - 1e-9 for d in decisions)
+        found += decisions
+    assert found == whole and at_once
+    assert {"ok", "gap"} <= {d.reason for d in found}
+
+
+def test_reset_starts_at_0_s(recording: Recording, small_model: ModelFolder) -> None:
+    assessor = Assessor(small_model, 300.0)
+    signal = recording.lead(None)[:4500]
+    first = assessor.push(signal[:4000])
+    assessor.reset()
+    assert assessor.push(signal)[:2] == first
+    assert assessor.push([]) == []
+
+
+def test_one_assessor_reads_its_model_once(
+    recording: Recording, small_model: ModelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = simulate(30, 300.0, seed=5)
+    expected = [assess(r, small_model) for r in (recording, other)]
+    assessor = Assessor(small_model, 300.0)
+    for name in ("NativeFrontEnd", "Scorer"):
+        monkeypatch.delattr(assess_module, name)
+    monkeypatch.delattr("ecgqa_tflite.tflite.run.Int8Network._new_interpreter")
+    assert [assessor.assess(r) for r in (recording, other)] == expected
+    assert assessor.assess(other) == expected[1]
+
+
+def test_an_assessor_is_of_one_rate(small_model: ModelFolder) -> None:
+    with pytest.raises(ArgumentError, match="300 Hz, and this Assessor is for 250 Hz"):
+        Assessor(small_model, 250.0).assess(simulate(10, 300.0, seed=1))
+    odd = simulate(10, 257.0, seed=1)
+    assert Assessor(small_model, 250.0).assess(odd) == assess(odd, small_model)
+    with pytest.raises(SamplingRateError, match="resample"):
+        Assessor(small_model, 257.0)
+    with pytest.raises(ArgumentError, match="one lead"):
+        Assessor(small_model, 250.0).push(np.zeros((3, 2)))
 
 
 def test_report(recording: Recording, small_model: ModelFolder) -> None:

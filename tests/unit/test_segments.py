@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import ArgumentError, RecordingError, SamplingRateError
-from ecgqa_tflite.segments import SegmentStatus, cut, iter_cut, quantise
+from ecgqa_tflite.segments import Cutter, SegmentStatus, cut, quantise
 from ecgqa_tflite.spec import FrontEnd
 
 SPEC = FrontEnd()
@@ -107,10 +107,39 @@ def test_cut_covers(seconds: float, fs_hz: float, hop_s: float | None, batch: in
     for i in {0, len(segments) // 2, len(segments) - 1}:
         window = signal[starts[i] : starts[i] + segment_len]
         np.testing.assert_array_equal(segments.samples[i], quantise(window))
-    batches = list(iter_cut(signal, fs_hz, SPEC, hop_s, batch=batch))
+    cutter = Cutter(fs_hz, SPEC, hop_s)
+    batches = list(cutter.push(signal, batch=batch))
     assert max(map(len, batches)) <= batch
+    assert cutter.n_segments(n) == len(segments)
     np.testing.assert_array_equal(np.concatenate([b.samples for b in batches]), segments.samples)
     np.testing.assert_array_equal(np.concatenate([b.start_s for b in batches]), segments.start_s)
+
+
+@settings(deadline=None)
+@given(
+    hop_s=st.one_of(st.none(), st.floats(0.05, 12)),
+    blocks=st.lists(st.integers(0, 3000), min_size=1, max_size=30),
+    gap=st.integers(0, 9000),
+)
+def test_blocks_of_any_size_are_cut_as_one(
+    hop_s: float | None, blocks: list[int], gap: int
+) -> None:
+    """Each segment comes with the block that completes it; the caller's block may change after."""
+    signal = np.random.default_rng(0).normal(size=sum(blocks) + 1250).astype(np.float32)
+    signal[gap : gap + 3] = np.nan
+    whole = cut(signal, 250.0, SPEC, hop_s)
+    cutter = Cutter(250.0, SPEC, hop_s)
+    found, n = [], 0
+    for size in (*blocks, 1250):
+        block = signal[n : n + size].copy()
+        n += size
+        found += list(cutter.push(block))
+        block[:] = 9
+        ready = cutter.n_segments(n) if n >= 1250 else 0
+        assert sum(map(len, found)) == ready
+    np.testing.assert_array_equal(np.concatenate([f.samples for f in found]), whole.samples)
+    np.testing.assert_array_equal(np.concatenate([f.start_s for f in found]), whole.start_s)
+    np.testing.assert_array_equal(np.concatenate([f.status for f in found]), whole.status)
 
 
 @given(
@@ -162,7 +191,9 @@ def test_bad_shapes_and_batches() -> None:
     with pytest.raises(ArgumentError, match="one lead"):
         cut(np.zeros((2000, 2)), 250.0, SPEC)
     with pytest.raises(ArgumentError, match="batch"):
-        iter_cut(np.zeros(2000), 250.0, SPEC, batch=0)
+        list(Cutter(250.0, SPEC).push(np.zeros(2000), batch=0))
+    with pytest.raises(ArgumentError, match="real numbers"):
+        Cutter(250.0, SPEC).push(["a"])
 
 
 @pytest.mark.parametrize("fs_hz", [91.0, 0.0, -250.0, float("nan"), float("inf")])
