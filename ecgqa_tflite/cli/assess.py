@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
-import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,13 @@ from ecgqa_tflite.assess import assess
 from ecgqa_tflite.cli import Command
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.decisions import Decision, merged, spans
-from ecgqa_tflite.decisions.json import report
+from ecgqa_tflite.decisions.csv import csv_text
+from ecgqa_tflite.decisions.json import json_text, report
 from ecgqa_tflite.errors import ArgumentError
-from ecgqa_tflite.model_folder import ModelFolder, open_model
+from ecgqa_tflite.model_folder import open_model
 from ecgqa_tflite.output import refuse_existing, refuse_unwritable_file, whole_file
-from ecgqa_tflite.recording import Recording, read_recording
+from ecgqa_tflite.progress import Count
+from ecgqa_tflite.recording import read_recording
 from ecgqa_tflite.spec import Quality
 
 DEFAULT_MODEL = "light_cnn"
@@ -94,54 +96,72 @@ def command(
       ecgqa assess holter --hop 1 --csv decisions.csv --picture strip.pdf
       ecgqa assess holter --json - | jq .n_high
     """
-    to_stdout = json_file is not None and str(json_file) == "-"
     files = [f for f in (json_file, csv_file, picture) if f is not None and str(f) != "-"]
-    if len(set(files)) < len(files):
-        raise ArgumentError("two outputs have the same name: give each its own")
-    for file in files:
-        refuse_existing(file, overwrite)
-        refuse_unwritable_file(file)
+    _refuse(files, overwrite)
     if picture is not None:
         plots.check_picture_suffix(picture, plots.STRIP_SUFFIXES)
 
-    console = Console(stderr=to_stdout, highlight=False)
+    console = Console(stderr=str(json_file) == "-", highlight=False)
     opened = open_model(model)
     recording = read_recording(record)
     if picture is not None:
         plots.check_stretch(recording.duration_s, from_s, to_s)
     started = time.perf_counter()
-    with progress() as tell:
+    with _counter(console, "segments") as tell:
         decisions = assess(
-            recording, opened, lead=lead, hop_s=hop_s, threads=threads,
-            progress=(lambda done, total: tell("segments", done, total))
-            if console.is_terminal else None,
-        )  # fmt: skip
+            recording, opened, lead=lead, hop_s=hop_s, threads=threads, progress=tell
+        )
     took_s = time.perf_counter() - started
 
     what = report(recording, opened, decisions, lead)
     if json_file is not None:
-        text = json.dumps(what, indent=2) + "\n"
-        if to_stdout:
-            sys.stdout.write(text)
-        else:
-            with whole_file(json_file, overwrite) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+        _write(json_file, json_text(what), overwrite)
     if csv_file is not None:
-        with whole_file(csv_file, overwrite) as temporary:
-            _write_csv(temporary, what["decisions"])
+        _write(csv_file, csv_text(what), overwrite)
     console.print(_table(what, decisions))
     console.print(_summary(what, decisions, took_s, threads))
     if picture is not None:
-        _draw(console, picture, recording, opened, what["lead"], decisions, from_s, to_s, overwrite)
+        with (
+            _counter(console, "rows drawn") as tell,
+            whole_file(picture, overwrite) as temporary,
+        ):
+            drawn = plots.save_strip(
+                temporary,
+                recording.lead(lead),
+                recording.fs_hz,
+                spans(decisions),
+                title=f"{what['record']}   lead {what['lead']}   {what['model']}",
+                start_s=from_s,
+                end_s=to_s,
+                progress=tell,
+            )
+        _tell_left_out(console, drawn, recording.duration_s, to_s)
     for file in files:
         console.print(f"Written: {file}", markup=False, soft_wrap=True)
 
 
-def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+def _refuse(files: Sequence[Path], overwrite: bool) -> None:
+    """What can't be written is said before any work."""
+    if len(set(files)) < len(files):
+        raise ArgumentError("two outputs have the same name: give each its own")
+    for file in files:
+        refuse_existing(file, overwrite)
+        refuse_unwritable_file(file)
+
+
+@contextmanager
+def _counter(console: Console, what: str) -> Iterator[Count | None]:
+    """A bar on a terminal, nothing elsewhere."""
+    with progress() as tell:
+        yield partial(tell, what) if console.is_terminal else None
+
+
+def _write(path: Path, text: str, overwrite: bool) -> None:
+    if str(path) == "-":
+        sys.stdout.write(text)
+        return
+    with whole_file(path, overwrite) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def _table(what: dict[str, Any], decisions: Sequence[Decision]) -> Table:
@@ -197,30 +217,11 @@ def _summary(
     return "\n".join(lines)
 
 
-def _draw(
-    console: Console,
-    picture: Path,
-    recording: Recording,
-    model: ModelFolder,
-    lead: str,
-    decisions: Sequence[Decision],
-    from_s: float,
-    to_s: float | None,
-    overwrite: bool,
+def _tell_left_out(
+    console: Console, drawn: tuple[float, float], duration_s: float, to_s: float | None
 ) -> None:
-    with progress() as tell, whole_file(picture, overwrite) as temporary:
-        drawn = plots.save_strip(
-            temporary,
-            recording.lead(lead),
-            recording.fs_hz,
-            spans(decisions),
-            title=f"{recording.name}   lead {lead}   {model.name}",
-            start_s=from_s,
-            end_s=to_s,
-            progress=(lambda done, total: tell("rows drawn", done, total))
-            if console.is_terminal else None,
-        )  # fmt: skip
-    wanted_s = recording.duration_s if to_s is None else min(to_s, recording.duration_s)
+    """Where a picture is shorter than what was asked for."""
+    wanted_s = duration_s if to_s is None else min(to_s, duration_s)
     if drawn[1] < wanted_s - 1e-6:
         console.print(
             f"The picture shows {plots.clock(drawn[0])} to {plots.clock(drawn[1])}: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,3 +50,8 @@ def report(
             for d in decisions
         ],
     }
+
+
+def json_text(what: dict[str, Any]) -> str:
+    """The JSON of a :func:`report`, indented, ending in a newline."""
+    return json.dumps(what, indent=2) + "\n"
