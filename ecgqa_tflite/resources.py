@@ -1,7 +1,8 @@
-"""Where the files that travel with the package are: C sources and shipped models."""
+"""Where the files that travel with the package are, and those that can be made again."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -23,3 +24,9 @@ def firmware_bridge_dir() -> Path:
 def models_dir() -> Path:
     """Folder of the shipped models."""
     return _find("models")
+
+
+def default_cache() -> Path:
+    """``ecgqa`` in the user's cache folder (``$XDG_CACHE_HOME``, else ``~/.cache``)."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "ecgqa"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,19 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ecgqa_tflite.bundle.again import read_request, require_same
-from ecgqa_tflite.bundle.export import Bundle, accuracy_lines, export_bundle
-from ecgqa_tflite.bundle.gate import MEASURED, Limits
+from ecgqa_tflite.bundle.export import Bundle, accuracy_lines
+from ecgqa_tflite.bundle.gate import Limits
 from ecgqa_tflite.bundle.proof import arithmetic
+from ecgqa_tflite.bundle.request import FS_HZ, Converted, Request
 from ecgqa_tflite.cli import Command, need
-from ecgqa_tflite.cli.progress import default_cache, progress
-from ecgqa_tflite.devices import DEFAULT, TARGETS, require_float
-from ecgqa_tflite.model_folder import ModelFolder, open_model
-from ecgqa_tflite.output import refuse_existing, refuse_swallowing, refuse_unwritable, whole_folder
+from ecgqa_tflite.cli.progress import progress
+from ecgqa_tflite.convert.quantisation import METHODS
+from ecgqa_tflite.devices import DEFAULT, TARGETS
+from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.quantize.snr import worst_layers
 
-FS_HZ = 250.0
-"""Sampling rate where none is given, Hz."""
-QUANTIZE = ("ptq", "qat", "none")
+IN_MANIFEST = {"target", "fs_hz", "quantize", "collect", "hop_s"}
+"""Options that go without saying where a manifest is redone."""
 
 
 @click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,15 +41,13 @@ QUANTIZE = ("ptq", "qat", "none")
 @click.option(
     "--fs-hz",
     type=float,
-    help="Sampling rate of the device, Hz; the model is the same for all.  [default: 250]",
+    help=f"Sampling rate of the device, Hz; the model is the same for all.  [default: {FS_HZ:g}]",
 )
 @click.option(
     "--quantize",
-    type=click.Choice(QUANTIZE),
-    default="ptq",
-    show_default=True,
+    type=click.Choice(METHODS),
     help="ptq: after training, on --calibrate's recordings; qat: by a training more, on --data; "
-    "none: float32, for targets that run it. The latter two need TensorFlow.",
+    "none: float32, for targets that run it. The latter two need TensorFlow.  [default: ptq]",
 )
 @click.option(
     "--calibrate",
@@ -117,22 +113,11 @@ QUANTIZE = ("ptq", "qat", "none")
 def command(
     model: str | None,
     out: Path,
-    target: str | None,
-    fs_hz: float | None,
-    quantize: str,
-    calibrate: Path | None,
-    data: Path | None,
-    spec: Path | None,
-    threshold: float | None,
-    validate: Path | None,
     gate: tuple[str, ...],
     ram: int | None,
     flash: int | None,
-    collect: bool,
-    hop_s: float | None,
-    verify: bool,
     from_manifest: Path | None,
-    overwrite: bool,
+    **options: Any,
 ) -> None:
     """Make MODEL's bundle for a device: a full-int8 .tflite, the front end as C, and the proof.
 
@@ -160,130 +145,45 @@ def command(
       ecgqa-convert mine.h5 --spec spec.json --calibrate recordings -o build/own
       ecgqa-convert -o build/again --from-manifest build/bundle/manifest.json
     """
-    refuse_existing(out, overwrite)
-    refuse_unwritable(out)
-    given = None if model is None else Path(model)
-    refuse_swallowing(out, given, calibrate, data, spec, validate, from_manifest)
+    given = {name: x for name, x in options.items() if x is not None and x is not False}
     if from_manifest is not None:
-        given_too = any(x is not None for x in (target, fs_hz, ram, flash, hop_s))
-        if given_too or gate or collect or quantize != "ptq":
+        if given.keys() & IN_MANIFEST or gate or ram or flash:
             raise click.UsageError("--from-manifest says what network, target and limits were")
-        redo = read_request(from_manifest)
-        model = model or str(redo.folder)
-        target, fs_hz, limits = redo.target, redo.fs_hz, redo.limits
-        collect, hop_s = redo.collect, redo.hop_s
+        ask = partial(replace, Request.from_manifest(from_manifest, out, model))
     elif model is None:
         raise click.UsageError("name a MODEL, or a bundle's manifest with --from-manifest")
     else:
-        limits = Limits.parse(gate, ram, flash)
-    if spec is None and threshold is not None:
-        raise click.UsageError("--threshold goes with --spec: a model folder says its own")
-    if (data is not None) != (quantize == "qat"):
-        raise click.UsageError("--quantize qat and --data FOLDER go together")
-    if calibrate is not None and quantize != "ptq":
-        raise click.UsageError("--calibrate goes with --quantize ptq")
-    if quantize != "ptq":
+        ask = partial(Request, model, out, limits=Limits.parse(gate, ram, flash))
+    try:
+        request: Request = ask(**given)
+    except ArgumentError as error:
+        raise click.UsageError(str(error)) from error
+    if request.quantize != "ptq":
         need("tensorflow", "tf_keras", "tensorflow_model_optimization")
-    if quantize == "none":
-        require_float(target or DEFAULT)
-    if spec is None:
-        open_model(model)  # what is wrong with it is said before any work
-    console = Console()
-
-    def make(folder: Path, scratch: Path) -> Bundle:
-        if spec is not None:
-            from ecgqa_tflite.convert.own_model import own_model
-
-            with progress() as tell:
-                made = own_model(
-                    model,
-                    spec,
-                    scratch,
-                    calibrate,
-                    threshold,
-                    quantize=quantize,
-                    data=data,
-                    cache=default_cache(),
-                    progress=tell,
-                )
-        else:
-            made = _from_folder(console, open_model(model), scratch, quantize, calibrate, data)
-        if validate is not None:
-            from ecgqa_tflite.convert.measure import measured
-
-            made = measured(made, validate, MEASURED, own=None if spec is None else model)
-        return export_bundle(
-            made,
-            folder,
-            target=target or DEFAULT,
-            fs_hz=FS_HZ if fs_hz is None else fs_hz,
-            limits=limits,
-            collect=collect,
-            hop_s=hop_s,
-        )
-
-    with tempfile.TemporaryDirectory() as scratch:
-        first = make(Path(scratch) / "bundle", Path(scratch) / "first")
-        if verify:
-            require_same(first.path, make(Path(scratch) / "again", Path(scratch) / "second").path)
-        if from_manifest is not None:
-            require_same(from_manifest.parent, first.path)
-        with whole_folder(out, overwrite) as folder:
-            shutil.copytree(first.path, folder, dirs_exist_ok=True)
-    bundle = replace(first, path=out)
-    console.print(_summary(bundle))
-    console.print(_proof(bundle), markup=False, highlight=False, soft_wrap=True)
-    if verify:
+    with progress() as tell:
+        made = request.run(tell)
+    console = Console(highlight=False)
+    for line in _calibration(request, made):
+        console.print(line, markup=False, soft_wrap=True)
+    console.print(_summary(made.bundle))
+    console.print(_proof(made.bundle), markup=False, soft_wrap=True)
+    if request.verify:
         console.print("Converted twice: the same bytes in every file.")
     if from_manifest is not None:
-        console.print(f"The same bytes as {from_manifest.parent}.", markup=False, highlight=False)
+        console.print(f"The same bytes as {from_manifest.parent}.", markup=False)
 
 
-def _from_folder(
-    console: Console,
-    opened: ModelFolder,
-    scratch: Path,
-    quantize: str,
-    calibrate: Path | None,
-    data: Path | None,
-) -> ModelFolder:
-    """The model as it is, or with a new network made of its float weights."""
-    if quantize == "none":
-        from ecgqa_tflite.convert.float_export import unquantised
-
-        return unquantised(opened, scratch / opened.name)
-    if data is not None:
-        from ecgqa_tflite.convert.retrain import requantise_qat
-
-        with progress() as tell:
-            return requantise_qat(
-                opened, data, scratch / opened.name, default_cache(), progress=tell
-            )
-    if calibrate is not None:
-        return _calibrated(console, opened, calibrate, scratch / opened.name)
-    return opened
-
-
-def _calibrated(
-    console: Console, opened: ModelFolder, recordings: Path, folder: Path
-) -> ModelFolder:
-    """The model quantised again, with a word on what it was calibrated on."""
-    from ecgqa_tflite.convert.requantise import requantise
-
-    made, calibration = requantise(opened, recordings, folder)
-    differ = made.metrics["calibration"]["flipped"]
-    console.print(
-        f"Quantised on {len(calibration.ids)} segments of {recordings}; float and int8 "
-        f"decide {differ} of them differently",
-        highlight=False,
+def _calibration(request: Request, made: Converted) -> Iterator[str]:
+    """What a model was quantised on, and what could not be used."""
+    if made.calibration is None:
+        return
+    differ = made.bundle.manifest["metrics"]["calibration"]["flipped"]
+    yield (
+        f"Quantised on {len(made.calibration.ids)} segments of {request.calibrate}; float and int8 "
+        f"decide {differ} of them differently"
     )
-    if calibration.skipped:
-        console.print(
-            f"{len(calibration.skipped)} recordings skipped; the first: {calibration.skipped[0]}",
-            markup=False,
-            highlight=False,
-        )
-    return made
+    if skipped := made.calibration.skipped:
+        yield f"{len(skipped)} recordings skipped; the first: {skipped[0]}"
 
 
 def _summary(bundle: Bundle) -> Table:

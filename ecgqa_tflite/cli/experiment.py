@@ -9,7 +9,7 @@ from typing import Any, get_args
 import click
 
 from ecgqa_tflite.cli import need
-from ecgqa_tflite.cli.progress import default_cache, progress
+from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.datasets.challenge2017 import read_graded
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.experiment import design
@@ -17,6 +17,7 @@ from ecgqa_tflite.experiment.external import read_test
 from ecgqa_tflite.experiment.report import write_report
 from ecgqa_tflite.experiment.run import Session, retime, run
 from ecgqa_tflite.experiment.tables import markdown
+from ecgqa_tflite.resources import default_cache
 from ecgqa_tflite.spec import COLORMAPS, PRESETS, FrontEnd, Scaling
 from ecgqa_tflite.training.recipe import Recipe
 

@@ -8,7 +8,8 @@ from typing import Any, get_args
 import click
 
 from ecgqa_tflite.cli import Command, need
-from ecgqa_tflite.cli.progress import default_cache, progress
+from ecgqa_tflite.cli.progress import progress
+from ecgqa_tflite.resources import default_cache
 from ecgqa_tflite.training.pretrain import Pretraining, pretrain
 from ecgqa_tflite.training.recipe import Precision
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -72,9 +70,3 @@ def _lines(console: Console) -> Progress:
             )
 
     return tell
-
-
-def default_cache() -> Path:
-    """``ecgqa`` in the user's cache folder (``$XDG_CACHE_HOME``, else ``~/.cache``)."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "ecgqa"

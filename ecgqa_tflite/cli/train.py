@@ -9,8 +9,9 @@ from typing import Any, get_args
 import click
 
 from ecgqa_tflite.cli import Command, need
-from ecgqa_tflite.cli.progress import default_cache, progress
+from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.errors import ArgumentError
+from ecgqa_tflite.resources import default_cache
 from ecgqa_tflite.spec import COLORMAPS, PRESETS, FrontEnd, Scaling, read_spec
 from ecgqa_tflite.training.recipe import Precision, Recipe
 

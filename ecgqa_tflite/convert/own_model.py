@@ -7,36 +7,33 @@ from pathlib import Path
 from typing import Any
 
 from ecgqa_tflite.convert.float_export import float_network
-from ecgqa_tflite.convert.requantise import (
-    calibration_from_folder,
-    calibration_metrics,
-    int8_threshold,
-)
+from ecgqa_tflite.convert.quantisation import Made, Quantisation
+from ecgqa_tflite.convert.requantise import calibration_from_folder, held_together, int8_threshold
 from ecgqa_tflite.errors import ArgumentError, ConversionError, ModelError, SpecMismatchError
 from ecgqa_tflite.model_folder import ModelFolder, write_model
 from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.quantize.converter import first_line, image_shape
 from ecgqa_tflite.quantize.ptq import quantise_ptq
+from ecgqa_tflite.resources import default_cache
 from ecgqa_tflite.spec import SCORE_SCALE, SCORE_ZERO_POINT, FrontEnd, read_spec
 from ecgqa_tflite.tflite.identity import read_identity
 from ecgqa_tflite.tflite.run import Int8Network
+from ecgqa_tflite.training.recipe import Recipe
 from ecgqa_tflite.training.run import THRESHOLD
 
 ARCHITECTURE = "own"
 """What ``model.json`` says of a network that this package has no builder for."""
 LICENCE = "not stated"
+AS_IT_IS = Quantisation()
 
 
 def own_model(
     path: str | Path,
     spec_file: Path,
     out: Path,
-    calibrate: Path | None = None,
     threshold: float | None = None,
     *,
-    quantize: str = "ptq",
-    data: Path | None = None,
-    cache: Path | None = None,
+    quantisation: Quantisation = AS_IT_IS,
     progress: Progress | None = None,
 ) -> ModelFolder:
     """Make a model folder of an int8 ``.tflite``, a Keras ``.h5`` or a SavedModel.
@@ -49,17 +46,11 @@ def own_model(
         JSON form of its :class:`~ecgqa_tflite.spec.FrontEnd`.
     out
         Folder in which the model folder is made, named after the file.
-    calibrate
-        WFDB recordings to quantise on, with ``ptq``.
     threshold
         P(high) from which a segment is of high quality; None: 0.5, or what a ``.tflite`` that
         this package has sealed says.
-    quantize
-        Of a Keras network: ``ptq``, ``qat``
-        (:func:`~ecgqa_tflite.convert.retrain.requantise_qat`) or ``none``
-        (:func:`~ecgqa_tflite.convert.float_export.float_network`).
-    data, cache
-        With ``qat``: see :func:`~ecgqa_tflite.convert.retrain.training_data`.
+    quantisation
+        Of a Keras network.
 
     Raises
     ------
@@ -75,56 +66,20 @@ def own_model(
     path = Path(path)
     spec = read_spec(spec_file)
     p_high = THRESHOLD if threshold is None else threshold
-    threshold_int8 = int8_threshold(p_high)
-    licence = LICENCE
-    metrics: dict[str, Any] = {"validation": {}, "external": {}}
-    ids: tuple[str, ...] = ()
     if path.suffix == ".tflite":
-        if calibrate is not None or quantize != "ptq":
+        if quantisation != AS_IT_IS:
             raise ArgumentError(
                 f"{path}: is quantised already; leave --calibrate and --quantize out"
             )
-        try:
-            tflite = path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"{path}: can't be read ({error.strerror})") from error
-        _fits(Int8Network(path), spec, path)
-        sealed = read_identity(tflite, str(path))
-        if sealed is not None:
-            if sealed["spec_hash"] != spec.hash:
-                raise SpecMismatchError(
-                    f"{path}: was made for spec {sealed['spec_hash'][:16]}, and {spec_file} is "
-                    f"{spec.short_hash}; give the spec.json that it came with"
-                )
-            licence = sealed["licence"]
-            if threshold is None:
-                threshold_int8 = sealed["threshold_int8"]
-    elif quantize == "ptq":
-        if calibrate is None:
-            raise ArgumentError(f"{path}: is not int8; give recordings with --calibrate FOLDER")
-        network = load_keras(path)
-        calibration = calibration_from_folder(calibrate, spec)
-        tflite = quantise_ptq(network, calibration.images)
-        int8 = Int8Network(tflite)
-        _fits(int8, spec, path)
-        ids = calibration.ids
-        metrics["calibration"] = calibration_metrics(
-            network, int8, tflite, calibration, p_high, threshold_int8
-        )
-    elif quantize == "qat":
-        if data is None or cache is None:
-            raise ArgumentError(f"{path}: quantisation-aware training needs --data FOLDER")
-        from ecgqa_tflite.convert.retrain import retrained
-
-        network = load_keras(path)
-        _takes(network, spec, path)
-        made = retrained(network, spec, p_high, None, data, cache, progress=progress)
-        tflite, threshold_int8, ids = made.tflite, made.threshold_int8, made.calibration_ids
-        metrics |= made.metrics
+        made = _int8_file(path, spec, spec_file, threshold)
+    elif quantisation.method == "ptq":
+        made = _calibrated(path, spec, p_high, quantisation.calibrate)
+    elif quantisation.data is not None:
+        made = _trained_on(path, spec, p_high, quantisation.data, progress)
     else:
         tflite = float_network(load_keras(path))
         _fits(Int8Network(tflite), spec, path)
-        metrics["quantisation"] = {"method": "none"}
+        made = Made(tflite, int8_threshold(p_high), {"quantisation": {"method": "none"}})
     name = re.sub(r"\W+", "_", path.stem.lower(), flags=re.ASCII).strip("_")[:64]
     name = name if re.match(r"[a-z]", name) else f"own_{name}".rstrip("_")
     return write_model(
@@ -134,15 +89,61 @@ def own_model(
         arguments={"classes": 2, "input_shape": list(spec.image_shape)},
         spec=spec,
         threshold=p_high,
-        threshold_int8=threshold_int8,
+        threshold_int8=made.threshold_int8,
         save_weights=None,
-        tflite=tflite,
+        tflite=made.tflite,
         recipe={},
-        metrics=metrics,
-        calibration_ids=ids,
+        metrics={"validation": {}, "external": {}} | made.metrics,
+        calibration_ids=made.calibration_ids,
         model_card=f"# {name}\n\nTrained elsewhere: what it was tested on is not known here.\n",
-        licence=licence,
+        licence=LICENCE if made.licence is None else made.licence,
     )
+
+
+def _int8_file(path: Path, spec: FrontEnd, spec_file: Path, threshold: float | None) -> Made:
+    """A ``.tflite`` as it is; threshold and licence its own where this package has sealed it."""
+    try:
+        tflite = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: can't be read ({error.strerror})") from error
+    _fits(Int8Network(path), spec, path)
+    threshold_int8 = int8_threshold(THRESHOLD if threshold is None else threshold)
+    sealed = read_identity(tflite, str(path))
+    if sealed is None:
+        return Made(tflite, threshold_int8, {})
+    if sealed["spec_hash"] != spec.hash:
+        raise SpecMismatchError(
+            f"{path}: was made for spec {sealed['spec_hash'][:16]}, and {spec_file} is "
+            f"{spec.short_hash}; give the spec.json that it came with"
+        )
+    if threshold is None:
+        threshold_int8 = sealed["threshold_int8"]
+    return Made(tflite, threshold_int8, {}, licence=sealed["licence"])
+
+
+def _calibrated(path: Path, spec: FrontEnd, threshold: float, recordings: Path | None) -> Made:
+    """A Keras network quantised after training."""
+    if recordings is None:
+        raise ArgumentError(f"{path}: is not int8; give recordings with --calibrate FOLDER")
+    network = load_keras(path)
+    calibration = calibration_from_folder(recordings, spec)
+    tflite = quantise_ptq(network, calibration.images)
+    _fits(Int8Network(tflite), spec, path)
+    return held_together(network, tflite, calibration, threshold)
+
+
+def _trained_on(
+    path: Path, spec: FrontEnd, threshold: float, data: Path, progress: Progress | None
+) -> Made:
+    """A Keras network trained on with quantisation, by the default recipe: its own isn't known."""
+    from ecgqa_tflite.convert.qat import ending_in_logits
+    from ecgqa_tflite.convert.retrain import retrained, training_data
+
+    network, recipe, cache = load_keras(path), Recipe(), default_cache()
+    _takes(network, spec, path)
+    ending_in_logits(network)  # said before any work
+    sets = training_data(data, spec, recipe, cache, progress=progress)
+    return retrained(network, sets, recipe, threshold, cache, progress)
 
 
 def _fits(network: Int8Network, spec: FrontEnd, path: Path) -> None:

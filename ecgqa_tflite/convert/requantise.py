@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgqa_tflite.convert.quantisation import Made
 from ecgqa_tflite.errors import ConversionError, DatasetError, EcgqaError
 from ecgqa_tflite.frontend.colormap import image, to_int8
 from ecgqa_tflite.frontend.native import NativeFrontEnd
@@ -160,28 +161,23 @@ def both_scores(
     return p_high, scores
 
 
-def calibration_metrics(
-    network: Any,
-    int8: Int8Network,
-    tflite: bytes,
-    calibration: Calibration,
-    threshold: float,
-    threshold_int8: int,
-) -> dict[str, Any]:
-    """What the calibration segments, which have no labels, tell of the int8 network.
+def held_together(network: Any, tflite: bytes, calibration: Calibration, threshold: float) -> Made:
+    """An int8 network with what the calibration segments, which have no labels, tell of it.
 
-    ``segments``, ``flipped`` (decided differently than by the float network), which of them
-    (``flipped_segments``: :func:`~ecgqa_tflite.quantize.flips.flipped_segments`) and ``layers``
+    Its ``metrics`` hold ``calibration``: ``segments``, ``flipped`` (decided differently than by the
+    float network, which calls high from ``threshold``), which of them (``flipped_segments``:
+    :func:`~ecgqa_tflite.quantize.flips.flipped_segments`) and ``layers``
     (:func:`~ecgqa_tflite.quantize.snr.layer_snr_db`; None where the two networks were converted to
     different operators, which can't be held together).
     """
+    threshold_int8 = int8_threshold(threshold)
     layers: list[dict[str, Any]] | None
     try:
         layers = layer_snr_db(network, tflite, calibration.images)
     except ConversionError:
         layers = None
-    p_high, scores = both_scores(network, int8, calibration.images)
-    return {
+    p_high, scores = both_scores(network, Int8Network(tflite), calibration.images)
+    measured = {
         "segments": len(calibration.ids),
         "flipped": int(np.sum((p_high >= threshold) != (scores >= threshold_int8))),
         "flipped_segments": flipped_segments(
@@ -194,6 +190,7 @@ def calibration_metrics(
         ),
         "layers": layers,
     }
+    return Made(tflite, threshold_int8, {"calibration": measured}, calibration.ids)
 
 
 def requantise(
@@ -224,17 +221,13 @@ def requantise(
 
     network = load_model(model.path)
     tflite = quantise_ptq(network, calibration.images)
-    int8 = Int8Network(tflite)
-    threshold_int8 = int8_threshold(model.threshold)
-    measured = calibration_metrics(
-        network, int8, tflite, calibration, model.threshold, threshold_int8
-    )
+    made = held_together(network, tflite, calibration, model.threshold)
     validation = model.metrics.get("validation", {})
     metrics = {
         "training": model.metrics.get("training", {}) | {"tflite_bytes": len(tflite)},
         "validation": {key: validation[key] for key in ("segments", "float") if key in validation},
         "external": {},
-        "calibration": measured,
+        **made.metrics,
     }
     written = write_model(
         out,
@@ -243,12 +236,12 @@ def requantise(
         arguments=model.arguments,
         spec=model.spec,
         threshold=model.threshold,
-        threshold_int8=threshold_int8,
+        threshold_int8=made.threshold_int8,
         save_weights=lambda path: shutil.copyfile(weights, path),
         tflite=tflite,
         recipe=model.recipe,
         metrics=metrics,
-        calibration_ids=calibration.ids,
+        calibration_ids=made.calibration_ids,
         model_card=f"# {model.name}\n",
         licence=model.licence,
     )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.convert.qat import ending_in_logits, qat_recipe, quantise_qat
+from ecgqa_tflite.convert.quantisation import Made
 from ecgqa_tflite.datasets import challenge2011, challenge2017
 from ecgqa_tflite.datasets.balanced import NOISE, build
 from ecgqa_tflite.datasets.folders import load_folder
@@ -34,6 +35,8 @@ class TrainingData:
 
     Attributes
     ----------
+    name
+        Of the folder that it comes from.
     parts, maps, quality
         Training segments, their index maps, uint8 (n, rows, cols), and their classes.
     calibration
@@ -42,6 +45,7 @@ class TrainingData:
         Segments of other patients, and their index maps.
     """
 
+    name: str
     spec: FrontEnd
     parts: Sequence[LabelledSegments]
     maps: NDArray[np.uint8]
@@ -107,6 +111,7 @@ def training_data(
         train, validation = _split(load_folder(data, spec), data, recipe, seen)
     _refuse_seen(validation, seen, data)
     return TrainingData(
+        data.resolve().name,
         spec,
         train,
         index_maps(train, spec, cache, workers, progress),
@@ -127,21 +132,14 @@ def _split(
             f"trains; label your recordings' leads in a LEADS.csv (record,lead,quality)"
         )
     parts = [part.take(part.usable) for part in parts]
-    # As balanced.build draws: over the names of copies too, which are read once.
-    groups = {str(name) for part in parts for name in part.group} | {
-        f"{challenge2011.NAME}/{name}" for name in challenge2011.labelled_names(folder)
-    }
-    known = {name for name in _records(seen) if name.startswith(f"{challenge2011.NAME}/")}
-    if known & groups and not known <= groups:  # a part's draw is another than the whole set's
-        raise DatasetError(
-            f"{folder}: is a part of what the float network was trained on, which can't be told "
-            f"from what it was not: give the whole set, or recordings that it has not seen"
-        )
     composition = recipe.composition
-    held_out = held_out_groups(groups, composition.validation_share, composition.seed)
-    inside = [np.isin(part.group, sorted(held_out)) for part in parts]
-    train = [part.take(~mask) for part, mask in zip(parts, inside, strict=True)]
-    validation = [part.take(mask) for part, mask in zip(parts, inside, strict=True)]
+    held_out = sorted(
+        held_out_groups(
+            _groups(parts, folder, seen), composition.validation_share, composition.seed
+        )
+    )
+    train = [part.take(~np.isin(part.group, held_out)) for part in parts]
+    validation = [part.take(np.isin(part.group, held_out)) for part in parts]
     for found in (train, validation):
         quality = np.concatenate([part.quality for part in found])
         if len(np.unique(quality)) < 2:
@@ -150,6 +148,19 @@ def _split(
                 f"other recordings, to validate with"
             )
     return [part for part in train if len(part)], [part for part in validation if len(part)]
+
+
+def _groups(parts: Sequence[LabelledSegments], folder: Path, seen: Sequence[str]) -> set[str]:
+    """Records to draw from, as balanced.build draws: names of copies too, which are read once."""
+    groups = {str(name) for part in parts for name in part.group}
+    groups |= {f"{challenge2011.NAME}/{name}" for name in challenge2011.labelled_names(folder)}
+    known = {name for name in _records(seen) if name.startswith(f"{challenge2011.NAME}/")}
+    if known & groups and not known <= groups:  # a part's draw is another than the whole set's
+        raise DatasetError(
+            f"{folder}: is a part of what the float network was trained on, which can't be told "
+            f"from what it was not: give the whole set, or recordings that it has not seen"
+        )
+    return groups
 
 
 def _refuse_seen(validation: Sequence[LabelledSegments], seen: Sequence[str], folder: Path) -> None:
@@ -194,55 +205,37 @@ def recipe_of(model: ModelFolder) -> Recipe:
     return Recipe.from_dict(model.recipe) if model.recipe else Recipe()
 
 
-@dataclass(frozen=True, eq=False)
-class Retrained:
-    """An int8 network and what was measured with it, for a model folder."""
-
-    tflite: bytes
-    threshold_int8: int
-    metrics: dict[str, Any]
-    calibration_ids: tuple[str, ...]
-
-
 def retrained(
     network: Any,
-    spec: FrontEnd,
+    sets: TrainingData,
+    recipe: Recipe,
     threshold: float,
-    recipe: Recipe | None,
-    data: Path,
     cache: Path,
-    workers: int = 1,
     progress: Progress | None = None,
-    *,
-    seen: Sequence[str] = (),
-) -> Retrained:
+) -> Made:
     """Train a float network on with quantisation and judge it; see :func:`requantise_qat`.
 
     Parameters
     ----------
     recipe
-        What it was trained by; None where that isn't known: the default one.
-    seen
-        See :func:`training_data`.
+        What it was trained by, as far as is known.
+    threshold
+        P(high) from which the float network calls a segment high.
     """
-    recipe = recipe or Recipe()
-    ending_in_logits(network)  # said before any work
-    sets = training_data(data, spec, recipe, cache, workers, progress, seen=seen)
     tflite = train_int8(network, sets, recipe, cache, progress)
-    logits = logit_function(ending_in_logits(network), spec)(sets.validation_maps)
+    logits = logit_function(ending_in_logits(network), sets.spec)(sets.validation_maps)
     threshold_int8, validation = judged(
-        tflite, logits, threshold, sets.validation, sets.validation_maps, spec, progress
+        tflite, logits, threshold, sets.validation, sets.validation_maps, sets.spec, progress
     )
     metrics = {
         "validation": validation,
         "quantisation": {
             "method": "qat",
             "recipe": qat_recipe(recipe).to_dict(),
-            "data": {"set": data.resolve().name, "segments": segments_by_source(sets.parts)},
+            "data": {"set": sets.name, "segments": segments_by_source(sets.parts)},
         },
     }
-    ids = tuple(sets.calibration_ids)
-    return Retrained(tflite, threshold_int8, metrics, ids)
+    return Made(tflite, threshold_int8, metrics, tuple(sets.calibration_ids))
 
 
 def requantise_qat(
@@ -280,17 +273,11 @@ def requantise_qat(
     from ecgqa_tflite.evaluation.card import write_card  # which imports this package
     from ecgqa_tflite.networks import load_model
 
-    made = retrained(
-        load_model(model.path),
-        model.spec,
-        model.threshold,
-        recipe_of(model),
-        data,
-        cache,
-        workers,
-        progress,
-        seen=model.calibration_ids,
-    )
+    network, recipe = load_model(model.path), recipe_of(model)
+    ending_in_logits(network)  # said before any work
+    seen = model.calibration_ids
+    sets = training_data(data, model.spec, recipe, cache, workers, progress, seen=seen)
+    made = retrained(network, sets, recipe, model.threshold, cache, progress)
     written = write_model(
         out,
         name=model.name,

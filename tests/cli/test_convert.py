@@ -179,7 +179,7 @@ def test_a_full_disk(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             raise full
         raise shutil.Error([("a", "b", f"{full}: 'a' -> 'b'"), ("c", "d", str(full))])
 
-    monkeypatch.setattr("ecgqa_tflite.cli.convert.shutil.copytree", fail)
+    monkeypatch.setattr("ecgqa_tflite.bundle.request.shutil.copytree", fail)
     refused(convert(model, "-o", tmp_path / "bundle"), "No space left on device")
     assert not list(tmp_path.iterdir())
 

@@ -18,9 +18,9 @@ from conftest import REPO, require_tool
 from ecgqa_tflite import __version__
 from ecgqa_tflite.bundle import export as bundle_module
 from ecgqa_tflite.bundle import proof as proof_module
-from ecgqa_tflite.bundle.again import read_request
 from ecgqa_tflite.bundle.export import Bundle, accuracy_lines, export_bundle
 from ecgqa_tflite.bundle.proof import C_FLAGS, prove, run_selftest
+from ecgqa_tflite.bundle.request import Request
 from ecgqa_tflite.engine.golden import Golden, fnv1a, fnv1a_rows, golden_samples
 from ecgqa_tflite.errors import (
     ArgumentError,
@@ -135,9 +135,29 @@ def test_samples_come_in_while_a_segment_is_classified(
     assert "whole path: 9 decisions" in made.proof.c_output[1]
     assert "a segment starts every 1 s" in (made.path / "README.md").read_text()
     assert "takes no sample while" in (bundle.path / "README.md").read_text()
-    redo = read_request(made.path / MANIFEST)
+    redo = Request.from_manifest(made.path / MANIFEST, tmp_path / "again")
     assert (redo.collect, redo.hop_s) == (True, 1.0)
-    assert (read_request(bundle.path / MANIFEST).collect, redo.target) == (False, "cortex-m")
+    assert redo == Request(
+        made.path, tmp_path / "again", collect=True, hop_s=1.0, like=made.path / MANIFEST
+    )
+    assert not Request.from_manifest(bundle.path / MANIFEST, tmp_path / "again").collect
+
+
+def test_a_request_from_python(model: ModelFolder, bundle: Bundle, tmp_path: Path) -> None:
+    """The bundle of ``export_bundle``; what doesn't go together is said before anything is done."""
+    request = Request(model.path, tmp_path / "bundle", like=bundle.path / MANIFEST)
+    made = request.run()
+    assert made.bundle.path == request.out and made.calibration is None
+    assert tree(request.out) == tree(bundle.path)
+    with pytest.raises(OutputExistsError):
+        request.run()
+    for wrong in ({"threshold": 0.5}, {"quantize": "qat"}, {"quantize": "four-bit"},
+                  {"quantize": "none", "calibrate": tmp_path}):  # fmt: skip
+        with pytest.raises(ArgumentError, match=r"--(threshold|quantize)"):
+            Request(model.path, tmp_path / "other", **wrong)
+    with pytest.raises(SelfTestError, match="not the same bytes"):
+        replace(request, out=tmp_path / "other", fs_hz=500.0).run()
+    assert not (tmp_path / "other").exists()
 
 
 def test_who_can_not_collect(model: ModelFolder, tmp_path: Path) -> None:

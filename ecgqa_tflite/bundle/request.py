@@ -1,0 +1,266 @@
+"""A conversion as one value: what is asked for, run, and held against another run of it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ecgqa_tflite.bundle.export import DEFAULT_LIMITS, Bundle, export_bundle
+from ecgqa_tflite.bundle.gate import MEASURED, Limits
+from ecgqa_tflite.convert.quantisation import Quantisation
+from ecgqa_tflite.devices import DEFAULT, require_float
+from ecgqa_tflite.errors import ArgumentError, ModelError, SelfTestError
+from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, open_model, read_json, sha256_of
+from ecgqa_tflite.output import refuse_existing, refuse_swallowing, refuse_unwritable, whole_folder
+from ecgqa_tflite.progress import Progress
+from ecgqa_tflite.resources import default_cache
+
+if TYPE_CHECKING:
+    from ecgqa_tflite.convert.requantise import Calibration
+
+FS_HZ = 250.0
+"""Sampling rate where none is given, Hz."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A model in, a proven bundle for a device out: everything that ``ecgqa convert`` can be told.
+
+    Attributes
+    ----------
+    model
+        A shipped model's name or a model folder; with ``spec``, a network of the user's
+        (:func:`~ecgqa_tflite.convert.own_model.own_model`).
+    out
+        Folder to write.
+    target, fs_hz, limits, collect, hop_s
+        See :func:`~ecgqa_tflite.bundle.export.export_bundle`.
+    quantize, calibrate, data
+        See :class:`~ecgqa_tflite.convert.quantisation.Quantisation`.
+    spec
+        JSON form of the front end that the user's network was trained with.
+    threshold
+        With ``spec``: P(high) from which a segment is of high quality; None: 0.5.
+    validate
+        Labelled recordings on which float and int8 are compared, for the gate and the report.
+    verify
+        Convert twice and compare every byte.
+    like
+        Manifest of a bundle that must come out again, byte for byte.
+    overwrite
+        Replace ``out`` where it exists.
+
+    Raises
+    ------
+    ArgumentError
+        What is asked for doesn't go together.
+    """
+
+    model: str | Path
+    out: Path
+    target: str = DEFAULT
+    fs_hz: float = FS_HZ
+    quantize: str = "ptq"
+    calibrate: Path | None = None
+    data: Path | None = None
+    spec: Path | None = None
+    threshold: float | None = None
+    validate: Path | None = None
+    limits: Limits = DEFAULT_LIMITS
+    collect: bool = False
+    hop_s: float | None = None
+    verify: bool = False
+    like: Path | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.spec is None and self.threshold is not None:
+            raise ArgumentError("--threshold goes with --spec: a model folder says its own")
+        _ = self.quantisation  # which says what doesn't go together
+
+    @property
+    def quantisation(self) -> Quantisation:
+        """How the network is quantised."""
+        return Quantisation(self.quantize, self.calibrate, self.data)
+
+    @classmethod
+    def from_manifest(cls, manifest: Path, out: Path, model: str | Path | None = None) -> Request:
+        """What a bundle's ``manifest.json`` says that it was made of and for, to be redone.
+
+        Parameters
+        ----------
+        model
+            None: the bundle itself, which is a model too.
+
+        Raises
+        ------
+        ModelError
+            It is no manifest, or of a version that did not say.
+        """
+        said = read_json(manifest)
+        try:
+            return cls(
+                manifest.parent if model is None else model,
+                out,
+                target=str(said["target"]["name"]),
+                fs_hz=float(said["fs_hz"]),
+                limits=Limits(**said["gate"]["limits"]),
+                like=manifest,
+                **_collecting(said),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+            raise ModelError(
+                f"{manifest}: does not say how its bundle was made: {error}"
+            ) from error
+
+    def run(self, progress: Progress | None = None) -> Converted:
+        """Convert, prove, compare as asked, and only then let the bundle appear.
+
+        Parameters
+        ----------
+        progress
+            Told of a training, which takes minutes.
+
+        Raises
+        ------
+        OutputExistsError
+            ``out`` exists and ``overwrite`` is false.
+        ArgumentError
+            ``out`` can't be written, or would take an input with it.
+        SelfTestError
+            Two bundles that must be the same are not.
+        EcgqaError
+            As :func:`~ecgqa_tflite.bundle.export.export_bundle` and what makes the network.
+
+        In each case nothing is left behind.
+        """
+        self._check()
+        with tempfile.TemporaryDirectory() as scratch:
+            first = self._convert(Path(scratch) / "first", progress)
+            if self.verify:
+                again = self._convert(Path(scratch) / "second", progress)
+                require_same(first.bundle.path, again.bundle.path)
+            if self.like is not None:
+                require_same(self.like.parent, first.bundle.path)
+            with whole_folder(self.out, self.overwrite) as folder:
+                shutil.copytree(first.bundle.path, folder, dirs_exist_ok=True)
+        return replace(first, bundle=replace(first.bundle, path=self.out))
+
+    def _check(self) -> None:
+        """Say what is wrong before any work."""
+        refuse_existing(self.out, self.overwrite)
+        refuse_unwritable(self.out)
+        folders = (self.calibrate, self.data, self.spec, self.validate, self.like)
+        refuse_swallowing(self.out, Path(self.model), *folders)
+        if self.quantize == "none":
+            require_float(self.target)
+        if self.spec is None:
+            open_model(self.model)
+
+    def _convert(self, scratch: Path, progress: Progress | None) -> Converted:
+        made, calibration = self._network(scratch, progress)
+        if self.validate is not None:
+            from ecgqa_tflite.convert.measure import measured
+
+            own = None if self.spec is None else self.model
+            made = measured(made, self.validate, MEASURED, own=own)
+        bundle = export_bundle(
+            made,
+            scratch / "bundle",
+            target=self.target,
+            fs_hz=self.fs_hz,
+            limits=self.limits,
+            collect=self.collect,
+            hop_s=self.hop_s,
+        )
+        return Converted(bundle, calibration)
+
+    def _network(
+        self, scratch: Path, progress: Progress | None
+    ) -> tuple[ModelFolder, Calibration | None]:
+        """The model as it is, or with a new network made of its float weights."""
+        if self.spec is not None:
+            from ecgqa_tflite.convert.own_model import own_model
+
+            own = own_model(
+                self.model,
+                self.spec,
+                scratch,
+                self.threshold,
+                quantisation=self.quantisation,
+                progress=progress,
+            )
+            return own, None
+        opened = open_model(self.model)
+        folder = scratch / opened.name
+        if self.quantize == "none":
+            from ecgqa_tflite.convert.float_export import unquantised
+
+            return unquantised(opened, folder), None
+        if self.data is not None:
+            from ecgqa_tflite.convert.retrain import requantise_qat
+
+            cache = default_cache()
+            return requantise_qat(opened, self.data, folder, cache, progress=progress), None
+        if self.calibrate is not None:
+            from ecgqa_tflite.convert.requantise import requantise
+
+            return requantise(opened, self.calibrate, folder)
+        return opened, None
+
+
+def _collecting(said: Mapping[str, Any]) -> dict[str, Any]:
+    """``collect`` and ``hop_s`` as a manifest says them."""
+    engine = said.get("engine", {})
+    if not engine.get("collect_while_classifying"):
+        return {}
+    hop_s = engine["hop_len"] / said["segment_len"] * said["spec"]["segment_s"]
+    return {"collect": True, "hop_s": hop_s}
+
+
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """What came of a :class:`Request`.
+
+    Attributes
+    ----------
+    calibration
+        What a model folder's weights were quantised on; None where they were not.
+    """
+
+    bundle: Bundle
+    calibration: Calibration | None
+
+
+def require_same(first: Path, second: Path) -> None:
+    """Compare two bundles, byte for byte.
+
+    Raises
+    ------
+    SelfTestError
+        A file differs or is in one of them only; the message names it, and packages whose versions
+        differ, as a likely cause.
+    """
+    one, two = (read_json(folder / MANIFEST) for folder in (first, second))
+    different = sorted(
+        name
+        for name in one["files"].keys() | two["files"].keys()
+        if one["files"].get(name) != two["files"].get(name)
+    )
+    if not different and sha256_of(first / MANIFEST) != sha256_of(second / MANIFEST):
+        different = [MANIFEST]
+    if different:
+        versions = [
+            f"{package} {version} and {two['versions'].get(package)}"
+            for package, version in one["versions"].items()
+            if version != two["versions"].get(package)
+        ]
+        because = f" (made with {', '.join(versions)})" if versions else ""
+        raise SelfTestError(
+            f"not the same bytes: {', '.join(different[:3])}"
+            f"{' and others' if len(different) > 3 else ''}{because}"
+        )
