@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ecgqa_tflite.errors import RecordingError
 from ecgqa_tflite.recording import Recording, read_recording
 from ecgqa_tflite.recording.disturbances import ElectrodeMotion, MuscleNoise
-from ecgqa_tflite.recording.simulator import simulate
+from ecgqa_tflite.recording.simulator import Heart, simulate
 from ecgqa_tflite.segments import cut
 from ecgqa_tflite.spec import FrontEnd
 
@@ -27,7 +27,7 @@ def simulated(duration_s: float, *, seed: int = 0) -> Recording:
     return simulate(
         duration_s,
         FS_HZ,
-        heart_rate_bpm=72,
+        Heart(rate_bpm=72),
         seed=seed,
         name="simulated",
         disturbances=(

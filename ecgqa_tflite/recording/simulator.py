@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,14 +74,51 @@ class SimulatedRecording(Recording):
         return touched
 
 
+@dataclass(frozen=True)
+class Heart:
+    """What beats.
+
+    Attributes
+    ----------
+    rate_bpm
+        Mean heart rate, 20 to 250 per minute. Waves keep closer to R as it rises.
+    rr_std_s
+        Standard deviation of the RR intervals, s (sinus rhythm): a Mayer wave at 0.1 Hz and
+        respiration at 0.25 Hz with twice its power, as in the paper.
+    r_amplitude_mv
+        Median height of the R peaks over the signal's median, mV.
+    rhythm
+        ``sinus``, or ``af``: irregular RR intervals, no P wave, fibrillatory waves.
+    """
+
+    rate_bpm: float = 60.0
+    rr_std_s: float = 0.03
+    r_amplitude_mv: float = 1.0
+    rhythm: Rhythm = "sinus"
+
+    def __post_init__(self) -> None:
+        if not 20 <= self.rate_bpm <= 250:
+            raise ArgumentError(f"heart rate {self.rate_bpm} bpm: must be 20 to 250")
+        if not 0 <= self.rr_std_s <= self.mean_rr_s / 4:
+            raise ArgumentError(
+                f"rr_std_s {self.rr_std_s}: must be 0 to {self.mean_rr_s / 4:g}, a quarter of RR"
+            )
+        if self.rhythm not in get_args(Rhythm):
+            raise ArgumentError(f"rhythm {self.rhythm!r}: must be 'sinus' or 'af'")
+        if not (math.isfinite(self.r_amplitude_mv) and self.r_amplitude_mv > 0):
+            raise ArgumentError(f"r_amplitude_mv {self.r_amplitude_mv}: must be a positive number")
+
+    @property
+    def mean_rr_s(self) -> float:
+        """Mean RR interval, s."""
+        return 60.0 / self.rate_bpm
+
+
 def simulate(
     duration_s: float,
     fs_hz: float,
+    heart: Heart | None = None,
     *,
-    heart_rate_bpm: float = 60.0,
-    rr_std_s: float = 0.03,
-    r_amplitude_mv: float = 1.0,
-    rhythm: Rhythm = "sinus",
     seed: int = 0,
     disturbances: Sequence[Disturbance] = (),
     name: str = "simulated",
@@ -92,15 +129,8 @@ def simulate(
     ----------
     duration_s, fs_hz
         Length, s, and sampling rate, Hz, at least 50.
-    heart_rate_bpm
-        Mean heart rate, 20 to 250 per minute. Waves keep closer to R as it rises.
-    rr_std_s
-        Standard deviation of the RR intervals, s (sinus rhythm): a Mayer wave at 0.1 Hz and
-        respiration at 0.25 Hz with twice its power, as in the paper.
-    r_amplitude_mv
-        Median height of the R peaks over the signal's median, mV.
-    rhythm
-        ``sinus``, or ``af``: irregular RR intervals, no P wave, fibrillatory waves.
+    heart
+        None: the defaults of :class:`Heart`.
     seed
         Each disturbance draws from a stream of its own: adding one leaves the others as they are.
     disturbances
@@ -118,20 +148,10 @@ def simulate(
     n_samples = round(duration_s * fs_hz)
     if not 1 <= n_samples <= 2**28:
         raise ArgumentError(f"simulate {duration_s} s at {fs_hz} Hz: {n_samples} samples")
-    if not 20 <= heart_rate_bpm <= 250:
-        raise ArgumentError(f"heart rate {heart_rate_bpm} bpm: must be 20 to 250")
-    mean_rr_s = 60.0 / heart_rate_bpm
-    if not 0 <= rr_std_s <= mean_rr_s / 4:
-        raise ArgumentError(f"rr_std_s {rr_std_s}: must be 0 to {mean_rr_s / 4:g}, a quarter of RR")
-    if rhythm not in ("sinus", "af"):
-        raise ArgumentError(f"rhythm {rhythm!r}: must be 'sinus' or 'af'")
-    if not (math.isfinite(r_amplitude_mv) and r_amplitude_mv > 0):
-        raise ArgumentError(f"r_amplitude_mv {r_amplitude_mv}: must be a positive number")
-
+    heart = heart or Heart()
     rng = np.random.default_rng([seed, 0])
-    total_s = _LEAD_IN_S + duration_s
-    beats = _beat_times(total_s + 2 * mean_rr_s, mean_rr_s, rr_std_s, rhythm, rng)
-    ecg_mv = _waveform(n_samples, fs_hz, beats, mean_rr_s, r_amplitude_mv, rhythm, rng)
+    beats = _beat_times(_LEAD_IN_S + duration_s + 2 * heart.mean_rr_s, heart, rng)
+    ecg_mv = _waveform(n_samples, fs_hz, beats, heart, rng)
     for i, disturbance in enumerate(disturbances, start=1):
         start = min(round(disturbance.onset_s * fs_hz), n_samples)
         stop = min(round((disturbance.onset_s + disturbance.duration_s) * fs_hz), n_samples)
@@ -154,7 +174,7 @@ def simulate_demo(seed: int = 0, fs_hz: float = 250.0) -> SimulatedRecording:
     return simulate(
         90,
         fs_hz,
-        heart_rate_bpm=68,
+        Heart(rate_bpm=68),
         seed=seed,
         name="demo",
         disturbances=(
@@ -184,11 +204,10 @@ def write_demo(folder: str | Path, *, seed: int = 0, overwrite: bool = False) ->
     return recording
 
 
-def _beat_times(
-    until_s: float, mean_rr_s: float, rr_std_s: float, rhythm: Rhythm, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _beat_times(until_s: float, heart: Heart, rng: np.random.Generator) -> NDArray[np.float64]:
     """Times of the R peaks, s, from before 0 to after ``until_s``."""
-    if rhythm == "af":
+    mean_rr_s, rr_std_s = heart.mean_rr_s, heart.rr_std_s
+    if heart.rhythm == "af":
         count = math.ceil(1.5 * until_s / mean_rr_s) + 20
         spread = 0.2
         rr = mean_rr_s * np.exp(rng.normal(-(spread**2) / 2, spread, count))
@@ -214,9 +233,7 @@ def _waveform(
     n_samples: int,
     fs_hz: float,
     beats: NDArray[np.float64],
-    mean_rr_s: float,
-    r_amplitude_mv: float,
-    rhythm: Rhythm,
+    heart: Heart,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """The ECG of beats at ``beats`` (s, lead-in included), shape (n_samples,), mV."""
@@ -227,12 +244,12 @@ def _waveform(
     phase = np.interp(t, beats, 2 * np.pi * np.arange(beats.size))
 
     # the authors' own ECGSYN narrows the angles with the root of the heart rate (as Bazett's QT)
-    root = math.sqrt(1.0 / mean_rr_s)
+    root = math.sqrt(1.0 / heart.mean_rr_s)
     angles = _WAVE_ANGLE * np.array([math.sqrt(root), root, 1, root, math.sqrt(root)])
     widths = _WAVE_WIDTH * root
     drive = np.zeros(t.size)
     for wave, (angle, height, width) in enumerate(zip(angles, _WAVE_HEIGHT, widths, strict=True)):
-        if rhythm == "af" and wave == _P_WAVE:
+        if heart.rhythm == "af" and wave == _P_WAVE:
             continue
         delta = np.remainder(phase - angle + np.pi, 2 * np.pi) - np.pi
         drive -= height * delta * np.exp(-(delta**2) / (2 * width**2))
@@ -242,12 +259,13 @@ def _waveform(
     settled = z[lead_in // 2 :]
     at_beats = np.interp(beats, t, z)[(beats > t[lead_in // 2]) & (beats < t[-1])]
     middle = float(np.median(settled))
-    z = (z[lead_in::oversampling] - middle) * (r_amplitude_mv / (np.median(at_beats) - middle))
+    r_mv = heart.r_amplitude_mv
+    z = (z[lead_in::oversampling] - middle) * (r_mv / (np.median(at_beats) - middle))
 
     t = t[lead_in::oversampling]
     breath = 2 * np.pi * _RESPIRATION_HZ * t + rng.uniform(0, 2 * np.pi)
-    z += _RESPIRATION_SHARE * r_amplitude_mv / 2 * np.sin(breath)
-    if rhythm == "af":
+    z += _RESPIRATION_SHARE * r_mv / 2 * np.sin(breath)
+    if heart.rhythm == "af":
         wobble = 2 * np.pi * 6.0 * t + 1.5 * np.sin(2 * np.pi * 0.3 * t + rng.uniform(0, 6))
-        z += 0.04 * r_amplitude_mv * (np.sin(wobble) + 0.4 * np.sin(2 * wobble + 1.0))
+        z += 0.04 * r_mv * (np.sin(wobble) + 0.4 * np.sin(2 * wobble + 1.0))
     return np.asarray(z[:n_samples], np.float64)

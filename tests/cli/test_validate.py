@@ -16,7 +16,7 @@ from ecgqa_tflite.bundle import validation
 from ecgqa_tflite.cli import main
 from ecgqa_tflite.model_folder import MANIFEST, open_model, seal, sha256_of
 from ecgqa_tflite.quantize.flips import MOST
-from ecgqa_tflite.recording.simulator import simulate
+from ecgqa_tflite.recording.simulator import Heart, simulate
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb
 from ecgqa_tflite.tflite.flatbuffer import pack, unpack
 
@@ -157,7 +157,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four simulated recordings with challenge-2017's labels; what they say is of no matter."""
     folder = tmp_path_factory.mktemp("labelled")
     for i, name in enumerate(("A0", "A1", "A2", "A3")):
-        write_wfdb(simulate(30, 300.0, seed=i, heart_rate_bpm=50 + 20 * i, name=name), folder)
+        write_wfdb(simulate(30, 300.0, Heart(50 + 20 * i), seed=i, name=name), folder)
     (folder / "REFERENCE.csv").write_text("A0,N\nA1,~\nA2,N\nA3,~\n")
     return folder
 

@@ -22,7 +22,7 @@ from ecgqa_tflite.recording.disturbances import (
     MuscleNoise,
     Powerline,
 )
-from ecgqa_tflite.recording.simulator import Rhythm, simulate, simulate_demo, write_demo
+from ecgqa_tflite.recording.simulator import Heart, Rhythm, simulate, simulate_demo, write_demo
 from ecgqa_tflite.segments import SegmentStatus, cut
 from ecgqa_tflite.spec import FrontEnd
 
@@ -37,14 +37,14 @@ def added(disturbance: Disturbance, seed: int = 1, fs_hz: float = 500.0) -> np.n
 
 
 @pytest.mark.parametrize("fs_hz", [100.0, 128.0, 250.0, 360.0, 1000.0])
-@pytest.mark.parametrize("heart_rate_bpm", [45.0, 75.0, 140.0])
+@pytest.mark.parametrize("rate_bpm", [45.0, 75.0, 140.0])
 @pytest.mark.parametrize("rhythm", ["sinus", "af"])
-def test_r_peaks_are_where_it_says(fs_hz: float, heart_rate_bpm: float, rhythm: Rhythm) -> None:
-    recording = simulate(40, fs_hz, heart_rate_bpm=heart_rate_bpm, rhythm=rhythm, seed=2)
+def test_r_peaks_are_where_it_says(fs_hz: float, rate_bpm: float, rhythm: Rhythm) -> None:
+    recording = simulate(40, fs_hz, Heart(rate_bpm, rhythm=rhythm), seed=2)
     ecg = recording.lead()
     assert ecg.shape == (round(40 * fs_hz),)
     peaks = recording.r_peaks_s
-    assert len(peaks) == pytest.approx(40 * heart_rate_bpm / 60, rel=0.12)
+    assert len(peaks) == pytest.approx(40 * rate_bpm / 60, rel=0.12)
     for peak in peaks[(peaks > 0.1) & (peaks < 39.9)]:
         first = round((peak - 0.1) * fs_hz)
         found = (first + np.argmax(ecg[first : round((peak + 0.1) * fs_hz)])) / fs_hz
@@ -53,7 +53,7 @@ def test_r_peaks_are_where_it_says(fs_hz: float, heart_rate_bpm: float, rhythm: 
 
 
 def test_rhythms_differ() -> None:
-    sinus, af = (simulate(120, 250, rhythm=r, seed=3) for r in ("sinus", "af"))
+    sinus, af = (simulate(120, 250, Heart(rhythm=r), seed=3) for r in ("sinus", "af"))
     assert np.diff(sinus.r_peaks_s).std() < 0.06
     assert np.diff(af.r_peaks_s).std() > 0.1
 
@@ -68,8 +68,8 @@ def test_rhythms_differ() -> None:
 
 
 def test_rr_variability_is_asked_for() -> None:
-    assert np.diff(simulate(60, 250, rr_std_s=0.0).r_peaks_s).std() < 1e-9
-    rr = np.diff(simulate(600, 250, rr_std_s=0.05).r_peaks_s)
+    assert np.diff(simulate(60, 250, Heart(rr_std_s=0.0)).r_peaks_s).std() < 1e-9
+    rr = np.diff(simulate(600, 250, Heart(rr_std_s=0.05)).r_peaks_s)
     assert rr.std() == pytest.approx(0.05, rel=0.3)
     assert rr.mean() == pytest.approx(1.0, rel=0.02)
 
@@ -158,13 +158,23 @@ def test_demo_is_written_with_its_truth(tmp_path: Path) -> None:
     [
         {"duration_s": 0.0}, {"duration_s": -1.0}, {"duration_s": float("nan")},
         {"duration_s": 1e12}, {"fs_hz": 10.0}, {"fs_hz": float("inf")},
-        {"heart_rate_bpm": 0.0}, {"heart_rate_bpm": 400.0}, {"rr_std_s": -0.1}, {"rr_std_s": 1.0},
-        {"rhythm": "jazz"}, {"r_amplitude_mv": 0.0}, {"r_amplitude_mv": float("nan")},
     ],
 )  # fmt: skip
 def test_bad_arguments(arguments: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError):
         simulate(**{"duration_s": 10.0, "fs_hz": 250.0, **arguments})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"rate_bpm": 0.0}, {"rate_bpm": 400.0}, {"rr_std_s": -0.1}, {"rr_std_s": 1.0},
+        {"rhythm": "jazz"}, {"r_amplitude_mv": 0.0}, {"r_amplitude_mv": float("nan")},
+    ],
+)  # fmt: skip
+def test_hearts_that_there_are_none_of(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentError):
+        Heart(**arguments)
 
 
 @pytest.mark.parametrize("kind", ALL)
