@@ -75,31 +75,17 @@ def save_scalogram(
     bottom = axes_at(left, 15, width, 83)
     f = np.log10(spec.centre_frequencies_hz)
     half_row = (f[0] - f[-1]) / (len(f) - 1) / 2
-    pixels = image(index_map, spec.colormap)
-    if spec.channels == 1:
-        pixels = np.repeat(pixels, 3, axis=-1)
     bottom.imshow(
-        pixels, extent=(start_s, end_s, f[-1] - half_row, f[0] + half_row),
+        _rgb(index_map, spec), extent=(start_s, end_s, f[-1] - half_row, f[0] + half_row),
         aspect="auto", interpolation="nearest", origin="upper",
     )  # fmt: skip
-    inside = [t for t in (1, 2, 5, 10, 20, 50, 100, 200) if f[-1] < math.log10(t) < f[0]]
-    ends = [
-        end
-        for end in (spec.f_min_hz, spec.f_max_hz)
-        if all(not 0.8 < end / tick < 1.25 for tick in inside)
-    ]
-    ticks = sorted({*inside, *ends})
-    bottom.set_yticks([math.log10(t) for t in ticks], [f"{t:g}" for t in ticks])
-    minor = [t for d in (-1, 0, 1, 2) for t in np.arange(1, 10) * 10.0**d]
-    bottom.set_yticks([math.log10(t) for t in minor if f[-1] <= math.log10(t) <= f[0]], minor=True)
-    bottom.set_ylabel("frequency, Hz")
+    _frequency_ticks(bottom, spec, f[-1], f[0])
     bottom.set_xlabel("time, s")
 
     bar = axes_at(left + width + 4, 15, 4, 83)
-    ramp = image(np.arange(256, dtype=np.uint8)[:, None], spec.colormap)
     bar.imshow(
-        np.repeat(ramp, 3, axis=-1) if spec.channels == 1 else ramp,
-        extent=(0, 1, -0.5, 255.5), aspect="auto", interpolation="nearest", origin="lower",
+        _rgb(np.arange(256, dtype=np.uint8)[:, None], spec), extent=(0, 1, -0.5, 255.5),
+        aspect="auto", interpolation="nearest", origin="lower",
     )  # fmt: skip
     bar.set_xticks([])
     bar.set_yticks([0, 64, 128, 192, 255])
@@ -108,3 +94,23 @@ def save_scalogram(
     for axes in (top, bottom, bar):
         axes.tick_params(labelsize=8, color=MUTED)
     figure.savefig(path, dpi=PNG_PX_PER_MM * 25.4)
+
+
+def _rgb(index_map: NDArray[np.uint8], spec: FrontEnd) -> NDArray[np.uint8]:
+    pixels = image(index_map, spec.colormap)
+    return np.repeat(pixels, 3, axis=-1) if spec.channels == 1 else pixels
+
+
+def _frequency_ticks(axes: Axes, spec: FrontEnd, low: float, high: float) -> None:
+    """1, 2, 5, ... Hz between two logarithms, and the spec's ends where none of them is near."""
+    inside = [t for t in (1, 2, 5, 10, 20, 50, 100, 200) if low < math.log10(t) < high]
+    ends = [
+        end
+        for end in (spec.f_min_hz, spec.f_max_hz)
+        if all(not 0.8 < end / tick < 1.25 for tick in inside)
+    ]
+    ticks = sorted({*inside, *ends})
+    axes.set_yticks([math.log10(t) for t in ticks], [f"{t:g}" for t in ticks])
+    minor = [t for d in (-1, 0, 1, 2) for t in np.arange(1, 10) * 10.0**d]
+    axes.set_yticks([math.log10(t) for t in minor if low <= math.log10(t) <= high], minor=True)
+    axes.set_ylabel("frequency, Hz")
