@@ -16,6 +16,7 @@ from typing import Any
 
 from ecgqa_tflite.benchmark import tables as bench_tables
 from ecgqa_tflite.benchmark.results import read_report
+from ecgqa_tflite.evaluation.figures import Figure
 from ecgqa_tflite.experiment import tables
 
 REPO = Path(__file__).resolve().parents[1]
@@ -28,13 +29,9 @@ COSTS = "<!-- bench: make readme -->", "<!-- end of the bench -->"
 HEAD = """\
 | model | multiply-accumulates | `.tflite`, bytes | tested on, labels | BAcc | AUC | Se | Sp |
 |---|---|---|---|---|---|---|---|"""
+KEYS = ("bacc", "auc", "se", "sp")
 WIDTH = 100
 NONE = "No model has been trained into `models/` yet."
-
-
-def figure(value: dict[str, float]) -> str:
-    """Value and 95 % interval."""
-    return f"{value['value']:.3f} ({value['low']:.3f}-{value['high']:.3f})"
 
 
 def rows(folder: Path) -> list[str]:
@@ -52,7 +49,7 @@ def rows(folder: Path) -> list[str]:
             {"graded by eye": result["graded"]} if "graded" in result else {}
         )
         for labels, table in tests.items():
-            cells = " | ".join(figure(table[key]) for key in ("bacc", "auc", "se", "sp"))
+            cells = " | ".join(f"{Figure.of(table[key]):.3f}" for key in KEYS)
             found.append(f"{first}| {source}, {labels} | {cells} |")
             first = "| | | "
     return found

@@ -12,8 +12,10 @@ import hashlib
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,44 +33,59 @@ MANIFEST = "manifest.json"
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
-@dataclass(frozen=True)
-class ModelFolder:
-    """A trained model on disk, checked.
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a model is, wherever its files lie.
 
     Attributes
     ----------
-    path
-        The folder.
     name
-        The model's name: a C identifier in lower case.
+        The model's name: lower-case letters, digits and underscores, a letter first.
     architecture, arguments
-        What :func:`ecgqa_tflite.networks.build` builds it from.
+        What :func:`ecgqa_tflite.networks.build` builds it from; ``input_shape`` is the spec's
+        image.
     spec
         The front end that it was trained with.
     threshold
         The float model calls a segment high quality where P(high) is at least this.
     threshold_int8
         The int8 model calls it high where the int8 score of class 1 is at least this.
-    licence, tool_version
-        Of the weights; of the package that wrote the folder.
+    licence
+        Of the weights.
     recipe, metrics
         The JSON objects that the training wrote.
     calibration_ids
         Ids of the segments that calibrated the int8 model.
     """
 
-    path: Path
     name: str
     architecture: str
     arguments: dict[str, Any]
     spec: FrontEnd
     threshold: float
     threshold_int8: int
-    licence: str
-    tool_version: str
+    licence: str = "Apache-2.0"
     recipe: dict[str, Any] = field(repr=False)
     metrics: dict[str, Any] = field(repr=False)
-    calibration_ids: tuple[str, ...] = field(repr=False)
+    calibration_ids: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFolder(Trained):
+    """A trained model on disk, checked.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    tool_version
+        Of the package that wrote it.
+    weights_name, tflite_name
+        Files of it; None where it has none.
+    """
+
+    path: Path
+    tool_version: str
     weights_name: str | None
     tflite_name: str | None
 
@@ -103,6 +120,41 @@ class ModelFolder:
         if not card.is_file():
             return f"# {self.name}\n"
         return re.sub(r"(?m)^!\[.*\]\(.*\)\n\n", "", card.read_text(encoding="utf-8"))
+
+    def with_network(
+        self,
+        out: str | Path,
+        tflite: bytes,
+        threshold_int8: int,
+        measured: Mapping[str, Any],
+        calibration_ids: Sequence[str] = (),
+    ) -> ModelFolder:
+        """Write the same float weights with another ``.tflite`` as a model folder; open it.
+
+        What had been measured with the old one is left out of its metrics; ``measured``, of the
+        new one, joins them.
+
+        Raises
+        ------
+        ModelError
+            The model has no float weights.
+        """
+        weights, validation = self.weights_path, self.metrics.get("validation", {})
+        metrics = {
+            "training": self.metrics.get("training", {}) | {"tflite_bytes": len(tflite)},
+            "validation": {k: validation[k] for k in ("segments", "float") if k in validation},
+            "external": {},
+            **measured,
+        }
+        model = replace(
+            self,
+            threshold_int8=threshold_int8,
+            metrics=metrics,
+            calibration_ids=tuple(calibration_ids),
+        )
+        return write_model(
+            out, model, tflite, save_weights=lambda path: shutil.copyfile(weights, path)
+        )
 
     def description(self) -> dict[str, Any]:
         """What ``model.json`` says."""
@@ -247,53 +299,26 @@ def _verify(path: Path, sums: Mapping[str, str]) -> None:
 
 def _from_parts(path: Path, parts: Mapping[str, Any], sums: Mapping[str, str]) -> ModelFolder:
     """Check ``model``, ``spec``, ... (of the files or of the manifest) and put them together."""
-    model = parts.get("model")
-    if not isinstance(model, dict):
-        raise ModelError(f"{path}: has no description of its model; get the model again")
-    if model.get("format") != MODEL_FORMAT:
-        raise ModelError(
-            f"{path}: model format {model.get('format')!r}, this version reads {MODEL_FORMAT}; "
-            f"upgrade ecgqa-tflite or train the model again"
-        )
-    try:
-        spec = FrontEnd.from_dict(parts.get("spec"))
-    except SpecError as error:
-        raise ModelError(f"{path}: {error}") from error
-
-    def get(key: str, *kinds: type) -> Any:
-        value = model.get(key)
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            raise ModelError(f"{path}: its description's {key} is {value!r}; get the model again")
-        return value
-
-    if get("spec_hash", str) != spec.hash:
-        raise SpecMismatchError(
-            f"{path}: trained with spec {model['spec_hash'][:16]}, but the spec beside it is "
-            f"{spec.short_hash}; get the model again"
-        )
-    if not MODEL_NAME.fullmatch(get("name", str)):
-        raise ModelError(f"{path}: model name {model['name']!r}: must match {MODEL_NAME.pattern}")
-    arguments = get("arguments", dict)
+    get = partial(_entry, path, _described(path, parts))
+    spec = _spec(path, parts, get("spec_hash", str))
+    name, arguments = get("name", str), get("arguments", dict)
+    if not MODEL_NAME.fullmatch(name):
+        raise ModelError(f"{path}: model name {name!r}: must match {MODEL_NAME.pattern}")
     if arguments.get("input_shape") != list(spec.image_shape):
         raise ModelError(
             f"{path}: its network takes {arguments.get('input_shape')}, "
             f"its spec makes images of {list(spec.image_shape)}"
         )
-    threshold = float(get("threshold", int, float))
-    threshold_int8 = get("threshold_int8", int)
+    threshold, threshold_int8 = float(get("threshold", int, float)), get("threshold_int8", int)
     if not (math.isfinite(threshold) and -128 <= threshold_int8 <= 127):
         raise ModelError(f"{path}: thresholds {threshold}, {threshold_int8} are out of range")
-    for key in ("weights", "tflite"):
-        name = get(key, str, type(None))
-        if name is not None and name not in sums:
-            raise ModelError(f"{path}: names {name!r} but its list of sums doesn't")
-    calibration = parts.get("calibration") or {}
-    ids = calibration.get("ids", []) if isinstance(calibration, dict) else None
-    if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
-        raise ModelError(f"{path}: its calibration is no list of ids; get the model again")
+    files = {key: get(key, str, type(None)) for key in ("weights", "tflite")}
+    for file in files.values():
+        if file is not None and file not in sums:
+            raise ModelError(f"{path}: names {file!r} but its list of sums doesn't")
     return ModelFolder(
         path=path,
-        name=model["name"],
+        name=name,
         architecture=get("architecture", str),
         arguments=arguments,
         spec=spec,
@@ -303,10 +328,51 @@ def _from_parts(path: Path, parts: Mapping[str, Any], sums: Mapping[str, str]) -
         tool_version=get("tool_version", str),
         recipe=parts.get("recipe") or {},
         metrics=parts.get("metrics") or {},
-        calibration_ids=tuple(ids),
-        weights_name=model["weights"],
-        tflite_name=model["tflite"],
+        calibration_ids=_calibration_ids(path, parts),
+        weights_name=files["weights"],
+        tflite_name=files["tflite"],
     )
+
+
+def _described(path: Path, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """``model``, of a format that is understood."""
+    model = parts.get("model")
+    if not isinstance(model, dict):
+        raise ModelError(f"{path}: has no description of its model; get the model again")
+    if model.get("format") != MODEL_FORMAT:
+        raise ModelError(
+            f"{path}: model format {model.get('format')!r}, this version reads {MODEL_FORMAT}; "
+            f"upgrade ecgqa-tflite or train the model again"
+        )
+    return model
+
+
+def _entry(path: Path, model: Mapping[str, Any], key: str, *kinds: type) -> Any:
+    value = model.get(key)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        raise ModelError(f"{path}: its description's {key} is {value!r}; get the model again")
+    return value
+
+
+def _spec(path: Path, parts: Mapping[str, Any], trained_with: str) -> FrontEnd:
+    try:
+        spec = FrontEnd.from_dict(parts.get("spec"))
+    except SpecError as error:
+        raise ModelError(f"{path}: {error}") from error
+    if trained_with != spec.hash:
+        raise SpecMismatchError(
+            f"{path}: trained with spec {trained_with[:16]}, but the spec beside it is "
+            f"{spec.short_hash}; get the model again"
+        )
+    return spec
+
+
+def _calibration_ids(path: Path, parts: Mapping[str, Any]) -> tuple[str, ...]:
+    calibration = parts.get("calibration") or {}
+    ids = calibration.get("ids", []) if isinstance(calibration, dict) else None
+    if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
+        raise ModelError(f"{path}: its calibration is no list of ids; get the model again")
+    return tuple(ids)
 
 
 # ---- writing --------------------------------------------------------------------------------
@@ -328,20 +394,11 @@ def json_text(data: Any) -> str:
 
 def write_model(
     out: str | Path,
-    *,
-    name: str,
-    architecture: str,
-    arguments: Mapping[str, Any],
-    spec: FrontEnd,
-    threshold: float,
-    threshold_int8: int,
-    save_weights: Callable[[Path], object] | None,
+    model: Trained,
     tflite: bytes | None,
-    recipe: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    calibration_ids: Sequence[str] = (),
-    model_card: str,
-    licence: str = "Apache-2.0",
+    *,
+    save_weights: Callable[[Path], object] | None = None,
+    model_card: str | None = None,
     overwrite: bool = False,
 ) -> ModelFolder:
     """Write a model folder whole and open it.
@@ -350,19 +407,15 @@ def write_model(
     ----------
     out
         The folder to write.
-    name
-        The model's name: lower-case letters, digits and underscores, a letter first.
-    architecture, arguments
-        For :func:`ecgqa_tflite.networks.build`; ``input_shape`` must be the spec's image.
+    model
+        What it is; where it is a :class:`ModelFolder`, nothing of its files is taken.
+    tflite
+        The int8 model, or None.
     save_weights
         Called with the path to write: ``model.save_weights``; None for a model without float
         weights.
-    tflite
-        The int8 model, or None.
-    recipe, metrics
-        JSON objects.
     model_card
-        Text of ``MODEL_CARD.md``.
+        Text of ``MODEL_CARD.md``; None: a heading alone.
 
     Raises
     ------
@@ -371,36 +424,28 @@ def write_model(
     ModelError
         What was given doesn't make a model.
     """
+    name = model.name
     if not MODEL_NAME.fullmatch(name):
         raise ModelError(f"model name {name!r}: must match {MODEL_NAME.pattern}")
     with whole_folder(out, overwrite) as folder:
-        description = ModelFolder(
+        described = ModelFolder(
+            **{f.name: getattr(model, f.name) for f in fields(Trained)},
             path=folder,
-            name=name,
-            architecture=architecture,
-            arguments=json.loads(json.dumps(dict(arguments))),
-            spec=spec,
-            threshold=float(threshold),
-            threshold_int8=int(threshold_int8),
-            licence=licence,
             tool_version=ecgqa_tflite.__version__,
-            recipe=dict(recipe),
-            metrics=dict(metrics),
-            calibration_ids=tuple(calibration_ids),
             weights_name=None if save_weights is None else f"{name}.weights.h5",
             tflite_name=None if tflite is None else f"{name}.tflite",
         )
         if save_weights is not None:
-            save_weights(description.weights_path)
+            save_weights(described.weights_path)
         if tflite is not None:
-            description.tflite_path.write_bytes(tflite)
+            described.tflite_path.write_bytes(tflite)
         texts = {
-            "model.json": json_text(description.description()),
-            "spec.json": spec.to_json(),
-            "recipe.json": json_text(description.recipe),
-            "metrics.json": json_text(description.metrics),
-            "calibration.json": json_text({"ids": list(calibration_ids)}),
-            "MODEL_CARD.md": model_card,
+            "model.json": json_text(described.description()),
+            "spec.json": model.spec.to_json(),
+            "recipe.json": json_text(model.recipe),
+            "metrics.json": json_text(model.metrics),
+            "calibration.json": json_text({"ids": list(model.calibration_ids)}),
+            "MODEL_CARD.md": f"# {name}\n" if model_card is None else model_card,
         }
         for file_name, text in texts.items():
             (folder / file_name).write_text(text, encoding="utf-8")

@@ -13,7 +13,7 @@ import numpy as np
 from conftest import require_module
 from numpy.typing import NDArray
 
-from ecgqa_tflite.model_folder import ModelFolder, write_model
+from ecgqa_tflite.model_folder import ModelFolder, Trained, write_model
 from ecgqa_tflite.spec import FrontEnd
 
 SPEC = FrontEnd.preset("wearable", rows=113, cols=113, colormap="grey")
@@ -71,7 +71,8 @@ def tflite() -> bytes:
 
 
 def folder(parent: Path, **changes: Any) -> ModelFolder:
-    """A model folder ``parent/tiny``; ``changes`` go to :func:`write_model`."""
+    """A model folder ``parent/tiny``; ``changes`` are to its record, or the ``tflite``."""
+    content = changes.pop("tflite", tflite())
     given: dict[str, Any] = {
         "name": "tiny",
         "architecture": "light_cnn",
@@ -79,11 +80,14 @@ def folder(parent: Path, **changes: Any) -> ModelFolder:
         "spec": SPEC,
         "threshold": 0.5,
         "threshold_int8": 0,
-        "save_weights": network().save_weights,
-        "tflite": tflite(),
         "recipe": {"seed": 11},
         "metrics": METRICS,
-        "calibration_ids": ["synthetic/0", "synthetic/1"],
-        "model_card": "# A tiny model\n",
+        "calibration_ids": ("synthetic/0", "synthetic/1"),
     }
-    return write_model(parent / "tiny", **(given | changes))
+    return write_model(
+        parent / "tiny",
+        Trained(**(given | changes)),
+        content,
+        save_weights=network().save_weights,
+        model_card="# A tiny model\n",
+    )

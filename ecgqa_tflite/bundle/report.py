@@ -19,6 +19,7 @@ from ecgqa_tflite.bundle.proof import arithmetic
 from ecgqa_tflite.bundle.render import render
 from ecgqa_tflite.decisions import probability
 from ecgqa_tflite.engine.golden import Golden
+from ecgqa_tflite.evaluation.figures import HEADINGS, Figure
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.quantize.flips import samples_of
@@ -27,7 +28,7 @@ from ecgqa_tflite.spec import FrontEnd, Quality
 
 STRIP_WIDTH, STRIP_HEIGHT = 500, 80
 """Of a segment's strip, in its own units: 100 per second."""
-FIGURES = {"bacc": "BAcc", "auc": "AUC", "se": "Se", "sp": "Sp", "acc": "Acc"}
+FIGURES = {name: HEADINGS[name] for name in ("bacc", "auc", "se", "sp", "acc")}
 
 
 def report_html(manifest: Mapping[str, Any], golden: Golden, memory_map: str | None) -> str:
@@ -76,18 +77,13 @@ def _accuracy(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     for name, tables in sets.items():
         for kind in ("float", "int8"):
             if table := tables.get(kind):
-                cells = {key: _cell(table.get(key)) for key in FIGURES}
+                found = {key: Figure.of(table.get(key)) for key in FIGURES}
+                cells = {
+                    key: {"value": f"{Figure(f.value):.3f}", "interval": f.interval(".3f")}
+                    for key, f in found.items()
+                }
                 rows.append({"set": name, "kind": kind, "cells": cells, "n": table.get("n")})
     return rows
-
-
-def _cell(figure: Mapping[str, float | None] | None) -> dict[str, str | None]:
-    if not figure or figure["value"] is None:
-        return {"value": "-", "interval": None}
-    interval = None
-    if figure.get("low") is not None and figure.get("high") is not None:
-        interval = f"{figure['low']:.3f}-{figure['high']:.3f}"
-    return {"value": f"{figure['value']:.3f}", "interval": interval}
 
 
 def _gate(gate: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ import errno
 import importlib
 import importlib.util
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -89,6 +89,11 @@ def need(*modules: str) -> None:
     for module in modules:
         if importlib.util.find_spec(module) is None:
             raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given: the others are None."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 class Command(click.Command):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from rich.console import Console
@@ -13,15 +13,12 @@ from ecgqa_tflite import plots
 from ecgqa_tflite.cli import Command, need
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.datasets.challenge2017 import read_graded
-from ecgqa_tflite.datasets.folders import load_folder, set_name
-from ecgqa_tflite.datasets.labelled import set_digest
 from ecgqa_tflite.errors import ArgumentError
-from ecgqa_tflite.evaluation import failures
-from ecgqa_tflite.evaluation.card import HEADINGS, add_external, refuse_seen, refuse_unrecordable
-from ecgqa_tflite.evaluation.figures import FIGURES
-from ecgqa_tflite.evaluation.models import compare, evaluate, int8_scores
-from ecgqa_tflite.model_folder import json_text, open_model
-from ecgqa_tflite.output import refuse_existing, whole_file
+from ecgqa_tflite.evaluation.failures import DIRECTIONS, read_sheet
+from ecgqa_tflite.evaluation.figures import FIGURES, HEADINGS, Figure
+from ecgqa_tflite.evaluation.job import Job
+from ecgqa_tflite.evaluation.models import FloatFrontEnd
+from ecgqa_tflite.model_folder import open_model
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -38,7 +35,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option(
     "--float-front-end",
-    type=click.Choice(["integer", "reference"]),
+    type=click.Choice(get_args(FloatFrontEnd)),
     default="integer",
     show_default=True,
     help="Images for the float model: the device's, or those of the float64 reference (slow).",
@@ -84,20 +81,12 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 def command(
     model: str,
     data: Path,
-    json_file: Path | None,
-    with_float: bool,
-    float_front_end: str,
-    adjudicated: Path | None,
     other: str | None,
-    gallery: Path | None,
-    sample: int,
-    seed: int,
-    sheet: Path | None,
+    with_float: bool,
+    float_front_end: FloatFrontEnd,
+    adjudicated: Path | None,
     graded_errors: Path | None,
-    resamples: int,
-    threads: int,
-    record: bool,
-    overwrite: bool,
+    **options: Any,
 ) -> None:
     """Score MODEL on the labelled folder DATA: Se, Sp, Acc, BAcc, AUC with 95 % intervals.
 
@@ -128,85 +117,30 @@ def command(
     """
     if with_float:
         need("tensorflow", "tf_keras")
-    folder = open_model(model)
-    if record:
-        if not Path(model).is_dir():
-            raise ArgumentError(
-                f"{model} ships with the package and stays as it is: copy {folder.path} and note "
-                f"figures in the copy"
-            )
-        refuse_unrecordable(folder)
-    rival = None if other is None else open_model(other)
-    for path in (json_file, gallery, sheet):
-        if path is not None:
-            refuse_existing(path, overwrite)
-    if gallery is not None:
-        plots.check_picture_suffix(gallery, plots.GALLERY_SUFFIXES)
+    if options["gallery"] is not None:
+        plots.check_picture_suffix(options["gallery"], plots.GALLERY_SUFFIXES)
         need("matplotlib")
-    graded = None if adjudicated is None else read_graded(adjudicated)
-    readings = {} if graded_errors is None else failures.read_sheet(graded_errors)
-    with progress() as tell:
-        read = 0
-
-        def tick(total: int) -> None:
-            nonlocal read
-            read += 1
-            tell("reading recordings", read, total)
-
-        parts = load_folder(data, folder.spec, tick)
-        source = set_name(data, parts)
-        if record:
-            refuse_seen(folder, source, parts)
-        scores = int8_scores(
-            folder, parts, threads=threads, progress=lambda n, total: tell("int8", n, total)
+    folder = open_model(model)
+    if options["record"] and not Path(model).is_dir():
+        raise ArgumentError(
+            f"{model} ships with the package and stays as it is: copy {folder.path} and note "
+            f"figures in the copy"
         )
-        float_scores = other_scores = None
-        if with_float:
-            from ecgqa_tflite.training.score import float_probabilities
-
-            float_scores = float_probabilities(
-                folder, parts, float_front_end, lambda n, total: tell("float", n, total), threads
-            )
-        if rival is not None:
-            other_scores = int8_scores(
-                rival, parts, threads=threads, progress=lambda n, t: tell(f"int8 {other}", n, t)
-            )
-        result = evaluate(folder, parts, scores, float_scores, graded, resamples)
-        result |= {"model": folder.name, "spec_hash": folder.spec.hash}
-        result |= {"set": source, "digest": set_digest(parts)}
-        if with_float:
-            result["float"]["front_end"] = float_front_end
-        difference = None
-        if rival is not None and other_scores is not None:
-            difference = compare(folder, scores, rival, other_scores, parts, graded, resamples)
-
-        found = failures.find_failures(parts, scores, folder.threshold_int8)
-        drawn = failures.draw_sample(found, sample, seed)
-        if graded_errors is not None and sheet is None:
-            result["failures"] = failures.tally(found, drawn, readings, seed)
-        filled = failures.sheet(drawn, readings)
-        if sheet is not None:
-            _write(sheet, filled, overwrite)
-        if gallery is not None:
-            with whole_file(gallery, overwrite) as temporary:
-                failures.draw_gallery(
-                    temporary, folder, found, drawn, seed, lambda n, t: tell("drawing", n, t)
-                )
-    if json_file is not None:
-        compared = {} if difference is None else {"difference": difference}
-        _write(json_file, json_text(result | compared), overwrite)
+    with progress() as tell:
+        result = Job(
+            folder,
+            data,
+            rival=None if other is None else open_model(other),
+            float_front_end=float_front_end if with_float else None,
+            graded=None if adjudicated is None else read_graded(adjudicated),
+            readings=None if graded_errors is None else read_sheet(graded_errors),
+            **options,
+        ).run(tell)
     _print(result)
-    if difference is not None:
-        _print_difference(difference)
-    if record:
-        files = {f"{source}-failures.csv": filled} if "failures" in result else {}
-        add_external(folder, source, result, files)
+    if "difference" in result:
+        _print_difference(result["difference"])
+    if options["record"]:
         click.echo(f"noted in {folder.path / 'metrics.json'}")
-
-
-def _write(path: Path, text: str, overwrite: bool) -> None:
-    with whole_file(path, overwrite) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def _print(result: dict[str, Any]) -> None:
@@ -215,7 +149,8 @@ def _print(result: dict[str, Any]) -> None:
     columns |= {f"{k}, A against C": v["graded"] for k, v in models.items() if "graded" in v}
     table = Table("", *columns, box=None)
     for figure in FIGURES:
-        table.add_row(HEADINGS[figure], *(_cell(column[figure]) for column in columns.values()))
+        cells = (f"{Figure.of(column[figure]):.3f to}" for column in columns.values())
+        table.add_row(HEADINGS[figure], *cells)
     for quality in ("high", "low"):
         table.add_row(f"n {quality}", *(f"{c['n'][quality]:,}" for c in columns.values()))
     Console().print(table)
@@ -233,12 +168,12 @@ def _print(result: dict[str, Any]) -> None:
         f"P(high), int8: expected calibration error {curve['ece']:.3f}"
         + ("" if balanced is None else f", with both classes weighted alike {balanced:.3f}")
     )
-    for direction, (_, words) in failures.DIRECTIONS.items():
+    for direction, (_, words) in DIRECTIONS.items():
         if "failures" in result:
             read = result["failures"][direction]
             click.echo(
                 f"{words}: {read['errors']}, of {read['read']} read the label is wrong in "
-                f"{_cell(read['label_wrong'])}"
+                f"{Figure.of(read['label_wrong']):.3f to}"
             )
 
 
@@ -248,17 +183,8 @@ def _print_difference(difference: dict[str, Any]) -> None:
         columns["A against C"] = difference["graded"]
     table = Table(f"{difference['model']} less {difference['other']}", *columns, box=None)
     for figure in FIGURES:
-        cells = (_cell(column[figure], "+.3f") for column in columns.values())
+        cells = (f"{Figure.of(column[figure]):+.3f to}" for column in columns.values())
         table.add_row(HEADINGS[figure], *cells)
     Console().print(table)
     flips = difference["flips"]
     click.echo(f"decisions that differ: {flips['flipped']} ({flips['share']:.2%})")
-
-
-def _cell(figure: dict[str, float | None], style: str = ".3f") -> str:
-    value, low, high = figure["value"], figure["low"], figure["high"]
-    if value is None:
-        return "-"
-    if low is None or high is None:
-        return f"{value:{style}}"
-    return f"{value:{style}} ({low:{style}} to {high:{style}})"

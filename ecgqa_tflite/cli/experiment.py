@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import click
 
-from ecgqa_tflite.cli import need
+from ecgqa_tflite.cli import given, need
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.datasets.challenge2017 import read_graded
 from ecgqa_tflite.errors import ArgumentError
@@ -161,7 +161,7 @@ def _run(make: Callable[..., design.Experiment], options: dict[str, Any], **more
         "rows": options["size"],
         "cols": options["size"],
     }
-    spec = FrontEnd.preset(options["preset"], **{k: v for k, v in look.items() if v is not None})
+    spec = FrontEnd.preset(options["preset"], **given(look))
     recipes = _recipes(options["recipes"])
     experiment = make(
         spec,

@@ -8,9 +8,8 @@ from typing import Any, get_args
 
 import click
 
-from ecgqa_tflite.cli import Command, need
+from ecgqa_tflite.cli import Command, given, need
 from ecgqa_tflite.cli.progress import progress
-from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.resources import default_cache
 from ecgqa_tflite.spec import COLORMAPS, PRESETS, FrontEnd, Scaling, read_spec
 from ecgqa_tflite.training.recipe import Precision, Recipe
@@ -112,26 +111,20 @@ def command(
     if from_scratch and initial_weights is not None:
         raise click.UsageError("--from and --from-scratch exclude each other")
     need("tensorflow", "tf_keras")
-    recipe, spec = Recipe(), FrontEnd.preset(preset or PRESET)
+    recipe = Recipe(initial_weights=initial_weights)
+    beside = None
     if recipe_file is not None:
-        recipe = Recipe.read(recipe_file)
-        if recipe.initial_weights is not None and initial_weights is None and not from_scratch:
-            raise ArgumentError(
-                f"{recipe_file}: starts from the weights {recipe.initial_weights!r}, whose name "
-                f"says nothing here: give them with --from FOLDER, or --from-scratch"
-            )
+        recipe = Recipe.again(recipe_file, initial_weights, from_scratch)
         beside = recipe_file.with_name("spec.json")
-        if preset is None and beside.exists():
-            spec = read_spec(beside)
-    look = {"colormap": colormap, "scaling": scaling, "rows": size, "cols": size}
-    spec = replace(spec, **{k: v for k, v in look.items() if v is not None})  # type: ignore[arg-type]
     if segments is not None:
-        composition = replace(
-            recipe.composition, n_train=segments, n_validation=max(2, segments // 5)
-        )
-        recipe = replace(recipe, composition=composition)
-    changes = {k: v for k, v in changes.items() if v is not None}
-    recipe = replace(recipe, initial_weights=initial_weights, **changes)
+        recipe = recipe.of_size(segments)
+    recipe = replace(recipe, **given(changes))
+    if preset is None and beside is not None and beside.exists():
+        spec = read_spec(beside)
+    else:
+        spec = FrontEnd.preset(preset or PRESET)
+    look = {"colormap": colormap, "scaling": scaling, "rows": size, "cols": size}
+    spec = replace(spec, **given(look))
 
     from ecgqa_tflite.training.run import train
 
@@ -147,8 +140,6 @@ def command(
             progress=tell,
         )
     table = model.metrics["validation"]["int8"]
-    click.echo(
-        f"{model.path}: int8 on validation: BAcc {table['bacc']['value']:.3f}, "
-        f"AUC {table['auc']['value']:.3f}"
-    )
+    bacc, auc = (table[name]["value"] for name in ("bacc", "auc"))
+    click.echo(f"{model.path}: int8 on validation: BAcc {bacc:.3f}, AUC {auc:.3f}")
     click.echo(f"Next: ecgqa evaluate {model.path} FOLDER; ecgqa-convert {model.path} -o DIR")

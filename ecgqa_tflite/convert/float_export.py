@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ecgqa_tflite.convert.requantise import int8_threshold
 from ecgqa_tflite.errors import ConversionError
-from ecgqa_tflite.model_folder import ModelFolder, write_model
+from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.quantize.converter import INPUT_NAME, OUTPUT_NAME, float_tflite
 from ecgqa_tflite.spec import SCORE_SCALE, SCORE_ZERO_POINT
 from ecgqa_tflite.tflite.flatbuffer import pack, unpack
@@ -103,32 +102,14 @@ def unquantised(model: ModelFolder, out: str | Path) -> ModelFolder:
     ConversionError
         See :func:`float_network`.
     """
-    weights = model.weights_path
+    _ = model.weights_path  # said before any work
     from ecgqa_tflite.evaluation.card import write_card  # which imports this package
     from ecgqa_tflite.networks import load_model
 
-    validation = model.metrics.get("validation", {})
-    tflite = float_network(load_model(model.path))
-    written = write_model(
+    written = model.with_network(
         out,
-        name=model.name,
-        architecture=model.architecture,
-        arguments=model.arguments,
-        spec=model.spec,
-        threshold=model.threshold,
-        threshold_int8=int8_threshold(model.threshold),
-        save_weights=lambda path: shutil.copyfile(weights, path),
-        tflite=tflite,
-        recipe=model.recipe,
-        metrics={
-            "training": model.metrics.get("training", {}) | {"tflite_bytes": len(tflite)},
-            "validation": {
-                key: validation[key] for key in ("segments", "float") if key in validation
-            },
-            "external": {},
-            "quantisation": {"method": "none"},
-        },
-        model_card=f"# {model.name}\n",
-        licence=model.licence,
+        float_network(load_model(model.path)),
+        int8_threshold(model.threshold),
+        {"quantisation": {"method": "none"}},
     )
     return write_card(written)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.convert.own_model import load_keras
 from ecgqa_tflite.datasets.folders import load_folder
-from ecgqa_tflite.datasets.labelled import LabelledSegments
-from ecgqa_tflite.evaluation.models import evaluate, int8_scores
+from ecgqa_tflite.datasets.labelled import LabelledSet
+from ecgqa_tflite.evaluation.models import evaluate, float_scores, int8_scores
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.model_folder import ModelFolder
@@ -49,41 +48,38 @@ def measured(
     """
     if own is None:
         _ = model.weights_path, model.tflite_path  # said before any work
-    parts = load_folder(Path(folder), model.spec)
-    scores = int8_scores(model, parts)
+    segments = load_folder(Path(folder), model.spec)
+    scores = int8_scores(model, segments)
     floats: NDArray[np.float64] | None = None
     if own is None:
-        from ecgqa_tflite.training.score import float_probabilities
-
-        floats = float_probabilities(model, parts)
+        floats = float_scores(model, segments)
     elif Path(own).suffix != ".tflite":
-        floats = _p_high(load_keras(Path(own)), model.spec, parts)
-    found: dict[str, Any] = evaluate(model, parts, scores, floats, n_boot=RESAMPLES)
+        floats = _p_high(load_keras(Path(own)), model.spec, segments)
+    found: dict[str, Any] = evaluate(model, segments, scores, floats, n_boot=RESAMPLES)
     if floats is not None:
         found["flips"]["segments"] = flipped_segments(
-            [str(name).partition("/")[2] for part in parts for name in part.ids],
-            [samples for part in parts for samples in part.samples],
-            [part.fs_hz for part in parts for _ in range(len(part))],
+            [str(name).partition("/")[2] for name in segments.ids],
+            [samples for part in segments.parts for samples in part.samples],
+            [part.fs_hz for part in segments.parts for _ in range(len(part))],
             floats,
             scores,
             (model.threshold, model.threshold_int8),
-            np.concatenate([part.quality for part in parts]),
+            segments.quality,
         )
     # A folder of the user's is laid out as a public set, and is none.
     name = Path(folder).resolve().name
     return replace(model, metrics={**model.metrics, key: found | {"set": name}})
 
 
-def _p_high(network: Any, spec: FrontEnd, parts: Sequence[LabelledSegments]) -> NDArray[np.float64]:
+def _p_high(network: Any, spec: FrontEnd, segments: LabelledSet) -> NDArray[np.float64]:
     """P(high) by a Keras network, (n,); 0 for segments that hold no signal, as on the device."""
     from ecgqa_tflite.networks import preprocess
 
     found = []
-    for part in parts:
+    for part in segments.parts:
         native = NativeFrontEnd(spec, part.fs_hz)
         for start in range(0, len(part), BATCH):
             maps = native.index_maps(part.samples[start : start + BATCH])
             p = network(preprocess(image(maps, spec.colormap)), training=False)
             found.append(np.asarray(p, float)[:, Quality.HIGH])
-    usable = np.concatenate([part.usable for part in parts])
-    return np.where(usable, np.concatenate(found), 0.0)
+    return np.where(segments.usable, np.concatenate(found), 0.0)

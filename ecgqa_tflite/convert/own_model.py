@@ -10,7 +10,7 @@ from ecgqa_tflite.convert.float_export import float_network
 from ecgqa_tflite.convert.quantisation import Made, Quantisation
 from ecgqa_tflite.convert.requantise import calibration_from_folder, held_together, int8_threshold
 from ecgqa_tflite.errors import ArgumentError, ConversionError, ModelError, SpecMismatchError
-from ecgqa_tflite.model_folder import ModelFolder, write_model
+from ecgqa_tflite.model_folder import ModelFolder, Trained, write_model
 from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.quantize.converter import first_line, image_shape
 from ecgqa_tflite.quantize.ptq import quantise_ptq
@@ -82,22 +82,20 @@ def own_model(
         made = Made(tflite, int8_threshold(p_high), {"quantisation": {"method": "none"}})
     name = re.sub(r"\W+", "_", path.stem.lower(), flags=re.ASCII).strip("_")[:64]
     name = name if re.match(r"[a-z]", name) else f"own_{name}".rstrip("_")
-    return write_model(
-        out / name,
+    described = Trained(
         name=name,
         architecture=ARCHITECTURE,
         arguments={"classes": 2, "input_shape": list(spec.image_shape)},
         spec=spec,
         threshold=p_high,
         threshold_int8=made.threshold_int8,
-        save_weights=None,
-        tflite=made.tflite,
+        licence=LICENCE if made.licence is None else made.licence,
         recipe={},
         metrics={"validation": {}, "external": {}} | made.metrics,
         calibration_ids=made.calibration_ids,
-        model_card=f"# {name}\n\nTrained elsewhere: what it was tested on is not known here.\n",
-        licence=LICENCE if made.licence is None else made.licence,
     )
+    card = f"# {name}\n\nTrained elsewhere: what it was tested on is not known here.\n"
+    return write_model(out / name, described, made.tflite, model_card=card)
 
 
 def _int8_file(path: Path, spec: FrontEnd, spec_file: Path, threshold: float | None) -> Made:

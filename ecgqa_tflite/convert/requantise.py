@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from ecgqa_tflite.convert.quantisation import Made
 from ecgqa_tflite.errors import ConversionError, DatasetError, EcgqaError
 from ecgqa_tflite.frontend.colormap import image, to_int8
 from ecgqa_tflite.frontend.native import NativeFrontEnd
-from ecgqa_tflite.model_folder import ModelFolder, write_model
+from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.quantize.flips import flipped_segments
 from ecgqa_tflite.quantize.ptq import quantise_ptq
 from ecgqa_tflite.quantize.snr import layer_snr_db
@@ -214,7 +213,7 @@ def requantise(
     ConversionError
         See :func:`quantise_ptq`.
     """
-    weights = model.weights_path
+    _ = model.weights_path  # said before any work
     calibration = calibration_from_folder(folder, model.spec, n, seed)
     from ecgqa_tflite.evaluation.card import write_card  # which imports this package
     from ecgqa_tflite.networks import load_model
@@ -222,27 +221,7 @@ def requantise(
     network = load_model(model.path)
     tflite = quantise_ptq(network, calibration.images)
     made = held_together(network, tflite, calibration, model.threshold)
-    validation = model.metrics.get("validation", {})
-    metrics = {
-        "training": model.metrics.get("training", {}) | {"tflite_bytes": len(tflite)},
-        "validation": {key: validation[key] for key in ("segments", "float") if key in validation},
-        "external": {},
-        **made.metrics,
-    }
-    written = write_model(
-        out,
-        name=model.name,
-        architecture=model.architecture,
-        arguments=model.arguments,
-        spec=model.spec,
-        threshold=model.threshold,
-        threshold_int8=made.threshold_int8,
-        save_weights=lambda path: shutil.copyfile(weights, path),
-        tflite=tflite,
-        recipe=model.recipe,
-        metrics=metrics,
-        calibration_ids=made.calibration_ids,
-        model_card=f"# {model.name}\n",
-        licence=model.licence,
+    written = model.with_network(
+        out, made.tflite, made.threshold_int8, made.metrics, made.calibration_ids
     )
     return write_card(written), calibration

@@ -16,17 +16,17 @@ from ecgqa_tflite.convert.quantisation import Made
 from ecgqa_tflite.datasets import challenge2011, challenge2017
 from ecgqa_tflite.datasets.balanced import NOISE, build
 from ecgqa_tflite.datasets.folders import load_folder
-from ecgqa_tflite.datasets.labelled import LabelledSegments, set_digest
+from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.datasets.splits import held_out_groups
 from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.frontend.colormap import image
-from ecgqa_tflite.model_folder import ModelFolder, write_model
+from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.spec import FrontEnd
-from ecgqa_tflite.training.fit import logit_function, work_folder
+from ecgqa_tflite.training.fit import work_folder
 from ecgqa_tflite.training.images import index_maps
 from ecgqa_tflite.training.recipe import Recipe, digest_of
-from ecgqa_tflite.training.run import calibration, judged, segments_by_source
+from ecgqa_tflite.training.run import calibration, judged
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,21 +37,20 @@ class TrainingData:
     ----------
     name
         Of the folder that it comes from.
-    parts, maps, quality
-        Training segments, their index maps, uint8 (n, rows, cols), and their classes.
+    train, maps
+        Training segments, and their index maps, uint8 (n, rows, cols).
     calibration
-        Training segments (indices over all parts) that ranges are measured on.
+        Training segments (indices) that ranges are measured on.
     validation, validation_maps
         Segments of other patients, and their index maps.
     """
 
     name: str
     spec: FrontEnd
-    parts: Sequence[LabelledSegments]
+    train: LabelledSet
     maps: NDArray[np.uint8]
-    quality: NDArray[np.uint8]
     calibration: NDArray[np.intp]
-    validation: Sequence[LabelledSegments]
+    validation: LabelledSet
     validation_maps: NDArray[np.uint8]
 
     @property
@@ -62,12 +61,12 @@ class TrainingData:
     @property
     def calibration_ids(self) -> list[str]:
         """Ids of the calibration segments."""
-        ids = np.concatenate([part.ids for part in self.parts])
-        return [str(name) for name in ids[self.calibration]]
+        ids: list[str] = self.train.ids[self.calibration].tolist()
+        return ids
 
     def digest(self) -> str:
         """What a training depends on, beside its recipe and the network."""
-        return digest_of(self.spec.hash, set_digest(self.parts))
+        return digest_of(self.spec.hash, self.train.digest)
 
 
 def training_data(
@@ -115,7 +114,6 @@ def training_data(
         spec,
         train,
         index_maps(train, spec, cache, workers, progress),
-        np.concatenate([part.quality for part in train]),
         calibration(train, recipe.n_calibration, recipe.seed),
         validation,
         index_maps(validation, spec, cache, workers, progress),
@@ -123,36 +121,33 @@ def training_data(
 
 
 def _split(
-    parts: list[LabelledSegments], folder: Path, recipe: Recipe, seen: Sequence[str]
-) -> tuple[list[LabelledSegments], list[LabelledSegments]]:
+    segments: LabelledSet, folder: Path, recipe: Recipe, seen: Sequence[str]
+) -> tuple[LabelledSet, LabelledSet]:
     """Training and validation by record; segments without a signal are left out."""
-    if any(part.source == challenge2017.NAME for part in parts):
+    if challenge2017.NAME in segments.by_source:
         raise DatasetError(
             f"{folder}: is laid out as {challenge2017.NAME}, the external test, on which nothing "
             f"trains; label your recordings' leads in a LEADS.csv (record,lead,quality)"
         )
-    parts = [part.take(part.usable) for part in parts]
+    segments = segments.take(segments.usable)
     composition = recipe.composition
-    held_out = sorted(
-        held_out_groups(
-            _groups(parts, folder, seen), composition.validation_share, composition.seed
-        )
+    held_out = held_out_groups(
+        _groups(segments, folder, seen), composition.validation_share, composition.seed
     )
-    train = [part.take(~np.isin(part.group, held_out)) for part in parts]
-    validation = [part.take(np.isin(part.group, held_out)) for part in parts]
+    inside = np.isin(segments.group, sorted(held_out))
+    train, validation = segments.take(~inside), segments.take(inside)
     for found in (train, validation):
-        quality = np.concatenate([part.quality for part in found])
-        if len(np.unique(quality)) < 2:
+        if len(np.unique(found.quality)) < 2:
             raise DatasetError(
                 f"{folder}: too few recordings: both qualities are needed to train on and, from "
                 f"other recordings, to validate with"
             )
-    return [part for part in train if len(part)], [part for part in validation if len(part)]
+    return train, validation
 
 
-def _groups(parts: Sequence[LabelledSegments], folder: Path, seen: Sequence[str]) -> set[str]:
+def _groups(segments: LabelledSet, folder: Path, seen: Sequence[str]) -> set[str]:
     """Records to draw from, as balanced.build draws: names of copies too, which are read once."""
-    groups = {str(name) for part in parts for name in part.group}
+    groups = set(segments.group.tolist())
     groups |= {f"{challenge2011.NAME}/{name}" for name in challenge2011.labelled_names(folder)}
     known = {name for name in _records(seen) if name.startswith(f"{challenge2011.NAME}/")}
     if known & groups and not known <= groups:  # a part's draw is another than the whole set's
@@ -163,13 +158,13 @@ def _groups(parts: Sequence[LabelledSegments], folder: Path, seen: Sequence[str]
     return groups
 
 
-def _refuse_seen(validation: Sequence[LabelledSegments], seen: Sequence[str], folder: Path) -> None:
+def _refuse_seen(validation: LabelledSet, seen: Sequence[str], folder: Path) -> None:
     """Refuse to validate on a record of which the float network is known to have seen a segment.
 
     Noise alone is no record: its recordings are in both sets, other stretches of them.
     """
     both = _records(seen) & _records(
-        str(name) for part in validation if part.source != NOISE for name in part.ids
+        str(name) for part in validation.parts if part.source != NOISE for name in part.ids
     )
     if both:
         raise DatasetError(
@@ -194,7 +189,7 @@ def train_int8(
     work = work_folder(cache, network, "qat", recipe.to_dict(), data.digest())
     images = data.calibration_images
     tflite = quantise_qat(
-        network, data.maps, data.quality, images, data.spec, recipe, work, progress
+        network, data.maps, data.train.quality, images, data.spec, recipe, work, progress
     )
     shutil.rmtree(work, ignore_errors=True)
     return tflite
@@ -222,6 +217,8 @@ def retrained(
     threshold
         P(high) from which the float network calls a segment high.
     """
+    from ecgqa_tflite.networks.logits import logit_function
+
     tflite = train_int8(network, sets, recipe, cache, progress)
     logits = logit_function(ending_in_logits(network), sets.spec)(sets.validation_maps)
     threshold_int8, validation = judged(
@@ -232,7 +229,7 @@ def retrained(
         "quantisation": {
             "method": "qat",
             "recipe": qat_recipe(recipe).to_dict(),
-            "data": {"set": sets.name, "segments": segments_by_source(sets.parts)},
+            "data": {"set": sets.name, "segments": sets.train.census()},
         },
     }
     return Made(tflite, threshold_int8, metrics, tuple(sets.calibration_ids))
@@ -269,7 +266,7 @@ def requantise_qat(
     DatasetError
         See :func:`training_data`.
     """
-    weights = model.weights_path
+    _ = model.weights_path  # said before any work
     from ecgqa_tflite.evaluation.card import write_card  # which imports this package
     from ecgqa_tflite.networks import load_model
 
@@ -278,24 +275,7 @@ def requantise_qat(
     seen = model.calibration_ids
     sets = training_data(data, model.spec, recipe, cache, workers, progress, seen=seen)
     made = retrained(network, sets, recipe, model.threshold, cache, progress)
-    written = write_model(
-        out,
-        name=model.name,
-        architecture=model.architecture,
-        arguments=model.arguments,
-        spec=model.spec,
-        threshold=model.threshold,
-        threshold_int8=made.threshold_int8,
-        save_weights=lambda path: shutil.copyfile(weights, path),
-        tflite=made.tflite,
-        recipe=model.recipe,
-        metrics={
-            "training": model.metrics.get("training", {}) | {"tflite_bytes": len(made.tflite)},
-            "external": {},
-            **made.metrics,
-        },
-        calibration_ids=made.calibration_ids,
-        model_card=f"# {model.name}\n",
-        licence=model.licence,
+    written = model.with_network(
+        out, made.tflite, made.threshold_int8, made.metrics, made.calibration_ids
     )
     return write_card(written)

@@ -19,7 +19,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.datasets import challenge2011, mitdb
-from ecgqa_tflite.datasets.labelled import LabelledSegments, by_rate
+from ecgqa_tflite.datasets.labelled import LabelledSegments, LabelledSet, by_rate
 from ecgqa_tflite.datasets.layout import find_folder
 from ecgqa_tflite.datasets.mitdb import AnnotatedLead
 from ecgqa_tflite.datasets.mixtures import (
@@ -44,7 +44,7 @@ from ecgqa_tflite.datasets.noise import KINDS, NoiseBank, Part, jump
 from ecgqa_tflite.datasets.splits import held_out_groups
 from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.output import whole_file
-from ecgqa_tflite.progress import Progress
+from ecgqa_tflite.progress import Progress, ticks
 from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.segments import quantise
 from ecgqa_tflite.spec import FrontEnd, Quality
@@ -53,6 +53,8 @@ CACHE_FORMAT = 1
 """Enters the names of cached files: raise it when what is computed changes."""
 LABEL_ONLY = ("see_through", "low_snr_db", "high_snr_db")
 """Numbers of the mixture rule that say what a mixture is called, not what it is."""
+MIXTURES = ("mixtures_found", "mixtures_lost", "mixtures_low_snr", "mixtures_unclear")
+"""Sources that are mixtures."""
 LEADS = ("leads_good", "leads_bad")
 """Sources that keep challenge-2011's own labels."""
 NOISE = "noise"
@@ -125,8 +127,8 @@ class Composition:
 class BalancedSets:
     """Training and validation segments; each part is of one source and one sampling rate."""
 
-    train: list[LabelledSegments]
-    validation: list[LabelledSegments]
+    train: LabelledSet
+    validation: LabelledSet
 
 
 def build(
@@ -172,23 +174,17 @@ def build(
         (f"challenge-2011/{name}" for name in names), share, seed
     )
 
-    n_read = 0
-
-    def tick(total: int) -> None:
-        nonlocal n_read
-        n_read += 1
-        tell("reading challenge-2011", n_read, total)
-
+    tick = ticks(progress, "reading challenge-2011")
     recordings = challenge2011.labelled_recordings(data, tick)
     leads = challenge2011.lead_segments(recordings, spec)
-    leads = [part.take(part.usable) for part in leads]
+    leads = leads.take(leads.usable)
 
     jobs = [
         *_mitdb_jobs(folders[mitdb.NAME], records, composition),
         *_challenge2011_jobs([recording for recording, _ in recordings], leads, composition),
     ]
     mixed = _mix_all(jobs, folders["nstdb"], held_out, spec, composition, cache, workers, tell)
-    parts: dict[Part, list[LabelledSegments]] = {}
+    made: dict[Part, LabelledSet] = {}
     sizes: dict[Part, int] = {
         "train": composition.n_train,
         "validation": composition.n_validation,
@@ -197,14 +193,14 @@ def build(
         inside = part == "validation"
         pools = _pools(
             [job for job in mixed if (job.group in held_out) == inside],
-            [p.take(np.array([(g in held_out) == inside for g in p.group])) for p in leads],
+            leads.take(np.array([(g in held_out) == inside for g in leads.group])),
             composition,
         )
         bank = NoiseBank.read(folders["nstdb"], part)
         rng = np.random.default_rng([seed, inside])
         drawn = _draw(pools, bank, n, composition, spec, rng)
-        parts[part] = [_with_jumps(segments, composition, rng) for segments in drawn]
-    return BalancedSets(parts["train"], parts["validation"])
+        made[part] = LabelledSet(tuple(_with_jumps(one, composition, rng) for one in drawn))
+    return BalancedSets(made["train"], made["validation"])
 
 
 # ---- mixing, lead by lead -----------------------------------------------------------------------
@@ -242,16 +238,15 @@ def _mitdb_jobs(folder: Path, records: list[str], composition: Composition) -> I
 
 
 def _challenge2011_jobs(
-    recordings: Sequence[Recording], leads: list[LabelledSegments], composition: Composition
+    recordings: Sequence[Recording], leads: LabelledSet, composition: Composition
 ) -> Iterable[_Job]:
     """Its good leads, a job per record, to mix into; its bad ones if the detectors are asked."""
     wanted: dict[tuple[str, int], list[str]] = {}
-    for part in leads:
-        places = (str(name).split("@")[0].split("/") for name in part.ids)
-        for (_, record, lead), quality in zip(places, part.quality, strict=True):
-            names = wanted.setdefault((record, int(quality)), [])
-            if lead not in names:
-                names.append(lead)
+    places = (str(name).split("@")[0].split("/") for name in leads.ids)
+    for (_, record, lead), quality in zip(places, leads.quality, strict=True):
+        names = wanted.setdefault((record, int(quality)), [])
+        if lead not in names:
+            names.append(lead)
     nowhere = np.zeros(0)
     by_name = {recording.name: recording for recording in recordings}
     for (record, quality), names in wanted.items():
@@ -410,46 +405,49 @@ def _clean_segments(
 
 
 def _pools(
-    mixed: list[_Mixed], leads: list[LabelledSegments], composition: Composition
-) -> dict[str, list[LabelledSegments]]:
-    """Candidates by source, each a list of segments of one sampling rate."""
-    rule = composition.mixture
-    good = [part.take(part.quality == Quality.HIGH) for part in leads]
-    bad = [part.take(part.quality == Quality.LOW) for part in leads]
+    mixed: list[_Mixed], leads: LabelledSet, composition: Composition
+) -> dict[str, LabelledSet]:
+    """Candidates by source."""
+    clean = {
+        source: [item.clean for item in mixed if item.source == source]
+        for source in ("clean", *LEADS)
+    }
+    good, bad = (leads.take(leads.quality == quality) for quality in (Quality.HIGH, Quality.LOW))
     if composition.agreed_leads:
-        good = [item.clean for item in mixed if item.source == "leads_good"]
-        looked_at = (item.clean.ids for item in mixed if item.source == "leads_bad")
-        readable = {str(name) for names in looked_at for name in names}
-        bad = [p.take(np.array([n not in readable for n in p.ids], bool)) for p in bad]
-    pools: dict[str, list[LabelledSegments]] = {
+        readable = LabelledSet(tuple(clean["leads_bad"])).ids
+        good, bad = LabelledSet(tuple(clean["leads_good"])), _without(bad, set(readable))
+    found: dict[str, list[LabelledSegments]] = {name: [] for name in MIXTURES}
+    for item in mixed:
+        for name, part in _mixtures(item, composition.mixture).items():
+            found[name].append(part)
+    pools = {"clean": clean["clean"], "clipped": clean["clean"], **found}
+    return {
         "leads_good": good,
         "leads_bad": bad,
-        "clean": [item.clean for item in mixed if item.source == "clean"],
-        "mixtures_found": [],
-        "mixtures_lost": [],
-        "mixtures_low_snr": [],
-        "mixtures_unclear": [],
+        **{name: LabelledSet(tuple(parts)) for name, parts in pools.items()},
     }
-    pools["clipped"] = pools["clean"]
-    for item in mixed:
-        m = item.mixtures
-        hides = ~np.isin(m.kind, rule.see_through)
-        found = m.beats_found & (m.snr_db > rule.high_snr_db)
-        poor = m.snr_db < rule.low_snr_db
-        unclear = ~m.beats_found & ~m.beats_lost & (m.snr_db < rule.high_snr_db)
-        chosen = {
-            "mixtures_found": (found, Quality.HIGH),
-            "mixtures_lost": (m.beats_lost & hides, Quality.LOW),
-            "mixtures_low_snr": (poor & hides, Quality.LOW),
-            "mixtures_unclear": (unclear & hides, Quality.LOW),
-        }
-        for name, (mask, quality) in chosen.items():
-            pools[name].append(m.labelled(mask, quality, item.fs_hz))
-    return pools
+
+
+def _mixtures(item: _Mixed, rule: MixtureRule) -> dict[str, LabelledSegments]:
+    """What came of one lead, by the source that each mixture may be drawn for."""
+    m = item.mixtures
+    hides = ~np.isin(m.kind, rule.see_through)
+    unclear = ~m.beats_found & ~m.beats_lost & (m.snr_db < rule.high_snr_db)
+    chosen = {
+        "mixtures_found": (m.beats_found & (m.snr_db > rule.high_snr_db), Quality.HIGH),
+        "mixtures_lost": (m.beats_lost & hides, Quality.LOW),
+        "mixtures_low_snr": ((m.snr_db < rule.low_snr_db) & hides, Quality.LOW),
+        "mixtures_unclear": (unclear & hides, Quality.LOW),
+    }
+    return {name: m.labelled(mask, quality, item.fs_hz) for name, (mask, quality) in chosen.items()}
+
+
+def _without(segments: LabelledSet, ids: Set[str]) -> LabelledSet:
+    return segments.take(np.array([name not in ids for name in segments.ids], bool))
 
 
 def _draw(
-    pools: dict[str, list[LabelledSegments]],
+    pools: dict[str, LabelledSet],
     bank: NoiseBank,
     n: int,
     composition: Composition,
@@ -470,36 +468,24 @@ def _draw(
             if source == NOISE:
                 drawn.append(_noise_alone(bank, wanted, spec, rng))
                 continue
-            pool = [
-                part.take(np.array([name not in used for name in part.ids], bool))
-                for part in pools[source]
-            ]
+            pool = _without(pools[source], used)
             taken = _pick(pool, wanted, f"{bank.part}, {source}", rng)
-            used.update(str(name) for part in taken for name in part.ids)
+            used.update(taken.ids)
+            parts = taken.parts
             if source == "clipped":
-                taken = [_clipped(part, composition.clipped_share, rng) for part in taken]
-            drawn += by_rate(taken, source)
+                parts = tuple(_clipped(part, composition.clipped_share, rng) for part in parts)
+            drawn += by_rate(parts, source).parts
     return drawn
 
 
-def _pick(
-    pool: list[LabelledSegments], wanted: int, what: str, rng: np.random.Generator
-) -> list[LabelledSegments]:
-    """``wanted`` segments from all parts of the pool, without replacement."""
-    sizes = np.array([len(part) for part in pool], int)
-    if sizes.sum() < wanted:
+def _pick(pool: LabelledSet, wanted: int, what: str, rng: np.random.Generator) -> LabelledSet:
+    """``wanted`` segments of the pool, without replacement."""
+    if len(pool) < wanted:
         raise DatasetError(
-            f"{what}: {wanted} segments wanted, {sizes.sum()} there; "
+            f"{what}: {wanted} segments wanted, {len(pool)} there; "
             f"ask for fewer segments or more stretches per lead"
         )
-    chosen = np.sort(rng.choice(sizes.sum(), wanted, replace=False))
-    first = np.cumsum(sizes) - sizes
-    taken = []
-    for part, begin, size in zip(pool, first, sizes, strict=True):
-        here = chosen[(chosen >= begin) & (chosen < begin + size)] - begin
-        if len(here):
-            taken.append(part.take(here))
-    return taken
+    return pool.take(np.sort(rng.choice(len(pool), wanted, replace=False)))
 
 
 def _clipped(

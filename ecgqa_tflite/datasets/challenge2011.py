@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ecgqa_tflite.datasets.labelled import (
-    LabelledSegments,
-    Tick,
+    LabelledSet,
     by_rate,
     first_of_identical,
     label_lead,
 )
 from ecgqa_tflite.datasets.layout import find_folder, read_text
 from ecgqa_tflite.errors import DatasetError
+from ecgqa_tflite.progress import Tick
 from ecgqa_tflite.recording import Recording, read_recording
 from ecgqa_tflite.spec import FrontEnd, Quality
 
@@ -114,14 +114,8 @@ def labelled_recordings(
 
 def lead_segments(
     recordings: Sequence[tuple[Recording, dict[str, Quality]]], spec: FrontEnd
-) -> list[LabelledSegments]:
-    """Segments of the labelled leads of :func:`labelled_recordings`.
-
-    Returns
-    -------
-    list of LabelledSegments
-        One for each sampling rate.
-    """
+) -> LabelledSet:
+    """Segments of the labelled leads of :func:`labelled_recordings`."""
     parts = [
         label_lead(recording, lead, quality, spec, f"{NAME}/{recording.name}", NAME)
         for recording, labels in recordings
@@ -131,9 +125,7 @@ def lead_segments(
     return by_rate(parts, NAME)
 
 
-def record_segments(
-    folder: Path, spec: FrontEnd, tick: Tick | None = None
-) -> list[LabelledSegments]:
+def record_segments(folder: Path, spec: FrontEnd, tick: Tick | None = None) -> LabelledSet:
     """Segments of every lead, labelled as their recording is; identical recordings once."""
     labels = read_record_labels(folder)
     folder = find_folder(folder, "RECORDS-acceptable", NAME)

@@ -7,22 +7,24 @@ Nothing of this set trains, calibrates, chooses a threshold or stops a training;
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.datasets.labelled import (
-    LabelledSegments,
-    Tick,
+    LabelledSet,
     by_rate,
     first_of_identical,
     label_lead,
 )
 from ecgqa_tflite.datasets.layout import find_folder, read_text
 from ecgqa_tflite.errors import DatasetError
+from ecgqa_tflite.progress import Tick
 from ecgqa_tflite.recording import read_recording
 from ecgqa_tflite.spec import FrontEnd, Quality
 
@@ -45,10 +47,10 @@ def read_reference(folder: Path) -> dict[str, str]:
     return dict(rows)
 
 
-def segments(folder: Path, spec: FrontEnd, tick: Tick | None = None) -> list[LabelledSegments]:
+def segments(folder: Path, spec: FrontEnd, tick: Tick | None = None) -> LabelledSet:
     """All whole segments; each inherits its recording's label: ``~`` is low, the rest high.
 
-    Of identical recordings the first is kept. One :class:`LabelledSegments` for each sampling rate.
+    Of identical recordings the first is kept.
     """
     reference = read_reference(folder)
     folder = find_folder(folder, "REFERENCE.csv", NAME)
@@ -92,6 +94,48 @@ class Graded:
         """The grade on which all readings agree, else the empty string; shape (n,)."""
         same = np.all(self.grades == self.grades[:, :1], axis=1)
         return np.where(same, self.grades[:, 0], "")
+
+    def truth(self, segments: LabelledSet) -> Truth:
+        """Which segments of a set are clearly high or low, to the eye.
+
+        Raises
+        ------
+        DatasetError
+            A graded segment is not among them.
+        """
+        place = {str(name): i for i, name in enumerate(segments.ids)}
+        missing = [str(name) for name in self.ids if str(name) not in place]
+        if missing:
+            raise DatasetError(
+                f"{len(missing)} graded segments are not in the set, e.g. {missing[0]}"
+            )
+        at, grade = np.array([place[str(name)] for name in self.ids], np.intp), self.agreed
+        sure = np.isin(grade, ["A", "C"])
+        quality = np.where(grade[sure] == "A", Quality.HIGH, Quality.LOW)
+        return Truth(at[sure], quality, at[grade == "B"])
+
+    def digest(self) -> str:
+        """SHA-256 over the grades."""
+        sha = hashlib.sha256("\n".join(self.ids).encode())
+        sha.update("".join(self.grades.ravel()).encode())
+        return sha.hexdigest()
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A against C where all readings agree, as indices into a set.
+
+    Attributes
+    ----------
+    at, quality
+        Segments graded A (high) or C (low), and which, shape (n,).
+    between
+        Segments graded B.
+    """
+
+    at: NDArray[np.intp]
+    quality: NDArray[Any]
+    between: NDArray[np.intp]
 
 
 def read_graded(path: Path) -> Graded:

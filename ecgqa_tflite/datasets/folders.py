@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from ecgqa_tflite.datasets import challenge2011, challenge2017, mitdb
-from ecgqa_tflite.datasets.labelled import LabelledSegments, Tick
+from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.errors import DatasetError
+from ecgqa_tflite.progress import Tick
 from ecgqa_tflite.spec import FrontEnd
 
 MARKERS = {
@@ -31,13 +29,8 @@ _TAKEN = {*PUBLISHED, "validation", "gate"}
 """Names under which metrics keep what is not a folder of the user's."""
 
 
-def load_folder(folder: Path, spec: FrontEnd, tick: Tick | None = None) -> list[LabelledSegments]:
+def load_folder(folder: Path, spec: FrontEnd, tick: Tick | None = None) -> LabelledSet:
     """All labelled segments of a folder (or of the one folder inside it that is labelled).
-
-    Returns
-    -------
-    list of LabelledSegments
-        One for each sampling rate.
 
     Raises
     ------
@@ -71,13 +64,7 @@ def _layout(folder: Path) -> str | None:
     return next((marker for marker in MARKERS if (folder / marker).exists()), None)
 
 
-def record_names(parts: Sequence[LabelledSegments]) -> set[str]:
-    """Names of the recordings that the segments of a labelled folder are from."""
-    groups = np.concatenate([part.group for part in parts])
-    return {str(name).rpartition("/")[2] for name in np.unique(groups)}
-
-
-def set_name(folder: Path, parts: Sequence[LabelledSegments]) -> str:
+def set_name(folder: Path, segments: LabelledSet) -> str:
     """What to call the set in a folder: users lay theirs out as public sets are, so not by layout.
 
     Returns
@@ -86,7 +73,7 @@ def set_name(folder: Path, parts: Sequence[LabelledSegments]) -> str:
         A public set's name where every recording is named and sampled as its are, else the
         folder's: never a public set's.
     """
-    names, rates = record_names(parts), {part.fs_hz for part in parts}
+    names, rates = segments.records, {part.fs_hz for part in segments.parts}
     for public, (pattern, fs_hz) in PUBLISHED.items():
         if rates == {fs_hz} and all(re.fullmatch(pattern, name) for name in names):
             return public

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,6 @@ from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.segments import cut
 from ecgqa_tflite.spec import FrontEnd, Quality
-
-Tick = Callable[[int], None]
-"""What a loader calls once a record, with how many there are: a command shows progress."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +57,12 @@ class LabelledSegments:
 
     def take(self, index: NDArray[Any]) -> LabelledSegments:
         """The segments at ``index`` (integers or a mask), in that order."""
-        return LabelledSegments(
-            self.samples[index],
-            self.fs_hz,
-            self.quality[index],
-            self.group[index],
-            self.ids[index],
-            self.source,
+        return replace(
+            self,
+            samples=self.samples[index],
+            quality=self.quality[index],
+            group=self.group[index],
+            ids=self.ids[index],
         )
 
     @property
@@ -80,40 +77,102 @@ class LabelledSegments:
         return sha.hexdigest()
 
 
-def set_digest(parts: Sequence[LabelledSegments]) -> str:
-    """SHA-256 over samples, rates and labels, in their order: the same set, whatever its name."""
-    sha = hashlib.sha256()
-    for part in parts:
-        sha.update(part.digest().encode())
-    for part in parts:
-        sha.update(part.quality.tobytes())
-    return sha.hexdigest()
+@dataclass(frozen=True, eq=False)
+class LabelledSet:
+    """Segments of any number of sources and sampling rates: part after part, in one order.
 
+    Arrays of the set and scores of its segments are in that order.
 
-def concatenate(parts: Sequence[LabelledSegments], source: str | None = None) -> LabelledSegments:
-    """Join parts of one sampling rate.
-
-    Raises
-    ------
-    DatasetError
-        There is no part, or sampling rates differ.
+    Attributes
+    ----------
+    parts
+        Each of one source and one sampling rate.
     """
-    if not parts:
-        raise DatasetError("no segments: the folder holds no recording that could be used")
-    if len({part.fs_hz for part in parts}) != 1:
-        raise DatasetError("segments of different sampling rates can't be joined")
+
+    parts: tuple[LabelledSegments, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def placed(self) -> Iterator[tuple[LabelledSegments, slice]]:
+        """The parts, each with where it stands in arrays of the set."""
+        first = 0
+        for part in self.parts:
+            yield part, slice(first, first + len(part))
+            first += len(part)
+
+    @cached_property
+    def quality(self) -> NDArray[np.uint8]:
+        """:class:`~ecgqa_tflite.spec.Quality` of each segment, shape (n,)."""
+        return np.concatenate([np.zeros(0, np.uint8), *(part.quality for part in self.parts)])
+
+    @cached_property
+    def group(self) -> NDArray[np.str_]:
+        """Patient or recording of each, shape (n,)."""
+        return np.concatenate([np.zeros(0, np.str_), *(part.group for part in self.parts)])
+
+    @cached_property
+    def ids(self) -> NDArray[np.str_]:
+        """Where each is from, shape (n,)."""
+        return np.concatenate([np.zeros(0, np.str_), *(part.ids for part in self.parts)])
+
+    @cached_property
+    def usable(self) -> NDArray[np.bool_]:
+        """Mask of the segments that hold a signal, shape (n,); the others no network is asked."""
+        return np.concatenate([np.zeros(0, np.bool_), *(part.usable for part in self.parts)])
+
+    @cached_property
+    def by_source(self) -> dict[str, NDArray[np.bool_]]:
+        """Mask, shape (n,), of the segments of each source."""
+        source = np.repeat([part.source for part in self.parts], [len(p) for p in self.parts])
+        return {str(name): source == name for name in dict.fromkeys(source)}
+
+    @property
+    def records(self) -> set[str]:
+        """Names of the recordings, less what stands before them in :attr:`group`."""
+        return {str(name).rpartition("/")[2] for name in np.unique(self.group)}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over samples, rates and labels: the same set, whatever its name."""
+        sha = hashlib.sha256()
+        for part in self.parts:
+            sha.update(part.digest().encode())
+        for part in self.parts:
+            sha.update(part.quality.tobytes())
+        return sha.hexdigest()
+
+    def take(self, index: NDArray[Any]) -> Self:
+        """The segments at ``index``: a mask, or integers that rise. No part is empty."""
+        at = np.arange(len(self))[index]
+        inside = [
+            (part, at[(at >= place.start) & (at < place.stop)] - place.start)
+            for part, place in self.placed()
+        ]
+        return replace(self, parts=tuple(part.take(mine) for part, mine in inside if len(mine)))
+
+    def census(self) -> dict[str, dict[str, int]]:
+        """Segments and groups by source, as ``metrics.json`` notes them."""
+        return {
+            source: {"segments": int(mask.sum()), "groups": len(np.unique(self.group[mask]))}
+            for source, mask in self.by_source.items()
+        }
+
+
+def _join(parts: Sequence[LabelledSegments], source: str) -> LabelledSegments:
+    """Parts of one sampling rate as one."""
     return LabelledSegments(
         np.concatenate([part.samples for part in parts]),
         parts[0].fs_hz,
         np.concatenate([part.quality for part in parts]),
         np.concatenate([part.group for part in parts]),
         np.concatenate([part.ids for part in parts]),
-        source or parts[0].source,
+        source,
     )
 
 
-def by_rate(parts: Sequence[LabelledSegments], source: str) -> list[LabelledSegments]:
-    """Join what can be joined: one :class:`LabelledSegments` for each sampling rate.
+def by_rate(parts: Iterable[LabelledSegments], source: str) -> LabelledSet:
+    """Join what can be joined: a set of one source, with one part for each sampling rate.
 
     Raises
     ------
@@ -126,7 +185,7 @@ def by_rate(parts: Sequence[LabelledSegments], source: str) -> list[LabelledSegm
             rates.setdefault(part.fs_hz, []).append(part)
     if not rates:
         raise DatasetError(f"{source}: no recording is as long as a segment; nothing to work on")
-    return [concatenate(found, source) for found in rates.values()]
+    return LabelledSet(tuple(_join(found, source) for found in rates.values()))
 
 
 def first_of_identical(signals: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from ecgqa_tflite.datasets import challenge2011, challenge2017, mitdb
-from ecgqa_tflite.datasets.folders import PUBLISHED, record_names
-from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.datasets.folders import PUBLISHED
+from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.decisions import probability
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.evaluation.failures import DIRECTIONS, GRADES, KINDS
-from ecgqa_tflite.evaluation.figures import FIGURES
+from ecgqa_tflite.evaluation.figures import FIGURES, HEADINGS, Figure
 from ecgqa_tflite.evaluation.footprint import footprint
 from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, json_text, open_model, seal
 from ecgqa_tflite.output import whole_folder
@@ -37,8 +37,6 @@ SOURCES = {
 
 TRAINING_SETS = (challenge2011.NAME, mitdb.NAME)
 """Public sets whose ECG the balanced sets are made of."""
-
-HEADINGS = {"se": "Se", "sp": "Sp", "acc": "Acc", "bacc": "BAcc", "auc": "AUC"}
 
 
 def model_card(model: ModelFolder, picture: str | None = None) -> str:
@@ -258,20 +256,10 @@ def _tables(tables: dict[str, dict[str, Any]]) -> list[str]:
         "|---" * (len(heads) + 3) + "|",
     ]
     for model, table in tables.items():
-        cells = [_figure(table[name]) for name in FIGURES]
+        cells = [f"{Figure.of(table[name]):.3f}" for name in FIGURES]
         n = table["n"]
         lines.append(f"| {model} | " + " | ".join(cells) + f" | {n['high']:,} | {n['low']:,} |")
     return lines
-
-
-def _figure(figure: dict[str, float | None], digits: int = 3) -> str:
-    value, low, high = figure["value"], figure["low"], figure["high"]
-    if value is None:
-        return "-"
-    text = f"{value:.{digits}f}"
-    if low is None or high is None:
-        return text
-    return f"{text} ({low:.{digits}f}-{high:.{digits}f})"
 
 
 def _flips(flips: dict[str, Any]) -> str:
@@ -356,7 +344,7 @@ def _failures(failures: dict[str, Any]) -> list[str]:
         grades = " | ".join(str(table["grades"][grade]) for grade in GRADES)
         lines.append(
             f"| {words} | {table['errors']:,} | {table['read']} | {grades} "
-            f"| {_figure(table['label_wrong'], 2)} |"
+            f"| {Figure.of(table['label_wrong']):.2f} |"
         )
     lines += ["", " ".join(f"{grade}: {words}." for grade, words in GRADES.items())]
     lines += ["The last column is how often the label, not the model, is clearly wrong.", ""]
@@ -406,18 +394,18 @@ def refuse_unrecordable(model: ModelFolder) -> None:
             )
 
 
-def refuse_seen(model: ModelFolder, source: str, parts: Sequence[LabelledSegments]) -> None:
+def refuse_seen(model: ModelFolder, source: str, segments: LabelledSet) -> None:
     """Raise :class:`ArgumentError` where figures on a public set are no test of the model.
 
     What it has seen of a folder of the user's can't be known, and its card says so.
 
     Parameters
     ----------
-    source, parts
-        Name (:func:`~ecgqa_tflite.datasets.folders.set_name`) and segments of the set.
+    source, segments
+        Name (:func:`~ecgqa_tflite.datasets.folders.set_name`) of the set, and the set.
     """
     places = (name.partition("@")[0].split("/") for name in model.calibration_ids)
-    calibrated = {word for place in places for word in place} & record_names(parts)
+    calibrated = {word for place in places for word in place} & segments.records
     trained = _from_recipe(model) and source in TRAINING_SETS
     if trained or (source in PUBLISHED and calibrated):
         raise ArgumentError(
@@ -479,7 +467,7 @@ def add_external(
         of the same segments: a retrained model's folder starts without, so it is the same model's.
     result
         What :func:`ecgqa_tflite.evaluation.models.evaluate` returned, with the set's ``digest``
-        (:func:`ecgqa_tflite.datasets.labelled.set_digest`).
+        (:attr:`ecgqa_tflite.datasets.labelled.LabelledSet.digest`).
     files
         Further texts to put beside the card, by name.
     """

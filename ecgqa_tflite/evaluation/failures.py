@@ -12,6 +12,7 @@ import csv
 import hashlib
 import io
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -20,9 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.decisions import probability
 from ecgqa_tflite.errors import DatasetError
+from ecgqa_tflite.evaluation.figures import Figure
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.plots import Picture, save_gallery
@@ -99,9 +101,9 @@ class Reading:
 
 
 def find_failures(
-    parts: Sequence[LabelledSegments], scores: NDArray[np.int8], threshold_int8: int
+    segments: LabelledSet, scores: NDArray[np.int8], threshold_int8: int
 ) -> list[Failure]:
-    """Segments whose label the model contradicts, in the order of the parts.
+    """Segments whose label the model contradicts, in the order of the set.
 
     Segments without a signal are left out: nothing is there to look at.
 
@@ -112,9 +114,9 @@ def find_failures(
     threshold_int8
         Called high from this score on.
     """
-    found, first = [], 0
-    for part in parts:
-        mine = scores[first : first + len(part)]
+    found = []
+    for part, place in segments.placed():
+        mine = scores[place]
         wrong = (mine >= threshold_int8) != (part.quality == Quality.HIGH)
         found += [
             Failure(
@@ -127,7 +129,6 @@ def find_failures(
             )
             for i in np.flatnonzero(wrong & part.usable)
         ]
-        first += len(part)
     return found
 
 
@@ -279,23 +280,29 @@ def tally(
         )
     used = [readings[f.id] for f in sample]
     dates = sorted({r.date for r in used})
-    result: dict[str, Any] = {
+    errors = Counter(f.direction for f in found)
+    return {
         "seed": seed,
         "readers": sorted({r.reader for r in used}),
         "dates": [dates[0], dates[-1]] if dates else [],
-    }
-    for direction in DIRECTIONS:
-        mine = [readings[f.id] for f in sample if f.direction == direction]
-        as_called = sum(r.grade == _AS_CALLED[direction] for r in mine)
-        kinds = {kind: sum(r.kind == kind for r in mine) for kind in KINDS}
-        result[direction] = {
-            "errors": sum(f.direction == direction for f in found),
-            "read": len(mine),
-            "grades": {grade: sum(r.grade == grade for r in mine) for grade in GRADES},
-            "kinds": {kind: n for kind, n in kinds.items() if n},
-            "label_wrong": _share(as_called, len(mine)),
+    } | {
+        direction: {
+            "errors": errors[direction],
+            **_read([readings[f.id] for f in sample if f.direction == direction], direction),
         }
-    return result
+        for direction in DIRECTIONS
+    }
+
+
+def _read(mine: Sequence[Reading], direction: str) -> dict[str, Any]:
+    """What was read of the errors of one direction."""
+    grades, kinds = Counter(r.grade for r in mine), Counter(r.kind for r in mine)
+    return {
+        "read": len(mine),
+        "grades": {grade: grades[grade] for grade in GRADES},
+        "kinds": {kind: kinds[kind] for kind in KINDS if kind in kinds},
+        "label_wrong": _share(grades[_AS_CALLED[direction]], len(mine)),
+    }
 
 
 _AS_CALLED = {"low_called_high": "A", "high_called_low": "C"}
@@ -306,8 +313,8 @@ _Z = 1.959964
 def _share(k: int, n: int) -> dict[str, float | None]:
     """Share k of n with Wilson's interval; None where n is 0."""
     if not n:
-        return {"value": None, "low": None, "high": None}
+        return asdict(Figure(None))
     p, z2 = k / n, _Z * _Z / n
     middle = (p + z2 / 2) / (1 + z2)
     half = _Z / (1 + z2) * math.sqrt(p * (1 - p) / n + z2 / (4 * n))
-    return {"value": p, "low": max(0.0, middle - half), "high": min(1.0, middle + half)}
+    return asdict(Figure(p, max(0.0, middle - half), min(1.0, middle + half)))

@@ -8,7 +8,8 @@ not independent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 from ecgqa_tflite.errors import ArgumentError, DatasetError
 from ecgqa_tflite.spec import Quality
 
-FIGURES = ("se", "sp", "acc", "bacc", "auc")
+HEADINGS = {"se": "Se", "sp": "Sp", "acc": "Acc", "bacc": "BAcc", "auc": "AUC"}
+FIGURES = tuple(HEADINGS)
+"""Of every table, in this order."""
 CONFIDENCE = 0.95
+Scored = tuple[ArrayLike, float]
+"""Scores, and the one from which a segment is called high."""
 _BATCH = 64  # resamples worked on at a time: their weights stay within some 20 MB
 
 
@@ -62,6 +67,38 @@ def score_table(
         name: _with_interval(drawn.value[name], drawn.draws[name]) for name in FIGURES
     }
     return table | drawn.counts
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure and its 95 % interval; None for what can't be told.
+
+    In JSON it is an object of these three: :meth:`of` reads one, ``asdict`` writes it.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+    @classmethod
+    def of(cls, plain: Mapping[str, float | None] | None) -> Figure:
+        """From its JSON form; of nothing, nothing can be told."""
+        return cls(**plain) if plain else cls(None)
+
+    def __format__(self, style: str) -> str:
+        """A number's format; with `` to`` behind it that, and no hyphen, stands in the interval."""
+        if self.value is None:
+            return "-"
+        interval = self.interval(style)
+        text = format(self.value, style.partition(" ")[0])
+        return text if interval is None else f"{text} ({interval})"
+
+    def interval(self, style: str) -> str | None:
+        """The interval alone, in the same styles; None where there is none."""
+        if self.low is None or self.high is None:
+            return None
+        number, _, word = style.partition(" ")
+        return f"{self.low:{number}}{f' {word} ' if word else '-'}{self.high:{number}}"
 
 
 @dataclass(frozen=True)
@@ -117,11 +154,8 @@ def _with_interval(value: float, draws: NDArray[np.float64]) -> dict[str, float 
     """``value`` and percentiles of the resamples; None for what is not a number."""
     finite = draws[np.isfinite(draws)]
     tails = (50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE))
-    low, top = np.percentile(finite, tails) if finite.size else (np.nan, np.nan)
-    return {
-        key: float(x) if np.isfinite(x) else None
-        for key, x in (("value", value), ("low", low), ("high", top))
-    }
+    ends = np.percentile(finite, tails) if finite.size else (np.nan, np.nan)
+    return asdict(Figure(*(float(x) if np.isfinite(x) else None for x in (value, *ends))))
 
 
 def _resample(rng: np.random.Generator, n_groups: int, n: int) -> NDArray[np.float64]:
@@ -262,10 +296,8 @@ def compare_decisions(before: ArrayLike, after: ArrayLike) -> dict[str, Any]:
 
 def score_difference(
     y_true: ArrayLike,
-    score: ArrayLike,
-    threshold: float,
-    other_score: ArrayLike,
-    other_threshold: float,
+    one: Scored,
+    other: Scored,
     groups: ArrayLike,
     n_boot: int = 2000,
     seed: int = 0,
@@ -279,8 +311,8 @@ def score_difference(
     ----------
     y_true, groups, n_boot, seed
         As for :func:`score_table`.
-    score, threshold, other_score, other_threshold
-        Of the two models, shape (n,).
+    one, other
+        Scores of each model, shape (n,), and its threshold.
 
     Returns
     -------
@@ -292,12 +324,9 @@ def score_difference(
     ArgumentError
         As :func:`score_table`.
     """
-    one = _bootstrap(y_true, score, threshold, groups, n_boot, seed)
-    other = _bootstrap(y_true, other_score, other_threshold, groups, n_boot, seed)
+    a, b = (_bootstrap(y_true, *scored, groups, n_boot, seed) for scored in (one, other))
     return {
-        name: _with_interval(
-            one.value[name] - other.value[name], one.draws[name] - other.draws[name]
-        )
+        name: _with_interval(a.value[name] - b.value[name], a.draws[name] - b.draws[name])
         for name in FIGURES
     }
 

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.assess import Assessor
 from ecgqa_tflite.datasets.challenge2017 import Graded
-from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.decisions import probability
-from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.evaluation.figures import (
     compare_decisions,
     reliability,
     score_difference,
     score_table,
 )
+from ecgqa_tflite.frontend import reference
+from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.progress import Count, within
 from ecgqa_tflite.segments import Segments, SegmentStatus
-from ecgqa_tflite.spec import Quality
+
+FloatFrontEnd = Literal["integer", "reference"]
+CHUNK = 512
+"""Segments that the float network is asked at a time."""
 
 
 def int8_scores(
     model: ModelFolder,
-    parts: Sequence[LabelledSegments],
+    segments: LabelledSet,
     *,
     threads: int = 1,
     progress: Count | None = None,
@@ -38,21 +41,55 @@ def int8_scores(
 
     Returns
     -------
-    int8, shape (n,): parts one after the other.
+    int8, shape (n,).
     """
-    total, done = sum(map(len, parts)), 0
-    scores = []
-    for part in parts:
-        segments = Segments(
-            part.samples,
-            np.zeros(len(part)),
-            np.where(part.usable, SegmentStatus.OK, SegmentStatus.GAP).astype(np.str_),
-            part.fs_hz,
-        )
+    out = np.empty(len(segments), np.int8)
+    for part, place in segments.placed():
+        status = np.where(part.usable, SegmentStatus.OK, SegmentStatus.GAP).astype(np.str_)
+        plain = Segments(part.samples, np.zeros(len(part)), status, part.fs_hz)
         assessor = Assessor(model, part.fs_hz, threads=threads)
-        scores.append(assessor.scores(segments, progress=within(progress, done, total)))
-        done += len(part)
-    return np.concatenate(scores)
+        out[place] = assessor.scores(plain, progress=within(progress, place.start, len(out)))
+    return out
+
+
+def float_scores(
+    model: ModelFolder,
+    segments: LabelledSet,
+    front_end: FloatFrontEnd = "integer",
+    *,
+    threads: int = 1,
+    progress: Count | None = None,
+) -> NDArray[np.float64]:
+    """P(high) by the float network, shape (n,); 0 for segments that hold no signal.
+
+    Parameters
+    ----------
+    front_end
+        ``integer``: the images that the int8 model gets. ``reference``: those of the float64
+        reference, for a comparison of the whole float path with the whole integer one.
+    threads
+        Of the integer front end; TensorFlow takes what it finds.
+    """
+    from ecgqa_tflite.networks import load_model
+    from ecgqa_tflite.networks.logits import logit_function
+
+    logits = logit_function(load_model(model.path), model.spec)
+    out = np.zeros(len(segments))
+    for part, place in segments.placed():
+        native = NativeFrontEnd(model.spec, part.fs_hz)
+        for start in range(0, len(part), CHUNK):
+            samples = part.samples[start : start + CHUNK]
+            if front_end == "integer":
+                maps = native.index_maps(samples, threads=threads)
+            else:
+                maps = np.stack(
+                    [reference.index_map(x.astype(float), part.fs_hz, model.spec) for x in samples]
+                )
+            first, end = place.start + start, place.start + start + len(samples)
+            out[first:end] = 1 / (1 + np.exp(-logits(maps)))
+            if progress is not None:
+                progress(end, len(out))
+    return np.where(segments.usable, out, 0.0)
 
 
 def probabilities(scores: NDArray[np.int8]) -> NDArray[np.float64]:
@@ -62,20 +99,14 @@ def probabilities(scores: NDArray[np.int8]) -> NDArray[np.float64]:
 
 
 def table_of(
-    parts: Sequence[LabelledSegments], score: NDArray[Any], threshold: float, n_boot: int = 2000
+    segments: LabelledSet, score: NDArray[Any], threshold: float, n_boot: int = 2000
 ) -> dict[str, Any]:
-    """:func:`score_table` of all parts together; ``score`` in their order."""
-    return score_table(
-        np.concatenate([part.quality for part in parts]),
-        score,
-        threshold,
-        np.concatenate([part.group for part in parts]),
-        n_boot,
-    )
+    """:func:`score_table` by the labels of a set."""
+    return score_table(segments.quality, score, threshold, segments.group, n_boot)
 
 
 def graded_table(
-    parts: Sequence[LabelledSegments],
+    segments: LabelledSet,
     score: NDArray[Any],
     threshold: float,
     graded: Graded,
@@ -94,37 +125,19 @@ def graded_table(
     DatasetError
         A graded segment is not among the segments.
     """
-    at = _places(parts, graded)
-    group = np.concatenate([part.group for part in parts])
-    grade = graded.agreed
-    judged = np.isin(grade, ["A", "C"])
-    table = score_table(
-        np.where(grade[judged] == "A", Quality.HIGH, Quality.LOW),
-        score[at[judged]],
-        threshold,
-        group[at[judged]],
-        n_boot,
-    )
-    called = score[at[grade == "B"]] >= threshold
+    truth = graded.truth(segments)
+    at = truth.at
+    table = score_table(truth.quality, score[at], threshold, segments.group[at], n_boot)
+    called = score[truth.between] >= threshold
     table["b_called_high"] = float(called.mean()) if called.size else None
     return table
 
 
-def _places(parts: Sequence[LabelledSegments], graded: Graded) -> NDArray[np.intp]:
-    """Index of each graded segment among the segments of all parts."""
-    ids = np.concatenate([part.ids for part in parts])
-    place = {str(name): i for i, name in enumerate(ids)}
-    missing = [str(name) for name in graded.ids if str(name) not in place]
-    if missing:
-        raise DatasetError(f"{len(missing)} graded segments are not in the set, e.g. {missing[0]}")
-    return np.array([place[str(name)] for name in graded.ids], np.intp)
-
-
 def evaluate(
     model: ModelFolder,
-    parts: Sequence[LabelledSegments],
+    segments: LabelledSet,
     scores: NDArray[np.int8],
-    float_scores: NDArray[np.float64] | None = None,
+    p_high: NDArray[np.float64] | None = None,
     graded: Graded | None = None,
     n_boot: int = 2000,
 ) -> dict[str, Any]:
@@ -132,12 +145,10 @@ def evaluate(
 
     Parameters
     ----------
-    parts
-        Segments with the labels of the set.
     scores
         int8 scores of class 1, as :func:`int8_scores` gives them, shape (n,).
-    float_scores
-        P(high) by the float model, shape (n,); None leaves it out.
+    p_high
+        P(high) by the float model (:func:`float_scores`), shape (n,); None leaves it out.
     graded
         Segments of the set that were graded one by one; None leaves it out.
 
@@ -149,23 +160,20 @@ def evaluate(
         ``float`` (the same for the float model) and ``flips`` (:func:`compare_decisions` from
         float to int8).
     """
-    quality = np.concatenate([part.quality for part in parts])
 
-    def figures(
-        values: NDArray[Any], threshold: float, p_high: NDArray[np.float64]
-    ) -> dict[str, Any]:
-        table = table_of(parts, values, threshold, n_boot)
+    def figures(values: NDArray[Any], threshold: float, p: NDArray[np.float64]) -> dict[str, Any]:
+        table = table_of(segments, values, threshold, n_boot)
         table["threshold"] = threshold
-        table["reliability"] = reliability(quality, p_high)
+        table["reliability"] = reliability(segments.quality, p)
         if graded is not None:
-            table["graded"] = graded_table(parts, values, threshold, graded, n_boot)
+            table["graded"] = graded_table(segments, values, threshold, graded, n_boot)
         return table
 
     result = figures(scores, model.threshold_int8, probabilities(scores))
-    if float_scores is not None:
-        result["float"] = figures(float_scores, model.threshold, float_scores)
+    if p_high is not None:
+        result["float"] = figures(p_high, model.threshold, p_high)
         result["flips"] = compare_decisions(
-            float_scores >= model.threshold, scores >= model.threshold_int8
+            p_high >= model.threshold, scores >= model.threshold_int8
         )
     return result
 
@@ -175,7 +183,7 @@ def compare(
     scores: NDArray[np.int8],
     other: ModelFolder,
     other_scores: NDArray[np.int8],
-    parts: Sequence[LabelledSegments],
+    segments: LabelledSet,
     graded: Graded | None = None,
     n_boot: int = 2000,
 ) -> dict[str, Any]:
@@ -196,25 +204,20 @@ def compare(
         difference on the segments graded A or C.
     """
     high, other_high = scores >= model.threshold_int8, other_scores >= other.threshold_int8
-    quality = np.concatenate([part.quality for part in parts])
-    group = np.concatenate([part.group for part in parts])
 
     def difference(truth: NDArray[Any], at: NDArray[Any]) -> dict[str, Any]:
         return score_difference(
             truth,
-            scores[at],
-            model.threshold_int8,
-            other_scores[at],
-            other.threshold_int8,
-            group[at],
+            (scores[at], model.threshold_int8),
+            (other_scores[at], other.threshold_int8),
+            segments.group[at],
             n_boot,
         )
 
     result: dict[str, Any] = {"model": model.name, "other": other.name}
-    result |= difference(quality, np.arange(len(quality)))
+    result |= difference(segments.quality, np.arange(len(segments)))
     result["flips"] = compare_decisions(other_high, high)
     if graded is not None:
-        judged = np.isin(graded.agreed, ["A", "C"])
-        truth = np.where(graded.agreed[judged] == "A", Quality.HIGH, Quality.LOW)
-        result["graded"] = difference(truth, _places(parts, graded)[judged])
+        truth = graded.truth(segments)
+        result["graded"] = difference(truth.quality, truth.at)
     return result

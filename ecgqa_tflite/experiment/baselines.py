@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.errors import ToolError
 from ecgqa_tflite.experiment.features import NAMES, features
 from ecgqa_tflite.progress import Progress
@@ -34,24 +34,24 @@ _CHUNK = 64
 
 
 def feature_matrix(
-    parts: Sequence[LabelledSegments], workers: int = 1, progress: Progress | None = None
+    segments: LabelledSet, workers: int = 1, progress: Progress | None = None
 ) -> NDArray[np.float64]:
-    """:func:`~ecgqa_tflite.experiment.features.features` of every segment, part after part.
+    """:func:`~ecgqa_tflite.experiment.features.features` of every segment.
 
     Returns
     -------
     float64, shape (n, 24).
     """
-    return _in_chunks(features, parts, workers, progress, "classical features", (len(NAMES),))
+    return _in_chunks(features, segments, workers, progress, "classical features", (len(NAMES),))
 
 
-Matrix = Callable[[Sequence[LabelledSegments], int, Progress | None], NDArray[np.float64]]
+Matrix = Callable[[LabelledSet, int, Progress | None], NDArray[np.float64]]
 
 
 def random_forest_scores(
-    train: Sequence[LabelledSegments],
-    validation: Sequence[LabelledSegments],
-    test: Sequence[LabelledSegments],
+    train: LabelledSet,
+    validation: LabelledSet,
+    test: LabelledSet,
     seed: int = 0,
     workers: int = 1,
     progress: Progress | None = None,
@@ -64,31 +64,29 @@ def random_forest_scores(
     seed
         Of the forest; the same seed gives the same scores, whatever ``workers``.
     matrix
-        Gives the features of some parts; one that keeps them serves several seeds.
+        Gives the features of a set; one that keeps them serves several seeds.
 
     Returns
     -------
     tuple of two float64 arrays
-        Scores of ``validation`` and of ``test``, 0..1, each in the order of its parts.
+        Scores of ``validation`` and of ``test``, 0..1, each in the order of its set.
     """
     from sklearn.ensemble import RandomForestClassifier
 
-    quality = np.concatenate([part.quality for part in train])
     forest = RandomForestClassifier(
         TREES, min_samples_leaf=LEAF, class_weight="balanced", random_state=seed, n_jobs=workers
-    ).fit(matrix(train, workers, progress), quality)
+    ).fit(matrix(train, workers, progress), train.quality)
     high = list(forest.classes_).index(Quality.HIGH)
 
-    def scores(parts: Sequence[LabelledSegments]) -> NDArray[np.float64]:
-        usable = np.concatenate([part.usable for part in parts])
-        p = forest.predict_proba(matrix(parts, workers, progress))[:, high]
-        return np.where(usable, p, 0.0)
+    def scores(segments: LabelledSet) -> NDArray[np.float64]:
+        p = forest.predict_proba(matrix(segments, workers, progress))[:, high]
+        return np.where(segments.usable, p, 0.0)
 
     return scores(validation), scores(test)
 
 
 def neurokit_scores(
-    parts: Sequence[LabelledSegments],
+    segments: LabelledSet,
     workers: int = 1,
     progress: Progress | None = None,
     method: NeuroKitMethod = "averageQRS",
@@ -101,7 +99,7 @@ def neurokit_scores(
 
     Returns
     -------
-    float64, shape (n,), in the order of the parts.
+    float64, shape (n,).
 
     Raises
     ------
@@ -110,7 +108,7 @@ def neurokit_scores(
     """
     _neurokit()
     what = f"NeuroKit2 {method}"
-    return _in_chunks(NeuroKit(method), parts, workers, progress, what, ())
+    return _in_chunks(NeuroKit(method), segments, workers, progress, what, ())
 
 
 def _neurokit() -> Any:
@@ -152,7 +150,7 @@ class NeuroKit:
 
 def _in_chunks(
     function: Callable[[NDArray[np.int16], float], NDArray[np.float64]],
-    parts: Sequence[LabelledSegments],
+    segments: LabelledSet,
     workers: int,
     progress: Progress | None,
     what: str,
@@ -163,10 +161,10 @@ def _in_chunks(
 
     chunks = [
         (part.samples[start : start + _CHUNK], part.fs_hz)
-        for part in parts
+        for part in segments.parts
         for start in range(0, len(part), _CHUNK)
     ]
-    total, found, done = sum(map(len, parts)), [], 0
+    total, found, done = len(segments), [], 0
     for values in Parallel(n_jobs=workers, return_as="generator")(
         delayed(function)(*chunk) for chunk in chunks
     ):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.experiment.baselines import NEUROKIT_METHODS
@@ -139,42 +141,27 @@ def table2(
     def seeds_of(default: int, quick_default: int = QUICK_REPEATS) -> tuple[int, ...]:
         return _seeds(seeds, repeats, quick_default if quick else default)
 
-    def recipe_of(name: str, architecture: str, start: str | None) -> Recipe:
-        recipe = recipes.get(name, recipes[BASE])
-        recipe = replace(recipe, architecture=architecture, initial_weights=start)
-        return quick_recipe(recipe) if quick else recipe
+    def row(name: str, label: str, look: FrontEnd, own: tuple[int, ...], **changes: Any) -> Row:
+        return _row(recipes, quick, name, label, look, own, **changes)
 
-    rows = [
-        Row(
-            "light_scratch",
-            "Light-CNN, from scratch",
-            spec,
-            recipe_of("light_scratch", "light_cnn", None),
-            seeds_of(LIGHT_REPEATS),
-        )
-    ]
+    light = partial(row, look=spec, own=seeds_of(LIGHT_REPEATS), architecture="light_cnn")
+    rows = [light("light_scratch", "Light-CNN, from scratch", initial_weights=None)]
     left_out = {}
     if pretrained_light is None:
         left_out["light_pretrained"] = "no pre-training given (--pretrained-light)"
     else:
         rows.append(
-            Row(
-                "light_pretrained",
-                "Light-CNN, pre-trained",
-                spec,
-                recipe_of("light_pretrained", "light_cnn", pretrained_light),
-                seeds_of(LIGHT_REPEATS),
-            )
+            light("light_pretrained", "Light-CNN, pre-trained", initial_weights=pretrained_light)
         )
     small = replace(spec, rows=QUICK_INCEPTION_PIXELS, cols=QUICK_INCEPTION_PIXELS)
-    start = "from scratch" if pretrained_inception is None else "pre-trained"
     rows.append(
-        Row(
+        row(
             "inception_v1",
-            f"InceptionV1, {start}",
+            f"InceptionV1, {'from scratch' if pretrained_inception is None else 'pre-trained'}",
             small if quick else spec,
-            recipe_of("inception_v1", "inception_v1", pretrained_inception),
             seeds_of(INCEPTION_REPEATS, QUICK_INCEPTION_REPEATS),
+            architecture="inception_v1",
+            initial_weights=pretrained_inception,
         )
     )
     return Experiment(
@@ -218,9 +205,8 @@ def ablations(
     own = _seeds(seeds, repeats, 1 if quick else ABLATION_REPEATS)
 
     def row(name: str, label: str, look: FrontEnd, alpha: float = 1.0) -> Row:
-        recipe = recipes.get(name, recipes[BASE])
-        recipe = replace(recipe, architecture="light_cnn", initial_weights=None, alpha=alpha)
-        return Row(name, label, look, quick_recipe(recipe) if quick else recipe, own)
+        changes = {"architecture": "light_cnn", "initial_weights": None, "alpha": alpha}
+        return _row(recipes, quick, name, label, look, own, **changes)
 
     grey_small = replace(spec, colormap="grey", rows=113, cols=113)
     other_colours = "jet" if spec.colormap == "grey" else "grey"
@@ -260,6 +246,20 @@ def ablations(
         trained_quantisation=("base",),
         quick=quick,
     )
+
+
+def _row(
+    recipes: Recipes,
+    quick: bool,
+    name: str,
+    label: str,
+    spec: FrontEnd,
+    seeds: tuple[int, ...],
+    **changes: Any,
+) -> Row:
+    """A row by the recipe that is given for it, with what it is about."""
+    recipe = replace(recipes.get(name, recipes[BASE]), **changes)
+    return Row(name, label, spec, quick_recipe(recipe) if quick else recipe, seeds)
 
 
 def quick_recipe(recipe: Recipe) -> Recipe:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,77 +13,41 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.datasets.challenge2017 import Graded
 from ecgqa_tflite.datasets.folders import load_folder
-from ecgqa_tflite.datasets.labelled import LabelledSegments, set_digest
+from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.frontend import reference
 from ecgqa_tflite.frontend.colormap import image_s8
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.output import whole_file
-from ecgqa_tflite.progress import Progress
+from ecgqa_tflite.progress import Progress, ticks
 from ecgqa_tflite.spec import FrontEnd, Quality
 from ecgqa_tflite.tflite.run import high_scores
-from ecgqa_tflite.training.fit import logit_function
 
 FLOAT_BATCH = 512
 SAMPLE_SEED = 0
 """Of the draw of segments that a float model is tested on where not on all."""
 
 
-@dataclass(frozen=True)
-class ExternalTest:
+@dataclass(frozen=True, eq=False)
+class ExternalTest(LabelledSet):
     """Labelled segments that nothing is trained, calibrated or chosen on.
 
     Attributes
     ----------
-    parts
-        Segments, one part for each sampling rate; arrays below are in their order.
     graded
         Segments of it that were graded one by one, or None.
     """
 
-    parts: tuple[LabelledSegments, ...]
     graded: Graded | None = None
-
-    def __len__(self) -> int:
-        return sum(map(len, self.parts))
 
     @property
     def source(self) -> str:
         """Name of the set."""
         return self.parts[0].source
 
-    @cached_property
-    def quality(self) -> NDArray[np.uint8]:
-        """Inherited label of each segment, shape (n,)."""
-        return np.concatenate([part.quality for part in self.parts])
-
-    @cached_property
-    def group(self) -> NDArray[np.str_]:
-        """Recording of each segment, shape (n,)."""
-        return np.concatenate([part.group for part in self.parts])
-
-    @cached_property
-    def ids(self) -> NDArray[np.str_]:
-        """Name of each segment, shape (n,)."""
-        return np.concatenate([part.ids for part in self.parts])
-
-    @cached_property
-    def usable(self) -> NDArray[np.bool_]:
-        """Segments that hold a signal; the others are low, and no network is asked."""
-        return np.concatenate([part.usable for part in self.parts])
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 over samples and labels."""
-        return set_digest(self.parts)
-
-    @cached_property
+    @property
     def graded_digest(self) -> str | None:
         """SHA-256 over the grades; None without them."""
-        if self.graded is None:
-            return None
-        sha = hashlib.sha256("\n".join(self.graded.ids).encode())
-        sha.update("".join(self.graded.grades.ravel()).encode())
-        return sha.hexdigest()
+        return None if self.graded is None else self.graded.digest()
 
     def sample(self, n: int | None) -> NDArray[np.intp]:
         """Indices of the segments that float models are tested on; the same for all.
@@ -112,9 +76,7 @@ class ExternalTest:
         chosen = {*_evenly(names[low], n_low), *_evenly(names[~low], n_recordings - n_low)}
         if self.graded is not None:
             chosen |= {str(name).split("@")[0] for name in self.graded.ids}
-        wanted = np.array(sorted(chosen))
-        parts = (part.take(np.isin(part.group, wanted)) for part in self.parts)
-        return replace(self, parts=tuple(part for part in parts if len(part)))
+        return self.take(np.isin(self.group, sorted(chosen)))
 
 
 def _evenly(names: NDArray[np.str_], n: int) -> list[str]:
@@ -126,15 +88,8 @@ def read_test(
     folder: Path, spec: FrontEnd, graded: Graded | None, progress: Progress | None = None
 ) -> ExternalTest:
     """Read a labelled folder; see :func:`ecgqa_tflite.datasets.folders.load_folder`."""
-    n_read = 0
-
-    def tick(total: int) -> None:
-        nonlocal n_read
-        n_read += 1
-        if progress is not None:
-            progress("reading the external test", n_read, total)
-
-    return ExternalTest(tuple(load_folder(folder, spec, tick)), graded)
+    tick = ticks(progress, "reading the external test")
+    return ExternalTest(load_folder(folder, spec, tick).parts, graded)
 
 
 def int8_scores(
@@ -178,6 +133,7 @@ def float_logits(
         Indices of the maps that are asked for.
     """
     from ecgqa_tflite.networks import load_model
+    from ecgqa_tflite.networks.logits import logit_function
 
     logits = logit_function(load_model(model.path), model.spec)
     out = np.full(len(maps), np.nan, np.float32)
@@ -230,11 +186,8 @@ def reference_maps(
     if not path.exists():
         from joblib import Parallel, delayed
 
-        starts = np.cumsum([0, *map(len, test.parts)])
-        jobs = []
-        for part, start in zip(test.parts, starts, strict=False):
-            at = chosen[(chosen >= start) & (chosen < start + len(part))] - start
-            jobs += [(part.samples[i], part.fs_hz, spec) for i in at]
+        few = test.take(chosen).parts
+        jobs = [(samples, part.fs_hz, spec) for part in few for samples in part.samples]
         maps = np.empty((len(jobs), spec.rows, spec.cols), np.uint8)
         made = Parallel(n_jobs=workers, return_as="generator")(
             delayed(_reference_map)(*job) for job in jobs

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.evaluation.figures import compare_decisions, score_table
+from ecgqa_tflite.evaluation.figures import Figure, score_table
 from ecgqa_tflite.evaluation.models import graded_table
 from ecgqa_tflite.experiment.external import ExternalTest, ten_seconds
 from ecgqa_tflite.spec import Quality
@@ -46,24 +47,11 @@ def figures_of(
         share = float((test.quality == Quality.HIGH).mean())
         se, sp = table["se"]["value"], table["sp"]["value"]
         acc = None if se is None or sp is None else share * se + (1 - share) * sp
-        table["acc"] = {"value": acc, "low": None, "high": None}
+        table["acc"] = asdict(Figure(acc))
     table["threshold"] = float(threshold)
     if test.graded is not None:
-        table["graded"] = graded_table(test.parts, score, threshold, test.graded)
+        table["graded"] = graded_table(test, score, threshold, test.graded)
     return table
-
-
-def flips_of(
-    float_score: NDArray[Any],
-    float_threshold: float,
-    int8_score: NDArray[np.int8],
-    int8_threshold: int,
-    chosen: NDArray[np.intp],
-) -> dict[str, Any]:
-    """Decisions that differ from float to int8 on the chosen segments."""
-    return compare_decisions(
-        float_score[chosen] >= float_threshold, int8_score[chosen] >= int8_threshold
-    )
 
 
 def pairs_of(test: ExternalTest, score: NDArray[Any], threshold: float) -> dict[str, Any]:

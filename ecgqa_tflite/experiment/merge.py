@@ -56,14 +56,7 @@ def merge(
         "quick": first["identity"]["quick"],
         "test": {**first["test"], "digest": first["identity"]["test"]},
         "rows": [_row(name, by_row[name]) for name in names],
-        "differences": [
-            found
-            for a, b in pairs
-            if a in by_row and b in by_row
-            for form in ("float", "int8")
-            for found in [difference(by_row[a], by_row[b], form)]
-            if found is not None
-        ],
+        "differences": _differences(by_row, pairs),
         "against": _against(names, list((against or {}).values())),
         "left_out": {k: v for k, v in left_out.items() if k not in by_row},
         "machines": sorted({run["machine"]["cpu"] for run in runs}),
@@ -72,9 +65,17 @@ def merge(
     }
 
 
+def _differences(
+    by_row: Mapping[str, Sequence[Run]], pairs: Sequence[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    there = [(a, b) for a, b in pairs if a in by_row and b in by_row]
+    found = [difference(by_row[a], by_row[b], form) for a, b in there for form in ("float", "int8")]
+    return [one for one in found if one is not None]
+
+
 def _row(name: str, runs: Sequence[Run]) -> dict[str, Any]:
     first = runs[0]
-    row: dict[str, Any] = {
+    row = {
         "name": name,
         "label": first["label"],
         "kind": first["kind"],
@@ -88,23 +89,27 @@ def _row(name: str, runs: Sequence[Run]) -> dict[str, Any]:
             for what in first["seconds"]
         },
     }
-    if first["kind"] != "network":
-        times = [run["costs"]["times_ms"] for run in runs]
-        return row | {
-            "method_ms": spread(t["path"]["median"] for t in times),
-            "timed": first["costs"]["timed"],
-        }
-    return row | {
+    if first["kind"] == "network":
+        return row | _network(runs)
+    times = [run["costs"]["times_ms"]["path"]["median"] for run in runs]
+    return row | {"method_ms": spread(times), "timed": first["costs"]["timed"]}
+
+
+def _network(runs: Sequence[Run]) -> dict[str, Any]:
+    """What a network's row has beyond a baseline's."""
+    first = runs[0]
+    change = (
+        run["forms"][_int8_like_float(run)]["bacc"]["value"]
+        - run["forms"]["float"]["bacc"]["value"]
+        for run in runs
+    )
+    return {
         "spec": first["spec"],
         "recipe": {k: v for k, v in first["recipe"].items() if k != "seed"},
         "float_segments": first["float_segments"],
         "flips": {
             "share": spread(run["flips"]["share"] for run in runs),
-            "bacc": spread(
-                run["forms"][_int8_like_float(run)]["bacc"]["value"]
-                - run["forms"]["float"]["bacc"]["value"]
-                for run in runs
-            ),
+            "bacc": spread(change),
         },
         "validation": {
             form: {

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 import ecgqa_tflite
 from ecgqa_tflite.benchmark.protocol import describe_machine
 from ecgqa_tflite.datasets.balanced import LEADS, BalancedSets, build
-from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.errors import ArgumentError, EcgqaError
-from ecgqa_tflite.evaluation.figures import choose_threshold
+from ecgqa_tflite.evaluation.figures import choose_threshold, compare_decisions
 from ecgqa_tflite.experiment import cost, features
 from ecgqa_tflite.experiment.baselines import (
     NEUROKIT_METHODS,
@@ -34,7 +34,7 @@ from ecgqa_tflite.experiment.baselines import (
 )
 from ecgqa_tflite.experiment.design import BaselineRow, Experiment, Row
 from ecgqa_tflite.experiment.external import ExternalTest, float_logits, int8_scores, reference_maps
-from ecgqa_tflite.experiment.figures import figures_of, flips_of, pairs_of
+from ecgqa_tflite.experiment.figures import figures_of, pairs_of
 from ecgqa_tflite.experiment.report import keep_design
 from ecgqa_tflite.experiment.rival import keep_differences
 from ecgqa_tflite.experiment.runs import (
@@ -201,24 +201,67 @@ def _keep_test(session: Session) -> None:
         np.savez_compressed(temporary, ids=test.ids, quality=test.quality, digest=test.digest)
 
 
+@dataclass(frozen=True)
+class _Run:
+    """One run that is being done.
+
+    Attributes
+    ----------
+    wanted
+        Its identity.
+    done
+        What an earlier call left, whose grades were others; None: nothing.
+    seconds
+        Time by kind of work; filled in as it goes.
+    """
+
+    session: Session
+    row: Row | BaselineRow
+    seed: int
+    wanted: dict[str, Any]
+    done: dict[str, Any] | None
+    seconds: dict[str, float]
+
+    @property
+    def path(self) -> Path:
+        return self.session.path_of(self.row.name, self.seed)
+
+    def kept_scores(self) -> dict[str, NDArray[Any]] | None:
+        return read_scores(self.path.with_suffix(".npz"), self.wanted)
+
+    def keep_scores(self, scores: Mapping[str, Any]) -> None:
+        write_scores(self.path.with_suffix(".npz"), self.wanted, scores)
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.seconds[what] = self.seconds.get(what, 0.0) + time.monotonic() - started
+
+    @contextmanager
+    def told(self, what: str, model: str) -> Iterator[None]:
+        self.session.tell(f"{what}, {model}", 0, 1)
+        yield
+        self.session.tell(f"{what}, {model}", 1, 1)
+
+
 def _one(session: Session, row: Row | BaselineRow, seed: int, wanted: Mapping[str, Any]) -> None:
     path, test = session.path_of(row.name, seed), session.test
     done = read_run(path) if path.exists() else None
     if done is not None and done.get("graded") == test.graded_digest:
         return
-    seconds: dict[str, float] = dict(done["seconds"]) if done is not None else {}
-    work = _network if isinstance(row, Row) else _baseline
-    new = work(session, row, seed, wanted, seconds, done)  # type: ignore[arg-type]
+    one = _Run(session, row, seed, dict(wanted), done, dict(done["seconds"]) if done else {})
+    new = _network(one, row) if isinstance(row, Row) else _baseline(one)
     write_run(
         path,
         {
             "row": row.name,
             "seed": seed,
-            "identity": dict(wanted),
+            "identity": one.wanted,
             "graded": test.graded_digest,
             "test": {"set": test.source, "segments": len(test)},
             **new,
-            "seconds": {name: round(value, 1) for name, value in seconds.items()},
+            "seconds": {name: round(value, 1) for name, value in one.seconds.items()},
             "machine": describe_machine() if done is None else done["machine"],
             "versions": _versions(),
         },
@@ -235,91 +278,28 @@ def _versions() -> dict[str, str]:
     return found
 
 
-@contextmanager
-def _timed(seconds: dict[str, float], what: str) -> Iterator[None]:
-    started = time.monotonic()
-    yield
-    seconds[what] = seconds.get(what, 0.0) + time.monotonic() - started
-
-
 # ---- networks -----------------------------------------------------------------------------------
 
 
-def _network(
-    session: Session,
-    row: Row,
-    seed: int,
-    wanted: Mapping[str, Any],
-    seconds: dict[str, float],
-    done: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    recipe = replace(row.recipe, seed=seed)
-    path, test = session.path_of(row.name, seed), session.test
-    folder = path.with_suffix("")
-    if folder.exists():
-        model = open_model(folder)
-        if model.spec != row.spec or Recipe.from_dict(model.recipe) != recipe:
-            raise ArgumentError(
-                f"{folder}: was trained with another recipe or front end; name another folder "
-                f"with -o"
-            )
-    else:
-        model = train(
-            session.data,
-            folder,
-            row.spec,
-            recipe,
-            session.cache,
-            workers=session.workers,
-            progress=session.progress,
-        )
+def _network(one: _Run, row: Row) -> dict[str, Any]:
+    recipe = replace(row.recipe, seed=one.seed)
+    model = _trained(one, row, recipe)
     # Of the epochs themselves: a run that was killed and went on counts whole.
-    seconds["training"] = sum(epoch["seconds"] for epoch in model.metrics["training"]["epochs"])
-    chosen = test.sample(session.float_sample)
-    scores = read_scores(path.with_suffix(".npz"), wanted)
+    epochs = model.metrics["training"]["epochs"]
+    one.seconds["training"] = sum(epoch["seconds"] for epoch in epochs)
+    chosen = one.session.test.sample(one.session.float_sample)
+    scores = one.kept_scores()
     if scores is None or np.isnan(scores["float_logit"][chosen]).any():  # others are graded now
-        with _timed(seconds, "scoring"):
-            scores = _scores(session, row, model, chosen)
-        write_scores(path.with_suffix(".npz"), wanted, scores)
+        with one.timed("scoring"):
+            scores = _scores(one.session, row, model, chosen)
+        one.keep_scores(scores)
     chosen = np.flatnonzero(~np.isnan(scores["float_logit"]))
-
-    quantisation = _quantisation(session, row, model, scores, path, wanted, seconds)
-    logit = _logit(model.threshold)
-    with _timed(seconds, "figures"):
-        session.tell(f"working out figures, {model.name}", 0, 1)
-        forms = {
-            "float": figures_of(test, scores["float_logit"], logit, chosen),
-            "int8": figures_of(test, scores["int8"], model.threshold_int8)
-            | pairs_of(test, scores["int8"], model.threshold_int8),
-        }
-        if len(chosen) < len(test):
-            forms["int8_on_sample"] = figures_of(test, scores["int8"], model.threshold_int8, chosen)
-        flips = flips_of(scores["float_logit"], logit, scores["int8"], model.threshold_int8, chosen)
-        if "reference_logit" in scores:
-            at = np.flatnonzero(~np.isnan(scores["reference_logit"]))
-            forms["float_reference"] = figures_of(test, scores["reference_logit"], logit, at)
-            forms["int8_on_reference_sample"] = figures_of(
-                test, scores["int8"], model.threshold_int8, at
-            )
+    quantisation = _quantisation(one, row, model, scores)
+    with one.timed("figures"), one.told("working out figures", model.name):
+        forms, flips = _figures(one.session.test, model, scores, chosen)
         if quantisation is not None:
-            forms["int8_qat"] = figures_of(
-                test, scores["int8_qat"], quantisation["int8"]["threshold"]
-            )
-        session.tell(f"working out figures, {model.name}", 1, 1)
-    if done is None:
-        with _timed(seconds, "costs"):
-            session.tell(f"timing, {model.name}", 0, 1)
-            times = None
-            if seed in row.seeds[:TIMED_RUNS]:
-                times = cost.times_ms(model, session.experiment.quick)
-            costs = {
-                "parameters": model.metrics["training"]["parameters"],
-                **cost.size(model),
-                "times_ms": times,
-            }
-            session.tell(f"timing, {model.name}", 1, 1)
-    else:
-        costs = done["costs"]
+            threshold = quantisation["int8"]["threshold"]
+            forms["int8_qat"] = figures_of(one.session.test, scores["int8_qat"], threshold)
     plain = recipe.to_dict()
     if plain["initial_weights"] is not None:
         plain["initial_weights"] = Path(plain["initial_weights"]).name
@@ -333,23 +313,74 @@ def _network(
         "flips": flips,
         "validation": model.metrics["validation"] | ({"qat": quantisation} if quantisation else {}),
         "training": model.metrics["training"],
-        "costs": costs,
+        "costs": _costs(one, model) if one.done is None else one.done["costs"],
     }
 
 
-def _quantisation(
-    session: Session,
-    row: Row,
+def _trained(one: _Run, row: Row, recipe: Recipe) -> ModelFolder:
+    """The run's model: the one that is there, or a new one."""
+    session, folder = one.session, one.path.with_suffix("")
+    if not folder.exists():
+        return train(
+            session.data,
+            folder,
+            row.spec,
+            recipe,
+            session.cache,
+            workers=session.workers,
+            progress=session.progress,
+        )
+    model = open_model(folder)
+    if model.spec != row.spec or Recipe.from_dict(model.recipe) != recipe:
+        raise ArgumentError(
+            f"{folder}: was trained with another recipe or front end; name another folder with -o"
+        )
+    return model
+
+
+def _figures(
+    test: ExternalTest,
     model: ModelFolder,
-    scores: dict[str, NDArray[Any]],
-    path: Path,
-    wanted: Mapping[str, Any],
-    seconds: dict[str, float],
+    scores: Mapping[str, NDArray[Any]],
+    chosen: NDArray[np.intp],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Figures by form of the network, and how many decisions flip from float to int8."""
+    logit, threshold, int8 = _logit(model.threshold), model.threshold_int8, scores["int8"]
+    forms = {
+        "float": figures_of(test, scores["float_logit"], logit, chosen),
+        "int8": figures_of(test, int8, threshold) | pairs_of(test, int8, threshold),
+    }
+    if len(chosen) < len(test):
+        forms["int8_on_sample"] = figures_of(test, int8, threshold, chosen)
+    high = scores["float_logit"][chosen] >= logit
+    flips = compare_decisions(high, int8[chosen] >= threshold)
+    if "reference_logit" in scores:
+        at = np.flatnonzero(~np.isnan(scores["reference_logit"]))
+        forms["float_reference"] = figures_of(test, scores["reference_logit"], logit, at)
+        forms["int8_on_reference_sample"] = figures_of(test, int8, threshold, at)
+    return forms, flips
+
+
+def _costs(one: _Run, model: ModelFolder) -> dict[str, Any]:
+    with one.timed("costs"), one.told("timing", model.name):
+        times = None
+        if one.seed in one.row.seeds[:TIMED_RUNS]:
+            times = cost.times_ms(model, one.session.experiment.quick)
+        return {
+            "parameters": model.metrics["training"]["parameters"],
+            **cost.size(model),
+            "times_ms": times,
+        }
+
+
+def _quantisation(
+    one: _Run, row: Row, model: ModelFolder, scores: dict[str, NDArray[Any]]
 ) -> dict[str, Any] | None:
     """Train the same weights on with quantisation and score them; their validation figures.
 
     ``scores`` gets ``int8_qat``. None where the experiment doesn't ask for it.
     """
+    session = one.session
     if row.name not in session.experiment.trained_quantisation:
         return None
     from ecgqa_tflite.convert.retrain import requantise_qat
@@ -358,19 +389,17 @@ def _quantisation(
     if folder.exists():
         retrained = open_model(folder)
     else:
-        with _timed(seconds, "quantisation-aware training"):
+        with one.timed("quantisation-aware training"):
             retrained = requantise_qat(
                 model, session.data, folder, session.cache, session.workers, session.progress
             )
     if "int8_qat" not in scores:
-        maps = index_maps(
-            session.test.parts, row.spec, session.cache, session.threads, session.progress
-        )
-        with _timed(seconds, "scoring"):
+        maps = index_maps(session.test, row.spec, session.cache, session.threads, session.progress)
+        with one.timed("scoring"):
             scores["int8_qat"] = int8_scores(
                 retrained, maps, session.test.usable, session.threads, session.progress
             )
-        write_scores(path.with_suffix(".npz"), wanted, scores)
+        one.keep_scores(scores)
     found: dict[str, Any] = retrained.metrics["validation"]
     found["int8"]["threshold"] = retrained.threshold_int8
     return found
@@ -386,7 +415,7 @@ def _scores(
     session: Session, row: Row, model: ModelFolder, chosen: NDArray[np.intp]
 ) -> dict[str, NDArray[Any]]:
     test = session.test
-    maps = index_maps(test.parts, row.spec, session.cache, session.threads, session.progress)
+    maps = index_maps(test, row.spec, session.cache, session.threads, session.progress)
     found: dict[str, NDArray[Any]] = {
         "int8": int8_scores(model, maps, test.usable, session.threads, session.progress),
         "float_logit": float_logits(model, maps, chosen, test.usable, session.progress),
@@ -405,11 +434,13 @@ def _scores(
 
 def _forest(session: Session, seed: int, leads_alone: bool = False) -> BaselineScores:
     sets = session.sets
-    train = [part for part in sets.train if not leads_alone or part.source in LEADS]
+    train = sets.train
+    if leads_alone:
+        train = LabelledSet(tuple(part for part in train.parts if part.source in LEADS))
     return random_forest_scores(
         train,
         sets.validation,
-        session.test.parts,
+        session.test,
         seed,
         session.workers,
         session.progress,
@@ -419,17 +450,17 @@ def _forest(session: Session, seed: int, leads_alone: bool = False) -> BaselineS
 
 def _kept_features(
     cache: Path,
-    parts: Sequence[LabelledSegments],
+    segments: LabelledSet,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> NDArray[np.float64]:
     """Features from the cache: repeats differ in the forest alone."""
     sha = hashlib.sha256(inspect.getsource(features).encode())
-    for part in parts:
+    for part in segments.parts:
         sha.update(part.digest().encode())
     path = cache / "features" / f"{sha.hexdigest()[:32]}.npy"
     if not path.exists():
-        matrix = feature_matrix(parts, workers, progress)
+        matrix = feature_matrix(segments, workers, progress)
         with whole_file(path) as temporary:
             np.save(temporary, matrix)
     found: NDArray[np.float64] = np.load(path)
@@ -443,7 +474,7 @@ def _neurokit(method: str, session: Session, seed: int) -> BaselineScores:
         progress=session.progress,
         method=method,  # type: ignore[arg-type]
     )
-    return scores(session.sets.validation), scores(session.test.parts)
+    return scores(session.sets.validation), scores(session.test)
 
 
 @dataclass(frozen=True)
@@ -490,33 +521,25 @@ BASELINES: dict[str, Baseline] = {
 """By the name of their row."""
 
 
-def _baseline(
-    session: Session,
-    row: BaselineRow,
-    seed: int,
-    wanted: Mapping[str, Any],
-    seconds: dict[str, float],
-    done: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    path, method = session.path_of(row.name, seed).with_suffix(".npz"), BASELINES[row.name]
-    scores = read_scores(path, wanted)
+def _baseline(one: _Run) -> dict[str, Any]:
+    session, method = one.session, BASELINES[one.row.name]
+    scores = one.kept_scores()
     if scores is None:
-        with _timed(seconds, "scoring"):
-            validation, test = method.scores(session, seed)
+        with one.timed("scoring"):
+            validation, test = method.scores(session, one.seed)
         threshold = method.threshold
         if threshold is None:
-            truth = np.concatenate([part.quality for part in session.sets.validation])
-            threshold = choose_threshold(truth, validation)
+            threshold = choose_threshold(session.sets.validation.quality, validation)
         scores = {"float": test, "threshold": np.array(threshold)}
-        write_scores(path, wanted, scores)
-    with _timed(seconds, "figures"):
+        one.keep_scores(scores)
+    with one.timed("figures"):
         forms = {"float": figures_of(session.test, scores["float"], float(scores["threshold"]))}
-    if done is None:
-        first, quick = session.experiment.rows[0], session.experiment.quick
-        times = cost.method_ms(method.timed, first.spec, quick)
+    if one.done is None:
+        spec, quick = session.experiment.rows[0].spec, session.experiment.quick
+        times = cost.method_ms(method.timed, spec, quick)
         costs = {"times_ms": times, "timed": method.timed_what}
     else:
-        costs = done["costs"]
+        costs = one.done["costs"]
     return {"label": method.label, "kind": "baseline", "forms": forms, "costs": costs}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ecgqa_tflite.evaluation.figures import FIGURES, HEADINGS, Figure
+
 Result = Mapping[str, Any]
 
 PUBLISHED = (
@@ -16,10 +18,9 @@ PUBLISHED = (
 Alcaraz, Computing in Cardiology 2023): trained on a vest's recordings, on another machine."""
 
 QUICK = "**Quick version**: few segments, epochs and repeats; it shows that everything works."
-HEAD = ("network", "form", "runs", "Se", "Sp", "Acc", "BAcc", "AUC")
+HEAD = ("network", "form", "runs", *HEADINGS.values())
 HEAD_GRADED = ("A/C AUC", "A/C BAcc", "A/C Se", "A/C Sp", "B high")
 HEAD_COST = ("CNN ms", "CWT + CNN ms", "parameters", "MACs", "int8 bytes", "device RAM")
-FIGURES = ("se", "sp", "acc", "bacc", "auc")
 GRADED = ("graded_auc", "graded_bacc", "graded_se", "graded_sp", "b_called_high")
 NAMES = {
     "bacc": "BAcc",
@@ -115,17 +116,34 @@ def notes(result: Result) -> Iterator[str]:
             "A/C: segments graded one by one, R peaks sure (A) against not to be found (C); "
             "B high: share of the grade between that is called high."
         )
-    epochs = [f"{row['label']} {row['recipe']['epochs']}" for row in _networks(result)]
+    networks = list(_networks(result))
+    epochs = [f"{row['label']} {row['recipe']['epochs']}" for row in networks]
     yield f"Epochs: {', '.join(epochs)}."
-    sampled = [row for row in result["rows"] if row.get("float_segments", 1e9) < _all(result)]
-    for row in sampled:
+    for row in result["rows"]:
+        if row.get("float_segments", 1e9) < result["test"]["segments"]:
+            yield (
+                f"{row['label']}, float: tested on {row['float_segments']:,} segments, all of low "
+                f"quality and all graded ones among them."
+            )
+    yield from _notes_on_costs(result, networks)
+    for row in networks:
+        flips, bacc = row["flips"], row["flips"]["bacc"]
         yield (
-            f"{row['label']}, float: tested on {row['float_segments']:,} segments, all of low "
-            f"quality and all graded ones among them."
+            f"{row['label']}: int8 decides otherwise than float on "
+            f"{Figure(flips['share']['mean']):.2%} of segments; BAcc int8 minus float "
+            f"{Figure(bacc['mean']):+.4f} (per run "
+            f"{Figure(None, bacc['low'], bacc['high']).interval('+.4f to')})."
         )
-    for kind in dict.fromkeys(row["costs"]["ram_kind"] for row in _networks(result)):
-        mine = [row["label"] for row in _networks(result) if row["costs"]["ram_kind"] == kind]
-        whose = f" ({', '.join(mine)})" if len(mine) < len(list(_networks(result))) else ""
+    for name, reason in result["left_out"].items():
+        yield f"Not run: {name}: {reason}."
+
+
+def _notes_on_costs(result: Result, networks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    kinds: dict[str, list[str]] = {}
+    for row in networks:
+        kinds.setdefault(row["costs"]["ram_kind"], []).append(row["label"])
+    for kind, mine in kinds.items():
+        whose = f" ({', '.join(mine)})" if len(mine) < len(networks) else ""
         yield f"Device RAM{whose}: {kind}, bytes."
     yield (
         f"Times: LiteRT with XNNPACK, one thread, {', '.join(result['machines'])}, median over "
@@ -134,23 +152,9 @@ def notes(result: Result) -> Iterator[str]:
     methods = [f"{row['label']}: {row['timed']}" for row in result["rows"] if "timed" in row]
     if methods:
         yield f"Of methods without a network, CWT + CNN ms is the time of: {'; '.join(methods)}."
-    noisy = [row["label"] for row in _networks(result) if row["costs"]["noise"]]
+    noisy = [row["label"] for row in networks if row["costs"]["noise"]]
     if noisy:
         yield f"Times taken while other programs ran: some of {', '.join(noisy)}."
-    for row in _networks(result):
-        flips = row["flips"]
-        yield (
-            f"{row['label']}: int8 decides otherwise than float on "
-            f"{_percent(flips['share']['mean'])} of segments; BAcc int8 minus float "
-            f"{_signed(flips['bacc']['mean'])} (per run {_signed(flips['bacc']['low'])} to "
-            f"{_signed(flips['bacc']['high'])})."
-        )
-    for name, reason in result["left_out"].items():
-        yield f"Not run: {name}: {reason}."
-
-
-def _all(result: Result) -> int:
-    return int(result["test"]["segments"])
 
 
 def _networks(result: Result) -> Iterator[Mapping[str, Any]]:
@@ -182,25 +186,27 @@ def savings(result: Result) -> Iterator[str]:
     changes = {
         found["after"]: found["figures"]
         for found in result["differences"]
-        if found["form"] == "int8" and found["before"] == first["name"]
+        if (found["form"], found["before"]) == ("int8", first["name"])
     }
     names = [name for name in ("bacc", "graded_bacc") if all(name in c for c in changes.values())]
     if not others or not changes:
         return
     yield f"Against `{first['name']}`, int8: how many times fewer, and the change in accuracy."
     yield ""
-    yield from _table_head(
-        ("network", "MACs", "parameters", "device RAM", *(NAMES[name] for name in names))
-    )
+    words = (NAMES[name] for name in names)
+    yield from _table_head(("network", "MACs", "parameters", "device RAM", *words))
     for row in others:
-        costs, base = row["costs"], first["costs"]
-        cells = [
-            f"{base[key] / costs[key]:.1f} x" if costs[key] and base[key] else "-"
-            for key in ("macs", "parameters", "ram_bytes")
-        ]
-        figures = changes.get(row["name"])
-        if figures is not None:
-            yield _line([row["label"], *cells, *(interval(figures[name]) for name in names)])
+        if row["name"] in changes:
+            figures = changes[row["name"]]
+            less = (
+                _times_fewer(first["costs"][key], row["costs"][key])
+                for key in ("macs", "parameters", "ram_bytes")
+            )
+            yield _line([row["label"], *less, *(interval(figures[name]) for name in names)])
+
+
+def _times_fewer(before: int | None, after: int | None) -> str:
+    return f"{before / after:.1f} x" if before and after else "-"
 
 
 def differences(result: Result) -> Iterator[str]:
@@ -219,16 +225,14 @@ def differences(result: Result) -> Iterator[str]:
                     found["form"],
                     NAMES[name],
                     interval(figure),
-                    " ".join(_signed(value) for value in figure["values"]),
+                    " ".join(f"{value:+.4f}" for value in figure["values"]),
                 ]
             )
 
 
-def interval(figure: Mapping[str, Any]) -> str:
-    """Mean difference with its interval."""
-    if figure["t_low"] is None:
-        return _signed(figure["mean"])
-    return f"{_signed(figure['mean'])} ({_signed(figure['t_low'])} to {_signed(figure['t_high'])})"
+def interval(figure: Mapping[str, Any], ends: str = "t") -> str:
+    """Mean difference with its interval, by Student's t or over ``recordings``."""
+    return f"{Figure(figure['mean'], figure[f'{ends}_low'], figure[f'{ends}_high']):+.4f to}"
 
 
 def stretches(result: Result) -> Iterator[str]:
@@ -258,12 +262,7 @@ def against_rival(result: Result) -> Iterator[str]:
     for row in result["rows"]:
         figures = result["against"].get(row["name"])
         if figures is not None:
-            cells = (
-                f"{_signed(figures[name]['mean'])} "
-                f"({_signed(figures[name]['recordings_low'])} to "
-                f"{_signed(figures[name]['recordings_high'])})"
-                for name in names
-            )
+            cells = (interval(figures[name], "recordings") for name in names)
             yield _line([row["label"], *cells])
 
 
@@ -331,31 +330,35 @@ def _readme_table2(result: Result) -> Iterator[str]:
         costs = _costs(row, form)
         yield _line([*cells, *costs[:2], *costs[3:]])
     yield ""
-    words = (
-        ["A/C: segments graded by eye, R peaks sure (A) or not to be found (C)."] if graded else []
-    )
-    words.append("Times: LiteRT with XNNPACK on one thread; device RAM in bytes.")
+    yield " ".join(_readme_words(result))
+    if result["quick"]:
+        yield from ("", QUICK)
+
+
+def _readme_words(result: Result) -> Iterator[str]:
+    """Sentences below the README's table."""
+    if is_graded(result):
+        yield "A/C: segments graded by eye, R peaks sure (A) or not to be found (C)."
+    yield "Times: LiteRT with XNNPACK on one thread; device RAM in bytes."
     for found in result["differences"]:
         if found["form"] == "int8":
+            figures = found["figures"]
             changes = ", ".join(
-                f"{NAMES[name]} {interval(found['figures'][name])}"
+                f"{NAMES[name]} {interval(figures[name])}"
                 for name in ("bacc", "graded_auc")
-                if name in found["figures"]
+                if name in figures
             )
-            words.append(
+            yield (
                 f"Pre-training changes Light-CNN by: {changes} (95 % t interval, "
                 f"{len(found['seeds'])} seeds)."
             )
-    longer = [row for row in _networks(result) if "ten_seconds" in row["forms"]["int8"]]
+    longer = ", ".join(
+        f"{row['label']} {row['forms']['int8']['ten_seconds']['bacc']['mean']:.3f}"
+        for row in _networks(result)
+        if "ten_seconds" in row["forms"]["int8"]
+    )
     if longer:
-        each = ", ".join(
-            f"{row['label']} {row['forms']['int8']['ten_seconds']['bacc']['mean']:.3f}"
-            for row in longer
-        )
-        words.append(f"Over ten seconds, by the mean of two scores, BAcc is: {each}.")
-    yield " ".join(words)
-    if result["quick"]:
-        yield from ("", QUICK)
+        yield f"Over ten seconds, by the mean of two scores, BAcc is: {longer}."
 
 
 def _readme_ablations(result: Result) -> Iterator[str]:
@@ -406,14 +409,6 @@ def _mean(figure: Mapping[str, Any]) -> str:
         return "-"
     text = f"{figure['mean']:.3f}"
     return text if figure["sd"] is None else f"{text} ± {figure['sd']:.3f}"
-
-
-def _signed(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.4f}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2%}"
 
 
 def _millions(n: int) -> str:

@@ -26,13 +26,12 @@ from numpy.typing import NDArray
 from ecgqa_tflite.errors import DatasetError, ModelError
 from ecgqa_tflite.output import whole_file
 from ecgqa_tflite.progress import Progress
-from ecgqa_tflite.spec import FrontEnd, Quality
+from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.training.images import augmented
 from ecgqa_tflite.training.recipe import Recipe, Schedule, digest_of
 
 CHECKPOINT = "checkpoint.npz"
 
-LogitFunction = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 Batches = Callable[[int], Iterator[tuple[Any, Any]]]
 """From the number of an epoch to its batches: images (uint8) and classes (int32)."""
 
@@ -175,32 +174,18 @@ def fit_batches(
 
     # The twin shares nothing with the network: its weights are copied after each epoch.
     twin = network if schedule.precision == "float32" else _in_precision(network, "mixed_bfloat16")
-    logits_of = keras.Model(twin.input, twin.layers[-2].output)
     optimiser = keras.optimizers.Adam(schedule.learning_rate)
     optimiser.build(twin.trainable_variables)
-    n_classes, smoothing = int(network.output_shape[-1]), schedule.label_smoothing
-
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-    def step(images: Any, target: Any) -> Any:
-        x = tf.cast(images, tf.float32) / 255.0
-        wanted = tf.one_hot(target, n_classes) * (1 - smoothing) + smoothing / n_classes
-        with tf.GradientTape() as tape:
-            logits = tf.cast(logits_of(x, training=True), tf.float32)
-            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(wanted, logits))
-        variables = twin.trainable_variables
-        optimiser.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        right = tf.argmax(logits, axis=1, output_type=tf.int32) == target
-        return loss, tf.reduce_mean(tf.cast(right, tf.float32))
-
+    step = _step(twin, optimiser, int(network.output_shape[-1]), schedule.label_smoothing)
+    batch_type = (
+        tf.TensorSpec((schedule.batch, *network.input_shape[1:]), tf.uint8),
+        tf.TensorSpec((schedule.batch,), tf.int32),
+    )
     history = _restore(work, twin, optimiser)
     for epoch in range(len(history), schedule.epochs):
         started, sums = time.monotonic(), np.zeros(2)
         dataset = tf.data.Dataset.from_generator(
-            lambda epoch=epoch: batches(epoch),
-            output_signature=(
-                tf.TensorSpec((schedule.batch, *network.input_shape[1:]), tf.uint8),
-                tf.TensorSpec((schedule.batch,), tf.int32),
-            ),
+            lambda epoch=epoch: batches(epoch), output_signature=batch_type
         )
         for done, (images, target) in enumerate(dataset.take(steps_per_epoch).prefetch(2)):
             at = epoch * steps_per_epoch + done
@@ -220,6 +205,27 @@ def fit_batches(
     if twin is not network:
         network.set_weights(twin.get_weights())
     return history
+
+
+def _step(network: Any, optimiser: Any, n_classes: int, smoothing: float) -> Any:
+    """What takes one step on a batch; it gives the loss and the share told right."""
+    from ecgqa_tflite.networks._keras import keras, tf
+
+    logits_of = keras.Model(network.input, network.layers[-2].output)
+
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    def step(images: Any, target: Any) -> Any:
+        x = tf.cast(images, tf.float32) / 255.0
+        wanted = tf.one_hot(target, n_classes) * (1 - smoothing) + smoothing / n_classes
+        with tf.GradientTape() as tape:
+            logits = tf.cast(logits_of(x, training=True), tf.float32)
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(wanted, logits))
+        variables = network.trainable_variables
+        optimiser.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        right = tf.argmax(logits, axis=1, output_type=tf.int32) == target
+        return loss, tf.reduce_mean(tf.cast(right, tf.float32))
+
+    return step
 
 
 def _in_precision(network: Any, policy: str) -> Any:
@@ -268,25 +274,3 @@ def _restore(work: Path, network: Any, optimiser: Any) -> list[dict[str, float]]
             variable.assign(saved[f"optimiser/{i}"])
         history: list[dict[str, float]] = json.loads(str(saved["history"]))
         return history
-
-
-def logit_function(network: Any, spec: FrontEnd, batch: int = 64) -> LogitFunction:
-    """A function from index maps (n, rows, cols) to the float network's log odds of high, (n,)."""
-    from ecgqa_tflite.frontend.colormap import image
-    from ecgqa_tflite.networks._keras import keras, tf
-
-    logits_of = keras.Model(network.input, network.layers[-2].output)
-
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-    def forward(images: Any) -> Any:
-        return logits_of(tf.cast(images, tf.float32) / 255.0, training=False)
-
-    def logits(index_maps: NDArray[np.uint8]) -> NDArray[np.float64]:
-        out = np.empty(len(index_maps))
-        for start in range(0, len(index_maps), batch):
-            images = image(np.asarray(index_maps[start : start + batch]), spec.colormap)
-            pair = forward(tf.constant(images)).numpy().astype(float)
-            out[start : start + len(images)] = pair[:, Quality.HIGH] - pair[:, Quality.LOW]
-        return out
-
-    return logits

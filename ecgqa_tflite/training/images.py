@@ -7,14 +7,14 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.frontend.colormap import lut
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.output import whole_file
@@ -32,13 +32,13 @@ NOT_RESERVED = (errno.EINVAL, errno.EOPNOTSUPP)
 
 
 def index_maps(
-    parts: Sequence[LabelledSegments],
+    segments: LabelledSet,
     spec: FrontEnd,
     cache: Path,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> NDArray[np.uint8]:
-    """Index maps of all parts, one after the other, as a read-only memory map.
+    """Index maps of a set, in its order, as a read-only memory map.
 
     The file is named by the spec (less its colours, which come later), the segments and what the
     front end makes of some of them, so that another front end gets another file. A making
@@ -49,12 +49,12 @@ def index_maps(
     -------
     uint8, shape (n, rows, cols).
     """
-    front_ends = [NativeFrontEnd(spec, part.fs_hz) for part in parts]
+    front_ends = {part.fs_hz: NativeFrontEnd(spec, part.fs_hz) for part in segments.parts}
     sha = hashlib.sha256(replace(spec, colormap="grey").hash.encode())
-    for part, front_end in zip(parts, front_ends, strict=True):
+    for part in segments.parts:
         sha.update(part.digest().encode())
         spread = np.linspace(0, len(part) - 1, min(FINGERPRINTED, len(part))).astype(int)
-        sha.update(front_end.index_maps(part.samples[spread]).data)
+        sha.update(front_ends[part.fs_hz].index_maps(part.samples[spread]).data)
     folder = cache / "index_maps"
     path = folder / f"{sha.hexdigest()[:32]}.npy"
     if not path.exists():
@@ -63,41 +63,39 @@ def index_maps(
         with lock.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if not path.exists():
-                _make(parts, front_ends, spec, path, threads, progress or (lambda *_: None))
+                _make(segments, front_ends, spec, path, threads, progress or (lambda *_: None))
         lock.unlink(missing_ok=True)
     maps: NDArray[np.uint8] = np.load(path, mmap_mode="r")
     return maps
 
 
 def _make(
-    parts: Sequence[LabelledSegments],
-    front_ends: Sequence[NativeFrontEnd],
+    segments: LabelledSet,
+    front_ends: Mapping[float, NativeFrontEnd],
     spec: FrontEnd,
     path: Path,
     threads: int,
     tell: Progress,
 ) -> None:
     partial, note = path.with_suffix(".partial"), path.with_suffix(".done.json")
-    total = sum(map(len, parts))
+    total = len(segments)
     shape = (total, spec.rows, spec.cols)
     done = _noted(note) if partial.exists() else 0
     mode = "r+" if done else "w+"
     maps = np.lib.format.open_memmap(partial, mode=mode, dtype=np.uint8, shape=shape)
     _reserve(partial)
-    first = 0
-    for part, front_end in zip(parts, front_ends, strict=True):
+    for part, place in segments.placed():
         for start in range(0, len(part), CHUNK):
-            at, n = first + start, min(CHUNK, len(part) - start)
+            at, n = place.start + start, min(CHUNK, len(part) - start)
             if at + n <= done:
                 continue
-            front_end.index_maps(
+            front_ends[part.fs_hz].index_maps(
                 part.samples[start : start + n], threads=threads, out=maps[at : at + n]
             )
             maps.flush()
             with whole_file(note, overwrite=True) as temporary:
                 temporary.write_text(json.dumps(at + n))
             tell("making scalograms", at + n, total)
-        first += len(part)
     del maps
     partial.rename(path)
     note.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import types
 import typing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -154,6 +154,29 @@ class Recipe(Schedule):
             raise ArgumentError(f"{path}: no recipe can be read from it ({error})") from error
         return cls.from_dict(data)
 
+    @classmethod
+    def again(cls, path: Path, start: str | None, from_scratch: bool) -> Recipe:
+        """A ``recipe.json`` to train by once more, from the weights ``start``.
+
+        Raises
+        ------
+        ArgumentError
+            It can't be read, or starts from weights that this call doesn't name anew.
+        """
+        recipe = cls.read(path)
+        if recipe.initial_weights is not None and start is None and not from_scratch:
+            raise ArgumentError(
+                f"{path}: starts from the weights {recipe.initial_weights!r}, whose name says "
+                f"nothing here: give them with --from FOLDER, or --from-scratch"
+            )
+        return replace(recipe, initial_weights=start)
+
+    def of_size(self, n_train: int) -> Recipe:
+        """The same with so many training segments; a fifth as many validate."""
+        n_validation = max(2, n_train // 5)
+        composition = replace(self.composition, n_train=n_train, n_validation=n_validation)
+        return replace(self, composition=composition)
+
 
 def digest_of(*parts: Any) -> str:
     """SHA-256 over the JSON of ``parts``."""
@@ -163,10 +186,7 @@ def digest_of(*parts: Any) -> str:
 def _from_plain(kind: Any, value: Any, where: str) -> Any:
     """JSON value to ``kind``: dataclasses, tuples, unions with None and plain types."""
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        if not isinstance(value, dict) or not value.keys() <= hints.keys():
-            raise ArgumentError(f"{where}: may have {', '.join(hints)}, and nothing else")
-        return kind(**{k: _from_plain(hints[k], v, f"{where}.{k}") for k, v in value.items()})
+        return _record(kind, value, where)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         if value not in arguments:
@@ -176,18 +196,27 @@ def _from_plain(kind: Any, value: Any, where: str) -> Any:
         inner = next(a for a in arguments if a is not type(None))
         return None if value is None else _from_plain(inner, value, where)
     if origin is tuple:
-        if not isinstance(value, list):
-            raise ArgumentError(f"{where}: must be a list")
-        if arguments[-1] is Ellipsis:
-            arguments = (arguments[0],) * len(value)
-        if len(arguments) != len(value):
-            raise ArgumentError(f"{where}: must hold {len(arguments)} values")
-        return tuple(
-            _from_plain(a, v, f"{where}[{i}]")
-            for i, (a, v) in enumerate(zip(arguments, value, strict=True))
-        )
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return _tuple(arguments, value, where)
+    if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
         raise ArgumentError(f"{where}: {value!r} is not of type {kind.__name__}")
     return value
+
+
+def _record(kind: Any, value: Any, where: str) -> Any:
+    hints = typing.get_type_hints(kind)
+    if not isinstance(value, dict) or not value.keys() <= hints.keys():
+        raise ArgumentError(f"{where}: may have {', '.join(hints)}, and nothing else")
+    return kind(**{k: _from_plain(hints[k], v, f"{where}.{k}") for k, v in value.items()})
+
+
+def _tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise ArgumentError(f"{where}: must be a list")
+    if kinds[-1] is Ellipsis:
+        kinds = (kinds[0],) * len(value)
+    if len(kinds) != len(value):
+        raise ArgumentError(f"{where}: must hold {len(kinds)} values")
+    pairs = enumerate(zip(kinds, value, strict=True))
+    return tuple(_from_plain(kind, one, f"{where}[{i}]") for i, (kind, one) in pairs)

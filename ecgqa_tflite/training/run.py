@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.datasets.balanced import build
-from ecgqa_tflite.datasets.labelled import LabelledSegments, set_digest
+from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.evaluation.card import write_card
 from ecgqa_tflite.evaluation.figures import compare_decisions, reliability
 from ecgqa_tflite.evaluation.models import probabilities, table_of
 from ecgqa_tflite.frontend.colormap import image, image_s8
-from ecgqa_tflite.model_folder import MODEL_NAME, ModelFolder, write_model
+from ecgqa_tflite.model_folder import MODEL_NAME, ModelFolder, Trained, write_model
 from ecgqa_tflite.output import refuse_existing, refuse_swallowing, refuse_unwritable
 from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.tflite.run import high_scores
-from ecgqa_tflite.training.fit import fit, logit_function, new_network, work_folder
+from ecgqa_tflite.training.fit import fit, new_network, work_folder
 from ecgqa_tflite.training.images import index_maps
 from ecgqa_tflite.training.recipe import Recipe
 
@@ -67,24 +66,17 @@ def train(
     DatasetError
         A set is missing or too small.
     """
-    refuse_existing(out, overwrite)
-    refuse_unwritable(out)
-    refuse_swallowing(out, data, cache)
-    if not MODEL_NAME.fullmatch(out.name):
-        raise ArgumentError(
-            f"{out}: its last part names the model and must match {MODEL_NAME.pattern}: name "
-            f"another output"
-        )
+    _refuse(out, overwrite, data, cache)
     network, pretraining = new_network(recipe, spec, out.name), _pretraining(recipe)
     sets = build(data, spec, recipe.composition, cache, workers, progress)
     maps = index_maps(sets.train, spec, cache, workers, progress)
     validation_maps = index_maps(sets.validation, spec, cache, workers, progress)
-    quality = np.concatenate([part.quality for part in sets.train])
 
-    work = work_folder(cache, network, recipe.to_dict(), spec.hash, set_digest(sets.train))
-    history = fit(network, maps, quality, spec, recipe, work, progress)
+    work = work_folder(cache, network, recipe.to_dict(), spec.hash, sets.train.digest)
+    history = fit(network, maps, sets.train.quality, spec, recipe, work, progress)
 
     chosen = calibration(sets.train, recipe.n_calibration, recipe.seed)
+    from ecgqa_tflite.networks.logits import logit_function
     from ecgqa_tflite.quantize.ptq import quantise_ptq
 
     tflite = quantise_ptq(network, image(np.asarray(maps[chosen]), spec.colormap))
@@ -92,36 +84,40 @@ def train(
     threshold_int8, validation = judged(
         tflite, float_logits, THRESHOLD, sets.validation, validation_maps, spec, progress
     )
-
-    metrics = {
-        "training": {
-            "epochs": history,
-            "segments": segments_by_source(sets.train),
-            "parameters": int(network.count_params()),
-            "tflite_bytes": len(tflite),
-        }
-        | pretraining,
-        "validation": validation,
-        "external": {},
+    training = {
+        "epochs": history,
+        "segments": sets.train.census(),
+        "parameters": int(network.count_params()),
+        "tflite_bytes": len(tflite),
     }
-    model = write_model(
-        out,
+    trained = Trained(
         name=out.name,
         architecture=recipe.architecture,
         arguments=recipe.network_arguments(spec),
         spec=spec,
         threshold=THRESHOLD,
         threshold_int8=threshold_int8,
-        save_weights=network.save_weights,
-        tflite=tflite,
         recipe=recipe.to_dict(),
-        metrics=metrics,
-        calibration_ids=[str(name) for name in _ids(sets.train)[chosen]],
-        model_card=f"# {out.name}\n",
-        overwrite=overwrite,
+        metrics={"training": training | pretraining, "validation": validation, "external": {}},
+        calibration_ids=tuple(sets.train.ids[chosen].tolist()),
+    )
+    model = write_model(
+        out, trained, tflite, save_weights=network.save_weights, overwrite=overwrite
     )
     shutil.rmtree(work, ignore_errors=True)
     return write_card(model)
+
+
+def _refuse(out: Path, overwrite: bool, *inputs: Path) -> None:
+    """What can't be written is said before any work."""
+    refuse_existing(out, overwrite)
+    refuse_unwritable(out)
+    refuse_swallowing(out, *inputs)
+    if not MODEL_NAME.fullmatch(out.name):
+        raise ArgumentError(
+            f"{out}: its last part names the model and must match {MODEL_NAME.pattern}: name "
+            f"another output"
+        )
 
 
 def _pretraining(recipe: Recipe) -> dict[str, Any]:
@@ -132,9 +128,9 @@ def _pretraining(recipe: Recipe) -> dict[str, Any]:
     return {} if found is None else {"pretraining": found}
 
 
-def calibration(parts: Sequence[LabelledSegments], n: int, seed: int) -> NDArray[np.intp]:
-    """Indices (over all parts) of ``n`` segments, from each part by its share; seeded, sorted."""
-    sizes = np.array([len(part) for part in parts])
+def calibration(segments: LabelledSet, n: int, seed: int) -> NDArray[np.intp]:
+    """Indices of ``n`` segments of a set, from each part by its share; seeded, sorted."""
+    sizes = np.array([len(part) for part in segments.parts])
     n = min(n, int(sizes.sum()))
     # Largest remainders: shares add up to n.
     exact = n * sizes / sizes.sum()
@@ -142,11 +138,10 @@ def calibration(parts: Sequence[LabelledSegments], n: int, seed: int) -> NDArray
     rest = np.argsort(shares - exact, kind="stable")[: n - shares.sum()]
     shares[rest] += 1
     rng = np.random.default_rng(seed)
-    first = np.cumsum(sizes) - sizes
     return np.concatenate(
         [
-            begin + np.sort(rng.choice(size, share, replace=False))
-            for begin, size, share in zip(first, sizes, shares, strict=True)
+            place.start + np.sort(rng.choice(len(part), share, replace=False))
+            for (part, place), share in zip(segments.placed(), shares, strict=True)
         ]
     )
 
@@ -176,7 +171,7 @@ def judged(
     tflite: bytes,
     float_logits: NDArray[np.float64],
     threshold: float,
-    parts: Sequence[LabelledSegments],
+    segments: LabelledSet,
     maps: NDArray[np.uint8],
     spec: FrontEnd,
     progress: Progress | None = None,
@@ -189,7 +184,7 @@ def judged(
         Of the float network on validation, (n,).
     threshold
         The float network calls high where P(high) is at least this.
-    parts, maps
+    segments, maps
         Validation segments and their index maps, uint8 (n, rows, cols).
 
     Returns
@@ -200,8 +195,7 @@ def judged(
         (:func:`~ecgqa_tflite.evaluation.figures.score_table`, with ``reliability``), ``flips`` and
         ``called_high_by_source``.
     """
-    truth = np.concatenate([part.quality for part in parts])
-    p = 1 / (1 + np.exp(-float_logits))
+    truth, p = segments.quality, 1 / (1 + np.exp(-float_logits))
     scores = high_scores(
         tflite,
         lambda at: image_s8(np.asarray(maps[at]), spec.colormap),
@@ -211,34 +205,12 @@ def judged(
     threshold_int8 = match_threshold(scores, p >= threshold)
     high = scores >= threshold_int8
     return threshold_int8, {
-        "segments": segments_by_source(parts),
-        "float": table_of(parts, p, threshold) | {"reliability": reliability(truth, p)},
-        "int8": table_of(parts, scores, threshold_int8)
+        "segments": segments.census(),
+        "float": table_of(segments, p, threshold) | {"reliability": reliability(truth, p)},
+        "int8": table_of(segments, scores, threshold_int8)
         | {"reliability": reliability(truth, probabilities(scores))},
         "flips": compare_decisions(p >= threshold, high),
-        "called_high_by_source": _called_high(parts, high),
+        "called_high_by_source": {
+            source: float(high[mask].mean()) for source, mask in segments.by_source.items()
+        },
     }
-
-
-def _ids(parts: Sequence[LabelledSegments]) -> NDArray[np.str_]:
-    return np.concatenate([part.ids for part in parts])
-
-
-def segments_by_source(parts: Sequence[LabelledSegments]) -> dict[str, dict[str, int]]:
-    """Segments and groups by source."""
-    by_source: dict[str, list[LabelledSegments]] = {}
-    for part in parts:
-        by_source.setdefault(part.source, []).append(part)
-    return {
-        source: {
-            "segments": sum(map(len, found)),
-            "groups": len(np.unique(np.concatenate([part.group for part in found]))),
-        }
-        for source, found in by_source.items()
-    }
-
-
-def _called_high(parts: Sequence[LabelledSegments], high: NDArray[np.bool_]) -> dict[str, float]:
-    """Share called high by source: what a single figure hides."""
-    source = np.concatenate([np.full(len(part), part.source) for part in parts])
-    return {str(name): float(high[source == name].mean()) for name in dict.fromkeys(source)}

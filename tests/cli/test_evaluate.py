@@ -69,7 +69,7 @@ def evaluate(*arguments: object) -> Result:
 def no_scoring(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is refused is refused before the work."""
     monkeypatch.setattr(
-        "ecgqa_tflite.cli.evaluate.int8_scores", lambda *_, **__: pytest.fail("has scored")
+        "ecgqa_tflite.evaluation.job.int8_scores", lambda *_, **__: pytest.fail("has scored")
     )
 
 

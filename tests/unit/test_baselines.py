@@ -10,7 +10,7 @@ import pytest
 from conftest import require_module
 from numpy.typing import NDArray
 
-from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.datasets.labelled import LabelledSegments, LabelledSet
 from ecgqa_tflite.errors import ToolError
 from ecgqa_tflite.experiment import baselines
 from ecgqa_tflite.segments import quantise
@@ -37,7 +37,9 @@ def segments(n: int, seed: int, fs_hz: float = 250.0) -> LabelledSegments:
 
 def test_the_forest_tells_beats_from_noise_on_another_device() -> None:
     validation, test = baselines.random_forest_scores(
-        [segments(80, 0)], [segments(20, 1)], [segments(21, 2, 300.0), segments(10, 3, 500.0)]
+        LabelledSet((segments(80, 0),)),
+        LabelledSet((segments(20, 1),)),
+        LabelledSet((segments(21, 2, 300.0), segments(10, 3, 500.0))),
     )
     assert validation.shape == (20,) and test.shape == (31,)
     assert test[:20:2].min() > 0.5 > test[1:20:2].max()
@@ -45,7 +47,7 @@ def test_the_forest_tells_beats_from_noise_on_another_device() -> None:
 
 
 def test_the_forest_is_the_seed_s_whatever_the_workers() -> None:
-    sets = [segments(70, 0)], [segments(30, 1)], [segments(30, 2)]
+    sets = [LabelledSet((segments(n, seed),)) for seed, n in enumerate((70, 30, 30))]
     told: list[tuple[str, int, int]] = []
     one = baselines.random_forest_scores(
         *sets, seed=4, progress=lambda *told_now: told.append(told_now)
@@ -80,16 +82,17 @@ def test_neurokit_s_answers_become_scores(monkeypatch: pytest.MonkeyPatch) -> No
     part = segments(5, 0)
     part.samples[1] = quantise(np.sin(np.arange(1250)))
     part.samples[3] = part.samples[2]
-    assert baselines.neurokit_scores([part]).tolist() == [0.75, 0, 0.75, 0.75, 0]
-    assert baselines.neurokit_scores([part], method="templatematch")[[1, 4]].tolist() == [-1, -1]
-    assert baselines.neurokit_scores([part], method="zhao2018").tolist() == [2, 2, 2, 2, 0]
+    five = LabelledSet((part,))
+    assert baselines.neurokit_scores(five).tolist() == [0.75, 0, 0.75, 0.75, 0]
+    assert baselines.neurokit_scores(five, method="templatematch")[[1, 4]].tolist() == [-1, -1]
+    assert baselines.neurokit_scores(five, method="zhao2018").tolist() == [2, 2, 2, 2, 0]
 
 
 def test_neurokit_missing_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "neurokit2", None)
     with pytest.raises(ToolError, match="pip install neurokit2"):
-        baselines.neurokit_scores([segments(2, 0)])
+        baselines.neurokit_scores(LabelledSet((segments(2, 0),)))
 
 
 def test_no_segments_no_scores() -> None:
-    assert baselines.feature_matrix([]).shape == (0, 24)
+    assert baselines.feature_matrix(LabelledSet(())).shape == (0, 24)

@@ -12,6 +12,7 @@ from ecgqa_tflite.errors import ArgumentError, DatasetError
 from ecgqa_tflite.evaluation.figures import (
     FIGURES,
     PLATEAU,
+    Figure,
     choose_threshold,
     compare_decisions,
     reliability,
@@ -128,6 +129,23 @@ def test_flips_are_counted_by_direction() -> None:
     assert flips == {"flipped": 3, "share": 0.75, "to_high": 2, "to_low": 1}
 
 
+@pytest.mark.parametrize(
+    ("figure", "style", "says"),
+    [
+        (Figure(0.9, 0.85, 0.95), ".3f", "0.900 (0.850-0.950)"),
+        (Figure(0.9, 0.85, 0.95), ".2f to", "0.90 (0.85 to 0.95)"),
+        (Figure(-0.01, -0.02, 0.0), "+.2f to", "-0.01 (-0.02 to +0.00)"),
+        (Figure(0.9), ".3f", "0.900"),
+        (Figure(0.9, 0.85, None), ".3f", "0.900"),
+        (Figure(None, None, None), ".3f to", "-"),
+        (Figure.of({"value": 0.5}), ".1%", "50.0%"),
+        (Figure.of(None), ".3f", "-"),
+    ],
+)
+def test_a_figure_is_written_one_way(figure: Figure, style: str, says: str) -> None:
+    assert format(figure, style) == says
+
+
 # ---- two models ---------------------------------------------------------------------------------
 
 
@@ -135,11 +153,11 @@ def test_a_difference_is_that_of_the_tables_and_zero_against_itself() -> None:
     rng = np.random.default_rng(4)
     y, group = rng.random(300) < 0.6, rng.integers(30, size=300)
     a, b = y + rng.normal(size=300), y + 2 * rng.normal(size=300)
-    difference = score_difference(y, a, 0.5, b, 0.4, group, n_boot=200)
+    difference = score_difference(y, (a, 0.5), (b, 0.4), group, n_boot=200)
     one, other = (score_table(y, s, t, group, n_boot=0) for s, t in ((a, 0.5), (b, 0.4)))
     for name in FIGURES:
         assert difference[name]["value"] == pytest.approx(one[name]["value"] - other[name]["value"])
-    same = score_difference(y, a, 0.5, a, 0.5, group, n_boot=50)
+    same = score_difference(y, (a, 0.5), (a, 0.5), group, n_boot=50)
     assert all(same[name] == {"value": 0, "low": 0, "high": 0} for name in FIGURES)
 
 
@@ -150,7 +168,7 @@ def test_pairing_narrows_the_interval() -> None:
     y = rng.random(800) < 0.5
     a = 3 * y + np.repeat(rng.normal(scale=3, size=40), 20) + rng.normal(size=800)
     b = a + 0.2 * rng.normal(size=800)
-    paired = score_difference(y, a, 1.5, b, 1.5, group, n_boot=300)["auc"]
+    paired = score_difference(y, (a, 1.5), (b, 1.5), group, n_boot=300)["auc"]
     alone = score_table(y, a, 1.5, group, n_boot=300)["auc"]
     assert paired["high"] - paired["low"] < (alone["high"] - alone["low"]) / 3
 

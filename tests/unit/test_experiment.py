@@ -166,10 +166,10 @@ def test_scores_from_maps_are_the_scores_of_evaluate(
     finished: Path, external: ExternalTest, cache: Path
 ) -> None:
     model = open_model(finished / "runs" / "light_scratch_seed0")
-    maps = index_maps(external.parts, SPEC, cache)
+    maps = index_maps(external, SPEC, cache)
     usable = external.usable.copy()
     assert np.array_equal(
-        int8_scores(model, maps, usable, threads=2), scores_of_segments(model, external.parts)
+        int8_scores(model, maps, usable, threads=2), scores_of_segments(model, external)
     )
     usable[3] = False
     assert int8_scores(model, maps, usable)[3] == -128

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.datasets.labelled import LabelledSegments, LabelledSet
 from ecgqa_tflite.errors import ArgumentError, DatasetError
 from ecgqa_tflite.evaluation import failures
 from ecgqa_tflite.evaluation.failures import Failure, Reading
@@ -52,7 +52,7 @@ def some(n: int) -> list[Failure]:
 def test_what_contradicts_the_label_is_found_but_not_what_holds_no_signal() -> None:
     flat = part([1], "z", np.zeros((1, SEGMENT_LEN), np.int16))
     found = failures.find_failures(
-        [part([1, 1, 0, 0], "abcd"), flat],
+        LabelledSet((part([1, 1, 0, 0], "abcd"), flat)),
         np.array([THRESHOLD, THRESHOLD - 1, THRESHOLD, -128, -128], np.int8),
         THRESHOLD,
     )

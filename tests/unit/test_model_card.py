@@ -14,7 +14,7 @@ import tiny_model
 from ecgqa_tflite.bundle.export import CARD_WORDS
 from ecgqa_tflite.datasets.balanced import Composition
 from ecgqa_tflite.datasets.folders import set_name
-from ecgqa_tflite.datasets.labelled import LabelledSegments, set_digest
+from ecgqa_tflite.datasets.labelled import LabelledSegments, LabelledSet
 from ecgqa_tflite.engine.device_source import plan_device
 from ecgqa_tflite.errors import ArgumentError, ConversionError, ToolError
 from ecgqa_tflite.evaluation import footprint
@@ -220,7 +220,7 @@ def segments(names: list[str], fs_hz: float, fill: int = 1) -> LabelledSegments:
 def test_a_set_is_called_what_it_is(
     tmp_path: Path, folder: str, names: list[str], fs_hz: float, called: str
 ) -> None:
-    assert set_name(tmp_path / folder, [segments(names, fs_hz)]) == called
+    assert set_name(tmp_path / folder, LabelledSet((segments(names, fs_hz),))) == called
 
 
 def test_a_digest_is_of_samples_rates_and_labels() -> None:
@@ -231,8 +231,9 @@ def test_a_digest_is_of_samples_rates_and_labels() -> None:
         segments(["A1", "A2"], 300.0, fill=2),
         part.take(np.array([0])),
     ]
-    assert set_digest([part]) == set_digest([segments(["A1", "A2"], 300.0)])
-    assert len({set_digest([p]) for p in (part, *others)}) == 5
+    sets = [LabelledSet((p,)) for p in (part, *others, segments(["A1", "A2"], 300.0))]
+    assert sets[0].digest == sets[-1].digest
+    assert len({one.digest for one in sets}) == 5
 
 
 # ---- size on a device -----------------------------------------------------------------------

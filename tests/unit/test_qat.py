@@ -15,6 +15,7 @@ from synthetic_leads import write_training_sets
 
 from ecgqa_tflite.bundle.export import export_bundle
 from ecgqa_tflite.datasets.balanced import Composition, build
+from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.engine.planner import plan_tflite
 from ecgqa_tflite.errors import ConversionError, DatasetError, ModelError
 from ecgqa_tflite.frontend.colormap import to_int8
@@ -223,12 +224,9 @@ def test_requantise(labelled: Path, tmp_path: Path) -> None:
 
 def test_training_and_validation_share_no_record(labelled: Path, tmp_path: Path) -> None:
     sets = retrain.training_data(labelled, SPEC, Recipe(), tmp_path)
-    train, validation = (
-        {str(name) for part in parts for name in part.group}
-        for parts in (sets.parts, sets.validation)
-    )
+    train, validation = groups(sets.train), groups(sets.validation)
     assert train and validation and not train & validation
-    assert len(sets.maps) == len(sets.quality) and len(sets.calibration_ids) <= len(sets.quality)
+    assert len(sets.maps) == len(sets.train) >= len(sets.calibration_ids)
 
 
 @pytest.fixture(scope="module")
@@ -244,8 +242,8 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def groups(parts: Any) -> set[str]:
-    return {str(name) for part in parts for name in part.group}
+def groups(segments: LabelledSet) -> set[str]:
+    return set(segments.group.tolist())
 
 
 SMALL = Composition(
@@ -258,9 +256,9 @@ def test_it_holds_out_what_the_float_training_did(public: Path, tmp_path: Path) 
     recipe = Recipe(seed=7, composition=SMALL)
     float_sets = build(public, SPEC, SMALL, tmp_path)
     sets = retrain.training_data(public / "challenge-2011", SPEC, recipe, tmp_path)
-    assert groups(sets.parts) and groups(sets.validation)
+    assert groups(sets.train) and groups(sets.validation)
     assert not groups(sets.validation) & groups(float_sets.train)
-    assert not groups(sets.parts) & groups(float_sets.validation)
+    assert not groups(sets.train) & groups(float_sets.validation)
 
 
 def test_it_never_validates_on_what_the_float_network_saw(
@@ -292,9 +290,9 @@ def test_it_never_validates_on_what_the_float_network_saw(
 
 def test_a_checkpoint_is_of_one_set_of_labels(labelled: Path, tmp_path: Path) -> None:
     sets = retrain.training_data(labelled, SPEC, Recipe(), tmp_path)
-    other = [replace(part, quality=1 - part.quality) for part in sets.parts]
-    assert replace(sets, parts=other).digest() != sets.digest()
-    assert replace(sets, parts=list(sets.parts)).digest() == sets.digest()
+    other = tuple(replace(part, quality=1 - part.quality) for part in sets.train.parts)
+    assert replace(sets, train=LabelledSet(other)).digest() != sets.digest()
+    assert replace(sets, train=LabelledSet(sets.train.parts)).digest() == sets.digest()
 
 
 def test_the_external_test_trains_nothing(tmp_path: Path) -> None:

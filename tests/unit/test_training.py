@@ -15,7 +15,7 @@ from conftest import require_module
 from synthetic_leads import write_training_sets
 
 from ecgqa_tflite.datasets.balanced import BalancedSets, Composition
-from ecgqa_tflite.datasets.labelled import LabelledSegments
+from ecgqa_tflite.datasets.labelled import LabelledSegments, LabelledSet
 from ecgqa_tflite.errors import ArgumentError, DatasetError, EcgqaError, OutputExistsError
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.spec import FrontEnd
@@ -125,7 +125,8 @@ def test_index_maps_are_cached_and_an_interrupted_making_goes_on(tmp_path: Path)
         names = np.array([str(i) for i in range(n)])
         return LabelledSegments(samples, fs_hz, np.ones(n, np.uint8), names, names, "s")
 
-    parts = [part(300, 250.0), part(5, 360.0)]
+    parts = (part(300, 250.0), part(5, 360.0))
+    both = LabelledSet(parts)
 
     class KilledError(Exception):
         pass
@@ -136,22 +137,23 @@ def test_index_maps_are_cached_and_an_interrupted_making_goes_on(tmp_path: Path)
             raise KilledError
 
     with pytest.raises(KilledError):
-        index_maps(parts, SPEC, tmp_path, progress=kill)
+        index_maps(both, SPEC, tmp_path, progress=kill)
     steps: list[int] = []
-    maps = index_maps(parts, SPEC, tmp_path, progress=lambda what, done, total: steps.append(done))
+    maps = index_maps(both, SPEC, tmp_path, progress=lambda what, done, total: steps.append(done))
     assert steps == [300, 305]
     assert np.array_equal(maps[300:], NativeFrontEnd(SPEC, 360.0).index_maps(parts[1].samples))
     assert np.array_equal(maps[:9], NativeFrontEnd(SPEC, 250.0).index_maps(parts[0].samples[:9]))
     files = sorted(path.name for path in (tmp_path / "index_maps").iterdir())
     assert len(files) == 1
     # colours come after the map: another colour map needs no other file
-    index_maps(parts, replace(SPEC, colormap="jet"), tmp_path)
+    index_maps(both, replace(SPEC, colormap="jet"), tmp_path)
     assert sorted(path.name for path in (tmp_path / "index_maps").iterdir()) == files
 
 
-def segments_of(samples: np.ndarray) -> LabelledSegments:
+def segments_of(samples: np.ndarray) -> LabelledSet:
     names = np.array([str(i) for i in range(len(samples))])
-    return LabelledSegments(samples, 250.0, np.zeros(len(samples), np.uint8), names, names, "s")
+    low = np.zeros(len(samples), np.uint8)
+    return LabelledSet((LabelledSegments(samples, 250.0, low, names, names, "s"),))
 
 
 def noise(n: int) -> np.ndarray:
@@ -169,7 +171,7 @@ def test_a_full_disk_is_an_error_that_can_be_read(
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OSError, match="No space left"):
-        index_maps([segments_of(noise(4))], SPEC, tmp_path)
+        index_maps(segments_of(noise(4)), SPEC, tmp_path)
     assert not list(tmp_path.rglob("*.partial"))  # it would keep the disk full
 
 
@@ -181,7 +183,7 @@ def test_a_file_system_that_reserves_nothing_will_do(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "posix_fallocate", unsupported)
-    assert index_maps([segments_of(noise(4))], SPEC, tmp_path).any()
+    assert index_maps(segments_of(noise(4)), SPEC, tmp_path).any()
 
 
 def test_a_note_that_cant_be_read_means_nothing_is_done(tmp_path: Path) -> None:
@@ -194,11 +196,11 @@ def test_a_note_that_cant_be_read_means_nothing_is_done(tmp_path: Path) -> None:
         raise KilledError
 
     with pytest.raises(KilledError):
-        index_maps([part], SPEC, tmp_path, progress=kill)
+        index_maps(part, SPEC, tmp_path, progress=kill)
     (note,) = tmp_path.rglob("*.done.json")
     note.write_text("")
     steps: list[int] = []
-    maps = index_maps([part], SPEC, tmp_path, progress=lambda what, done, n: steps.append(done))
+    maps = index_maps(part, SPEC, tmp_path, progress=lambda what, done, n: steps.append(done))
     assert steps == [256, 300] and maps[0].any() and not note.exists()
 
 
@@ -211,7 +213,7 @@ def test_another_front_end_gets_other_maps_whatever_the_first_segment_is(
     samples = noise(3)
     samples[0] = 0
     part = segments_of(samples)
-    before = np.array(index_maps([part], SPEC, tmp_path))
+    before = np.array(index_maps(part, SPEC, tmp_path))
 
     class Other(images.NativeFrontEnd):
         def index_maps(self, samples: np.ndarray, **rest: object) -> np.ndarray:
@@ -220,21 +222,18 @@ def test_another_front_end_gets_other_maps_whatever_the_first_segment_is(
             return maps
 
     monkeypatch.setattr(images, "NativeFrontEnd", Other)
-    assert np.array_equal(index_maps([part], SPEC, tmp_path), before // 2)
+    assert np.array_equal(index_maps(part, SPEC, tmp_path), before // 2)
 
 
 # ---- thresholds and calibration -----------------------------------------------------------------
 
 
 def test_two_runs_that_want_the_same_maps_make_them_once(tmp_path: Path) -> None:
-    part = LabelledSegments(
-        np.random.default_rng(0).integers(-9999, 9999, (600, 1250)).astype(np.int16), 250.0,
-        np.zeros(600, np.uint8), np.array(["g"] * 600), np.array(list(map(str, range(600)))), "t",
-    )  # fmt: skip
+    part = segments_of(noise(600))
     made: list[str] = []
 
     def make() -> None:
-        index_maps([part], SPEC, tmp_path, progress=lambda what, *_: made.append(what))
+        index_maps(part, SPEC, tmp_path, progress=lambda what, *_: made.append(what))
 
     threads = [threading.Thread(target=make) for _ in range(4)]
     for thread in threads:
@@ -254,13 +253,14 @@ def test_int8_threshold_agrees_best_with_the_float_decisions() -> None:
 
 
 def test_calibration_is_stratified_seeded_and_without_repeats() -> None:
-    sized = [range(1000), range(500), range(10)]
-    chosen = calibration(sized, 151, seed=4)  # type: ignore[arg-type]
+    parts = (segments_of(np.zeros((n, 1), np.int16)).parts[0] for n in (1000, 500, 10))
+    sized = LabelledSet(tuple(parts))
+    chosen = calibration(sized, 151, seed=4)
     assert len(set(chosen)) == 151
     counts = np.histogram(chosen, [0, 1000, 1500, 1510])[0]
     assert list(counts) == [100, 50, 1]
-    assert np.array_equal(chosen, calibration(sized, 151, seed=4))  # type: ignore[arg-type]
-    assert len(calibration([range(3)], 200, seed=0)) == 3  # type: ignore[list-item]
+    assert np.array_equal(chosen, calibration(sized, 151, seed=4))
+    assert len(calibration(segments_of(noise(3)), 200, seed=0)) == 3
 
 
 # ---- the fit ------------------------------------------------------------------------------------
@@ -276,7 +276,8 @@ def separable(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     require_module("tf_keras")
-    from ecgqa_tflite.training.fit import fit, logit_function, new_network
+    from ecgqa_tflite.networks.logits import logit_function
+    from ecgqa_tflite.training.fit import fit, new_network
 
     maps, quality = separable(64)
     whole = new_network(TINY, SPEC, "tiny")
@@ -364,7 +365,7 @@ def test_a_checkpoint_is_of_one_start_and_one_set_of_labels(
 
     def work_of(scale: float = 1.0, flipped: bool = False) -> Path:
         quality = ((np.arange(20) + flipped) % 2).astype(np.uint8)
-        part = LabelledSegments(samples, 250.0, quality, names, names, "s")
+        part = LabelledSet((LabelledSegments(samples, 250.0, quality, names, names, "s"),))
         body = build("light_cnn", **TINY.network_arguments(SPEC), name="body")
         body.set_weights([np.full_like(w, scale) for w in body.get_weights()])
         seen: list[Path] = []
@@ -373,7 +374,7 @@ def test_a_checkpoint_is_of_one_start_and_one_set_of_labels(
             seen.append(rest[2])  # type: ignore[arg-type]
             raise StopError
 
-        monkeypatch.setattr(run, "build", lambda *_: BalancedSets([part], [part]))
+        monkeypatch.setattr(run, "build", lambda *_: BalancedSets(part, part))
         monkeypatch.setattr(pretrain, "load_body", lambda _: body)
         monkeypatch.setattr(run, "fit", stop)
         recipe = replace(TINY, initial_weights="body")

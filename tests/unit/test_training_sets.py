@@ -15,10 +15,9 @@ from ecgqa_tflite.datasets.balanced import Composition
 from ecgqa_tflite.datasets.beats import count_errors, detect_beats, qrs_band
 from ecgqa_tflite.datasets.labelled import (
     LabelledSegments,
+    LabelledSet,
     by_rate,
-    concatenate,
     first_of_identical,
-    set_digest,
 )
 from ecgqa_tflite.datasets.mixtures import (
     MixtureRule,
@@ -72,14 +71,28 @@ def test_digest_depends_on_samples_and_rate() -> None:
 
 def test_parts_join_by_sampling_rate() -> None:
     joined = by_rate([some(2), some(3, 360.0), some(1)], "both")
-    assert [(part.fs_hz, len(part), part.source) for part in joined] == [
+    assert [(part.fs_hz, len(part), part.source) for part in joined.parts] == [
         (250.0, 3, "both"),
         (360.0, 3, "both"),
     ]
-    with pytest.raises(DatasetError, match="different sampling rates"):
-        concatenate([some(2), some(3, 360.0)])
     with pytest.raises(DatasetError, match="no recording"):
         by_rate([some(0)], "empty")
+
+
+def test_a_set_is_its_parts_one_after_the_other() -> None:
+    parts = (some(2), some(3, 360.0), some(2, source="other"))
+    whole = LabelledSet(parts)
+    assert len(whole) == 7 == len(whole.quality) == len(whole.usable) == len(whole.group)
+    assert [(part.fs_hz, place) for part, place in whole.placed()] == [
+        (250.0, slice(0, 2)), (360.0, slice(2, 5)), (250.0, slice(5, 7)),
+    ]  # fmt: skip
+    for chosen in (np.array([1, 5, 6]), np.isin(np.arange(7), [1, 5, 6])):
+        taken = whole.take(chosen)
+        assert [len(part) for part in taken.parts] == [1, 2], "no part is empty"
+        assert list(taken.ids) == list(whole.ids[[1, 5, 6]])
+    assert whole.census()["other"] == {"segments": 2, "groups": len(set(parts[2].group))}
+    assert list(whole.by_source) == ["s", "other"]
+    assert len(LabelledSet(()).quality) == 0
 
 
 def test_identical_signals_are_kept_once() -> None:
@@ -203,8 +216,8 @@ def test_mixtures_kept_are_of_one_leads_beats_bars_rate_and_group() -> None:
 def test_what_a_training_depends_on_are_samples_rates_and_labels() -> None:
     a = some(3)
     flipped = replace(a, quality=1 - a.quality)
-    assert set_digest([a]) == set_digest([some(3, source="other")])
-    assert len({set_digest(parts) for parts in ([a], [flipped], [a, a], [])}) == 4
+    assert LabelledSet((a,)).digest == LabelledSet((some(3, source="other"),)).digest
+    assert len({LabelledSet(parts).digest for parts in ((a,), (flipped,), (a, a), ())}) == 4
 
 
 def test_short_leads_are_mirrored_and_their_beats_come_from_agreement() -> None:
@@ -251,11 +264,12 @@ def test_challenge_2011_by_lead_and_by_record_once_each(tmp_path: Path) -> None:
     (folder / "RECORDS-acceptable").write_text("1\n")
     (folder / "RECORDS-unacceptable").write_text("2\n3\n")
 
-    (by_lead,) = challenge2011.lead_segments(challenge2011.labelled_recordings(tmp_path), SPEC)
+    recordings = challenge2011.labelled_recordings(tmp_path)
+    (by_lead,) = challenge2011.lead_segments(recordings, SPEC).parts
     assert list(by_lead.quality) == [1, 1, 1, 1, 0, 0]
     assert by_lead.ids[2] == "challenge-2011/1/II@0.00" and by_lead.ids[5].endswith("/2/I@5.00")
     assert set(by_lead.group) == {"challenge-2011/1", "challenge-2011/2"}
-    (by_record,) = challenge2011.record_segments(folder, SPEC)
+    (by_record,) = challenge2011.record_segments(folder, SPEC).parts
     assert len(by_record) == 8 and by_record.quality.sum() == 4
     (folder / "LEADS.csv").rename(folder / "away")
     coarse = challenge2011.labelled_recordings(tmp_path)
@@ -284,7 +298,7 @@ def test_challenge_2017_inherits_labels_and_reads_grades(tmp_path: Path) -> None
         write_record(tmp_path, name, pulse_train(12, seed=i).signal_mv[:, None], ["ECG"])
     write_record(tmp_path, "A4", pulse_train(3).signal_mv[:, None], ["ECG"])
     (tmp_path / "REFERENCE.csv").write_text("A1,N\nA2,~\nA3,O\nA4,N\n")
-    (part,) = challenge2017.segments(tmp_path, SPEC)
+    (part,) = challenge2017.segments(tmp_path, SPEC).parts
     assert list(part.quality) == [1, 1, 0, 0, 1, 1]
     assert part.ids[2] == "challenge-2017/A2@0.00"
 
@@ -306,12 +320,13 @@ def test_records_in_subfolders_and_short_ones(tmp_path: Path) -> None:
 
     write_record(tmp_path / "a" / "A0", "A1", pulse_train(6).signal_mv[:, None], ["ECG"])
     (tmp_path / "a" / "REFERENCE.csv").write_text("\ufeffA0/A1,~\n")
-    (part,) = challenge2017.segments(tmp_path / "a", SPEC)
+    (part,) = challenge2017.segments(tmp_path / "a", SPEC).parts
     assert list(part.ids) == ["challenge-2017/A1@0.00"] and list(part.quality) == [0]
     write_record(tmp_path / "b" / "x", "1", pulse_train(6).signal_mv[:, None], ["I"])
     write_record(tmp_path / "b" / "x", "2", pulse_train(3).signal_mv[:, None], ["I"])
     (tmp_path / "b" / "LEADS.csv").write_text("record,lead,quality\nx/1,I,good\nx/2,I,bad\n")
-    (part,) = challenge2011.lead_segments(challenge2011.labelled_recordings(tmp_path / "b"), SPEC)
+    recordings = challenge2011.labelled_recordings(tmp_path / "b")
+    (part,) = challenge2011.lead_segments(recordings, SPEC).parts
     assert list(part.ids) == ["challenge-2011/1/I@0.00"]
 
 
@@ -335,7 +350,7 @@ def test_folders_are_told_by_their_labels(tmp_path: Path) -> None:
         load_folder(tmp_path, SPEC)
     write_record(tmp_path / "inner", "A1", pulse_train(6).signal_mv[:, None], ["ECG"])
     (tmp_path / "inner" / "REFERENCE.csv").write_text("A1,N\n")
-    assert [len(part) for part in load_folder(tmp_path, SPEC)] == [1]
+    assert [len(part) for part in load_folder(tmp_path, SPEC).parts] == [1]
 
 
 def test_mitdb_leads_come_with_beats_bars_and_patient(tmp_path: Path) -> None:
