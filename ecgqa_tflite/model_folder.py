@@ -371,7 +371,7 @@ def _calibration_ids(path: Path, parts: Mapping[str, Any]) -> tuple[str, ...]:
     calibration = parts.get("calibration") or {}
     ids = calibration.get("ids", []) if isinstance(calibration, dict) else None
     if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
-        raise ModelError(f"{path}: its calibration is no list of ids; get the model again")
+        raise ModelError(f"{path}: its calibration is not a list of ids; get the model again")
     return tuple(ids)
 
 

@@ -1,1 +1,1 @@
-"""What a segment costs on each device: one target a file."""
+"""What a segment costs on each device: one target per file."""

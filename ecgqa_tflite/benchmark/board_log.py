@@ -51,7 +51,7 @@ class BoardLog:
     Attributes
     ----------
     unit, unit_per_s
-        Of all costs; units a second, 0 where no time can be told.
+        Of all costs; units per second, 0 where no time can be told.
     spec, model
         Hashes, hexadecimal.
     first
@@ -287,7 +287,7 @@ def read_serial(port: str, *, baud: int = 115200, timeout_s: float = 120.0) -> s
     try:
         speed = getattr(termios, f"B{baud}", None)
         if speed is None:
-            raise ToolError(f"{port}: {baud} baud is no rate of this system")
+            raise ToolError(f"{port}: {baud} baud is not a rate of this system")
         try:
             mode = termios.tcgetattr(handle)
             mode[0] = mode[1] = mode[3] = 0  # raw: nothing is translated, nothing echoed
@@ -295,7 +295,7 @@ def read_serial(port: str, *, baud: int = 115200, timeout_s: float = 120.0) -> s
             mode[4] = mode[5] = speed
             termios.tcsetattr(handle, termios.TCSANOW, mode)
         except termios.error as error:
-            raise ToolError(f"{port}: is no serial port ({error.args[-1]})") from error
+            raise ToolError(f"{port}: is not a serial port ({error.args[-1]})") from error
         got, until = b"", time.monotonic() + timeout_s
         while time.monotonic() < until:
             if select.select([handle], [], [], 0.2)[0]:

@@ -138,7 +138,7 @@ def table(report: dict[str, Any]) -> str:
     lines = [
         f"{machine['cpu']}, one core; {report['segments']}; {report['rows']} x {report['cols']}; "
         f"load {machine['state']['load']:.1f} before",
-        f"{'ms a segment':<34} {'median':>8} {'of loops':>17} {'p90':>8} {'segments/s':>11} "
+        f"{'ms per segment':<34} {'median':>8} {'of loops':>17} {'p90':>8} {'segments/s':>11} "
         f"{'x ours':>7} {'CPU time':>9}",
     ]
     for name, t in report["ms_a_segment"].items():

@@ -1,6 +1,6 @@
-"""From instructions to a part: ms, duty cycle, mJ a decision and battery days. A model, no figure.
+"""From instructions to a part: ms, duty cycle, mJ a decision and battery days. A model only.
 
-Milliseconds are exact instructions times cycles an instruction over the clock; millijoules are
+Milliseconds are exact instructions times cycles per instruction over the clock; millijoules are
 milliseconds times power while inferring. Cycles an instruction come from published MLPerf Tiny
 results: cycles a multiply-accumulate of ResNet8 (12.5 million of them), over the instructions that
 such kernels are assumed to take. That assumption is most of the error bar. ``parts.json`` holds
@@ -186,8 +186,8 @@ def table(found: Sequence[Modelled], battery_mwh: float = BATTERY_MWH) -> Iterat
         return
     yield "On a part        counted, exact | MODELLED, not measured: middle [low .. high]"
     yield (
-        f"{'part':<10} {'model':<18} {'instructions':>13} | {'ms a decision':>22} "
-        f"{'duty cycle':>24} {'mJ a decision':>22} {'battery days':>22}"
+        f"{'part':<10} {'model':<18} {'instructions':>13} | {'ms per decision':>22} "
+        f"{'duty cycle':>24} {'mJ per decision':>22} {'battery days':>22}"
     )
     for m in found:
         yield (

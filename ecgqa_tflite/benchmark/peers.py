@@ -49,7 +49,7 @@ PUBLISHED = (
     "nRF52 (Cortex-M4): 195.6 KB of memory, 33.98 M operations a second (Faraone and "
     "Delgado-Gonzalo, abstract, as scite.ai quotes it)",
     "an int8 autoencoder for arrhythmias with TensorFlow Lite Micro on an ESP32-S3: about 180 KB "
-    "of model, 9 ms an inference (Nagarajan and Polachan, ArrythML, arXiv 2606.02256, abstract)",
+    "of model, 9 ms per inference (Nagarajan and Polachan, ArrythML, arXiv 2606.02256, abstract)",
 )
 """Figures of others, on other machines: quoted, not compared. Of an ECG quality network on a device
 we found none whose source we could read."""
@@ -229,9 +229,9 @@ def table(report: dict[str, Any]) -> str:
         f"{report['machine']['cpu']}, one core; {report['segments']}; network: {report['model']}"
     ]
     for title, key in (
-        ("front end, ms a segment", "front_ends_ms"),
-        ("network alone, ms a segment", "networks_ms"),
-        ("quality index, ms a segment", "quality_indices_ms"),
+        ("front end, ms per segment", "front_ends_ms"),
+        ("network alone, ms per segment", "networks_ms"),
+        ("quality index, ms per segment", "quality_indices_ms"),
     ):
         rows = report[key]
         if not rows:

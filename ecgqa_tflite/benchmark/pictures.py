@@ -132,7 +132,7 @@ def latency(report: Report, path: Path) -> bool:
         axis.set_title(f"{model}: samples to decision on this machine", fontsize=10, loc="left")
         axis.grid(True, which="both", alpha=0.25)
         axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
-    axes[-1, 0].set_xlabel("ms a segment (dots: p50, p90, p99)", fontsize=9)
+    axes[-1, 0].set_xlabel("ms per segment (dots: p50, p90, p99)", fontsize=9)
     figure.tight_layout()
     figure.savefig(path, dpi=DPI)
     return True

@@ -196,7 +196,7 @@ def _until(
     least_s: float,
     peers: bool,
 ) -> NDArray[np.float64]:
-    """Seconds of each call, an input a row, until ``least_s`` have gone by."""
+    """Seconds of each call, an input per row, until ``least_s`` have gone by."""
     passes: list[NDArray[np.float64]] = []
     started = time.perf_counter()
     while not passes or time.perf_counter() - started < least_s:
@@ -205,7 +205,7 @@ def _until(
 
 
 def cpu_ms(call: Callable[[], int], protocol: Protocol) -> float:
-    """CPU time of this process a segment, ms: median of loops; what others take does not count.
+    """CPU time of this process per segment, ms: median of loops; what others take does not count.
 
     On a busy machine it comes near the wall time of a quiet one, caches aside; it is no wall time.
 
@@ -333,7 +333,7 @@ def noise_of_states(
     """What speaks against all figures taken between two :func:`machine_state`."""
     told = []
     if emulated:
-        told.append("an emulated machine: its times are no board's")
+        told.append("an emulated machine: its times are not a board's")
     if before["load"] is not None and before["load"] > 0.5 * n_cores:
         told.append(f"load {before['load']:.1f} on {n_cores} cores before the run began")
     if before["governor"] not in (None, "performance"):

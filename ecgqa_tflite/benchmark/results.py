@@ -142,7 +142,7 @@ class Throughput:
     Attributes
     ----------
     hours_per_s
-        Hours of ECG a second.
+        Hours of ECG per second.
     speed_up
         Against the model's first row, the one with the fewest threads.
     """
@@ -267,7 +267,7 @@ def read_report(path: Path) -> Report:
 
 
 def exact(values: Sequence[float]) -> Timing:
-    """Counts that repeat exactly, one a segment: ``low`` and ``high`` are of the segments."""
+    """Counts that repeat exactly, one per segment: ``low`` and ``high`` are of the segments."""
     ordered = sorted(float(v) for v in values)
 
     def at(share: float) -> float:

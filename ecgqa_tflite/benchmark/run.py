@@ -1,4 +1,4 @@
-"""Every target that this machine can run, one process a row, one report.
+"""Every target that this machine can run, one process per row, one report.
 
 Rows whose figures are times run one after another, alone. Counts of instructions and estimates do
 not depend on what else runs, so those rows share the cores afterwards.

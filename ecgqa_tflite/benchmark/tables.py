@@ -53,7 +53,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def main_table(rows: list[Row]) -> Iterator[str]:
-    """A row a line: ms where the kind is not ``instructions``, else millions of them."""
+    """A row per line: ms where the kind is not ``instructions``, else millions of them."""
     yield (
         f"{'target':<14} {'variant':<28} {'kind':<12} {'':>2} "
         + " ".join(f"{name:>8}" for name in STAGES)

@@ -52,7 +52,7 @@ class Figures:
     macs
         Multiply-accumulates of the network.
     segments
-        By stage, a segment an entry.
+        By stage, an entry per segment.
     """
 
     board: str
@@ -75,7 +75,7 @@ class Figures:
 
     @property
     def per_mac(self) -> float:
-        """Instructions of the network a multiply-accumulate, the C library's counted with it."""
+        """Instructions of the network per multiply-accumulate, the C library's counted with it."""
         return (self.by_stage["network"] + self.by_stage["other"]) / self.macs
 
 
@@ -207,7 +207,7 @@ def _flash(image: boards.Image, source_of: Mapping[str, Path]) -> dict[str, int]
 
 
 def table(figures: Sequence[Figures]) -> str:
-    """The figures as text, a board a row: bytes, then millions of instructions."""
+    """The figures as text, a row per board: bytes, then millions of instructions."""
     head = (
         f"{'core':<20} {'RAM':>7} = {'work':>7} + {'ctx':>4} + {'stack':>5}   "
         f"{'code':>6} {'tables':>7} {'network':>8}   "

@@ -56,7 +56,7 @@ class Limits:
         Raises
         ------
         ArgumentError
-            Another name, or a limit that is no number from 0 to 1.
+            Another name, or a limit that is not a number from 0 to 1.
         """
         names = [f.name for f in fields(cls) if not f.name.endswith("_bytes")]
         changed: dict[str, Any] = {}
@@ -68,7 +68,7 @@ class Limits:
             try:
                 changed[name] = None if text == "off" else float(text)
             except ValueError:
-                raise ArgumentError(f"--gate {word}: {text!r} is no number (or off)") from None
+                raise ArgumentError(f"--gate {word}: {text!r} is not a number (or off)") from None
             if changed[name] is not None and not 0 <= changed[name] <= 1:
                 raise ArgumentError(f"--gate {word}: a limit is a share from 0 to 1")
         return cls(**changed, ram_bytes=ram_bytes, flash_bytes=flash_bytes)

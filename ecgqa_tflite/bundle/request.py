@@ -99,7 +99,7 @@ class Request:
         Raises
         ------
         ModelError
-            It is no manifest, or of a version that did not say.
+            It is not a manifest, or of a version that did not say.
         """
         said = read_json(manifest)
         try:

@@ -149,7 +149,7 @@ def _write(report: Report, text: str, out: Path, overwrite: bool) -> None:
 def compare_command(before: Path, after: Path) -> None:
     """Compare two reports row by row: AFTER over BEFORE, with intervals.
 
-    An interval that holds 1 is no difference. It holds the noise within each run only: a ratio
+    An interval that holds 1 is not a difference. It holds the noise within each run only: a ratio
     that matters is seen in two pairs of runs.
 
     \b

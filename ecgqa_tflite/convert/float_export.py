@@ -49,7 +49,7 @@ def _with_int8_ends(tflite: bytes, name: str) -> bytes:
         raise ConversionError(f"{name}: needs one float32 image in and float32 scores out")
     if (last := graph.operators[-1].name) not in PROBABILITIES:
         raise ConversionError(
-            f"{name}: ends in {last}, whose scores are no probabilities: end it in a softmax"
+            f"{name}: ends in {last}, whose scores are not probabilities: end it in a softmax"
         )
     model = unpack(tflite)
     subgraph = model.subgraphs[0]

@@ -44,7 +44,7 @@ def measured(
     ModelError
         The model has no float weights or no ``.tflite``.
     ConversionError
-        ``own`` is no network that Keras loads.
+        ``own`` is not a network that Keras loads.
     """
     if own is None:
         _ = model.weights_path, model.tflite_path  # said before any work

@@ -181,7 +181,7 @@ def load_keras(path: Path) -> Any:
     if not path.exists():
         raise ModelError(f"{path}: no such file")
     if not (path.suffix == ".h5" or (path / "saved_model.pb").is_file()):
-        raise ModelError(f"{path}: is no .tflite, Keras .h5 or SavedModel")
+        raise ModelError(f"{path}: is not a .tflite, Keras .h5 or SavedModel")
     from ecgqa_tflite.networks._keras import keras
 
     try:

@@ -77,7 +77,7 @@ def quantise_qat(
     recipe
         Of this training: see :func:`qat_recipe`.
     work
-        Folder for a checkpoint an epoch; a run that finds one goes on after it.
+        Folder for a checkpoint per epoch; a run that finds one goes on after it.
     progress
         Called each step.
 
@@ -129,7 +129,7 @@ def ending_in_logits(network: Any) -> Any:
     Raises
     ------
     ConversionError
-        It is no graph of layers, or ends in something else.
+        It is not a graph of layers, or ends in something else.
     """
     from ecgqa_tflite.networks._keras import keras
 

@@ -161,7 +161,7 @@ def _groups(segments: LabelledSet, folder: Path, seen: Sequence[str]) -> set[str
 def _refuse_seen(validation: LabelledSet, seen: Sequence[str], folder: Path) -> None:
     """Refuse to validate on a record of which the float network is known to have seen a segment.
 
-    Noise alone is no record: its recordings are in both sets, other stretches of them.
+    Noise alone is not a record: its recordings are in both sets, other stretches of them.
     """
     both = _records(seen) & _records(
         str(name) for part in validation.parts if part.source != NOISE for name in part.ids

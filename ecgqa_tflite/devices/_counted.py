@@ -62,7 +62,7 @@ def measure(
         flash_bytes=figures.code_bytes + figures.tables_bytes + figures.network_bytes,
         notes=(
             f"{figures.core}, exact; the image is made inside the network, row by row",
-            f"{figures.per_mac:.3f} instructions a multiply-accumulate",
+            f"{figures.per_mac:.3f} instructions per multiply-accumulate",
             *notes,
         ),
         **more,

@@ -49,7 +49,7 @@ def _convolution(graph: Graph, op: Operator) -> str | None:
 
 def _constant_parameters(graph: Graph, op: Operator) -> str | None:
     if any(i >= 0 and graph.tensors[i].data is None for i in op.inputs[1:]):
-        return "its weights or biases are no constants"
+        return "its weights or biases are not constants"
     return None
 
 

@@ -73,7 +73,7 @@ def compile_for(tflite: bytes, accelerator: Accelerator, name: str) -> Compiled:
             *(sys.executable, "-c", start, str(source), "--output-dir", scratch),
             *("--accelerator-config", accelerator.config, "--config", "Arm/vela.ini"),
             *("--system-config", accelerator.system, "--memory-mode", accelerator.memory),
-            "--verbose-performance",  # a line a layer, as CSV
+            "--verbose-performance",  # a line per layer, as CSV
         ]
         try:
             done = subprocess.run(

@@ -213,7 +213,7 @@ def prove(folder: Path, manifest: Mapping[str, Any], golden: Golden) -> tuple[st
             f"{n} images (LiteRT's reference kernels)."
         )
     before = target["before"]["inference_ms_estimated"]
-    estimated = f"Vela's estimate for {target['name']}: {before:g} ms an inference as it is"
+    estimated = f"Vela's estimate for {target['name']}: {before:g} ms per inference as it is"
     if target["after"] is not None:
         estimated += f", {target['after']['inference_ms_estimated']:g} ms rewritten"
     lines.append(f"{estimated} (estimated, not measured).")

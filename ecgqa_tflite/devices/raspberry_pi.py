@@ -23,7 +23,7 @@ def missing() -> str | None:
         board = ""
     if "Raspberry Pi" in board:
         return None
-    return "this machine is no Raspberry Pi: run the same command on one (pip install .)"
+    return "this machine is not a Raspberry Pi: run the same command on one (pip install .)"
 
 
 DEVICES = (

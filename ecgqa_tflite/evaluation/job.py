@@ -79,7 +79,7 @@ class Job:
         Raises
         ------
         ArgumentError
-            The figures can't be recorded in this model, or are no test of it.
+            The figures can't be recorded in this model, or are not a test of it.
         OutputExistsError
             A file is there and ``overwrite`` is false.
         DatasetError, ModelError

@@ -109,7 +109,7 @@ def test_refusals(spec: Path, recordings: Path, tmp_path: Path) -> None:
     refused(convert(tflite, "--spec", tmp_path / "other.json", "-o", out), "its spec makes")
     refused(convert(tmp_path / "bad.h5", *with_spec), "--calibrate")
     refused(convert(tmp_path / "bad.h5", *with_spec, "--calibrate", recordings), "can't load")
-    refused(convert(recordings, *with_spec, "--calibrate", recordings), "is no .tflite")
+    refused(convert(recordings, *with_spec, "--calibrate", recordings), "is not a .tflite")
     refused(convert(tmp_path / "none.h5", *with_spec, "--calibrate", recordings), "no such file")
     assert convert(tflite, "-o", out, "--threshold", 0.5).exit_code == 2
     refused(convert(tflite, *with_spec, "--validate", recordings), "no labels that are understood")

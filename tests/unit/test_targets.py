@@ -107,7 +107,7 @@ def test_the_folder_is_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "abacus.py").write_text(
         "from ecgqa_tflite.devices._device import Device\nDEVICES = (Device('abacus'),)\n"
     )
-    (tmp_path / "_beads.py").write_text("raise ImportError('a helper is no device')\n")
+    (tmp_path / "_beads.py").write_text("raise ImportError('a helper is not a device')\n")
     monkeypatch.setattr(devices, "__path__", [*devices.__path__, str(tmp_path)])
     assert [d.name for d in devices._devices()] == [*devices.DEVICES, "abacus"]
     monkeypatch.delitem(sys.modules, "ecgqa_tflite.devices.abacus")
