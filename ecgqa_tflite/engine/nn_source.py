@@ -14,7 +14,7 @@ from ecgqa_tflite.engine.planner import LayerPlan, Plan
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.tflite.read import network_digest, read_tflite
 
-NN_FORMAT = 1
+NN_FORMAT = 2
 """``ECGQA_NN_FORMAT``; a test holds it against the header."""
 
 
@@ -150,6 +150,7 @@ def _layer(plan: LayerPlan, name: str) -> str:
         ("runs", str(layer.runs)),
         ("run_len", str(layer.run_len)),
         ("chunk_len", str(plan.chunk_len)),
+        ("patch_bytes", str(plan.patch_bytes)),
         ("chunks", str(plan.chunks)),
         ("chunks_a_step", str(plan.chunks_a_step)),
         ("channel_block", str(plan.channel_block)),

@@ -12,6 +12,8 @@ from ecgqa_tflite.errors import ConversionError
 
 MAX_CHUNK = 512
 """``ECGQA_NN_MAX_CHUNK``."""
+MIN_PATCH = 64
+"""``ECGQA_NN_MIN_PATCH``."""
 WEIGHTS_TAIL = 32
 """``ECGQA_NN_WEIGHTS_TAIL``."""
 EVEN_BIAS = 128

@@ -15,7 +15,7 @@ from functools import cached_property
 
 from ecgqa_tflite.engine.chain import read_network
 from ecgqa_tflite.engine.layers import Layer, Network
-from ecgqa_tflite.engine.packing import MAX_CHUNK
+from ecgqa_tflite.engine.packing import MAX_CHUNK, MIN_PATCH
 from ecgqa_tflite.errors import ArgumentError, ConversionError
 from ecgqa_tflite.tflite.read import read_tflite
 
@@ -26,11 +26,16 @@ PROGRESS_BYTES = 12
 CHANNEL_BLOCK = 128
 """Output channels of a step: more need larger accumulators, fewer pack each patch more often."""
 CHUNK = 256
-"""Inputs of a pixel that a kernel call takes: more need a larger patch, fewer load and store
-accumulators more often."""
-STEP_MACS = 40_000
-"""Multiply-accumulates that a step of the engine does, about; one chunk may be more. Around a
-thousandth of a second of a Cortex-M, and few enough steps that their own cost does not count."""
+"""Inputs of a pixel that a kernel call takes, at most, where it has the choice."""
+PATCH_BYTES = 1024
+"""Where inputs that are not skipped wait for the kernel: more loads and stores accumulators less
+often."""
+BYTES_A_BLOCK = 16
+"""Of the patch, a block of four inputs: it takes up to 20, and one in five or more is skipped."""
+STEP_MACS = 132_000
+"""Multiply-accumulates that a step of the engine does where nothing can be skipped, about; one chunk
+may be more. Two thousandths of a second of a Cortex-M, and few enough steps that their own cost
+does not count."""
 TRIES = 400
 """Orders of placement that are tried, all from one seed: the same network, the same plan."""
 
@@ -67,6 +72,7 @@ class LayerPlan:
     layer: Layer
     chunk_len: int
     channel_block: int
+    patch_bytes: int
     chunks: int
     chunks_a_step: int
     blocks_a_step: int
@@ -151,6 +157,7 @@ def plan_network(network: Network, row_scratch_bytes: int = 0) -> Plan:
             p.layer,
             p.chunk_len,
             p.channel_block,
+            p.patch_bytes,
             p.chunks,
             p.chunks_a_step,
             p.blocks_a_step,
@@ -202,6 +209,7 @@ def _sized(network: Network, i: int) -> LayerPlan:
         layer,
         chunk_len=_chunk_len(layer),
         channel_block=_channel_block(layer),
+        patch_bytes=_patch_bytes(layer),
         chunks=chunks,
         chunks_a_step=chunks_a_step,
         blocks_a_step=blocks_a_step,
@@ -211,7 +219,7 @@ def _sized(network: Network, i: int) -> LayerPlan:
 
 
 def _chunk_len(layer: Layer) -> int:
-    if not layer.kind.packed:
+    if not layer.kind.packed or layer.kind.accumulates:
         return 0
     if not layer.gather:
         pieces = -(-layer.run_len // CHUNK)
@@ -228,6 +236,14 @@ def _chunk_len(layer: Layer) -> int:
             f"are more than the engine gathers at once: export it for TensorFlow Lite Micro"
         )
     return taps * channels
+
+
+def _patch_bytes(layer: Layer) -> int:
+    """For four fifths of all blocks of inputs, as far as there is room: some are skipped."""
+    if not layer.kind.packed:
+        return 0
+    inputs = layer.run_len * (1 if layer.kind.accumulates else layer.runs)
+    return max(MIN_PATCH, min(PATCH_BYTES, BYTES_A_BLOCK * -(-inputs // 4)))
 
 
 def _channel_block(layer: Layer) -> int:
@@ -289,7 +305,7 @@ def _buffers_of(
             f"accumulators {run}", 4, (Part("", 4 * pixels * plan.channel_block, running),)
         )
     if layer.kind.packed:
-        yield Buffer(f"patch {run}", 4, (Part("", 2 * pixels * _even(plan.chunk_len), running),))
+        yield Buffer(f"patch {run}", 4, (Part("", plan.patch_bytes, running),))
         if layer.gather:
             yield Buffer(f"gather {run}", 1, (Part("", pixels * plan.chunk_len, running),))
     elif layer.gather:

@@ -72,11 +72,13 @@ def with_constants(
         raise refusal(op, f"has {filter_.quant_scale.size} scales for {channels} channels")
 
     zero_point = layer.in_zero_point
+    # Packed weights meet inputs with 128 added, so that the zero point after a ReLU is 0.
+    added = 128 if layer.kind.packed else 0
     positive, negative = wide.clip(min=0).sum(1), wide.clip(max=0).sum(1)
     low, high = -128 - zero_point, 127 - zero_point
     largest = bias + positive * high + negative * low
     smallest = bias + positive * low + negative * high
-    folded = bias - zero_point * wide.sum(1)
+    folded = bias - (zero_point + added) * wide.sum(1)
     # While a sum is under way the zero point's part is ahead of its products.
     reach = np.abs(folded) + 256 * np.abs(wide).sum(1)
     if max(largest.max(), -smallest.min()) >= 1 << 30 or reach.max() >= 1 << 31:

@@ -64,6 +64,11 @@ static int chunk_is_valid(const ecgqa_nn_layer_t *l)
            (l->chunk_len % 2u == 0u || l->chunk_len >= l->run_len);
 }
 
+static int patch_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
+{
+    return l->patch_bytes >= ECGQA_NN_MIN_PATCH && fits(model, l->patch_at, l->patch_bytes, 4);
+}
+
 static int chunks_are_valid(const ecgqa_nn_layer_t *l)
 {
     const uint32_t chunks_a_run = ((uint32_t)l->run_len + l->chunk_len - 1u) / l->chunk_len;
@@ -81,7 +86,7 @@ static int convolution_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_la
     }
     if (is_conv) {
         return taps_are_valid(l) && chunk_is_valid(l) && chunks_are_valid(l) &&
-               fits(model, l->patch_at, 4u * ecgqa_nn_even(l->chunk_len), 4) &&
+               patch_is_valid(model, l) &&
                (!l->gather || fits(model, l->gather_at, 2u * l->chunk_len, 1));
     }
     return l->out.channels % l->in.channels == 0u &&
@@ -101,8 +106,7 @@ static int accumulating_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_l
         return l->in.channels == l->out.channels;
     }
     return l->weights != NULL && l->runs == l->in.rows &&
-           l->run_len == (uint32_t)l->in.cols * l->in.channels && chunk_is_valid(l) &&
-           fits(model, l->patch_at, 2u * ecgqa_nn_even(l->chunk_len), 4);
+           l->run_len == (uint32_t)l->in.cols * l->in.channels && patch_is_valid(model, l);
 }
 
 static int pool_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)

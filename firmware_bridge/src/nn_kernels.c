@@ -5,86 +5,85 @@ typedef int ecgqa_nn_kernels_c_is_not_empty;
 
 #if defined(ECGQA_NN_KERNELS_PORTABLE)
 
+#include <stddef.h>
+
 #include "nn_requant.h"
 
-/* Sum of a pixel's inputs: what the even channels' bias has to be taken off by. */
-static int32_t sum_of(const int8_t *x, uint32_t len)
+enum { BLOCK = 4 };
+
+/* A block of inputs, 128 added, of two pixels. */
+typedef struct {
+    uint32_t step; /* from the weights of the block before, bytes */
+    uint8_t x0[BLOCK], x1[BLOCK];
+} block_t;
+
+static inline void add_products(int32_t *sums, uint32_t x0, uint32_t x1, const uint8_t *w)
 {
-    int32_t sum = 0;
-    for (uint32_t k = 0u; k < len; ++k) {
-        sum += x[k];
+    const int32_t even = w[0];
+    const int32_t odd = (int8_t)w[1];
+    sums[0] += (int32_t)x0 * even;
+    sums[1] += (int32_t)x0 * odd;
+    sums[2] += (int32_t)x1 * even;
+    sums[3] += (int32_t)x1 * odd;
+}
+
+void ecgqa_nn_dot_finish(ecgqa_nn_dot_t *job)
+{
+    const block_t *const patch = (const block_t *)job->patch;
+    const block_t *const end = patch + job->blocks;
+    const uint8_t *weights = job->weights;
+    const uint32_t channels = 2u * (uint32_t)job->pairs;
+    for (uint32_t c = 0u; c < channels && patch != end; c += 2u) {
+        int32_t sums[4] = {0, 0, 0, 0};
+        const uint8_t *w = weights;
+        for (const block_t *b = patch; b != end; ++b) {
+            w += b->step;
+            add_products(sums, b->x0[0], b->x1[0], w);
+            add_products(sums, b->x0[1], b->x1[1], w + 2);
+            add_products(sums, b->x0[2], b->x1[2], w + 4);
+            add_products(sums, b->x0[3], b->x1[3], w + 6);
+        }
+        job->acc[c] += sums[0] - ECGQA_NN_EVEN_BIAS * job->sum[0];
+        job->acc[c + 1u] += sums[1];
+        if (job->pixels == 2u) {
+            job->acc[channels + c] += sums[2] - ECGQA_NN_EVEN_BIAS * job->sum[1];
+            job->acc[channels + c + 1u] += sums[3];
+        }
+        weights += job->pair_bytes;
+    }
+    ecgqa_nn_dot_clear(job);
+}
+
+/* Inputs to a block's, zeros after its end; their sum. */
+static uint32_t take(uint8_t *to, const int8_t *x, uint32_t len)
+{
+    uint32_t sum = 0;
+    for (uint32_t k = 0u; k < BLOCK; ++k) {
+        to[k] = x != NULL && k < len ? (uint8_t)((uint8_t)x[k] ^ 0x80u) : 0u;
+        sum += to[k];
     }
     return sum;
 }
 
-static void dot_1(int32_t *acc, const int8_t *x, const uint8_t *w, uint32_t len)
+void ecgqa_nn_dot_add(ecgqa_nn_dot_t *job, const int8_t *x0, const int8_t *x1, uint32_t len,
+                      uint32_t at)
 {
-    int32_t even = 0, odd = 0;
-    for (uint32_t k = 0u; k < len; ++k) {
-        even += x[k] * (int32_t)w[2 * k];
-        odd += x[k] * (int32_t)(int8_t)w[2 * k + 1];
-    }
-    acc[0] += even;
-    acc[1] += odd;
-}
-
-typedef struct {
-    int32_t even0, odd0, even1, odd1;
-} sums_t;
-
-static inline void add_products(sums_t *sums, int32_t x0, int32_t x1, const uint8_t *w)
-{
-    const int32_t even = w[0];
-    const int32_t odd = (int8_t)w[1];
-    sums->even0 += x0 * even;
-    sums->even1 += x1 * even;
-    sums->odd0 += x0 * odd;
-    sums->odd1 += x1 * odd;
-}
-
-/* Two pixels at once, so that a weight is loaded once for both; four inputs a turn, because a turn
- * costs about as much as one of them. */
-static void dot_2(int32_t *acc0, int32_t *acc1, const int8_t *x0, const int8_t *x1,
-                  const uint8_t *w, uint32_t len)
-{
-    const int8_t *const end = x0 + len;
-    const int8_t *const turns = x0 + (len & ~UINT32_C(3));
-    sums_t sums = {0, 0, 0, 0};
-    for (; x0 != turns; x0 += 4, x1 += 4, w += 8) {
-        add_products(&sums, x0[0], x1[0], w);
-        add_products(&sums, x0[1], x1[1], w + 2);
-        add_products(&sums, x0[2], x1[2], w + 4);
-        add_products(&sums, x0[3], x1[3], w + 6);
-    }
-    for (; x0 != end; ++x0, ++x1, w += 2) {
-        add_products(&sums, *x0, *x1, w);
-    }
-    acc0[0] += sums.even0;
-    acc0[1] += sums.odd0;
-    acc1[0] += sums.even1;
-    acc1[1] += sums.odd1;
-}
-
-void ecgqa_nn_dot(const ecgqa_nn_dot_t *job)
-{
-    const uint32_t channels = 2u * (uint32_t)job->pairs;
-    const uint32_t len = job->len;
-    const uint8_t *weights = job->weights;
-    int32_t *acc = job->acc;
-    for (uint32_t p = 0u; p < job->pixels; ++p) {
-        const int32_t bias = ECGQA_NN_EVEN_BIAS * sum_of(job->x[p], len);
-        for (uint32_t c = 0u; c < channels; c += 2u) {
-            acc[p * channels + c] -= bias;
+    const uint32_t room = job->patch_bytes / (uint32_t)sizeof(block_t);
+    block_t *const patch = (block_t *)job->patch;
+    for (uint32_t k = 0u; k < len; k += BLOCK) {
+        block_t *const block = &patch[job->blocks];
+        const uint32_t sum0 = take(block->x0, x0 + k, len - k);
+        const uint32_t sum1 = take(block->x1, x1 != NULL ? x1 + k : NULL, len - k);
+        if ((sum0 | sum1) != 0u) {
+            block->step = at + 2u * k - job->at;
+            job->at = at + 2u * k;
+            job->sum[0] += (int32_t)sum0;
+            job->sum[1] += (int32_t)sum1;
+            ++job->blocks;
+            if (job->blocks == room) {
+                ecgqa_nn_dot_finish(job);
+            }
         }
-    }
-    for (uint32_t pair = 0u; pair < job->pairs; ++pair) {
-        if (job->pixels == 2u) {
-            dot_2(acc, acc + channels, job->x[0], job->x[1], weights, len);
-        } else {
-            dot_1(acc, job->x[0], weights, len);
-        }
-        acc += 2;
-        weights += job->pair_bytes;
     }
 }
 

@@ -23,21 +23,44 @@
 /* The even channel of a pair is stored with this added, as uint8. */
 #define ECGQA_NN_EVEN_BIAS 128
 
-/* acc[p][c] += sum over k of x[p][k] * weight[c][k], p < pixels, c < 2 * pairs, k < len.
- * x, weights int8; accumulators int32, and the caller (the exporter) sees to it that they stay
- * below 2^30. */
+/* Products of inputs and packed weights, added to accumulators:
+ *
+ *     acc[p][c] += sum over k of (x[p][k] + 128) * weight[c][k], p < pixels, c < 2 * pairs.
+ *
+ * Inputs come in runs. Those blocks of a run that are -128 (the zero point after a ReLU, and of the
+ * image) in every pixel add nothing; the others go into the patch, and each pair of channels goes
+ * through that. So what is skipped costs a look per block instead of a multiplication per channel.
+ * int8 inputs and weights; the accumulators wrap modulo 2^32, and the caller (the exporter) sees to
+ * it that whole sums stay below 2^30. */
 typedef struct {
     int32_t *acc;           /* [pixels][2 * pairs] */
-    const int8_t *x[2];     /* [len] each */
-    const uint8_t *weights; /* packed pairs, at the first of the len inputs of the first pair */
+    const uint8_t *weights; /* packed pairs */
     uint32_t pair_bytes;    /* from a pair to the next */
+    void *patch;            /* scratch, 4-byte aligned */
+    uint16_t patch_bytes;   /* ECGQA_NN_MIN_PATCH or more */
     uint16_t pixels;        /* 1 or 2 */
     uint16_t pairs;
-    uint16_t len;   /* 1..ECGQA_NN_MAX_CHUNK */
-    int16_t *patch; /* scratch, int16 [2][len rounded up to even], 4-byte aligned */
+    uint16_t blocks; /* in the patch: the kernels' own, as all below */
+    uint32_t at;     /* weights of the last of them, bytes in a pair */
+    int32_t sum[2];  /* of each pixel's inputs in the patch */
 } ecgqa_nn_dot_t;
 
-void ecgqa_nn_dot(const ecgqa_nn_dot_t *job);
+/* The patch is empty. */
+static inline void ecgqa_nn_dot_clear(ecgqa_nn_dot_t *job)
+{
+    job->blocks = 0;
+    job->at = 0;
+    job->sum[0] = 0;
+    job->sum[1] = 0;
+}
+
+/* `len` more inputs of each pixel, x1 NULL where there is one, with the weights from byte `at` of
+ * each pair on, a multiple of 4. After ecgqa_nn_dot_clear. */
+void ecgqa_nn_dot_add(ecgqa_nn_dot_t *job, const int8_t *x0, const int8_t *x1, uint32_t len,
+                      uint32_t at);
+
+/* What is still in the patch into the accumulators. */
+void ecgqa_nn_dot_finish(ecgqa_nn_dot_t *job);
 
 /* Requantisation of `len` channels: TensorFlow Lite's MultiplyByQuantizedMultiplier (a rounding
  * doubling high multiplication, then a division by 2^-shift that rounds halves away from zero),

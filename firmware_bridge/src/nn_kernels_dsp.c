@@ -1,11 +1,10 @@
 /* The kernels for Cortex-M with the DSP extension (M4, M7, M33).
  *
- * Inputs are widened once a call to int16, two pixels interleaved, so that one LDRD feeds two
- * SMLADs; a pair of output channels shares its multiplications' operand: as int16 a pair of packed
- * bytes is 256 * odd + even, so one SMLAD on the word as it lies in flash adds 256 * odd products
- * plus even products, another on UXTB16 of it adds the even ones alone, and their difference is 256
- * times the odd ones: exact modulo 2^32, which is exact while |odd sum| < 2^23
- * (ECGQA_NN_MAX_CHUNK). */
+ * Blocks are four inputs, widened to int16, of two pixels: one LDM feeds eight SMLADs. A pair of
+ * output channels shares its multiplications' operand: as int16 a pair of packed bytes is 256 * odd
+ * + even, so one SMLAD on the word as it lies in flash adds 256 * odd products plus even products,
+ * another on UXTB16 of it adds the even ones alone, and their difference is 256 times the odd ones:
+ * exact modulo 2^32, which is exact while |odd sum| < 2^23: 256 inputs of at most 255. */
 #include "nn_kernels.h"
 
 typedef int ecgqa_nn_kernels_dsp_c_is_not_empty;
@@ -13,11 +12,10 @@ typedef int ecgqa_nn_kernels_dsp_c_is_not_empty;
 #if defined(ECGQA_NN_KERNELS_DSP)
 
 #include <arm_acle.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "nn_requant.h"
-
-#define LOW_BYTES UINT32_C(0x00FF00FF) /* of each half: UXTB16 */
 
 static inline uint32_t word_at(const void *at)
 {
@@ -31,83 +29,45 @@ static inline void put_word(void *at, uint32_t word)
     memcpy(at, &word, sizeof word);
 }
 
-/* Two int16 of a patch or two pairs of a packed weight, in one register. */
-static inline int16x2_t halves(uint32_t word)
-{
-    return (int16x2_t)word;
-}
+enum { BLOCK = 4, MAX_BLOCKS = 256 / BLOCK };
 
-/* x[p][k] to patch[k / 2][p][k % 2], a zero after an odd end; the sum of the pixel's inputs. */
-static int32_t widen(const ecgqa_nn_dot_t *job, uint32_t p)
-{
-    const uint32_t step = job->pixels; /* words from a pair of inputs to the next */
-    const uint32_t len = job->len;
-    const int8_t *x = job->x[p];
-    uint32_t *to = (uint32_t *)(void *)job->patch + p;
-    int32_t sum = 0;
-    uint32_t k = 0;
-    for (; k + 4u <= len; k += 4u) {
-        const uint32_t word = word_at(x + k);
-        const uint32_t even = (uint32_t)__sxtb16((int8x4_t)word);
-        const uint32_t odd = (uint32_t)__sxtb16((int8x4_t)(word >> 8));
-        const uint32_t low = (even & 0xFFFFu) | (odd << 16);
-        const uint32_t high = (even >> 16) | (odd & 0xFFFF0000u);
-        sum = __smlad(halves(even), halves(0x00010001u), sum);
-        sum = __smlad(halves(odd), halves(0x00010001u), sum);
-        to[0] = low;
-        to[step] = high;
-        to += 2u * step;
-    }
-    for (; k < len; k += 2u) {
-        const int32_t first = x[k];
-        const int32_t second = k + 1u < len ? x[k + 1u] : 0;
-        sum += first + second;
-        *to = ((uint32_t)first & 0xFFFFu) | ((uint32_t)second << 16);
-        to += step;
-    }
-    return sum;
-}
+typedef struct {
+    uint32_t first0, first1, second0, second1; /* inputs 0, 1 of both pixels, inputs 2, 3 */
+    uint32_t step;                             /* from the weights of the block before, bytes */
+} block_t;
 
-/* Two words of weights (four inputs of a pair of channels) with one pixel and with two. */
-#define STEP_1                                 \
-    "ldrd r8, r10, [%[x]], #8\n\t"             \
-    "ldrd %[w0], %[w1], [%[w]], #8\n\t"        \
-    "smlad %[both0], %[w0], r8, %[both0]\n\t"  \
-    "uxtb16 %[w0], %[w0]\n\t"                  \
-    "smlad %[even0], %[w0], r8, %[even0]\n\t"  \
-    "smlad %[both0], %[w1], r10, %[both0]\n\t" \
-    "uxtb16 %[w1], %[w1]\n\t"                  \
-    "smlad %[even0], %[w1], r10, %[even0]\n\t"
-
-#define STEP_2                                 \
-    "ldmia %[x]!, {r8, r9, r10, r11}\n\t"      \
-    "ldrd %[w0], %[w1], [%[w]], #8\n\t"        \
+/* A block with its weights, r8 to r12 as they lie. */
+#define STEP                                   \
+    "ldmia %[x]!, {r8, r9, r10, r11, r12}\n\t" \
+    "add %[w], %[w], r12\n\t"                  \
+    "ldrd %[w0], r12, [%[w]]\n\t"              \
     "smlad %[both0], %[w0], r8, %[both0]\n\t"  \
     "smlad %[both1], %[w0], r9, %[both1]\n\t"  \
     "uxtb16 %[w0], %[w0]\n\t"                  \
     "smlad %[even0], %[w0], r8, %[even0]\n\t"  \
     "smlad %[even1], %[w0], r9, %[even1]\n\t"  \
-    "smlad %[both0], %[w1], r10, %[both0]\n\t" \
-    "smlad %[both1], %[w1], r11, %[both1]\n\t" \
-    "uxtb16 %[w1], %[w1]\n\t"                  \
-    "smlad %[even0], %[w1], r10, %[even0]\n\t" \
-    "smlad %[even1], %[w1], r11, %[even1]\n\t"
+    "smlad %[both0], r12, r10, %[both0]\n\t"   \
+    "smlad %[both1], r12, r11, %[both1]\n\t"   \
+    "uxtb16 r12, r12\n\t"                      \
+    "smlad %[even0], r12, r10, %[even0]\n\t"   \
+    "smlad %[even1], r12, r11, %[even1]\n\t"
 
 typedef struct {
-    const uint32_t *w, *x;
+    const uint8_t *w;
+    const block_t *x;
     int32_t both0, both1, even0, even1;
 } sums_t;
 
-/* `STEPS` until the weights' end. In assembly: compilers make no LDM of this, and spill. */
+/* `STEPS` until the blocks' end. In assembly: compilers make no LDM of this, and spill. */
 #define UNTIL(s, end, STEPS)                                                                      \
     do {                                                                                          \
-        uint32_t w0, w1;                                                                          \
+        uint32_t w0;                                                                              \
         __asm__ volatile(                                                                         \
-            "1:\n\t" STEPS "cmp %[w], %[until]\n\tbne 1b"                                         \
+            "1:\n\t" STEPS "cmp %[x], %[until]\n\tbne 1b"                                         \
             : [w] "+r"((s).w), [x] "+r"((s).x), [both0] "+r"((s).both0), [both1] "+r"((s).both1), \
-              [even0] "+r"((s).even0), [even1] "+r"((s).even1), [w0] "=&r"(w0), [w1] "=&r"(w1)    \
+              [even0] "+r"((s).even0), [even1] "+r"((s).even1), [w0] "=&r"(w0)                    \
             : [until] "r"(end)                                                                    \
-            : "r8", "r9", "r10", "r11", "cc", "memory");                                          \
+            : "r8", "r9", "r10", "r11", "r12", "cc", "memory");                                   \
     } while (0)
 
 /* Both sums start at what the even channel's bias has to be taken off by: in their difference it
@@ -120,90 +80,86 @@ static inline void add_pair(int32_t *acc, int32_t both, int32_t even)
     acc[1] = second;
 }
 
-static void dot_1(const ecgqa_nn_dot_t *job, int32_t sum)
+void ecgqa_nn_dot_finish(ecgqa_nn_dot_t *job)
 {
-    const uint32_t words = ((uint32_t)job->len + 1u) / 2u;
-    const uint32_t blocks = words & ~UINT32_C(7);
-    const uint32_t rest = words & 6u;
-    const uint32_t skip = job->pair_bytes / 4u - words;
-    const uint32_t *const patch = (const uint32_t *)(const void *)job->patch;
-    const int32_t start = -ECGQA_NN_EVEN_BIAS * sum;
+    const block_t *const patch = (const block_t *)job->patch;
+    const block_t *const end = patch + job->blocks;
+    const block_t *const turns = patch + (job->blocks & ~3u);
+    const uint8_t *weights = job->weights;
+    const int32_t start0 = -ECGQA_NN_EVEN_BIAS * job->sum[0];
+    const int32_t start1 = -ECGQA_NN_EVEN_BIAS * job->sum[1];
     int32_t *acc = job->acc;
-    int32_t *const end = acc + 2u * (uint32_t)job->pairs;
-    sums_t s;
-    s.w = (const uint32_t *)(const void *)job->weights;
-    s.both1 = 0;
-    s.even1 = 0;
-    do {
-        s.x = patch;
-        s.both0 = start;
-        s.even0 = start;
-        if (blocks != 0u) {
-            UNTIL(s, s.w + blocks, STEP_1 STEP_1 STEP_1 STEP_1);
+    const uint32_t channels = 2u * (uint32_t)job->pairs;
+    const int32_t *const acc_end = patch == end ? acc : acc + channels;
+    while (acc != acc_end) {
+        sums_t s = {weights, patch, start0, start1, start0, start1};
+        if (turns != patch) {
+            UNTIL(s, turns, STEP STEP STEP STEP);
         }
-        if (rest != 0u) {
-            UNTIL(s, s.w + rest, STEP_1);
+        if (turns != end) {
+            UNTIL(s, end, STEP);
         }
-        if ((words & 1u) != 0u) {
-            s.both0 = __smlad(halves(*s.w), halves(*s.x), s.both0);
-            s.even0 = __smlad(halves(*s.w & LOW_BYTES), halves(*s.x), s.even0);
-            ++s.w;
-        }
-        s.w += skip;
         add_pair(acc, s.both0, s.even0);
+        if (job->pixels == 2u) {
+            add_pair(acc + channels, s.both1, s.even1);
+        }
         acc += 2;
-    } while (acc != end);
+        weights += job->pair_bytes;
+    }
+    ecgqa_nn_dot_clear(job);
 }
 
-static void dot_2(const ecgqa_nn_dot_t *job, int32_t sum0, int32_t sum1)
+/* Inputs x[0..len), 128 added, zeros to the block's end. */
+static uint32_t last_of(const int8_t *x, uint32_t len)
 {
-    const uint32_t words = ((uint32_t)job->len + 1u) / 2u;
-    const uint32_t blocks = words & ~UINT32_C(7);
-    const uint32_t rest = words & 6u;
-    const uint32_t skip = job->pair_bytes / 4u - words;
-    const uint32_t *const patch = (const uint32_t *)(const void *)job->patch;
-    const int32_t start0 = -ECGQA_NN_EVEN_BIAS * sum0;
-    const int32_t start1 = -ECGQA_NN_EVEN_BIAS * sum1;
-    int32_t *acc0 = job->acc;
-    int32_t *acc1 = acc0 + 2u * (uint32_t)job->pairs;
-    int32_t *const end = acc1;
-    sums_t s;
-    s.w = (const uint32_t *)(const void *)job->weights;
-    do {
-        s.x = patch;
-        s.both0 = start0;
-        s.even0 = start0;
-        s.both1 = start1;
-        s.even1 = start1;
-        if (blocks != 0u) {
-            UNTIL(s, s.w + blocks, STEP_2 STEP_2 STEP_2 STEP_2);
-        }
-        if (rest != 0u) {
-            UNTIL(s, s.w + rest, STEP_2);
-        }
-        if ((words & 1u) != 0u) {
-            const int16x2_t even = halves(s.w[0] & LOW_BYTES);
-            s.both0 = __smlad(halves(s.w[0]), halves(s.x[0]), s.both0);
-            s.both1 = __smlad(halves(s.w[0]), halves(s.x[1]), s.both1);
-            s.even0 = __smlad(even, halves(s.x[0]), s.even0);
-            s.even1 = __smlad(even, halves(s.x[1]), s.even1);
-            ++s.w;
-        }
-        s.w += skip;
-        add_pair(acc0, s.both0, s.even0);
-        add_pair(acc1, s.both1, s.even1);
-        acc0 += 2;
-        acc1 += 2;
-    } while (acc0 != end);
+    uint32_t word = 0;
+    for (uint32_t k = 0u; k < len; ++k) {
+        word |= ((uint32_t)(uint8_t)x[k] ^ 0x80u) << (8u * k);
+    }
+    return word;
 }
 
-void ecgqa_nn_dot(const ecgqa_nn_dot_t *job)
+static inline uint32_t first_half(uint32_t word)
 {
-    const int32_t sum = widen(job, 0);
-    if (job->pixels == 2u) {
-        dot_2(job, sum, widen(job, 1));
-    } else {
-        dot_1(job, sum);
+    return (word & 0xFFu) | ((word & 0xFF00u) << 8);
+}
+
+static void add_block(ecgqa_nn_dot_t *job, uint32_t x0, uint32_t x1, uint32_t at)
+{
+    block_t *const block = (block_t *)job->patch + job->blocks;
+    const uint32_t room = job->patch_bytes / (uint32_t)sizeof(block_t);
+    block->first0 = first_half(x0);
+    block->first1 = first_half(x1);
+    block->second0 = first_half(x0 >> 16);
+    block->second1 = first_half(x1 >> 16);
+    block->step = at - job->at;
+    job->at = at;
+    job->sum[0] = (int32_t)__usada8((uint8x4_t)x0, 0, (uint32_t)job->sum[0]);
+    job->sum[1] = (int32_t)__usada8((uint8x4_t)x1, 0, (uint32_t)job->sum[1]);
+    ++job->blocks;
+    if (job->blocks == (room < MAX_BLOCKS ? room : MAX_BLOCKS)) {
+        ecgqa_nn_dot_finish(job);
+    }
+}
+
+void ecgqa_nn_dot_add(ecgqa_nn_dot_t *job, const int8_t *x0, const int8_t *x1, uint32_t len,
+                      uint32_t at)
+{
+    const uint32_t rest = len % BLOCK;
+    uint32_t k = 0;
+    for (; k < len - rest; k += BLOCK) {
+        const uint32_t a = word_at(x0 + k) ^ UINT32_C(0x80808080);
+        const uint32_t b = x1 != NULL ? word_at(x1 + k) ^ UINT32_C(0x80808080) : 0u;
+        if ((a | b) != 0u) {
+            add_block(job, a, b, at + 2u * k);
+        }
+    }
+    if (rest != 0u) {
+        const uint32_t a = last_of(x0 + k, rest);
+        const uint32_t b = x1 != NULL ? last_of(x1 + k, rest) : 0u;
+        if ((a | b) != 0u) {
+            add_block(job, a, b, at + 2u * k);
+        }
     }
 }
 

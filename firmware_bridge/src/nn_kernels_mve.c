@@ -1,6 +1,7 @@
-/* The kernels for Helium, the M-profile vector extension with integers (M55, M85): 16 inputs at a
- * time, read where they lie. VLD2 takes the two channels of a pair apart, VMLADAVA adds 16 products
- * to a general register. What is loaded past the end of the weights meets inputs that are zero. */
+/* The kernels for Helium, the M-profile vector extension with integers (M55, M85): blocks of 16
+ * inputs. VLD2 takes the two channels of a pair apart, VMLADAVA adds 16 products to a general
+ * register. Everything is unsigned: inputs and weights with 128 added, 128 times the inputs' sum
+ * taken off. What is loaded past the end of the weights meets inputs that are zero. */
 #include "nn_kernels.h"
 
 typedef int ecgqa_nn_kernels_mve_c_is_not_empty;
@@ -8,94 +9,87 @@ typedef int ecgqa_nn_kernels_mve_c_is_not_empty;
 #if defined(ECGQA_NN_KERNELS_MVE)
 
 #include <arm_mve.h>
+#include <stddef.h>
 
 #define LANES 16u
 
-/* 16 inputs of a pair of channels, the even one's bias taken off. */
-static inline int8x16x2_t weights_at(const uint8_t *weights)
-{
-    const uint8x16x2_t pairs = vld2q_u8(weights);
-    int8x16x2_t w;
-    w.val[0] = vreinterpretq_s8_u8(veorq_u8(pairs.val[0], vdupq_n_u8(ECGQA_NN_EVEN_BIAS)));
-    w.val[1] = vreinterpretq_s8_u8(pairs.val[1]);
-    return w;
-}
+typedef struct {
+    uint8_t x0[LANES], x1[LANES];
+    uint32_t step; /* from the weights of the block before, bytes */
+} block_t;
 
-static void dot_1(const ecgqa_nn_dot_t *job)
+void ecgqa_nn_dot_finish(ecgqa_nn_dot_t *job)
 {
+    const uint8x16_t bias = vdupq_n_u8(ECGQA_NN_EVEN_BIAS);
+    const block_t *const patch = (const block_t *)job->patch;
+    const uint32_t blocks = job->blocks;
     const uint8_t *weights = job->weights;
+    const uint32_t start0 = ECGQA_NN_EVEN_BIAS * (uint32_t)job->sum[0];
+    const uint32_t start1 = ECGQA_NN_EVEN_BIAS * (uint32_t)job->sum[1];
+    const uint32_t channels = 2u * (uint32_t)job->pairs;
     int32_t *acc = job->acc;
-    for (uint32_t pair = job->pairs; pair > 0u; --pair) {
-        const int8_t *x = job->x[0];
+    const int32_t *const acc_end = blocks == 0u ? acc : acc + channels;
+    while (acc != acc_end) {
         const uint8_t *w = weights;
-        int32_t even = acc[0], odd = acc[1];
-        for (int32_t left = job->len; left > 0; left -= (int32_t)LANES) {
-            const int8x16_t v = vldrbq_z_s8(x, vctp8q((uint32_t)left));
-            const int8x16x2_t pairs = weights_at(w);
-            even = vmladavaq_s8(even, pairs.val[0], v);
-            odd = vmladavaq_s8(odd, pairs.val[1], v);
-            x += LANES;
-            w += 2u * LANES;
+        const block_t *x = patch;
+        uint32_t even0 = (uint32_t)acc[0] - start0;
+        uint32_t odd0 = (uint32_t)acc[1] - start0;
+        uint32_t even1 = 0u - start1;
+        uint32_t odd1 = 0u - start1;
+        for (uint32_t left = blocks; left > 0u; --left) {
+            w += x->step;
+            const uint8x16x2_t pairs = vld2q_u8(w);
+            const uint8x16_t odd = veorq_u8(pairs.val[1], bias);
+            const uint8x16_t x0 = vldrbq_u8(x->x0);
+            const uint8x16_t x1 = vldrbq_u8(x->x1);
+            even0 = vmladavaq_u8(even0, pairs.val[0], x0);
+            odd0 = vmladavaq_u8(odd0, odd, x0);
+            even1 = vmladavaq_u8(even1, pairs.val[0], x1);
+            odd1 = vmladavaq_u8(odd1, odd, x1);
+            ++x;
         }
-        acc[0] = even;
-        acc[1] = odd;
+        acc[0] = (int32_t)even0;
+        acc[1] = (int32_t)odd0;
+        if (job->pixels == 2u) {
+            acc[channels] = (int32_t)((uint32_t)acc[channels] + even1);
+            acc[channels + 1u] = (int32_t)((uint32_t)acc[channels + 1u] + odd1);
+        }
         acc += 2;
         weights += job->pair_bytes;
     }
+    ecgqa_nn_dot_clear(job);
 }
 
-static void dot_2(const ecgqa_nn_dot_t *job)
+/* Inputs with 128 added, zeros where there is none. */
+static inline uint8x16_t unsigned_at(const int8_t *x, mve_pred16_t p)
 {
-    const uint32_t blocks = job->len / LANES;
-    const uint32_t rest = job->len % LANES;
-    const mve_pred16_t tail = vctp8q(rest);
-    const uint8_t *weights = job->weights;
-    int32_t *acc0 = job->acc;
-    int32_t *acc1 = acc0 + 2u * (uint32_t)job->pairs;
-    int32_t *const end = acc1;
-    do {
-        const int8_t *x0 = job->x[0];
-        const int8_t *x1 = job->x[1];
-        const uint8_t *w = weights;
-        int32_t even0 = acc0[0], odd0 = acc0[1];
-        int32_t even1 = acc1[0], odd1 = acc1[1];
-        for (uint32_t block = blocks; block > 0u; --block) {
-            const int8x16x2_t pairs = weights_at(w);
-            const int8x16_t v0 = vldrbq_s8(x0);
-            const int8x16_t v1 = vldrbq_s8(x1);
-            even0 = vmladavaq_s8(even0, pairs.val[0], v0);
-            odd0 = vmladavaq_s8(odd0, pairs.val[1], v0);
-            even1 = vmladavaq_s8(even1, pairs.val[0], v1);
-            odd1 = vmladavaq_s8(odd1, pairs.val[1], v1);
-            x0 += LANES;
-            x1 += LANES;
-            w += 2u * LANES;
-        }
-        if (rest != 0u) {
-            const int8x16x2_t pairs = weights_at(w);
-            const int8x16_t v0 = vldrbq_z_s8(x0, tail);
-            const int8x16_t v1 = vldrbq_z_s8(x1, tail);
-            even0 = vmladavaq_s8(even0, pairs.val[0], v0);
-            odd0 = vmladavaq_s8(odd0, pairs.val[1], v0);
-            even1 = vmladavaq_s8(even1, pairs.val[0], v1);
-            odd1 = vmladavaq_s8(odd1, pairs.val[1], v1);
-        }
-        acc0[0] = even0;
-        acc0[1] = odd0;
-        acc1[0] = even1;
-        acc1[1] = odd1;
-        acc0 += 2;
-        acc1 += 2;
-        weights += job->pair_bytes;
-    } while (acc0 != end);
+    const uint8x16_t bias = vdupq_n_u8(ECGQA_NN_EVEN_BIAS);
+    return veorq_m_u8(vdupq_n_u8(0), vldrbq_z_u8((const uint8_t *)x, p), bias, p);
 }
 
-void ecgqa_nn_dot(const ecgqa_nn_dot_t *job)
+void ecgqa_nn_dot_add(ecgqa_nn_dot_t *job, const int8_t *x0, const int8_t *x1, uint32_t len,
+                      uint32_t at)
 {
-    if (job->pixels == 2u) {
-        dot_2(job);
-    } else {
-        dot_1(job);
+    const uint32_t room = job->patch_bytes / (uint32_t)sizeof(block_t);
+    for (uint32_t k = 0u; k < len; k += LANES) {
+        const mve_pred16_t p = vctp8q(len - k);
+        const uint8x16_t a = unsigned_at(x0 + k, p);
+        const uint8x16_t b = x1 != NULL ? unsigned_at(x1 + k, p) : vdupq_n_u8(0);
+        const uint32_t sum0 = vaddvq_u8(a);
+        const uint32_t sum1 = vaddvq_u8(b);
+        if ((sum0 | sum1) != 0u) {
+            block_t *const block = (block_t *)job->patch + job->blocks;
+            vstrbq_u8(block->x0, a);
+            vstrbq_u8(block->x1, b);
+            block->step = at + 2u * k - job->at;
+            job->at = at + 2u * k;
+            job->sum[0] += (int32_t)sum0;
+            job->sum[1] += (int32_t)sum1;
+            ++job->blocks;
+            if (job->blocks == room) {
+                ecgqa_nn_dot_finish(job);
+            }
+        }
     }
 }
 

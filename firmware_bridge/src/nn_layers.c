@@ -212,6 +212,22 @@ static void gather(const ecgqa_nn_t *net, uint32_t layer, uint32_t col, uint32_t
 
 /* ---- layers ---------------------------------------------------------------------------------- */
 
+/* A block of output channels of `pixels` pixels, its accumulators where the layer keeps them. */
+static ecgqa_nn_dot_t dot_of(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, uint32_t pixels,
+                             uint32_t channel, uint32_t channels)
+{
+    ecgqa_nn_dot_t job;
+    job.acc = (int32_t *)(void *)(net->workspace + l->accumulators_at);
+    job.pair_bytes = 2u * l->runs * ecgqa_nn_even(l->run_len);
+    job.weights = (const uint8_t *)l->weights + channel / 2u * job.pair_bytes;
+    job.patch = net->workspace + l->patch_at;
+    job.patch_bytes = l->patch_bytes;
+    job.pixels = (uint16_t)pixels;
+    job.pairs = (uint16_t)(channels / 2u);
+    ecgqa_nn_dot_clear(&job);
+    return job;
+}
+
 /* Products of a chunk of taps, gathered. */
 static void conv_gathered(const ecgqa_nn_t *net, uint32_t layer, uint32_t chunk,
                           ecgqa_nn_dot_t *job)
@@ -221,15 +237,14 @@ static void conv_gathered(const ecgqa_nn_t *net, uint32_t layer, uint32_t chunk,
     const uint32_t channels = l->in.channels;
     const uint32_t tap = chunk * (l->chunk_len / channels);
     const uint32_t left = l->run_len - chunk * l->chunk_len;
-    int8_t *x = (int8_t *)(net->workspace + l->gather_at);
-    job->len = (uint16_t)(left < l->chunk_len ? left : l->chunk_len);
-    job->weights += 2u * chunk * l->chunk_len;
-    for (uint32_t i = 0u; i < job->pixels; ++i) {
-        job->x[i] = x;
-        gather(net, layer, (uint32_t)p->out_col + i, tap, job->len / channels, x);
-        x += l->chunk_len;
+    const uint32_t len = left < l->chunk_len ? left : l->chunk_len;
+    int8_t *const x0 = (int8_t *)(net->workspace + l->gather_at);
+    int8_t *const x1 = job->pixels == 2u ? x0 + l->chunk_len : NULL;
+    gather(net, layer, p->out_col, tap, len / channels, x0);
+    if (x1 != NULL) {
+        gather(net, layer, (uint32_t)p->out_col + 1u, tap, len / channels, x1);
     }
-    ecgqa_nn_dot(job);
+    ecgqa_nn_dot_add(job, x0, x1, len, 2u * chunk * l->chunk_len);
 }
 
 /* Products of a chunk of a kernel row, read where it lies. */
@@ -243,11 +258,10 @@ static void conv_direct(const ecgqa_nn_t *net, uint32_t layer, uint32_t chunk, e
     const uint32_t ky = chunk / chunks_a_run;
     const uint32_t k = chunk % chunks_a_run * l->chunk_len;
     const uint32_t left = l->run_len - k;
-    job->len = (uint16_t)(left < l->chunk_len ? left : l->chunk_len);
-    job->weights += 2u * (ky * ecgqa_nn_even(l->run_len) + k);
-    job->x[0] = rows.row + ky * rows.row_bytes + p->out_col * step + k;
-    job->x[1] = job->x[0] + step;
-    ecgqa_nn_dot(job);
+    const int8_t *const x = rows.row + ky * rows.row_bytes + p->out_col * step + k;
+    ecgqa_nn_dot_add(job, x, job->pixels == 2u ? x + step : NULL,
+                     left < l->chunk_len ? left : l->chunk_len,
+                     2u * (ky * ecgqa_nn_even(l->run_len) + k));
 }
 
 static void run_conv(const ecgqa_nn_t *net, uint32_t layer)
@@ -259,27 +273,21 @@ static void run_conv(const ecgqa_nn_t *net, uint32_t layer)
     const uint32_t pixels = l->out.cols - p->out_col < 2 ? 1u : 2u;
     const uint32_t until = (uint32_t)p->chunk + l->chunks_a_step;
     const uint32_t end = until < l->chunks ? until : l->chunks;
-    int32_t *acc = (int32_t *)(void *)(net->workspace + l->accumulators_at);
-    ecgqa_nn_dot_t job;
+    ecgqa_nn_dot_t job = dot_of(net, l, pixels, p->channel, block);
     for (uint32_t i = 0u; p->chunk == 0u && i < pixels; ++i) {
-        memcpy(acc + i * block, l->bias + p->channel, block * sizeof *acc);
+        memcpy(job.acc + i * block, l->bias + p->channel, block * sizeof *job.acc);
     }
-    job.acc = acc;
-    job.pair_bytes = 2u * l->runs * ecgqa_nn_even(l->run_len);
-    job.pixels = (uint16_t)pixels;
-    job.pairs = (uint16_t)(block / 2u);
-    job.patch = (int16_t *)(void *)(net->workspace + l->patch_at);
     for (uint32_t chunk = p->chunk; chunk < end; ++chunk) {
-        job.weights = (const uint8_t *)l->weights + p->channel / 2u * job.pair_bytes;
         if (l->gather) {
             conv_gathered(net, layer, chunk, &job);
         } else {
             conv_direct(net, layer, chunk, &job);
         }
     }
+    ecgqa_nn_dot_finish(&job);
     p->chunk = (uint16_t)end;
     if (end == l->chunks) {
-        finish_pixels(net, layer, acc, pixels, block);
+        finish_pixels(net, layer, job.acc, pixels, block);
         move_on(l, p, pixels, block);
     }
 }
@@ -385,25 +393,12 @@ static void add_row_to_mean(const ecgqa_nn_layer_t *l, int32_t *acc, const int8_
     }
 }
 
-static void add_row_to_dense(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, int32_t *acc,
-                             const int8_t *x, uint32_t row)
+static void add_row_to_dense(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, const int8_t *x,
+                             uint32_t row)
 {
-    const uint32_t run_bytes = 2u * ecgqa_nn_even(l->run_len);
-    ecgqa_nn_dot_t job;
-    job.acc = acc;
-    job.pair_bytes = l->runs * run_bytes;
-    job.weights = (const uint8_t *)l->weights + row * run_bytes;
-    job.pixels = 1;
-    job.pairs = (uint16_t)(ecgqa_nn_even(l->out.channels) / 2u);
-    job.patch = (int16_t *)(void *)(net->workspace + l->patch_at);
-    for (uint32_t k = 0u; k < l->run_len; k += job.len) {
-        const uint32_t left = l->run_len - k;
-        job.len = (uint16_t)(left < l->chunk_len ? left : l->chunk_len);
-        job.x[0] = x + k;
-        job.x[1] = NULL;
-        ecgqa_nn_dot(&job);
-        job.weights += 2u * ecgqa_nn_even(job.len);
-    }
+    ecgqa_nn_dot_t job = dot_of(net, l, 1, 0, ecgqa_nn_even(l->out.channels));
+    ecgqa_nn_dot_add(&job, x, NULL, l->run_len, 2u * row * ecgqa_nn_even(l->run_len));
+    ecgqa_nn_dot_finish(&job);
 }
 
 /* FULLY_CONNECTED and MEAN: a row into the accumulators or, after the last one, they go out. */
@@ -431,7 +426,7 @@ static void run_accumulating(const ecgqa_nn_t *net, uint32_t layer)
         if (l->kind == ECGQA_NN_MEAN) {
             add_row_to_mean(l, acc, row);
         } else {
-            add_row_to_dense(net, l, acc, row, p->out_row);
+            add_row_to_dense(net, l, row, p->out_row);
         }
     }
     ++p->out_row;

@@ -192,7 +192,8 @@ static void place(ecgqa_nn_layer_t *l, const ecgqa_nn_layer_t *before)
     l->blocks_a_step = (uint16_t)between(1, 5);
     l->accumulators_at = claim(8u * even(l->out.channels) + 8u * l->channel_block);
     l->gather_at = claim(2u * ((uint32_t)l->chunk_len + l->channel_block));
-    l->patch_at = claim(4u * even(l->chunk_len));
+    l->patch_bytes = (uint16_t)between(ECGQA_NN_MIN_PATCH, 1024u);
+    l->patch_at = claim(l->patch_bytes);
 }
 
 static void add_layer(uint32_t i, int last)
@@ -320,7 +321,7 @@ static int8_t value(const ecgqa_nn_layer_t *l, const int8_t *x, uint32_t row, ui
             const uint32_t tap = ky * cols + kx;
             if (l->kind == ECGQA_NN_CONV_2D || l->kind == ECGQA_NN_FULLY_CONNECTED) {
                 for (uint32_t i = 0u; i < channels; ++i) {
-                    sum += (inside ? pixel[i] : l->in_zero_point) *
+                    sum += ((inside ? pixel[i] : l->in_zero_point) + 128) *
                            weight_at(l, c, tap * channels + i);
                 }
             } else if (l->kind == ECGQA_NN_DEPTHWISE_CONV_2D) {

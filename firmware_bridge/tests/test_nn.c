@@ -327,41 +327,51 @@ static void division_rounds_halves_away_from_zero(void **unused)
     }
 }
 
-/* Every length, alignment and number of channels that a kernel may be given. */
+/* Every length, alignment and number of channels that a kernel may be given, dense and with most
+ * inputs skipped, the extremes of inputs and weights among them; two runs into one patch. */
 static void dot_products(void **unused)
 {
-    static int8_t x[2][600];
-    static uint32_t words[4 * 600 / 4 + 16];
-    static int16_t patch[1200];
+    static int8_t x[2][1200];
+    static uint32_t words[2 * 2 * 2 * 700 / 4 + 16];
+    static uint32_t patch[1024 / 4];
     uint8_t *weights = (uint8_t *)words;
     uint32_t state = 1;
     (void)unused;
-    for (uint32_t i = 0u; i < sizeof x + sizeof words; ++i) {
-        state = state * 1664525u + 1013904223u;
-        if (i < sizeof x) {
-            ((int8_t *)x)[i] = (int8_t)(state >> 24);
-        } else {
-            weights[i - sizeof x] = (uint8_t)(state >> 24);
+    for (uint32_t round = 0u; round < 4u; ++round) {
+        for (uint32_t i = 0u; i < sizeof x + sizeof words; ++i) {
+            state = state * 1664525u + 1013904223u;
+            if (i >= sizeof x) {
+                weights[i - sizeof x] =
+                    round == 3u ? (uint8_t)(i % 2u ? 0x80 : 0xFF) : (uint8_t)(state >> 24);
+            } else if (round < 2u) {
+                ((int8_t *)x)[i] = state >> 30 < round * 3u ? INT8_MIN : (int8_t)(state >> 24);
+            } else {
+                ((int8_t *)x)[i] = INT8_MAX;
+            }
         }
-    }
-    for (uint32_t len = 1; len <= ECGQA_NN_MAX_CHUNK; len += len < 70u ? 1u : 61u) {
-        for (uint32_t pixels = 1; pixels <= 2u; ++pixels) {
-            int32_t acc[8] = {1, -2, 3, -4, 5, -6, 7, -8};
-            const uint32_t pair_bytes = 2u * ecgqa_nn_even(len);
-            const ecgqa_nn_dot_t job = {
-                acc, {x[0] + 1, x[1] + 2}, weights, pair_bytes, (uint16_t)pixels,
-                2,   (uint16_t)len,        patch};
-
-            ecgqa_nn_dot(&job);
-            for (uint32_t p = 0u; p < pixels; ++p) {
-                for (uint32_t c = 0u; c < 4u; ++c) {
-                    const uint8_t *w = weights + c / 2u * pair_bytes + c % 2u;
-                    int32_t sum = (int32_t)(p * 4u + c + 1u) * (c % 2u ? -1 : 1);
-                    for (uint32_t k = 0u; k < len; ++k) {
-                        const int32_t weight = c % 2u ? (int8_t)w[2u * k] : w[2u * k] - 128;
-                        sum += job.x[p][k] * weight;
+        for (uint32_t len = 1; len <= ECGQA_NN_MAX_CHUNK; len += len < 70u ? 1u : 61u) {
+            for (uint32_t pixels = 1; pixels <= 2u; ++pixels) {
+                int32_t acc[8] = {1, -2, 3, -4, 5, -6, 7, -8};
+                const uint32_t run_bytes = 2u * ecgqa_nn_even(len);
+                const int8_t *const in[2] = {x[0] + 1, x[1] + 2};
+                ecgqa_nn_dot_t job = {acc, weights, 2u * run_bytes, patch, 0, 0, 2, 0, 0, {0, 0}};
+                job.patch_bytes = (uint16_t)(len % 3u ? sizeof patch : ECGQA_NN_MIN_PATCH);
+                job.pixels = (uint16_t)pixels;
+                ecgqa_nn_dot_clear(&job);
+                for (uint32_t run = 0u; run < 2u; ++run) {
+                    ecgqa_nn_dot_add(&job, in[0] + run * len,
+                                     pixels == 2u ? in[1] + run * len : NULL, len, run * run_bytes);
+                }
+                ecgqa_nn_dot_finish(&job);
+                for (uint32_t i = 0u; i < 4u * pixels; ++i) {
+                    const uint32_t c = i % 4u;
+                    const uint8_t *w = weights + c / 2u * job.pair_bytes + c % 2u;
+                    int32_t sum = (int32_t)(i + 1u) * (c % 2u ? -1 : 1);
+                    for (uint32_t k = 0u; k < 2u * len; ++k) {
+                        const uint8_t at = w[k / len * run_bytes + 2u * (k % len)];
+                        sum += (in[i / 4u][k] + 128) * (c % 2u ? (int8_t)at : at - 128);
                     }
-                    assert_int_equal(acc[p * 4u + c], sum);
+                    assert_int_equal(acc[i], sum);
                 }
             }
         }

@@ -160,6 +160,7 @@ def test_numbers_are_the_headers() -> None:
     assert value("ECGQA_NN_FORMAT") == nn_source.NN_FORMAT
     assert value("ECGQA_NN_ALIGN") == planner.ALIGN
     assert value("ECGQA_NN_MAX_CHUNK") == packing.MAX_CHUNK
+    assert value("ECGQA_NN_MIN_PATCH") == packing.MIN_PATCH
     assert value("ECGQA_NN_WEIGHTS_TAIL") == packing.WEIGHTS_TAIL
     assert value("ECGQA_NN_PROGRESS_BYTES") == planner.PROGRESS_BYTES
     enum = re.search(r"typedef enum \{\s*ECGQA_NN_CONV_2D.*?\}", header, re.S)

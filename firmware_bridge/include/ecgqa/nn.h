@@ -22,7 +22,7 @@ extern "C" {
 #endif
 
 /* Meaning and layout of the model; generated files refuse another number. */
-#define ECGQA_NN_FORMAT 1
+#define ECGQA_NN_FORMAT 2
 
 /* Alignment of the workspace and of buffers that hold words, bytes. */
 #define ECGQA_NN_ALIGN 8u
@@ -59,7 +59,8 @@ typedef struct {
  *   aligned; ECGQA_NN_WEIGHTS_TAIL more bytes may be read (and not used) at the end.
  *   DEPTHWISE_CONV_2D  [kernel row][kernel col][output channel], int8.
  * bias, multiplier_q31, shift: [output channels rounded up to even]. bias holds the zero point's
- * part: bias - zero_point * sum of weights; of a MEAN, -zero_point * count.
+ * part: bias - zero_point * sum of weights; of CONV_2D and FULLY_CONNECTED, whose inputs are taken
+ * with 128 added, bias - (zero_point + 128) * sum of weights; of a MEAN, -zero_point * count.
  * scale = multiplier_q31 * 2^(shift - 31), 2^29 <= multiplier_q31, -31 < shift <= 0. */
 typedef struct {
     uint8_t kind; /* ecgqa_nn_kind_t */
@@ -80,7 +81,8 @@ typedef struct {
     const int8_t *shift;
     uint16_t runs, run_len;
     /* The plan: positions in the workspace, bytes. */
-    uint16_t chunk_len;     /* inputs of one pixel that a kernel call takes at most */
+    uint16_t chunk_len; /* of CONV_2D: inputs of one pixel that a kernel call takes at most */
+    uint16_t patch_bytes;
     uint16_t chunks;        /* of CONV_2D: chunks of all its runs */
     uint16_t chunks_a_step; /* of CONV_2D: fewer where a block is more than a step */
     uint16_t channel_block; /* output channels of a block, even */
@@ -91,12 +93,14 @@ typedef struct {
     uint32_t accumulators_at; /* int32 [2][channel_block]; FULLY_CONNECTED, MEAN: [channels
                                          rounded up to even], kept from row to row */
     uint32_t gather_at;       /* int8 [2][chunk_len], where gather is 1 */
-    uint32_t patch_at;        /* int16 [2][chunk_len rounded up to even], for the kernels */
+    uint32_t patch_at;        /* patch_bytes, for the kernels */
 } ecgqa_nn_layer_t;
 
-/* Longest chunk: the DSP kernel takes two channels' products apart while the odd one's sum stays
- * below 2^23. */
+/* Longest chunk. */
 #define ECGQA_NN_MAX_CHUNK 512u
+
+/* Least patch: one block of inputs of any kernel. */
+#define ECGQA_NN_MIN_PATCH 64u
 
 /* Bytes after packed weights that may be read and are not used. */
 #define ECGQA_NN_WEIGHTS_TAIL 32u
