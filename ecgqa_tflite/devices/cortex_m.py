@@ -65,6 +65,11 @@ def prepare(parts: Parts) -> Prepared:
             "network_bytes": device.plan.workspace_bytes,
             "hop_len": device.hop_len,
             "collect_while_classifying": device.collect,
+            "channel_order": {
+                str(i): list(layer.order)
+                for i, layer in enumerate(device.plan.network.layers)
+                if layer.order
+            },
         }
     rows, cols, channels = model.spec.image_shape
     return Prepared(

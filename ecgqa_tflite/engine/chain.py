@@ -6,7 +6,11 @@ to the same bytes is refused with the operator, its index and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ecgqa_tflite.engine.layers import Chain, Layer, Network, Shape
 from ecgqa_tflite.engine.legality import CONVERT, refusal, shape4
@@ -15,8 +19,15 @@ from ecgqa_tflite.errors import ConversionError
 from ecgqa_tflite.tflite.read import Graph, Operator, Tensor
 
 
-def read_network(graph: Graph) -> Network:
+def read_network(graph: Graph, activity: Mapping[int, NDArray[np.int64]] | None = None) -> Network:
     """The engine's layers of a full-int8 graph.
+
+    Parameters
+    ----------
+    activity
+        How often each channel is not at its least value, by tensor, (channels,). Convolutions that
+        feed a convolution give their channels by it, most active first, so that the rest lies
+        together and is skipped; None: in the graph's order.
 
     Raises
     ------
@@ -34,7 +45,14 @@ def read_network(graph: Graph) -> Network:
     image = shape4(graph.operators[0], graph.tensors[graph.inputs[0]])
     first = chain.layers[0]
     chain.layers[0] = replace(first, from_index=first.kind.colours)
-    layers = [layer.kind.packing(layer) for layer in _trimmed(chain.layers)]
+    layers = _trimmed(chain.layers)
+    for i in range(len(layers) - 1):
+        if activity is not None and all(
+            x.kind.packed and x.kind.convolves for x in layers[i : i + 2]
+        ):
+            order = np.argsort(-activity[layers[i].output], kind="stable")
+            layers[i], layers[i + 1] = _reordered(layers[i], layers[i + 1], order)
+    layers = [layer.kind.packing(layer) for layer in layers]
     last = layers[-1].pooled
     if last.rows * last.cols != 1:
         raise ConversionError(f"the last layer gives {last}; it must give one value per class")
@@ -73,6 +91,24 @@ def _require_activation(op: Operator, t: Tensor) -> None:
         )
     if t.shape and t.shape[0] != 1:
         raise refusal(op, f"works on a batch of {t.shape[0]}", "convert it for batch 1")
+
+
+def _reordered(layer: Layer, following: Layer, order: NDArray[np.int64]) -> tuple[Layer, Layer]:
+    """The layer with its output channels in an order, and the one after it, which takes them."""
+    channels = layer.out.channels
+    padded = np.append(order, np.arange(channels, layer.bias.size))
+    taps = following.weights.reshape(following.out.channels, -1, channels)
+    return (
+        replace(
+            layer,
+            weights=layer.weights.reshape(channels, -1)[order],
+            bias=layer.bias[padded],
+            multiplier_q31=layer.multiplier_q31[padded],
+            shift=layer.shift[padded],
+            order=tuple(order.tolist()),
+        ),
+        replace(following, weights=np.ascontiguousarray(taps[:, :, order])),
+    )
 
 
 def _trimmed(layers: list[Layer]) -> list[Layer]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgqa_tflite.engine.activity import channel_activity
 from ecgqa_tflite.engine.c_source import array, preamble
 from ecgqa_tflite.engine.golden import fnv1a
 from ecgqa_tflite.engine.layers import Layer
@@ -118,7 +119,11 @@ def plan_device(
         )
     if hop_len != segment_len and not collect:
         raise ArgumentError("segments that overlap need memory of their own for samples: --collect")
-    plan = plan_tflite(tflite, row_scratch_bytes=front_end_bytes(tables).row_scratch)
+    plan = plan_tflite(
+        tflite,
+        row_scratch_bytes=front_end_bytes(tables).row_scratch,
+        activity=channel_activity(spec, tflite),
+    )
     if plan.network.classes != CLASSES:
         raise ConversionError(
             f"the network has {plan.network.classes} classes: a decision is between {CLASSES}"
@@ -264,8 +269,10 @@ def golden_rows(device: Device, samples: NDArray[np.int16]) -> list[bytes]:
 def layer_rows(layer: Layer, tensors: dict[int, NDArray[np.generic]]) -> list[bytes]:
     """Rows of a layer's pooled output as the engine makes them, from LiteRT's tensors.
 
-    The engine leaves out rows and columns that nothing later needs.
+    The engine leaves out rows and columns that nothing later needs, and has channels in its order.
     """
     tensor = tensors[layer.output]
     whole = tensor.reshape(tensor.shape[1:] if tensor.ndim == 4 else (1, 1, -1))
+    if layer.order:
+        whole = whole[:, :, list(layer.order)]
     return [row.tobytes() for row in whole[: layer.pooled.rows, : layer.pooled.cols]]

@@ -123,7 +123,8 @@ class Layer:
 
     ``in_``, ``out`` (before the pooling) and ``pooled`` leave out rows and columns that nothing
     later needs. ``output`` is the tensor of the ``.tflite`` that the pooled output is, ``taps`` the
-    multiply-accumulates of one output. Arrays are as the C has them.
+    multiply-accumulates of one output. Arrays are as the C has them. ``order``: the channel of
+    ``output`` that each output channel is; empty where they are the same.
     """
 
     kind: LayerOperator
@@ -149,6 +150,7 @@ class Layer:
         default_factory=lambda: np.zeros(0, np.int32), repr=False
     )
     shift: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8), repr=False)
+    order: tuple[int, ...] = ()
 
     @property
     def in_row_bytes(self) -> int:

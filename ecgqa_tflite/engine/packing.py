@@ -28,6 +28,15 @@ def in_runs(layer: Layer, runs: int, run_len: int, *, gather: bool = False) -> L
     return replace(layer, runs=runs, run_len=run_len, gather=gather, weights=weights)
 
 
+def by_colour(layer: Layer) -> Layer:
+    """The layer's weights with the image's channels outermost.
+
+    A colour that is dark is so over many pixels: its zeros lie together and are skipped.
+    """
+    taps = layer.weights.reshape(layer.out.channels, -1, layer.in_.channels)
+    return replace(layer, weights=np.ascontiguousarray(taps.transpose(0, 2, 1)))
+
+
 def pack(weights: NDArray[np.int8]) -> NDArray[np.uint8]:
     """Weights (channels, runs, run_len) to pairs: uint8 (pairs, runs, run_len to even, 2).
 

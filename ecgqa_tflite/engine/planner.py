@@ -9,9 +9,12 @@ bytes. See ``firmware_bridge/include/ecgqa/nn.h`` for what each buffer is.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ecgqa_tflite.engine.chain import read_network
 from ecgqa_tflite.engine.layers import Layer, Network
@@ -33,7 +36,7 @@ often."""
 BYTES_A_BLOCK = 16
 """Of the patch, a block of four inputs: it takes up to 20, and one in five or more is skipped."""
 STEP_MACS = 132_000
-"""Multiply-accumulates that a step of the engine does where nothing can be skipped, about; one chunk
+"""Multiply-accumulates that a step of the engine does where nothing is skipped, about; one chunk
 may be more. Two thousandths of a second of a Cortex-M, and few enough steps that their own cost
 does not count."""
 TRIES = 400
@@ -123,7 +126,13 @@ class Plan:
         return sum(p.bytes for _, b in self.placed for p in b.parts if phase in p.phases)
 
 
-def plan_tflite(tflite: bytes, *, row_scratch_bytes: int = 0, source: str = "model") -> Plan:
+def plan_tflite(
+    tflite: bytes,
+    *,
+    row_scratch_bytes: int = 0,
+    activity: Mapping[int, NDArray[np.int64]] | None = None,
+    source: str = "model",
+) -> Plan:
     """Plan the engine's memory for a ``.tflite``.
 
     Parameters
@@ -133,6 +142,8 @@ def plan_tflite(tflite: bytes, *, row_scratch_bytes: int = 0, source: str = "mod
     row_scratch_bytes
         Scratch that whoever makes the index rows needs while making one; it shares bytes with the
         layers' transient buffers.
+    activity
+        As :func:`~ecgqa_tflite.engine.chain.read_network` takes it.
 
     Raises
     ------
@@ -141,7 +152,7 @@ def plan_tflite(tflite: bytes, *, row_scratch_bytes: int = 0, source: str = "mod
     ConversionError
         A network that the engine can't run; the message names the operator and what to do.
     """
-    return plan_network(read_network(read_tflite(tflite, source)), row_scratch_bytes)
+    return plan_network(read_network(read_tflite(tflite, source), activity), row_scratch_bytes)
 
 
 def plan_network(network: Network, row_scratch_bytes: int = 0) -> Plan:

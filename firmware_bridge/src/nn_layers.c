@@ -153,15 +153,51 @@ void ecgqa_nn_colour(int8_t *x, const uint8_t *index, uint32_t count, const int8
     }
 }
 
+/* Taps of an index row are gathered colour by colour where one chunk holds them all. */
+static int is_planar(const ecgqa_nn_layer_t *l)
+{
+    return l->from_index && l->chunk_len >= l->run_len;
+}
+
+/* Bytes from a gathered tap to the next. */
+static uint32_t tap_bytes(const ecgqa_nn_layer_t *l)
+{
+    return is_planar(l) ? 1u : l->in.channels;
+}
+
+/* As ecgqa_nn_colour, each colour `plane` bytes after the one before. */
+static void colour_planes(int8_t *x, const uint8_t *index, uint32_t count, const int8_t *lut_s8,
+                          uint32_t channels, uint32_t plane)
+{
+    for (uint32_t i = 0u; i < count; ++i) {
+        const int8_t *const colour = lut_s8 + (uint32_t)index[i] * channels;
+        for (uint32_t c = 0u; c < channels; ++c) {
+            x[c * plane + i] = colour[c];
+        }
+    }
+}
+
 /* `count` pixels of a row from column `col` on, which lie in it. */
 static void copy_pixels(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, int8_t *x,
                         const int8_t *row, uint32_t col, uint32_t count)
 {
     const uint32_t channels = l->in.channels;
-    if (l->from_index) {
-        ecgqa_nn_colour(x, (const uint8_t *)row + col, count, net->model->lut_s8, channels);
+    const uint8_t *const index = (const uint8_t *)row + col;
+    if (is_planar(l)) {
+        colour_planes(x, index, count, net->model->lut_s8, channels, l->run_len / channels);
+    } else if (l->from_index) {
+        ecgqa_nn_colour(x, index, count, net->model->lut_s8, channels);
     } else {
         memcpy(x, row + col * channels, count * channels);
+    }
+}
+
+/* `count` pixels of the padding. */
+static void pad_pixels(const ecgqa_nn_layer_t *l, int8_t *x, uint32_t count)
+{
+    const uint32_t planes = is_planar(l) ? l->in.channels : 1u;
+    for (uint32_t plane = 0u; plane < planes; ++plane) {
+        memset(x + plane * (l->run_len / l->in.channels), l->in_zero_point, count * tap_bytes(l));
     }
 }
 
@@ -169,18 +205,18 @@ static void copy_pixels(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, int8_t
 static void copy_padded(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, int8_t *x,
                         const int8_t *row, uint32_t col, uint32_t count)
 {
-    const uint32_t channels = l->in.channels;
+    const uint32_t bytes = tap_bytes(l);
     const uint32_t pad = l->kernel.pad_left;
     const uint32_t edge = row == NULL ? 0u : pad + l->in.cols;
     const uint32_t first = col < pad ? pad : col;
     const uint32_t end = col + count < edge ? col + count : edge;
     if (first < end) {
-        memset(x, l->in_zero_point, (first - col) * channels);
-        copy_pixels(net, l, x + (first - col) * channels, row, first - pad, end - first);
-        x += (end - col) * channels;
+        pad_pixels(l, x, first - col);
+        copy_pixels(net, l, x + (first - col) * bytes, row, first - pad, end - first);
+        x += (end - col) * bytes;
         count -= end - col;
     }
-    memset(x, l->in_zero_point, count * channels);
+    pad_pixels(l, x, count);
 }
 
 /* Taps [first, first + count) of the kernel over output column `col`, colour and padding done. */
@@ -203,7 +239,7 @@ static void gather(const ecgqa_nn_t *net, uint32_t layer, uint32_t col, uint32_t
         } else {
             copy_padded(net, l, x, row, left + kx, run);
         }
-        x += run * l->in.channels;
+        x += run * tap_bytes(l);
         count -= run;
         kx = 0;
         ++ky;

@@ -321,8 +321,9 @@ static int8_t value(const ecgqa_nn_layer_t *l, const int8_t *x, uint32_t row, ui
             const uint32_t tap = ky * cols + kx;
             if (l->kind == ECGQA_NN_CONV_2D || l->kind == ECGQA_NN_FULLY_CONNECTED) {
                 for (uint32_t i = 0u; i < channels; ++i) {
+                    const int planar = l->from_index && l->chunk_len >= l->run_len;
                     sum += ((inside ? pixel[i] : l->in_zero_point) + 128) *
-                           weight_at(l, c, tap * channels + i);
+                           weight_at(l, c, planar ? i * rows * cols + tap : tap * channels + i);
                 }
             } else if (l->kind == ECGQA_NN_DEPTHWISE_CONV_2D) {
                 sum += (inside ? pixel[c / (l->out.channels / channels)] : l->in_zero_point) *

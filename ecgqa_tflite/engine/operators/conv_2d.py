@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ecgqa_tflite.engine.layers import Chain, Layer, LayerOperator
 from ecgqa_tflite.engine.legality import convolution, int8_weights, refusal
-from ecgqa_tflite.engine.packing import MAX_CHUNK, in_runs
+from ecgqa_tflite.engine.packing import MAX_CHUNK, by_colour, in_runs
 from ecgqa_tflite.engine.requantisation import with_constants
 from ecgqa_tflite.tflite.read import Operator
 
@@ -33,6 +33,8 @@ class Conv2D(LayerOperator):
     def packing(self, layer: Layer) -> Layer:
         """A run of all taps where they are gathered, else a run per kernel row."""
         runs, run_len = layer.kernel.rows, layer.kernel.cols * layer.in_.channels
+        if layer.from_index and runs * run_len <= MAX_CHUNK:
+            layer = by_colour(layer)
         short = runs > 1 and run_len < SHORT_RUN and runs * run_len <= MAX_CHUNK
         if layer.from_index or layer.padded or run_len % 2 == 1 or short:
             return in_runs(layer, 1, runs * run_len, gather=True)

@@ -52,7 +52,8 @@ typedef struct {
  * weights, by kind:
  *   CONV_2D          K = kernel rows * kernel cols * input channels, in that order, are cut into
  *                    `runs` runs of run_len: one run of all where taps are gathered, else a run a
- *                    kernel row, which lies contiguously in an input row.
+ *                    kernel row, which lies contiguously in an input row. Where from_index is 1 and
+ *                    a chunk holds all K, input channels come first.
  *   FULLY_CONNECTED  a run an input row.
  *   Both: [pair of output channels][run][run_len rounded up to even][2]: the even channel's weight
  *   plus 128 as uint8, then the odd channel's as int8; what rounding up adds is zero. 4-byte
