@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.engine.chain import read_network
 from ecgqa_tflite.engine.layers import Layer, Network
-from ecgqa_tflite.engine.packing import MAX_CHUNK, MIN_PATCH
+from ecgqa_tflite.engine.packing import MAX_CHUNK
 from ecgqa_tflite.errors import ArgumentError, ConversionError
 from ecgqa_tflite.tflite.read import read_tflite
 
@@ -30,11 +30,11 @@ CHANNEL_BLOCK = 128
 """Output channels of a step: more need larger accumulators, fewer pack each patch more often."""
 CHUNK = 256
 """Inputs of a pixel that a kernel call takes, at most, where it has the choice."""
-PATCH_BYTES = 1024
+PATCH_BYTES, LEAST_PATCH_BYTES = 1024, 256
 """Where inputs that are not skipped wait for the kernel: more loads and stores accumulators less
 often."""
-BYTES_A_BLOCK = 16
-"""Of the patch, a block of four inputs: it takes up to 20, and one in five or more is skipped."""
+BLOCK_BYTES = 20
+"""Of four inputs of two pixels, with the place of their weights, at most."""
 STEP_MACS = 132_000
 """Multiply-accumulates that a step of the engine does where nothing is skipped, about; one chunk
 may be more. Two thousandths of a second of a Cortex-M, and few enough steps that their own cost
@@ -250,11 +250,11 @@ def _chunk_len(layer: Layer) -> int:
 
 
 def _patch_bytes(layer: Layer) -> int:
-    """For four fifths of all blocks of inputs, as far as there is room: some are skipped."""
+    """For all whole blocks of inputs, as far as there is room."""
     if not layer.kind.packed:
         return 0
     inputs = layer.run_len * (1 if layer.kind.accumulates else layer.runs)
-    return max(MIN_PATCH, min(PATCH_BYTES, BYTES_A_BLOCK * -(-inputs // 4)))
+    return min(PATCH_BYTES, max(LEAST_PATCH_BYTES, BLOCK_BYTES * (inputs // 4)))
 
 
 def _channel_block(layer: Layer) -> int:

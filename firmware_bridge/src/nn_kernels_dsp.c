@@ -86,12 +86,15 @@ void ecgqa_nn_dot_finish(ecgqa_nn_dot_t *job)
     const block_t *const end = patch + job->blocks;
     const block_t *const turns = patch + (job->blocks & ~3u);
     const uint8_t *weights = job->weights;
+    const uint32_t pair_bytes = job->pair_bytes;
     const int32_t start0 = -ECGQA_NN_EVEN_BIAS * job->sum[0];
     const int32_t start1 = -ECGQA_NN_EVEN_BIAS * job->sum[1];
-    int32_t *acc = job->acc;
     const uint32_t channels = 2u * (uint32_t)job->pairs;
-    const int32_t *const acc_end = patch == end ? acc : acc + channels;
-    while (acc != acc_end) {
+    int32_t *acc0 = job->acc;
+    /* The second pixel that there may not be is all zeros: nothing is added to the first. */
+    int32_t *acc1 = job->pixels == 2u ? acc0 + channels : acc0;
+    const int32_t *const acc_end = patch == end ? acc0 : acc0 + channels;
+    while (acc0 != acc_end) {
         sums_t s = {weights, patch, start0, start1, start0, start1};
         if (turns != patch) {
             UNTIL(s, turns, STEP STEP STEP STEP);
@@ -99,12 +102,11 @@ void ecgqa_nn_dot_finish(ecgqa_nn_dot_t *job)
         if (turns != end) {
             UNTIL(s, end, STEP);
         }
-        add_pair(acc, s.both0, s.even0);
-        if (job->pixels == 2u) {
-            add_pair(acc + channels, s.both1, s.even1);
-        }
-        acc += 2;
-        weights += job->pair_bytes;
+        add_pair(acc0, s.both0, s.even0);
+        add_pair(acc1, s.both1, s.even1);
+        acc0 += 2;
+        acc1 += 2;
+        weights += pair_bytes;
     }
     ecgqa_nn_dot_clear(job);
 }
@@ -119,48 +121,70 @@ static uint32_t last_of(const int8_t *x, uint32_t len)
     return word;
 }
 
-static inline uint32_t first_half(uint32_t word)
+/* Inputs 0, 1 and inputs 2, 3 of a block, as int16. */
+static inline void widen(uint32_t word, uint32_t *first, uint32_t *second)
 {
-    return (word & 0xFFu) | ((word & 0xFF00u) << 8);
+    const uint32_t even = (uint32_t)__uxtb16((uint8x4_t)word);
+    const uint32_t odd = (uint32_t)__uxtb16((uint8x4_t)(word >> 8));
+    *first = (even & 0xFFFFu) | (odd << 16);
+    *second = (even >> 16) | (odd & 0xFFFF0000u);
 }
 
-static void add_block(ecgqa_nn_dot_t *job, uint32_t x0, uint32_t x1, uint32_t at)
+static uint32_t room_of(const ecgqa_nn_dot_t *job)
 {
-    block_t *const block = (block_t *)job->patch + job->blocks;
     const uint32_t room = job->patch_bytes / (uint32_t)sizeof(block_t);
-    block->first0 = first_half(x0);
-    block->first1 = first_half(x1);
-    block->second0 = first_half(x0 >> 16);
-    block->second1 = first_half(x1 >> 16);
-    block->step = at - job->at;
-    job->at = at;
-    job->sum[0] = (int32_t)__usada8((uint8x4_t)x0, 0, (uint32_t)job->sum[0]);
-    job->sum[1] = (int32_t)__usada8((uint8x4_t)x1, 0, (uint32_t)job->sum[1]);
-    ++job->blocks;
-    if (job->blocks == (room < MAX_BLOCKS ? room : MAX_BLOCKS)) {
-        ecgqa_nn_dot_finish(job);
-    }
+    return room < MAX_BLOCKS ? room : MAX_BLOCKS;
 }
 
 void ecgqa_nn_dot_add(ecgqa_nn_dot_t *job, const int8_t *x0, const int8_t *x1, uint32_t len,
                       uint32_t at)
 {
+    block_t *const patch = (block_t *)job->patch;
+    const block_t *const full = patch + room_of(job);
     const uint32_t rest = len % BLOCK;
-    uint32_t k = 0;
-    for (; k < len - rest; k += BLOCK) {
-        const uint32_t a = word_at(x0 + k) ^ UINT32_C(0x80808080);
-        const uint32_t b = x1 != NULL ? word_at(x1 + k) ^ UINT32_C(0x80808080) : 0u;
-        if ((a | b) != 0u) {
-            add_block(job, a, b, at + 2u * k);
+    const int8_t *const end = x0 + (len - rest);
+    block_t *block = patch + job->blocks;
+    uint32_t before = job->at;
+    uint32_t sum0 = (uint32_t)job->sum[0];
+    uint32_t sum1 = (uint32_t)job->sum[1];
+    uint32_t left = len;
+    while (left > 0u) {
+        uint32_t a, b = 0;
+        if (x0 != end) {
+            a = word_at(x0) ^ UINT32_C(0x80808080);
+            b = x1 != NULL ? word_at(x1) ^ UINT32_C(0x80808080) : 0u;
+        } else {
+            a = last_of(x0, rest);
+            b = x1 != NULL ? last_of(x1, rest) : 0u;
         }
-    }
-    if (rest != 0u) {
-        const uint32_t a = last_of(x0 + k, rest);
-        const uint32_t b = x1 != NULL ? last_of(x1 + k, rest) : 0u;
         if ((a | b) != 0u) {
-            add_block(job, a, b, at + 2u * k);
+            widen(a, &block->first0, &block->second0);
+            widen(b, &block->first1, &block->second1);
+            block->step = at - before;
+            before = at;
+            sum0 = __usada8((uint8x4_t)a, 0, sum0);
+            sum1 = __usada8((uint8x4_t)b, 0, sum1);
+            ++block;
+            if (block == full) {
+                job->blocks = (uint16_t)(block - patch);
+                job->sum[0] = (int32_t)sum0;
+                job->sum[1] = (int32_t)sum1;
+                ecgqa_nn_dot_finish(job);
+                block = patch;
+                before = 0;
+                sum0 = 0;
+                sum1 = 0;
+            }
         }
+        x0 += BLOCK;
+        x1 = x1 != NULL ? x1 + BLOCK : NULL;
+        at += 2u * BLOCK;
+        left -= left < BLOCK ? left : BLOCK;
     }
+    job->blocks = (uint16_t)(block - patch);
+    job->at = before;
+    job->sum[0] = (int32_t)sum0;
+    job->sum[1] = (int32_t)sum1;
 }
 
 static inline int32_t saturate_s8(int32_t y)
@@ -181,6 +205,17 @@ void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
             out[c] = ecgqa_nn_requantise_one(acc[c], c, requant);
         }
         return;
+    }
+    while (shift != end && zero == INT8_MIN) {
+        /* After a ReLU most are at their least, which needs no multiplication. */
+        const int32_t sum = *acc++;
+        int32_t y = 0;
+        if (sum > 0) {
+            y = ecgqa_shr_away(ecgqa_mul_q31_round(sum, *multiplier), (uint32_t)(-*shift));
+        }
+        ++multiplier;
+        ++shift;
+        *out++ = (int8_t)saturate_s8(y + zero);
     }
     while (shift != end) {
         const int32_t y = ecgqa_mul_q31_round(*acc++, *multiplier++);
