@@ -14,48 +14,53 @@ typedef int ecgqa_nn_kernels_mve_c_is_not_empty;
 #define LANES 16u
 
 typedef struct {
-    uint8_t x0[LANES], x1[LANES];
     uint32_t step; /* from the weights of the block before, bytes */
+    uint8_t x0[LANES], x1[LANES];
 } block_t;
 
 void ecgqa_nn_dot_finish(ecgqa_nn_dot_t *job)
 {
     const uint8x16_t bias = vdupq_n_u8(ECGQA_NN_EVEN_BIAS);
-    const block_t *const patch = (const block_t *)job->patch;
+    const uint8_t *const patch = (const uint8_t *)job->patch;
     const uint32_t blocks = job->blocks;
     const uint8_t *weights = job->weights;
-    const uint32_t start0 = ECGQA_NN_EVEN_BIAS * (uint32_t)job->sum[0];
-    const uint32_t start1 = ECGQA_NN_EVEN_BIAS * (uint32_t)job->sum[1];
+    const uint32_t pair_bytes = job->pair_bytes;
+    const uint32_t start0 = 0u - ECGQA_NN_EVEN_BIAS * (uint32_t)job->sum[0];
+    const uint32_t start1 = 0u - ECGQA_NN_EVEN_BIAS * (uint32_t)job->sum[1];
     const uint32_t channels = 2u * (uint32_t)job->pairs;
-    int32_t *acc = job->acc;
-    const int32_t *const acc_end = blocks == 0u ? acc : acc + channels;
-    while (acc != acc_end) {
+    int32_t *acc0 = job->acc;
+    /* The second pixel that there may not be is all zeros: nothing is added to the first. */
+    int32_t *acc1 = job->pixels == 2u ? acc0 + channels : acc0;
+    const int32_t *const acc_end = blocks == 0u ? acc0 : acc0 + channels;
+    while (acc0 != acc_end) {
         const uint8_t *w = weights;
-        const block_t *x = patch;
-        uint32_t even0 = (uint32_t)acc[0] - start0;
-        uint32_t odd0 = (uint32_t)acc[1] - start0;
-        uint32_t even1 = 0u - start1;
-        uint32_t odd1 = 0u - start1;
+        const uint8_t *x = patch;
+        uint32_t even0 = start0, odd0 = start0, even1 = start1, odd1 = start1;
         for (uint32_t left = blocks; left > 0u; --left) {
-            w += x->step;
+            uint32_t step;
+            uint8x16_t x0, x1;
+            /* Compilers take two pointers for this, and move them. */
+            __asm__("ldr %[step], [%[x]], #4\n\t"
+                    "vldrb.u8 %q[x0], [%[x]], #16\n\t"
+                    "vldrb.u8 %q[x1], [%[x]], #16"
+                    : [step] "=&r"(step), [x] "+r"(x), [x0] "=&w"(x0), [x1] "=w"(x1)
+                    :
+                    : "memory");
+            w += step;
             const uint8x16x2_t pairs = vld2q_u8(w);
             const uint8x16_t odd = veorq_u8(pairs.val[1], bias);
-            const uint8x16_t x0 = vldrbq_u8(x->x0);
-            const uint8x16_t x1 = vldrbq_u8(x->x1);
             even0 = vmladavaq_u8(even0, pairs.val[0], x0);
-            odd0 = vmladavaq_u8(odd0, odd, x0);
             even1 = vmladavaq_u8(even1, pairs.val[0], x1);
+            odd0 = vmladavaq_u8(odd0, odd, x0);
             odd1 = vmladavaq_u8(odd1, odd, x1);
-            ++x;
         }
-        acc[0] = (int32_t)even0;
-        acc[1] = (int32_t)odd0;
-        if (job->pixels == 2u) {
-            acc[channels] = (int32_t)((uint32_t)acc[channels] + even1);
-            acc[channels + 1u] = (int32_t)((uint32_t)acc[channels + 1u] + odd1);
-        }
-        acc += 2;
-        weights += job->pair_bytes;
+        acc0[0] = (int32_t)((uint32_t)acc0[0] + even0);
+        acc0[1] = (int32_t)((uint32_t)acc0[1] + odd0);
+        acc1[0] = (int32_t)((uint32_t)acc1[0] + even1);
+        acc1[1] = (int32_t)((uint32_t)acc1[1] + odd1);
+        acc0 += 2;
+        acc1 += 2;
+        weights += pair_bytes;
     }
     ecgqa_nn_dot_clear(job);
 }
