@@ -95,7 +95,13 @@ void ecgqa_nn_dot_finish(ecgqa_nn_dot_t *job)
     int32_t *acc1 = job->pixels == 2u ? acc0 + channels : acc0;
     const int32_t *const acc_end = patch == end ? acc0 : acc0 + channels;
     while (acc0 != acc_end) {
-        sums_t s = {weights, patch, start0, start1, start0, start1};
+        sums_t s;
+        s.w = weights;
+        s.x = patch;
+        s.both0 = start0;
+        s.both1 = start1;
+        s.even0 = start0;
+        s.even1 = start1;
         if (turns != patch) {
             UNTIL(s, turns, STEP STEP STEP STEP);
         }
