@@ -64,9 +64,18 @@ static int chunk_is_valid(const ecgqa_nn_layer_t *l)
            (l->chunk_len % 2u == 0u || l->chunk_len >= l->run_len);
 }
 
-static int patch_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
+static int are_apart(uint32_t at, uint64_t bytes, uint32_t other, uint64_t other_bytes)
 {
-    return l->patch_bytes >= ECGQA_NN_MIN_PATCH && fits(model, l->patch_at, l->patch_bytes, 4);
+    return at + bytes <= other || other + other_bytes <= at || other_bytes == 0u;
+}
+
+/* The patch says where weights are, so nothing else may be written over it while it is in use. */
+static int patch_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l,
+                          uint64_t accumulators_bytes)
+{
+    return l->patch_bytes >= ECGQA_NN_MIN_PATCH && fits(model, l->patch_at, l->patch_bytes, 4) &&
+           are_apart(l->patch_at, l->patch_bytes, l->accumulators_at, accumulators_bytes) &&
+           (!l->gather || are_apart(l->patch_at, l->patch_bytes, l->gather_at, 2u * l->chunk_len));
 }
 
 static int chunks_are_valid(const ecgqa_nn_layer_t *l)
@@ -86,7 +95,7 @@ static int convolution_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_la
     }
     if (is_conv) {
         return taps_are_valid(l) && chunk_is_valid(l) && chunks_are_valid(l) &&
-               patch_is_valid(model, l) &&
+               patch_is_valid(model, l, pixels * 4u * l->channel_block) &&
                (!l->gather || fits(model, l->gather_at, 2u * l->chunk_len, 1));
     }
     return l->out.channels % l->in.channels == 0u &&
@@ -106,7 +115,8 @@ static int accumulating_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_l
         return l->in.channels == l->out.channels;
     }
     return l->weights != NULL && l->runs == l->in.rows &&
-           l->run_len == (uint32_t)l->in.cols * l->in.channels && patch_is_valid(model, l);
+           l->run_len == (uint32_t)l->in.cols * l->in.channels &&
+           patch_is_valid(model, l, 4u * ecgqa_nn_even(l->out.channels));
 }
 
 static int pool_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)

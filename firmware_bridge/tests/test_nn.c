@@ -258,6 +258,31 @@ static void rows_and_taps_that_have_no_place_are_refused(void **unused)
     assert_true(taps > 0u && left_over > 0u && counters > 0u);
 }
 
+/* The patch holds places of weights: accumulators or gathered inputs in it would change them. */
+static void a_patch_that_others_write_over_is_refused(void **unused)
+{
+    uint32_t gathers = 0;
+    copy_t copy;
+    (void)unused;
+    for (uint32_t seed = 0u; seed < SEEDS; ++seed) {
+        const ecgqa_nn_model_t *m = nn_random_model(seed);
+        for (uint32_t i = 0u; m != NULL && i < m->n_layers; ++i) {
+            const ecgqa_nn_layer_t *l = &m->layers[i];
+            if (l->kind != ECGQA_NN_CONV_2D && l->kind != ECGQA_NN_FULLY_CONNECTED) {
+                continue;
+            }
+            copy_model(&copy, m);
+            REFUSED(copy, &copy.model, layers[i].patch_bytes, ECGQA_NN_MIN_PATCH - 1u);
+            REFUSED(copy, &copy.model, layers[i].accumulators_at, l->patch_at);
+            if (l->gather) {
+                REFUSED(copy, &copy.model, layers[i].gather_at, l->patch_at + 4u);
+                ++gathers;
+            }
+        }
+    }
+    assert_true(gathers > 0u);
+}
+
 /* One number of a plan or a shape, altered at random: refused, or run within the memory. */
 static void an_altered_model_stays_in_its_memory(void **unused)
 {
@@ -405,6 +430,7 @@ int main(void)
         cmocka_unit_test(no_row_while_steps_are_due),
         cmocka_unit_test(a_model_that_makes_no_sense_is_refused),
         cmocka_unit_test(rows_and_taps_that_have_no_place_are_refused),
+        cmocka_unit_test(a_patch_that_others_write_over_is_refused),
         cmocka_unit_test(an_altered_model_stays_in_its_memory),
         cmocka_unit_test(division_rounds_halves_away_from_zero),
         cmocka_unit_test(dot_products),

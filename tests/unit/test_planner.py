@@ -142,6 +142,31 @@ def test_packed_pairs() -> None:
     assert (packed[:, :, 7, 0] == 128).all()
 
 
+def test_channels_by_activity(graph: Graph) -> None:
+    plain = read_network(graph)
+    rng = np.random.default_rng(0)
+    counts = {layer.output: rng.integers(0, 3, layer.out.channels) for layer in plain.layers}
+    ordered = read_network(graph, counts)
+    assert not ordered.layers[-1].order and not ordered.layers[2].order
+    before = np.arange(plain.layers[0].in_.channels)
+    for a, b in zip(plain.layers[:3], ordered.layers[:3], strict=True):
+        order = np.array(b.order or range(a.out.channels))
+        if b.order:
+            assert np.all(np.diff(counts[a.output][order]) <= 0)
+            assert sorted(order) == list(range(a.out.channels))
+        assert np.array_equal(b.bias[: a.out.channels], a.bias[order])
+        taps = unpacked(a).reshape(a.out.channels, -1, before.size)
+        assert np.array_equal(unpacked(b).reshape(taps.shape), taps[order][:, :, before])
+        before = order
+
+
+def unpacked(layer: Layer) -> np.ndarray:
+    """Weights of the output channels, (channels, K)."""
+    pairs = layer.weights[:, :, : layer.run_len]
+    both = np.stack([(pairs[..., 0] ^ 128).view(np.int8), pairs[..., 1].view(np.int8)], axis=1)
+    return both.reshape(-1, layer.runs * layer.run_len)[: layer.out.channels]
+
+
 @pytest.mark.parametrize("real", [1e-9, 0.3, 0.5, 0.999999999999, 1.0, 3.7, 2.0**20])
 def test_multiplier(real: float) -> None:
     multiplier, shift = quantise_multiplier(real)

@@ -94,7 +94,7 @@ typedef struct {
     uint32_t accumulators_at; /* int32 [2][channel_block]; FULLY_CONNECTED, MEAN: [channels
                                          rounded up to even], kept from row to row */
     uint32_t gather_at;       /* int8 [2][chunk_len], where gather is 1 */
-    uint32_t patch_at;        /* patch_bytes, for the kernels */
+    uint32_t patch_at;        /* patch_bytes, for the kernels, apart from these two */
 } ecgqa_nn_layer_t;
 
 /* Longest chunk. */
