@@ -33,11 +33,11 @@ SLICE_MARKS = ("mark_start", "mark_end")
 # 115 M instructions for Light-CNN, 14 KB and 10 M for the small network, 11 M for the front end,
 # 1.4 instructions a MAC on M4 and 0.35 on M55.
 LIGHT_RAM_BYTES = 24_800
-LIGHT_INSTRUCTIONS = 97_000_000
-SMALL_RAM_BYTES = 10_000
-SMALL_INSTRUCTIONS = 8_500_000
+LIGHT_INSTRUCTIONS = 86_000_000
+SMALL_RAM_BYTES = 9_600
+SMALL_INSTRUCTIONS = 7_800_000
 CWT_INSTRUCTIONS = 11_000_000
-PER_MAC = {"mps2-an386": 1.1, "mps2-an500": 1.1, "mps2-an505": 1.1, "mps3-an547": 0.33}
+PER_MAC = {"mps2-an386": 0.95, "mps2-an500": 0.95, "mps2-an505": 0.95, "mps3-an547": 0.31}
 CODE_BYTES = 19_000
 SLICE_INSTRUCTIONS = 400_000
 

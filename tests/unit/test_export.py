@@ -91,6 +91,9 @@ def test_the_manifest_says_what_was_promised(bundle: Bundle) -> None:
     assert m["target"] == {"name": "cortex-m"}
     assert m["model_id"] == network_digest(read_tflite(tiny_model.tflite()))[:16]
     assert 1_000 < m["engine"]["network_bytes"] < m["engine"]["workspace_bytes"] < 20_000
+    for channels in m["engine"]["channel_order"].values():
+        assert sorted(channels) == list(range(len(channels))) and len(channels) > 1
+    assert list(m["engine"]["channel_order"]) == ["0", "1"]
     assert m["calibration"]["ids"] == ["synthetic/0", "synthetic/1"]
     assert m["metrics"] == tiny_model.METRICS
     assert {"ai-edge-litert", "numpy"} <= m["versions"].keys()
