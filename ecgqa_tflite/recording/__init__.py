@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import RecordingError
+from ecgqa_tflite.recording.leads import lead_index
 
-__all__ = ["Recording", "read_recording"]
+if TYPE_CHECKING:
+    from ecgqa_tflite.recording.file import ReadOptions, RecordingFile
+
+__all__ = ["Recording", "open_recording", "read_recording"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +35,11 @@ class Recording:
     lead_names
         One name per column, all different.
     other_signals
-        Signals of the file that are not ECG and were left out, with their units: ``ABP (mmHg)``.
+        Signals of the file that are no ECG and were left out, with their units: ``ABP (mmHg)``.
+    start
+        When it starts, where the file says; a time of day where it has no date.
+    notes
+        One line for each thing in the file that was amended or assumed.
 
     Raises
     ------
@@ -42,6 +52,8 @@ class Recording:
     fs_hz: float
     lead_names: tuple[str, ...]
     other_signals: tuple[str, ...] = ()
+    start: datetime.datetime | datetime.time | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.signal_mv.ndim != 2 or self.signal_mv.shape[1] != len(self.lead_names):
@@ -70,45 +82,44 @@ class Recording:
         ----------
         lead
             A name (case matters only where it tells two leads apart), a column number from 0
-            (also as text, so that a command line can hand it on), or None for the first lead.
+            (also as text, so that a command line can hand it on), or None for the first lead whose
+            name is an ECG's, else the first whose name is no other signal's (EEG, respiration).
 
         Raises
         ------
         RecordingError
             There is no such lead; the message names those there are.
         """
-        if lead is None:
-            return 0
-        if isinstance(lead, str):
-            if lead in self.lead_names:
-                return self.lead_names.index(lead)
-            alike = [i for i, n in enumerate(self.lead_names) if n.casefold() == lead.casefold()]
-            if len(alike) == 1:
-                return alike[0]
-            number = int(lead) if lead.isascii() and lead.isdigit() and len(lead) < 9 else -1
-        else:
-            number = lead
-        if 0 <= number < len(self.lead_names):
-            return number
-        left_out = f"; no ECG: {', '.join(self.other_signals)}" if self.other_signals else ""
-        raise RecordingError(
-            f"{self.name} has no lead {lead!r}: choose among {', '.join(self.lead_names)}{left_out}"
-        )
+        return lead_index(self.name, self.lead_names, lead, self.other_signals)
 
     def lead(self, lead: str | int | None = None) -> NDArray[np.float32]:
         """One lead's samples, float32, shape (n_samples,), mV; see :meth:`lead_index`."""
         return self.signal_mv[:, self.lead_index(lead)]
 
 
-def read_recording(path: str | Path) -> Recording:
-    """Read a recording: today any WFDB record, named with or without its file suffix.
+def open_recording(path: str | Path, *, options: ReadOptions | None = None) -> RecordingFile:
+    """Read the header of a recording in any format of :func:`registry.readers`.
+
+    Its leads, rates, start and notes are known then; ``.lead(name)`` reads one lead and
+    ``.recording(...)`` some or all of them.
+
+    Raises
+    ------
+    RecordingError
+        Missing, no recording, or corrupt; the message says what to do.
+    """
+    # wfdb takes half a second to import, and commands that read nothing shouldn't wait for it
+    from ecgqa_tflite.recording import registry
+
+    return registry.open_file(path, options)
+
+
+def read_recording(path: str | Path, *, options: ReadOptions | None = None) -> Recording:
+    """Read every lead of a recording; WFDB records are named with or without their suffix.
 
     Raises
     ------
     RecordingError
         Missing, corrupt or empty; the message says what to do.
     """
-    # wfdb takes half a second to import, and commands that read nothing shouldn't wait for it
-    from ecgqa_tflite.recording.wfdb_reader import read_wfdb
-
-    return read_wfdb(path)
+    return open_recording(path, options=options).recording()

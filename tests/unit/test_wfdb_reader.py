@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import shutil
 import tracemalloc
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ecgqa_tflite.errors import OutputExistsError, RecordingError
-from ecgqa_tflite.recording import Recording, read_recording, wfdb_reader
+from ecgqa_tflite.recording import Recording, file, open_recording, read_recording
 from ecgqa_tflite.recording.simulator import simulate
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb
 
@@ -78,7 +80,7 @@ def test_chunks_join_exactly(tmp_path: Path, fmt: str, monkeypatch: pytest.Monke
         codes = np.cumsum(differences, axis=0, dtype=np.int64)
     else:
         codes = write(tmp_path, fmt=fmt, n=1000)
-    monkeypatch.setattr(wfdb_reader, "CHUNK_FRAMES", 77)
+    monkeypatch.setattr(file.RecordingFile, "chunk", 77)
     recording = read_recording(tmp_path / "rec")
     np.testing.assert_array_equal(recording.signal_mv, ((codes - 5) / 200).astype(np.float32))
 
@@ -236,17 +238,16 @@ def test_variable_layout(tmp_path: Path) -> None:
     [
         ("multi/2 2 250 600\ns1 300\ns2 200\n", "segments of 500 samples in a record of 600"),
         ("multi/3 2 250 500\ns1 300\ns2 200\n", "3 segments announced, 2 listed"),
-        ("multi/2 2 250 700\ns1 300\ns2 400\n", "fewer than the 400"),
-        ("multi/2 2 250 500\ns1 300\ngone 200\n", "gone.hea is missing"),
+        ("multi/1 2 250 200\ngone 200\n", "gone.hea is missing"),
         ("multi/1 2 250 300\nmulti 300\n", "segments of its own"),
         ("multi/1 2 500 300\ns1 300\n", "250 Hz in a record of 500 Hz"),
-        ("multi/1 2 250 300\n../s1 300\n", "corrupt header"),
+        ("multi/1 2 250 300\n../s1 300\n", "no plain record name"),
         ("multi/1 2 250 99999999999999\n~ 99999999999999\n", "no signal in mV"),
         ("multi/2 2 250 99999999999999\ns1 300\n~ 99999999999699\n", "claims"),
-        ("multi/2 2 250 260000300\ns1 300\n~ 260000000\n", "its segments hold 300"),
+        ("multi/2 2 250 260000300\ns1 300\n~ 260000000\n", "of which it holds 300"),
         ("multi/1 2 250 0\ns1 0\n", "no samples"),
-        ("multi/2 2 250 300000300\ns1 300\ns1 300000000\n", "fewer than the 300000000"),
-        ("multi/0 2 250 0\n", "corrupt header"),
+        ("multi/2 2 250 300000300\ns1 300\ns1 300000000\n", "of which it holds 300|claims"),
+        ("multi/0 2 250 0\n", "0 segments"),
     ],
 )
 def test_bad_multi_segment_headers(tmp_path: Path, master: str, says: str) -> None:
@@ -272,7 +273,7 @@ def refused(path: Path, says: str) -> None:
 
 
 def test_nothing_there(tmp_path: Path) -> None:
-    refused(tmp_path / "rec", "rec.hea is missing: name a WFDB record")
+    refused(tmp_path / "rec", "rec is missing; so is rec.hea: name a WFDB record")
     refused(tmp_path, "is a folder")
     write(tmp_path)
     refused(tmp_path, "for example .*rec")
@@ -288,7 +289,171 @@ def test_a_missing_signal_file(tmp_path: Path) -> None:
 def test_a_truncated_signal_file(tmp_path: Path, fmt: str) -> None:
     write(tmp_path, fmt=fmt)
     os.truncate(tmp_path / "rec.dat", (tmp_path / "rec.dat").stat().st_size // 2)
-    refused(tmp_path / "rec", "truncated: 600 samples per signal announced, 300 there")
+    recording = read_recording(tmp_path / "rec")
+    assert recording.signal_mv.shape == (300, 2)
+    assert not np.isnan(recording.signal_mv).any()
+    assert recording.notes == (
+        "rec.dat is truncated: 600 samples a signal announced, 300 there: read to there",
+    )
+
+
+def test_one_byte_short_costs_one_frame(tmp_path: Path) -> None:
+    write(tmp_path)
+    os.truncate(tmp_path / "rec.dat", (tmp_path / "rec.dat").stat().st_size - 1)
+    assert read_recording(tmp_path / "rec").signal_mv.shape == (599, 2)
+
+
+def test_one_file_of_two_truncated_leaves_a_gap(tmp_path: Path) -> None:
+    write(tmp_path)
+    shutil.copy(tmp_path / "rec.dat", tmp_path / "other.dat")
+    lines = (tmp_path / "rec.hea").read_text().splitlines()
+    both = [lines[0].replace("rec 2", "rec 4"), *lines[1:3]]
+    both += [line.replace("rec.dat", "other.dat") + "b" for line in lines[1:3]]
+    (tmp_path / "rec.hea").write_text("\n".join(both) + "\n")
+    os.truncate(tmp_path / "other.dat", 400)
+    recording = read_recording(tmp_path / "rec")
+    missing = np.isnan(recording.signal_mv)
+    assert missing[:, :2].sum() == 0
+    assert not missing[:100, 2:].any()
+    assert missing[100:, 2:].all()
+    assert recording.notes[0].endswith("100 there: the rest is a gap")
+
+
+def test_a_missing_segment_is_a_gap(tmp_path: Path) -> None:
+    write(tmp_path, "s1", n=300)
+    write(tmp_path, "s2", n=200)
+    (tmp_path / "multi.hea").write_text("multi/3 2 250 850\ns1 300\ngone 200\ns2 350\n")
+    recording = read_recording(tmp_path / "multi")
+    missing = np.isnan(recording.signal_mv).all(axis=1)
+    assert np.flatnonzero(np.diff(missing.astype(int))).tolist() == [299, 499, 699]
+    assert recording.notes == (
+        "segment gone is missing: read as a gap",
+        "segment s2 holds 200 samples a signal, fewer than the 350 announced: the rest is a gap",
+    )
+    (tmp_path / "s1.dat").unlink()
+    recording = read_recording(tmp_path / "multi")
+    assert np.isnan(recording.signal_mv[:500]).all()
+    assert "s1.dat is missing" in recording.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "note"),
+    [
+        ("rec 2 250 600", "rec 2 250 0", None),
+        ("rec 2 250 600", "rec 2", "250 Hz, WFDB's default"),
+        ("rec 2 250 600", "rec 2 250 600 2006", "'2006' in rec.hea is no time or date"),
+        ("rec 2 250 600", "rec.mat 2 250 600", None),
+        ("rec 2 250 600", "a/b 2 250 600", "refused"),
+        ("rec 2 250 600", "Patient A 2 250 600", "refused"),
+        ("200.0(5)/mV 16 0", "0(5)/mV 16 0", "uncalibrated"),
+    ],
+)
+def test_headers_as_published(tmp_path: Path, old: str, new: str, note: str | None) -> None:
+    write(tmp_path)
+    text = (tmp_path / "rec.hea").read_text()
+    assert old in text
+    (tmp_path / "rec.hea").write_bytes(b"\xef\xbb\xbf" + text.replace(old, new).encode())
+    if note == "refused":
+        refused(tmp_path / "rec", "corrupt record line")
+        return
+    recording = read_recording(tmp_path / "rec")
+    assert recording.signal_mv.shape == (600, 2)
+    assert recording.fs_hz == 250
+    assert bool(note) == bool(recording.notes)
+    assert not note or note in recording.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("when", "start"),
+    [
+        ("08:30:00 01/02/2000", datetime.datetime(2000, 2, 1, 8, 30)),
+        ("12-May-2020 12:33:59", datetime.datetime(2020, 5, 12, 12, 33, 59)),
+        ("23:15.5", datetime.time(0, 23, 15, 500000)),
+        ("10:00:00.25", datetime.time(10, 0, 0, 250000)),
+    ],
+)
+def test_start(tmp_path: Path, when: str, start: object) -> None:
+    write(tmp_path)
+    replace(tmp_path / "rec.hea", "250 600", f"250 600 {when}")
+    assert read_recording(tmp_path / "rec").start == start
+
+
+@pytest.mark.parametrize("name", ["P01.night1", "Patient A 1", "se\u00f1al", "x.mat"])
+def test_record_names_as_people_have_them(tmp_path: Path, name: str) -> None:
+    codes = write(tmp_path)
+    stem = unicodedata.normalize("NFD", name)
+    text = (tmp_path / "rec.hea").read_text().replace("rec.dat", f"{name}.dat")
+    (tmp_path / f"{stem}.HEA").write_text(text.replace("rec ", f"{name} ", 1))
+    (tmp_path / "rec.dat").rename(tmp_path / f"{stem}.dat")
+    np.testing.assert_array_equal(
+        read_recording(tmp_path / name).signal_mv, ((codes - 5) / 200).astype(np.float32)
+    )
+
+
+def test_signals_in_a_folder_of_the_record_are_read(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "sig").mkdir()
+    (tmp_path / "rec.dat").rename(tmp_path / "sig" / "rec.dat")
+    replace(tmp_path / "rec.hea", "rec.dat", "sig/rec.dat")
+    assert read_recording(tmp_path / "rec").duration_s == 2.4
+
+
+def test_a_signal_file_beside_the_one_named(tmp_path: Path) -> None:
+    write(tmp_path)
+    replace(tmp_path / "rec.hea", "rec.dat", "rec")
+    refused(tmp_path / "rec", "signal file .*rec is missing: rec.dat is beside it")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_lead_names_keep_their_letters(tmp_path: Path, encoding: str) -> None:
+    write(tmp_path)
+    text = (tmp_path / "rec.hea").read_text().replace(" II\n", " D\u00e9rivation II\n")
+    (tmp_path / "rec.hea").write_bytes(text.encode(encoding))
+    assert read_recording(tmp_path / "rec").lead_names == ("I", "D\u00e9rivation II")
+
+
+def test_a_header_without_signals(tmp_path: Path) -> None:
+    (tmp_path / "nsr001.hea").write_text("nsr001 0 128 11640000\n#Age: 60\n")
+    refused(tmp_path / "nsr001", "has no signals")
+
+
+def test_utf16_and_edf_headers(tmp_path: Path) -> None:
+    (tmp_path / "a.hea").write_text("a 1 250 600\n", encoding="utf-16")
+    refused(tmp_path / "a", "UTF-16 text: save it as UTF-8")
+    (tmp_path / "b.hea").write_text("0       X X X X".ljust(256))
+    refused(tmp_path / "b", "EDF file, not a WFDB header")
+
+
+def test_only_the_lead_asked_for_takes_memory(tmp_path: Path) -> None:
+    write(tmp_path, units=("mV",) * 3, names=("a", "b", "c"), n=400_000)
+    whole = read_recording(tmp_path / "rec").lead("b")
+    opened = open_recording(tmp_path / "rec")
+    tracemalloc.start()
+    try:
+        one = opened.recording("b")
+        assert tracemalloc.get_traced_memory()[1] < 4 * 400_000 + 40 * file.CHUNK
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(one.lead(), whole)
+    np.testing.assert_array_equal(opened.lead("b"), whole)
+    assert one.lead_names == ("b",)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("uV", 1e-3), ("V", 1e3)])
+def test_the_unit_asked_for_wins(tmp_path: Path, unit: str, factor: float) -> None:
+    codes = write(tmp_path, units=("NU", "mmHg"))
+    recording = read_recording(tmp_path / "rec", options=file.ReadOptions(unit=unit))
+    assert recording.lead_names == ("I",)
+    np.testing.assert_allclose(
+        recording.lead("I"), (codes[:, 0] - 5) / 200 * factor, rtol=1e-6
+    )
+
+
+def test_the_rate_asked_for_wins(tmp_path: Path) -> None:
+    write(tmp_path)
+    recording = read_recording(tmp_path / "rec", options=file.ReadOptions(fs_hz=500))
+    assert recording.fs_hz == 500
+    assert recording.notes == ("read at 500 Hz as asked; the file says 250 Hz",)
 
 
 def test_a_truncated_compressed_file(tmp_path: Path) -> None:
@@ -300,16 +465,14 @@ def test_a_truncated_compressed_file(tmp_path: Path) -> None:
 def test_an_empty_signal_file(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "rec.dat").write_bytes(b"")
-    refused(tmp_path / "rec", "truncated")
+    refused(tmp_path / "rec", "rec.dat holds no samples")
     replace(tmp_path / "rec.hea", "250 600", "250")
-    refused(tmp_path / "rec", "truncated")
+    refused(tmp_path / "rec", "rec.dat holds no samples")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("250 600", "250 0", "no samples"),
-        ("250 600", "250 99999999999999", "truncated"),
         ("250 600", "2x0 600", "corrupt record line"),
         ("250 600", "0 600", "sampling rate"),
         ("250 600", "-250 600", "corrupt record line"),
@@ -319,15 +482,15 @@ def test_an_empty_signal_file(tmp_path: Path) -> None:
         ("rec 2 ", "rec 3 ", "3 signals announced, 2 described"),
         ("rec 2 ", "rec 99999999999 ", "99999999999 signals announced"),
         ("rec 2 250 600", "", "corrupt record line"),
-        ("rec.dat", "../rec.dat", "corrupt header"),
-        ("rec.dat", "/etc/passwd", "corrupt header"),
-        ("rec.dat", "..", "corrupt header|not a plain file name"),
-        ("rec.dat", "~", "not a plain file name"),
+        ("rec.dat", "../rec.dat", "no plain file name"),
+        ("rec.dat", "/etc/passwd", "no plain file name"),
+        ("rec.dat", "..", "corrupt header|no plain file name"),
+        ("rec.dat", "~", "no plain file name"),
         ("rec.dat 16", "rec.dat 17", "signal format 17"),
         ("rec.dat 16", "rec.dat 16x99999999999", "per frame"),
         ("rec.dat 16", "rec.dat 16x0", "per frame"),
         ("rec.dat 16", "rec.dat 16:99999999999", "skew"),
-        ("rec.dat 16", "rec.dat 16+99999999999", "truncated"),
+        ("rec.dat 16", "rec.dat 16+99999999999", "holds no samples"),
         ("rec.dat 16", "rec.dat 516", "can't be decoded"),
         ("250 600\nrec.dat 16 ", "250 99999999\nrec.dat 516 ", "rec.dat"),
         (" I\n", " I\x1crec.dat 16 200 12 0 0 0 0 V\n", "control characters"),
@@ -369,7 +532,7 @@ def test_signals_of_one_file_must_stand_together(tmp_path: Path) -> None:
 
 def test_more_samples_than_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path)
-    monkeypatch.setattr(wfdb_reader, "MAX_VALUES", 1000)
+    monkeypatch.setattr(file, "MAX_VALUES", 1000)
     refused(tmp_path / "rec", "claims 1200 samples, more than 1000: cut it")
 
 
