@@ -1,0 +1,51 @@
+"""Raw samples: interleaved signed 16-bit integers, little endian, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgqa_tflite.errors import RecordingError
+from ecgqa_tflite.recording.file import (
+    Contents,
+    Reader,
+    ReadOptions,
+    RecordingFile,
+    Signal,
+    require_rate,
+)
+
+SUFFIXES = (".bin", ".raw", ".int16", ".i16", ".s16", ".pcm")
+
+
+class RawFile(RecordingFile):
+    """A file without a header, read through a memory map."""
+
+    def __init__(self, path: Path, options: ReadOptions) -> None:
+        rate = require_rate(path, options.fs_hz)
+        frame = 2 * options.channels
+        n, rest = divmod(path.stat().st_size, frame)
+        if not n:
+            raise RecordingError(f"{path} holds no sample of {options.channels} channels")
+        self._frames = np.memmap(path, "<i2", "r", 0, (n, options.channels))
+        self._gain = options.counts_per_mv or 1.0
+        notes = [f"{rest} bytes at the end are no whole sample: left out"] if rest else []
+        unit = "mV" if options.counts_per_mv else ""
+        signals = tuple(Signal(f"ch{i}", unit, rate, n, n) for i in range(options.channels))
+        super().__init__(path, Contents(signals, None, tuple(notes)), options)
+
+    def read(self, index: int, start: int, stop: int) -> NDArray[np.floating]:
+        """Samples of a signal; see :meth:`RecordingFile.read`."""
+        return self._frames[start:stop, index] / self._gain
+
+
+READER = Reader(
+    "Raw 16-bit integers, little endian",
+    SUFFIXES,
+    "--fs; the number of channels where it is not 1; counts per mV or --unit",
+    lambda head, path: path.suffix.lower() in SUFFIXES,
+    RawFile,
+    general=True,
+)

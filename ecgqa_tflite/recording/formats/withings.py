@@ -1,0 +1,109 @@
+"""Withings ECGs: ``raw_ecg`` files of the data export, and the signal of its public API.
+
+The export has one row per recording or one file: start, duration and a bracketed list of samples.
+BPM Core and Move ECG count in uV at 500 and 300 Hz, ScanWatch in mV at 300 Hz; what the file does
+not say is told by size. Source: Withings public API, Heart v2 Get (``signal``,
+``sampling_frequency``, ``wearposition``).
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecgqa_tflite.errors import RecordingError
+from ecgqa_tflite.recording.file import ArrayFile, Reader, ReadOptions, RecordingFile, Start
+from ecgqa_tflite.recording.text import decode
+
+MAX_BYTES = 256 * 2**20
+DEFAULT_HZ = 300.0
+_MODELS = {44: ("BPM Core", 500.0, "uV"), 91: ("Move ECG", 300.0, "uV"), 93: ("ScanWatch", 300.0, "mV")}
+"""By the API's number of the model: rate in Hz and unit."""
+
+
+def _open(path: Path, options: ReadOptions) -> RecordingFile:
+    if path.stat().st_size > MAX_BYTES:
+        raise RecordingError(f"{path} is over {MAX_BYTES} bytes: cut it")
+    text = decode(path.read_bytes())[0].strip()
+    notes: list[str] = []
+    try:
+        fields = _document(text) if text[:1] in "{[" and "signal" in text[:4096] else _row(text, notes)
+        samples = np.asarray(fields["signal"], np.float64)
+        if samples.ndim != 1 or not samples.size:
+            raise ValueError("no samples")
+        rate = float(fields.get("sampling_frequency") or 0)
+        model = _MODELS.get(int(fields.get("model") or 0))
+        duration_s = float(fields.get("duration") or 0)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, csv.Error) as error:
+        raise RecordingError(f"{path}: an ECG of Withings that can't be understood") from error
+    if not 0 < rate < 1e6:
+        rate = model[1] if model else 0
+    if not rate and 0 < duration_s < 1e6 and samples.size / duration_s > 50:
+        rate = round(samples.size / duration_s)
+    if not rate:
+        rate = options.fs_hz or DEFAULT_HZ
+        notes.append(f"no sampling rate stated: {rate:g} Hz, as Withings watches have")
+    return ArrayFile(
+        path, [samples], [("I", model[2] if model else "", rate)], options,
+        _start(fields.get("start")), notes,
+    )  # fmt: skip
+
+
+def _document(text: str) -> dict[str, Any]:
+    document = json.loads(text)
+    body = document.get("body", document)
+    if isinstance(body.get("signal"), dict):
+        body = {**body, **body["signal"]}
+    return dict(body)
+
+
+def _row(text: str, notes: list[str]) -> dict[str, Any]:
+    """The export's CSV: the longest list of the first row that has one."""
+    csv.field_size_limit(MAX_BYTES)
+    rows = [r for r in csv.reader(io.StringIO(text)) if r]
+    header = [c.strip().casefold() for c in rows[0]]
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        cells = {h: c for h, c in zip(header, row, strict=False)} if row is not rows[0] else {}
+        lists = [c for c in row if c.lstrip().startswith("[")]
+        if lists:
+            longest = max(lists, key=len)
+            values = [float(v) for v in longest.strip().strip("[]").split(",") if v.strip()]
+            found.append(
+                {
+                    "signal": values,
+                    "start": cells.get("start") or cells.get("date") or row[0],
+                    "sampling_frequency": cells.get("frequency") or cells.get("sampling_frequency"),
+                    "model": cells.get("model"),
+                }
+            )
+    if len(found) > 1:
+        notes.append(f"{len(found)} ECGs in the file: the first is read")
+    return found[0]
+
+
+def _start(value: Any) -> Start | None:
+    try:
+        return datetime.datetime.fromisoformat(str(value).strip('" ')).replace(tzinfo=None)
+    except ValueError:
+        return None
+
+
+def _sniff(head: bytes, path: Path) -> bool:
+    if re.match(rb"\s*\{", head):
+        return b'"signal"' in head and (b"sampling_frequency" in head or b"wearposition" in head)
+    name = path.name.casefold()
+    first = head[:2000]
+    return bool(re.search(rb'"?\[\s*-?\d+(?:\.\d+)?\s*,', first)) and (
+        "ecg" in name or b"signal" in first or b"ecg" in first.lower()
+    )
+
+
+READER = Reader("Withings ECG (export, API)", (".csv", ".json"), "", _sniff, _open)
