@@ -1,4 +1,4 @@
-"""What a reader hands out: a file whose header is known and whose signals are read when asked for."""
+"""What a reader hands out: a file whose header is known, its signals read when asked for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.recording.leads import distinct, lead_index, mv_per_unit
 
 MAX_VALUES = 2**29
-"""Most samples times leads that are read at once: 24 h of twelve leads at 500 Hz, 2 GiB of float32."""
+"""Most samples times leads read at once: 24 h of twelve leads at 500 Hz, 2 GiB of float32."""
 
 GAP_ALLOWANCE = 2**26
 """Samples of gaps that a lead may hold beyond four times what its file holds; a header of a few
@@ -157,7 +157,7 @@ class RecordingFile(ABC):
 
     @abstractmethod
     def read(self, index: int, start: int, stop: int) -> NDArray[np.floating]:
-        """Samples ``start`` to ``stop`` of signal ``index``, in its unit, NaN where there is none."""
+        """Samples ``start`` to ``stop`` of signal ``index``, in its unit, NaN in gaps."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -276,7 +276,7 @@ class RecordingFile(ABC):
         return self._scales[index]
 
     def _guess(self, index: int) -> float:
-        """mV per unit, told by the size of the signal's first minute."""
+        """MV per unit, told by the size of the signal's first minute."""
         signal = self.signals[index]
         head = self.read(index, 0, min(signal.n_samples, round(LOOK_S * signal.fs_hz), self.chunk))
         head = head[np.isfinite(head)]
@@ -286,7 +286,9 @@ class RecordingFile(ABC):
             unit, scale = "uV", 1e-3
         elif 0 < size < 0.02:
             unit, scale = "V", 1e3
-        self._notes.append(f"{signal.name}: no unit stated, taken as {unit} by its size; see --unit")
+        self._notes.append(
+            f"{signal.name}: no unit stated, taken as {unit} by its size; see --unit"
+        )
         return scale
 
     def _refuse_huge(self, signals: Sequence[Signal], n: int) -> None:
@@ -303,7 +305,9 @@ class RecordingFile(ABC):
                 )
 
 
-UNCALIBRATED = frozenset({"nu", "adu", "counts", "count", "raw", "lsb", "adc", "units", "au", "a.u."})
+UNCALIBRATED = frozenset(
+    {"nu", "adu", "counts", "count", "raw", "lsb", "adc", "units", "au", "a.u."}
+)
 """Units, casefolded, that say that nobody knows the scale."""
 
 

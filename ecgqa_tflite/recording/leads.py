@@ -25,7 +25,7 @@ _OTHER = re.compile(
 
 
 def mv_per_unit(unit: str) -> float | None:
-    """What one ``unit`` is in mV (V, mV, uV and nV, written in any way), None where it is no voltage."""
+    """What one ``unit`` (V, mV, uV, nV, however written) is in mV, None for no voltage."""
     plain = unit.strip().strip("[]()").strip().casefold()
     plain = plain.replace("\u00b5", "u").replace("\u03bc", "u")
     word = _WORD.fullmatch(plain)
@@ -46,7 +46,9 @@ def default_lead(names: Sequence[str]) -> int:
     return ranks.index(max(ranks))
 
 
-def lead_index(name: str, names: Sequence[str], lead: str | int | None, others: Sequence[str]) -> int:
+def lead_index(
+    name: str, names: Sequence[str], lead: str | int | None, others: Sequence[str]
+) -> int:
     """Index of ``lead`` among ``names``; see :meth:`ecgqa_tflite.recording.Recording.lead_index`.
 
     Raises
@@ -68,9 +70,7 @@ def lead_index(name: str, names: Sequence[str], lead: str | int | None, others: 
     if 0 <= number < len(names):
         return number
     left_out = f"; no ECG: {', '.join(others)}" if others else ""
-    raise RecordingError(
-        f"{name} has no lead {lead!r}: choose among {', '.join(names)}{left_out}"
-    )
+    raise RecordingError(f"{name} has no lead {lead!r}: choose among {', '.join(names)}{left_out}")
 
 
 def distinct(given: Iterable[str]) -> list[str]:

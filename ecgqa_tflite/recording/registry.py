@@ -94,7 +94,9 @@ def _missing(path: Path) -> str:
         )  # fmt: skip
     if beside:
         return f"{path} is missing, but {', '.join(beside[:3])} is there: name that"
-    message = f"{path} is missing; so is {path.name}.hea: name a WFDB record by the path of its header"
+    message = (
+        f"{path} is missing; so is {path.name}.hea: name a WFDB record by the path of its header"
+    )
     message += ", with or without .hea"
     if len(path.parts) == 2 and re.fullmatch(r"[a-z][a-z0-9-]*", path.parts[0]):
         message += f"; `ecgqa data get {path.parts[0]}` fetches a set that it knows"

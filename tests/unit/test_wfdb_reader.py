@@ -444,9 +444,7 @@ def test_the_unit_asked_for_wins(tmp_path: Path, unit: str, factor: float) -> No
     codes = write(tmp_path, units=("NU", "mmHg"))
     recording = read_recording(tmp_path / "rec", options=file.ReadOptions(unit=unit))
     assert recording.lead_names == ("I",)
-    np.testing.assert_allclose(
-        recording.lead("I"), (codes[:, 0] - 5) / 200 * factor, rtol=1e-6
-    )
+    np.testing.assert_allclose(recording.lead("I"), (codes[:, 0] - 5) / 200 * factor, rtol=1e-6)
 
 
 def test_the_rate_asked_for_wins(tmp_path: Path) -> None:

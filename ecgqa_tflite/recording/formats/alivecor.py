@@ -17,8 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import RecordingError
-from ecgqa_tflite.recording.file import ArrayFile, Reader, ReadOptions, RecordingFile, Start
-from ecgqa_tflite.recording.file import require_rate
+from ecgqa_tflite.recording.file import (
+    ArrayFile,
+    Reader,
+    ReadOptions,
+    RecordingFile,
+    Start,
+    require_rate,
+)
 from ecgqa_tflite.recording.text import decode
 
 MAX_BYTES = 64 * 2**20
@@ -26,7 +32,14 @@ _MAGIC = b"ALIVE\0\0\0"
 _LEADS = {
     b"ecg ": "I", b"ecg2": "II", b"ecg3": "III", b"ecg4": "aVR", b"ecg5": "aVL", b"ecg6": "aVF",
 }  # fmt: skip
-_JSON_LEADS = {"leadI": "I", "leadII": "II", "leadIII": "III", "AVR": "aVR", "AVL": "aVL", "AVF": "aVF"}
+_JSON_LEADS = {
+    "leadI": "I",
+    "leadII": "II",
+    "leadIII": "III",
+    "AVR": "aVR",
+    "AVL": "aVL",
+    "AVF": "aVF",
+}
 
 
 def _blocks(path: Path, options: ReadOptions) -> RecordingFile:

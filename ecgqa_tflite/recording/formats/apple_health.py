@@ -1,4 +1,4 @@
-"""Apple Health ECGs: the CSV of the Health export, in any language, and the JSON of exporting apps."""
+"""Apple Health ECGs: CSV of the Health export, in any language, and JSON of exporting apps."""
 
 from __future__ import annotations
 
@@ -27,10 +27,18 @@ from ecgqa_tflite.recording.text import decode
 MAX_BYTES = 64 * 2**20
 """An ECG of the watch lasts 30 s."""
 
-_RATE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(?:hertz|hz|hercio\w*|h\u00e9rc\w*|\u8d6b|\u30d8\u30eb\u30c4)", re.IGNORECASE)
+_RATE = re.compile(
+    r"(\d+(?:[.,]\d+)?)\s*(?:hertz|hz|hercio\w*|h\u00e9rc\w*|\u8d6b|\u30d8\u30eb\u30c4)",
+    re.IGNORECASE,
+)
 _SAMPLE = re.compile(r'"?\s*[-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?\s*"?')
-_UNIT = re.compile(r"[,;]\s*\"?((?:[\u00b5\u03bcumn]|micro|milli)?V(?:olts?)?)\"?\s*$", re.IGNORECASE)
-_LEAD = re.compile(r"(?:lead|ableitung|d\u00e9rivation|derivaci\u00f3n|derivazione|afleiding)\b.*?\b(I{1,3}|\d)\b", re.IGNORECASE)
+_UNIT = re.compile(
+    r"[,;]\s*\"?((?:[\u00b5\u03bcumn]|micro|milli)?V(?:olts?)?)\"?\s*$", re.IGNORECASE
+)
+_LEAD = re.compile(
+    r"(?:lead|ableitung|d\u00e9rivation|derivaci\u00f3n|derivazione|afleiding)\b.*?\b(I{1,3}|\d)\b",
+    re.IGNORECASE,
+)
 
 
 def _table(path: Path, options: ReadOptions) -> RecordingFile:
@@ -45,12 +53,12 @@ def _table(path: Path, options: ReadOptions) -> RecordingFile:
     rate = _RATE.search(above)
     unit = next((m[1] for line in lines[:first] if (m := _UNIT.search(line))), "")
     lead = next((m[1] for line in lines[:first] if (m := _LEAD.search(line))), "I")
-    fs_hz = require_rate(path, options.fs_hz or (float(rate[1].replace(",", ".")) if rate else None))
+    fs_hz = require_rate(
+        path, options.fs_hz or (float(rate[1].replace(",", ".")) if rate else None)
+    )
     samples = _samples(lines[first:])
     notes = [] if unit else ["no unit stated: uV, as Apple Health writes"]
-    return ArrayFile(
-        path, [samples], [(lead, unit or "uV", fs_hz)], options, _start(above), notes
-    )
+    return ArrayFile(path, [samples], [(lead, unit or "uV", fs_hz)], options, _start(above), notes)
 
 
 def _first_sample(lines: list[str]) -> int | None:
@@ -93,24 +101,26 @@ def _document(path: Path, options: ReadOptions) -> RecordingFile:
     notes = [f"{len(found)} ECGs in the file: the first is read"] if len(found) > 1 else []
     try:
         points = ecg["voltageMeasurements"]
-        values = np.array(
-            [
-                float(p.get("voltage", p.get("microVolts", np.nan))) if isinstance(p, dict) else float(p)
-                for p in points
-            ],
-            np.float32,
-        )
-        head = points[0]
+        values = np.array([_voltage(point) for point in points], np.float32)
+        head = points[0] if isinstance(points[0], dict) else {"unit": "V"}
         unit = "uV" if "microVolts" in head else str(head.get("units", head.get("unit", "")))
         rate = float(ecg.get("samplingFrequency") or 0) or None
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise RecordingError(f"{path}: an ECG whose measurements can't be understood") from error
-    if rate is None:
-        rate = options.fs_hz
-    fs_hz = require_rate(path, rate)
+    fs_hz = require_rate(path, options.fs_hz or rate)
     return ArrayFile(
         path, [values], [("I", unit, fs_hz)], options, _start(str(ecg.get("start", ""))), notes
     )
+
+
+def _voltage(point: Any) -> float:
+    """A measurement: an object, or time and voltage."""
+    if isinstance(point, list):
+        return float(point[1])
+    value = point.get("voltage", point.get("microVolts"))
+    if isinstance(value, dict):
+        value = value.get("value", value.get("_value"))
+    return np.nan if value is None else float(value)
 
 
 def _ecgs(thing: Any, depth: int = 0) -> Any:
@@ -128,7 +138,9 @@ def _ecgs(thing: Any, depth: int = 0) -> Any:
 
 
 def _is_document(head: bytes) -> bool:
-    return head.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] in (b"{", b"[") and b"voltageMeasurements" in head
+    return (
+        head.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] in (b"{", b"[") and b"voltageMeasurements" in head
+    )
 
 
 def _sniff(head: bytes, path: Path) -> bool:

@@ -6,6 +6,7 @@ reads DICOM alone. An extra, because its wheel is 49 MB and few need it.
 
 from __future__ import annotations
 
+import datetime
 import importlib.util
 import re
 import warnings
@@ -35,7 +36,9 @@ def _kind(head: bytes, path: Path) -> str | None:
                 return name
         return "an XML file"
     if head[2:6] == b"\0" * 4 or path.suffix.lower() == ".scp" or head[16:22] == b"SCPECG":
-        return "an SCP-ECG file" if path.suffix.lower() == ".scp" or head[16:22] == b"SCPECG" else None
+        return (
+            "an SCP-ECG file" if path.suffix.lower() == ".scp" or head[16:22] == b"SCPECG" else None
+        )
     return None
 
 
@@ -52,7 +55,10 @@ def _open(path: Path, options: ReadOptions) -> RecordingFile:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             record = FileParser().parse(path)
-            leads = [lead.to_physical() if lead.is_raw and lead.resolution_unit else lead for lead in record.leads]
+            leads = [
+                lead.to_physical() if lead.is_raw and lead.resolution_unit else lead
+                for lead in record.leads
+            ]
     except Exception as error:  # whatever the library's parsing met
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise RecordingError(f"{path} is {kind} that can't be read: {reason}") from error
@@ -65,7 +71,7 @@ def _open(path: Path, options: ReadOptions) -> RecordingFile:
         for lead in held
     ]
     start = getattr(record.recording, "date", None)
-    start = start.replace(tzinfo=None) if hasattr(start, "hour") else None
+    start = start.replace(tzinfo=None) if isinstance(start, datetime.datetime) else None
     return ArrayFile(path, columns, signals, options, start)
 
 

@@ -1,4 +1,4 @@
-"""Delimited text: CSV, TSV, columns of numbers; delimiter, decimal comma and time column are found."""
+"""Delimited text (CSV, TSV, columns): delimiter, decimal comma and time column are found."""
 
 from __future__ import annotations
 
@@ -41,13 +41,17 @@ _DELIMITERS = (";", "\t", ",", "|", " ")
 _NUMBER = r"[-+]?(?:\d+(?:{0}\d*)?|{0}\d+)(?:[eE][-+]?\d+)?"
 _POINT, _COMMA = (re.compile(_NUMBER.format(re.escape(d))) for d in ".,")
 _MISSING = frozenset({"", "-", "nan", "na", "n/a", "null", "none", "inf", "-inf"})
-_STAMP = re.compile(r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|[\[']?\d+:\d\d)")
+_STAMP = re.compile(
+    r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|[\[']?\d+:\d\d)"
+)
 _TIME_NAME = re.compile(
-    r"time|zeit|temps|tiempo|tempo|stamp|date|datum|uhr|elapsed|^t$|^t[ _\[(/]|^(?:milli|micro|nano)?sec|^ms$|^s$"
+    r"time|zeit|temps|tiempo|tempo|stamp|date|datum|uhr|elapsed|^t$|^t[ _\[(/]|"
+    r"^(?:milli|micro|nano)?sec|^ms$|^s$"
 )
 _COUNT_NAME = re.compile(r"nseq|sample|index|^#|^n$|^nr|count|unnamed|^id$|row|^di$|^o\d$")
 _RATE_LINE = re.compile(
-    r"(?:sampl\w*[ _-]?(?:rate|freq\w*)|abtastrate|^fs|frequency|frequence)[^\d\n]{0,30}?(\d+(?:[.,]\d+)?)",
+    r"(?:sampl\w*[ _-]?(?:rate|freq\w*)|abtastrate|^fs|frequency|frequence)[^\d\n]{0,30}?"
+    r"(\d+(?:[.,]\d+)?)",
     re.IGNORECASE,
 )
 _TICKS = {"ns": 1e9, "us": 1e6, "ms": 1e3, "s": 1.0}
@@ -95,7 +99,13 @@ def layout(head: bytes, *, whole: bool) -> Layout | None:
             continue
         header = _header_width(lines, tail[0], delimiter)
         # of two ways that both fit, the one whose header has as many fields, then the wider
-        score = (round(share, 2) + (0.5 if header == width else 0), width, -rank, delimiter, decimal)
+        score = (
+            round(share, 2) + (0.5 if header == width else 0),
+            width,
+            -rank,
+            delimiter,
+            decimal,
+        )
         best = max(best, score) if best is not None else score
     if best is None:
         return None
@@ -191,7 +201,12 @@ class DelimitedFile(RecordingFile):
             numbers = _numbers(values, found.decimal)
             numbers = numbers[np.isfinite(numbers)]
             steps = np.diff(numbers)
-            if len(steps) < 2 or np.median(steps) < 0 or (steps >= 0).mean() < 0.9 or not steps.any():
+            if (
+                len(steps) < 2
+                or np.median(steps) < 0
+                or (steps >= 0).mean() < 0.9
+                or not steps.any()
+            ):
                 continue
             if not _TIME_NAME.search(plain) and name and not _never_signal(numbers):
                 continue
@@ -219,7 +234,7 @@ class DelimitedFile(RecordingFile):
             if not n:
                 raise RecordingError(f"{self._path} holds no rows")
             return timeline.regular(n, checked_rate(self._path, known)), None
-        stamps = self._column(time, ticks)
+        stamps = np.asarray(self._column(time, ticks), np.float64)
         line = timeline.from_stamps(stamps)
         if line is None or not 0 < line.fs_hz < 1e6:
             raise RecordingError(
@@ -344,9 +359,7 @@ def _is_number(text: str, decimal: str) -> bool:
 
 def _is_value(text: str, decimal: str) -> bool:
     plain = text.strip("[]'\" ")
-    return (
-        _is_number(plain, decimal) or plain.casefold() in _MISSING or bool(_STAMP.match(plain))
-    )
+    return _is_number(plain, decimal) or plain.casefold() in _MISSING or bool(_STAMP.match(plain))
 
 
 def _numbers(texts: list[str], decimal: str) -> NDArray[np.float64]:

@@ -50,7 +50,9 @@ class EdfFile(RecordingFile):
             raise RecordingError(f"{path} has no signals: there is nothing to assess")
         header_bytes = _FIXED * (1 + len(columns))
         held = max(path.stat().st_size - header_bytes, 0)
-        self._data = np.memmap(path, np.uint8, "r", header_bytes, held) if held else np.empty(0, "u1")
+        self._data = (
+            np.memmap(path, np.uint8, "r", header_bytes, held) if held else np.empty(0, "u1")
+        )
         n_full, tail = divmod(held, self._record_bytes)
         announced = _integer(fixed[236:244], -1)
         self._tail = 0
@@ -72,7 +74,9 @@ class EdfFile(RecordingFile):
             raise RecordingError(f"{path} holds no data record: fetch or export it again")
         self._columns = [c for c in columns if c.label not in ANNOTATIONS and c.per_record]
         if not self._columns or not duration_s:
-            raise RecordingError(f"{path} holds annotations and no signal: there is nothing to assess")
+            raise RecordingError(
+                f"{path} holds annotations and no signal: there is nothing to assess"
+            )
         start = _start(fixed, notes)
         kind = fixed[192:236].decode("latin-1").strip()
         self._onsets_s = np.arange(self._n_records) * duration_s
@@ -134,9 +138,7 @@ class EdfFile(RecordingFile):
         if self._width == 2:
             return raw.view("<i2").astype(np.int32)
         parts = raw.reshape(*raw.shape[:-1], -1, 3).astype(np.int32)
-        return np.asarray(
-            parts[..., 0] | parts[..., 1] << 8 | (parts[..., 2] << 24) >> 8, np.int32
-        )
+        return np.asarray(parts[..., 0] | parts[..., 1] << 8 | (parts[..., 2] << 24) >> 8, np.int32)
 
     def _onsets(self, column: _Column, duration_s: float, notes: list[str]) -> NDArray[np.float64]:
         """Start of each record, s from the first one's, as its first time stamp says."""
@@ -153,7 +155,9 @@ class EdfFile(RecordingFile):
                 onset = follows
             onsets[k] = onset
         if lost:
-            notes.append(f"{lost} data records without a time stamp that makes sense: read as following")
+            notes.append(
+                f"{lost} data records without a time stamp that makes sense: read as following"
+            )
         onsets -= onsets[0]
         if not onsets[-1] < 2**40:
             raise RecordingError(f"{column.label}: time stamps of {onsets[-1]:g} s: corrupt file")
@@ -184,7 +188,9 @@ def _header(path: Path, width: int, notes: list[str]) -> tuple[bytes, list[_Colu
         label, unit = _text(fields[0][i]), _text(fields[2][i])
         per_record = _integer(fields[8][i], -1)
         if not 0 <= per_record <= 2**26:
-            raise RecordingError(f"{path}: {per_record} samples a record of {label}: corrupt header")
+            raise RecordingError(
+                f"{path}: {per_record} samples a record of {label}: corrupt header"
+            )
         limits = [_decimal(fields[k][i]) for k in range(3, 7)]
         gain, offset = 1.0, 0.0
         low, high, d_low, d_high = limits
@@ -248,9 +254,9 @@ def _sniff(head: bytes, path: Path) -> bool:
     if head[:8] == b"\xffBIOSEMI":
         return True
     # byte 252 on: the number of signals; 184: bytes of the header
-    return head[:8].strip(b"\0 ") == b"0" and bool(re.fullmatch(rb"[\d.+, \0]{1,8}", head[184:192] or b"x"))
+    return head[:8].strip(b"\0 ") == b"0" and bool(
+        re.fullmatch(rb"[\d.+, \0]{1,8}", head[184:192] or b"x")
+    )
 
 
-READER = Reader(
-    "EDF, EDF+C, EDF+D, BDF", (".edf", ".bdf", ".rec"), "", _sniff, EdfFile
-)
+READER = Reader("EDF, EDF+C, EDF+D, BDF", (".edf", ".bdf", ".rec"), "", _sniff, EdfFile)

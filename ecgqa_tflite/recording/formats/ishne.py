@@ -60,7 +60,9 @@ class IshneFile(RecordingFile):
         held = self._data.size // (2 * n_leads)
         # writers disagree whether the size counts the samples of one lead or of all
         if samples > held and samples // n_leads != held:
-            notes.append(f"truncated: {samples} samples announced, {held} a lead there: read to there")
+            notes.append(
+                f"truncated: {samples} samples announced, {held} a lead there: read to there"
+            )
         n = min(samples, held) if samples > 0 else held
         if not n:
             raise RecordingError(f"{path} holds no samples: fetch or export it again")

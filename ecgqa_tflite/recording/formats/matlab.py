@@ -36,9 +36,12 @@ def _open(path: Path, options: ReadOptions) -> RecordingFile:
     name = _variable(path, numeric, options)
     leads = leads_of(path, numeric[name])
     rates = [
-        float(v) for n, v in _flat(content)
-        if _RATE.match(n.rsplit(".")[-1]) and isinstance(v, (int, float, np.number)) and 10 <= v <= 1e5
-    ]  # fmt: skip
+        float(value)
+        for key, value in _flat(content)
+        if _RATE.match(key.rsplit(".")[-1])
+        and isinstance(value, (int, float, np.number))
+        and 10 <= value <= 1e5
+    ]
     rate = require_rate(path, options.fs_hz or (rates[0] if rates else None))
     notes = [f"variable {name} of {', '.join(numeric)}"] if len(numeric) > 1 else []
     names = [name] if len(leads) == 1 else [f"{name}[{i}]" for i in range(len(leads))]
@@ -66,13 +69,16 @@ def _flat(content: dict[str, Any], prefix: str = "", depth: int = 0) -> list[tup
         if isinstance(value, np.void | np.ndarray) and value.dtype.names and depth < 4:
             inner = value if isinstance(value, np.void) else (value.flat[0] if value.size else None)
             if inner is not None:
-                fields = {n: inner[n] for n in value.dtype.names}
-                fields = {n: v.item() if getattr(v, "ndim", 1) == 0 and v.dtype == object else v
-                          for n, v in fields.items() if hasattr(v, "dtype") or isinstance(v, (int, float))}  # fmt: skip
+                fields = {n: _plain(inner[n]) for n in value.dtype.names}
                 found += _flat(fields, f"{prefix}{name}.", depth + 1)
         else:
             found.append((prefix + name, value))
     return found
+
+
+def _plain(value: Any) -> Any:
+    """What a field holds that squeezing left in an array without axes."""
+    return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
 
 
 def _sniff(head: bytes, path: Path) -> bool:
@@ -81,4 +87,6 @@ def _sniff(head: bytes, path: Path) -> bool:
     return path.suffix.lower() == ".mat" and not head.startswith(b"\x89HDF")
 
 
-READER = Reader("MATLAB array (to version 7)", (".mat",), "--fs where no variable states it", _sniff, _open)
+READER = Reader(
+    "MATLAB array (to version 7)", (".mat",), "--fs where no variable states it", _sniff, _open
+)

@@ -39,7 +39,9 @@ def _open(path: Path, options: ReadOptions) -> RecordingFile:
         stamps = np.concatenate([np.full(len(s), t / 1e3) for t, s in packets])
         samples = np.concatenate([np.asarray(s, np.float64) for _, s in packets])
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise RecordingError(f"{path}: ECG packets of Movesense that can't be understood") from error
+        raise RecordingError(
+            f"{path}: ECG packets of Movesense that can't be understood"
+        ) from error
     line = timeline.from_stamps(stamps, options.fs_hz)
     notes = [] if line is None else line.notes()
     if line is None:
@@ -68,7 +70,7 @@ def _packets(document: Any) -> tuple[list[tuple[float, list[float]]], bool]:
         samples = body.get("Samples", body.get("samples", body.get("ECGmV")))
         in_mv = in_mv or "ECGmV" in body or str(body.get("Unit", "")) == "mV"
         if isinstance(samples, list) and samples:
-            packets.append((float(body.get("Timestamp", body.get("timestamp", 0))), samples))
+            packets.append((float(body.get("Timestamp") or body.get("timestamp") or 0), samples))
     if not packets:
         raise ValueError("no packet")
     return packets, in_mv

@@ -41,7 +41,7 @@ class PolarFile(RecordingFile):
             second = file.readline(4096)
         text, encoding = decode(head)
         self._delimiter = ";" if ";" in text else "\t" if "\t" in text else ","
-        names = [n.strip("\ufeff \r\n\"") for n in text.split(self._delimiter)]
+        names = [n.strip('\ufeff \r\n"') for n in text.split(self._delimiter)]
         self._encoding = encoding
         self._path = path
         columns = [i for i, n in enumerate(names) if _ECG.fullmatch(n)]

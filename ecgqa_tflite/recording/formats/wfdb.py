@@ -169,7 +169,7 @@ class WfdbFile(RecordingFile):
         if described.per_frame == rate:
             return values
         times = np.arange((end - begin) * rate) * (described.per_frame / rate)
-        return np.interp(times, np.arange(values.size), values)
+        return np.asarray(np.interp(times, np.arange(values.size), values), np.float64)
 
 
 def _frames(
@@ -291,10 +291,14 @@ def _signal_path(header: _Header, name: str) -> Path:
     if found is not None:
         return found
     wanted = folder / name
-    beside = [p.name for s in (".mat", ".dat") if (p := wanted.with_name(wanted.name + s)).is_file()]
+    beside = [
+        p.name for s in (".mat", ".dat") if (p := wanted.with_name(wanted.name + s)).is_file()
+    ]
     packed = [p.name for s in (".gz", ".xz") if (p := wanted.with_name(wanted.name + s)).is_file()]
     if beside:
-        remedy = f"{beside[0]} is beside it: if that is the signal, write its name in {header.path.name}"
+        remedy = (
+            f"{beside[0]} is beside it: if that is the signal, write its name in {header.path.name}"
+        )
     elif packed:
         remedy = f"unpack {packed[0]}"
     else:
@@ -420,7 +424,9 @@ def _record_line(path: Path, line: str) -> tuple[_Header, int, int | None]:
         raise RecordingError(f"{path}: corrupt record line; fetch or write the record again")
     header = _Header(path, DEFAULT_FS_HZ, int(fields["length"] or 0) or None)
     if fields["fs"] is None:
-        header.notes.append(f"no sampling rate in {path.name}: {DEFAULT_FS_HZ:g} Hz, WFDB's default")
+        header.notes.append(
+            f"no sampling rate in {path.name}: {DEFAULT_FS_HZ:g} Hz, WFDB's default"
+        )
     else:
         header.fs_hz = float(fields["fs"])
     if not 0 < header.fs_hz < 1e6:
@@ -474,7 +480,9 @@ def _signal_line(header: _Header, number: int, line: str) -> _Described:
         file, rest = line[: gap.start()], line[gap.end() :]
         fields = _SIGNAL_REST.fullmatch(rest)
         if fields is not None and (
-            " " not in line[: gap.start()] or re.search(r"\.\w+$", file) or (path.parent / file).is_file()
+            " " not in line[: gap.start()]
+            or re.search(r"\.\w+$", file)
+            or (path.parent / file).is_file()
         ):
             break
     else:
@@ -485,7 +493,8 @@ def _signal_line(header: _Header, number: int, line: str) -> _Described:
     gain = float(fields["gain"] or 0)
     if gain == 0:
         header.notes.append(
-            f"signal {number} is uncalibrated: taken as {DEFAULT_GAIN:g} counts per mV, WFDB's default"
+            f"signal {number} is uncalibrated: taken as {DEFAULT_GAIN:g} counts per mV, "
+            "WFDB's default"
         )
         gain = DEFAULT_GAIN
     if not np.isfinite(gain):
@@ -514,7 +523,10 @@ def _names(header: _Header) -> list[str]:
 def _sniff(head: bytes, path: Path) -> bool:
     if path.suffix.lower() == ".hea":
         return True
-    if path.suffix.lower() not in FILE_SUFFIXES and sibling(path.with_name(path.name + ".hea")) is None:
+    if (
+        path.suffix.lower() not in FILE_SUFFIXES
+        and sibling(path.with_name(path.name + ".hea")) is None
+    ):
         return False
     return find_header(path) is not None
 

@@ -1,9 +1,8 @@
 """Withings ECGs: ``raw_ecg`` files of the data export, and the signal of its public API.
 
-The export has one row per recording or one file: start, duration and a bracketed list of samples.
-BPM Core and Move ECG count in uV at 500 and 300 Hz, ScanWatch in mV at 300 Hz; what the file does
-not say is told by size. Source: Withings public API, Heart v2 Get (``signal``,
-``sampling_frequency``, ``wearposition``).
+The export has one row per recording: start and a bracketed list of samples; the API answers with
+``signal`` and ``sampling_frequency``. Devices count in uV or in mV and the files do not say which:
+it is told by size. Source: Withings public API, Heart v2 Get.
 """
 
 from __future__ import annotations
@@ -19,13 +18,17 @@ from typing import Any
 import numpy as np
 
 from ecgqa_tflite.errors import RecordingError
-from ecgqa_tflite.recording.file import ArrayFile, Reader, ReadOptions, RecordingFile, Start
+from ecgqa_tflite.recording.file import (
+    ArrayFile,
+    Reader,
+    ReadOptions,
+    RecordingFile,
+    Start,
+    require_rate,
+)
 from ecgqa_tflite.recording.text import decode
 
 MAX_BYTES = 256 * 2**20
-DEFAULT_HZ = 300.0
-_MODELS = {44: ("BPM Core", 500.0, "uV"), 91: ("Move ECG", 300.0, "uV"), 93: ("ScanWatch", 300.0, "mV")}
-"""By the API's number of the model: rate in Hz and unit."""
 
 
 def _open(path: Path, options: ReadOptions) -> RecordingFile:
@@ -34,24 +37,22 @@ def _open(path: Path, options: ReadOptions) -> RecordingFile:
     text = decode(path.read_bytes())[0].strip()
     notes: list[str] = []
     try:
-        fields = _document(text) if text[:1] in "{[" and "signal" in text[:4096] else _row(text, notes)
+        fields = (
+            _document(text) if text[:1] in "{[" and "signal" in text[:4096] else _row(text, notes)
+        )
         samples = np.asarray(fields["signal"], np.float64)
         if samples.ndim != 1 or not samples.size:
             raise ValueError("no samples")
         rate = float(fields.get("sampling_frequency") or 0)
-        model = _MODELS.get(int(fields.get("model") or 0))
         duration_s = float(fields.get("duration") or 0)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, csv.Error) as error:
         raise RecordingError(f"{path}: an ECG of Withings that can't be understood") from error
-    if not 0 < rate < 1e6:
-        rate = model[1] if model else 0
-    if not rate and 0 < duration_s < 1e6 and samples.size / duration_s > 50:
+    if not 0 < rate < 1e6 and 0 < duration_s < 1e6:
         rate = round(samples.size / duration_s)
-    if not rate:
-        rate = options.fs_hz or DEFAULT_HZ
-        notes.append(f"no sampling rate stated: {rate:g} Hz, as Withings watches have")
+        notes.append(f"{rate} Hz from the duration stated")
+    fs_hz = require_rate(path, options.fs_hz or rate or None)
     return ArrayFile(
-        path, [samples], [("I", model[2] if model else "", rate)], options,
+        path, [samples], [("I", "", fs_hz)], options,
         _start(fields.get("start")), notes,
     )  # fmt: skip
 
@@ -81,7 +82,7 @@ def _row(text: str, notes: list[str]) -> dict[str, Any]:
                     "signal": values,
                     "start": cells.get("start") or cells.get("date") or row[0],
                     "sampling_frequency": cells.get("frequency") or cells.get("sampling_frequency"),
-                    "model": cells.get("model"),
+                    "duration": cells.get("duration"),
                 }
             )
     if len(found) > 1:
