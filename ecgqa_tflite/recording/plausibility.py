@@ -13,7 +13,7 @@ LARGEST_MV = 30.0
 SMALLEST_MV = 0.02
 """Less within 2 s is no ECG on skin."""
 
-SLOWEST_PER_MIN, FASTEST_PER_MIN = 25.0, 260.0
+SLOWEST_PER_MIN, FASTEST_PER_MIN = 20.0, 260.0
 LOOK_S = 60.0
 FEWEST_SAMPLES = 20_000
 """Looked at even where they are more than ``LOOK_S``: the rate may be wrong."""
@@ -44,7 +44,9 @@ def doubts(recording: Recording, lead: str | int | None = None) -> list[str]:
     if float(np.ptp(head)) == 0:
         return [f"lead {name} is flat{_better(recording, index)}"]
     found = []
-    if size > LARGEST_MV:
+    if size == 0:
+        found.append(f"lead {name} is flat for the most part{_better(recording, index)}")
+    elif size > LARGEST_MV:
         found.append(
             f"lead {name} spans {size:,.0f} mV, which is no ECG: the unit looks wrong, uV perhaps "
             "(--unit uV)"

@@ -52,9 +52,11 @@ class Timeline:
     def notes(self) -> list[str]:
         """A line each about gaps and rows left out."""
         told = []
-        if len(self.runs) > 1:
+        ends = self.runs[:-1, 2] + self.runs[:-1, 1] - self.runs[:-1, 0]
+        gaps = int((self.runs[1:, 2] > ends).sum())
+        if gaps:
             lost = (self.n_samples - self.n_held) / self.fs_hz
-            told.append(f"{len(self.runs) - 1} gaps in the time stamps, {lost:.2f} s in all")
+            told.append(f"{gaps} gaps in the time stamps, {lost:.2f} s in all")
         if self.n_dropped:
             told.append(f"{self.n_dropped} rows whose time stamps repeat or go back: left out")
         return told

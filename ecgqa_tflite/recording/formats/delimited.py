@@ -483,9 +483,9 @@ def _open_signals(
         rate = float(device["sampling rate"])
     except (ValueError, LookupError, TypeError, AttributeError, StopIteration, RecursionError):
         return rate, names
-    if len(columns) == len(names):
-        names = [str(c) for c in columns]
-        at = len(names) - len(sensors)
+    if len(columns) <= len(names):  # rows end in a tab
+        names = [str(c) for c in columns] + [""] * (len(names) - len(columns))
+        at = len(columns) - len(sensors)
         for i, sensor in enumerate(sensors):
             if at + i >= 0:
                 names[at + i] = str(sensor)

@@ -26,7 +26,7 @@ class NumpyFile(RecordingFile):
     def __init__(self, path: Path, options: ReadOptions) -> None:
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError, OSError, SyntaxError, TypeError, OverflowError) as error:
+        except Exception as error:  # numpy evaluates the header and raises whatever that met
             raise RecordingError(
                 f"{path}: no array of numbers, or a truncated one: save it again"
             ) from error

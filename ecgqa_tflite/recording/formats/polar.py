@@ -83,7 +83,7 @@ class PolarFile(RecordingFile):
                 frame = pd.read_csv(
                     self._path, sep=self._delimiter, header=None, skiprows=1, usecols=[field],
                     encoding=self._encoding, encoding_errors="replace", on_bad_lines="skip",
-                    low_memory=False, index_col=False, names=list(range(64)), nrows=MAX_VALUES,
+                    low_memory=False, index_col=False, nrows=MAX_VALUES,
                 )  # fmt: skip
         except (ValueError, OverflowError, pd.errors.ParserError) as error:
             raise RecordingError(f"{self._path}: a row can't be read as the others") from error
