@@ -70,6 +70,10 @@ def _open(path: Path, options: ReadOptions) -> RecordingFile:
     for reader in readers():
         if reader.general and reader.sniff(head, path):
             return reader.open(path, options)
+    header = sibling(path.with_suffix(".hea"))
+    if header is not None:
+        wfdb.READER.open(header, options)  # says so where the record has no signal at all
+        raise RecordingError(f"{path} holds no signal of record {header.stem}: name {header}")
     raise RecordingError(
         f"{path} is no recording that can be read, neither a WFDB record (header .hea and signal) "
         "nor another format that `ecgqa formats` lists; wfdb.wrsamp writes a record from an array "

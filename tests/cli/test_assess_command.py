@@ -94,7 +94,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(assess, tmp_path: Path) -> Non
     short = write(tmp_path, "short", np.zeros((1249, 1)))
     slow = write(tmp_path, "slow", np.zeros((2500, 1)), 50)
     corrupt = write(tmp_path, "corrupt", np.zeros((2500, 1)))
-    corrupt.with_suffix(".dat").write_bytes(b"xyz")
+    corrupt.with_suffix(".dat").write_bytes(b"x")
     before = set(tmp_path.iterdir())
     out = ("--json", tmp_path / "out.json", "--picture", tmp_path / "out.png")
     for record, more, says in (

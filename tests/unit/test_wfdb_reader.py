@@ -415,6 +415,8 @@ def test_lead_names_keep_their_letters(tmp_path: Path, encoding: str) -> None:
 def test_a_header_without_signals(tmp_path: Path) -> None:
     (tmp_path / "nsr001.hea").write_text("nsr001 0 128 11640000\n#Age: 60\n")
     refused(tmp_path / "nsr001", "has no signals")
+    (tmp_path / "nsr001.ecg").write_bytes(bytes([0x12, 4, 0x30, 4, 0, 0]))
+    refused(tmp_path / "nsr001.ecg", "has no signals")
 
 
 def test_utf16_and_edf_headers(tmp_path: Path) -> None:
