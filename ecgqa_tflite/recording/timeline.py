@@ -19,6 +19,9 @@ NOMINAL_HZ = (
     50, 64, 100, 104, 120, 125, 128, 130, 133, 150, 180, 200, 208, 240, 250, 256, 300, 320, 333,
     360, 400, 416, 480, 500, 512, 600, 720, 800, 977, 1000, 1024, 2000, 2048, 4000, 4096, 8000,
 )  # fmt: skip
+BLOCK = 2**18
+"""Stamps looked at at a time."""
+
 NOMINAL_TOLERANCE = 2e-3
 """Clocks are off by less, and no two nominal rates are that near."""
 
@@ -89,6 +92,9 @@ def from_stamps(stamps_s: NDArray[np.float64], fs_hz: float | None = None) -> Ti
     fs_hz
         The rate where it is known, Hz.
     """
+    simple = _one_row_per_stamp(stamps_s, fs_hz)
+    if simple is not None:
+        return simple
     valid = np.isfinite(stamps_s)
     if not valid.any():
         return None
@@ -124,6 +130,42 @@ def from_stamps(stamps_s: NDArray[np.float64], fs_hz: float | None = None) -> Ti
     slack = (GAP_INTERVALS - 1) * max(usual, 1) / rate
     lost = np.flatnonzero(steps - counts[:-1] / rate > slack) + 1
     return _runs(stamps_s, starts, starts + counts, lost, rate)
+
+
+def _one_row_per_stamp(stamps_s: NDArray[np.float64], fs_hz: float | None) -> Timeline | None:
+    """As :func:`from_stamps` where every row has a later stamp, in little memory; else None."""
+    n = len(stamps_s)
+    if n < 2:
+        return None
+    interval = float(np.median(np.diff(stamps_s[:BLOCK])))
+    if not (np.isfinite(interval) and interval > 0):
+        return None
+    n_whole, seconds = 0, 0.0
+    for at in range(0, n - 1, BLOCK):
+        steps = np.diff(stamps_s[at : at + BLOCK + 1])
+        if not (steps > 0).all():  # NaN is not
+            return None
+        whole = steps < GAP_INTERVALS * interval
+        n_whole += int(whole.sum())
+        seconds += float(steps[whole].sum())
+    if not n_whole:
+        return None
+    rate = fs_hz or _nominal(n_whole / seconds)
+    longest = 1 / rate + (GAP_INTERVALS - 1) / rate
+    lost = [
+        at + 1 + np.flatnonzero(np.diff(stamps_s[at : at + BLOCK + 1]) > longest)
+        for at in range(0, n - 1, BLOCK)
+    ]
+    starts = np.concatenate([[0], *lost]).astype(np.int64)
+    ends = np.append(starts[1:], n)
+    places = (stamps_s[starts] - stamps_s[0]) * rate
+    if not places[-1] < 2**53:
+        return None
+    runs = np.stack([starts, ends, np.rint(places).astype(np.int64)], axis=1)
+    for k in range(1, len(runs)):  # a slow clock must not make runs overlap
+        before = runs[k - 1]
+        runs[k, 2] = max(runs[k, 2], before[2] + before[1] - before[0])
+    return Timeline(rate, int(runs[-1, 2] + runs[-1, 1] - runs[-1, 0]), runs, 0)
 
 
 def _runs(

@@ -16,7 +16,7 @@ import pytest
 from recording_files import MAKERS, Made, ecg, edf_bytes, ishne, polar
 
 from ecgqa_tflite.errors import ArgumentError, RecordingError
-from ecgqa_tflite.recording import Recording, open_recording, read_recording, registry
+from ecgqa_tflite.recording import Recording, open_recording, read_recording, registry, timeline
 from ecgqa_tflite.recording.file import CHUNK, ReadOptions
 from ecgqa_tflite.recording.leads import default_lead, mv_per_unit
 from ecgqa_tflite.recording.plausibility import beats_per_min, doubts
@@ -475,3 +475,24 @@ def test_a_day_takes_the_memory_of_the_lead_asked_for(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 4 * n + 40 * CHUNK
     finally:
         tracemalloc.stop()
+
+
+def test_rows_with_a_stamp_each_go_the_short_way_to_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    for fs_hz in (125.0, 130.0, 256.0, 360.0, 500.0):
+        keep = np.ones(4000, bool)
+        for start in rng.integers(1, 3500, 3):
+            keep[start : start + int(rng.integers(3, 200))] = False
+        stamps = (np.arange(4000) / fs_hz)[keep]
+        short = timeline.from_stamps(stamps)
+        with monkeypatch.context() as patch:
+            patch.setattr(timeline, "_one_row_per_stamp", lambda *_: None)
+            long = timeline.from_stamps(stamps)
+        assert short is not None
+        assert long is not None
+        assert short.fs_hz == long.fs_hz == fs_hz
+        np.testing.assert_array_equal(short.runs, long.runs)
+        held = np.isfinite(short.place(np.zeros(keep.sum()), 0, short.n_samples))
+        np.testing.assert_array_equal(held, keep[: held.size])
