@@ -219,10 +219,13 @@ def _write_sources(folder: Path, parts: Parts, prepared: Prepared, *, firmware: 
     """The front end's C for every target, the network's and the golden vectors' for a firmware."""
     built = parts.tables
     identity = identity_of(parts.model, parts.graph)
-    sources = model_source.tables_sources(built) | identity_header(identity, built.spec_hash)
+    model_id = int(identity["model_id"], 16)
+    sources = model_source.tables_sources(built, model_id) | identity_header(
+        identity, built.spec_hash
+    )
     shape = prepared.input_shape
     if shape is not None:
-        sources |= image_sources(parts.model.spec, built, parts.fs_hz, shape)
+        sources |= image_sources(parts.model.spec, built, parts.fs_hz, shape, model_id)
     if firmware:
         array, tflite = prepared.device_tflite
         images = None

@@ -114,6 +114,7 @@ def image_sources(
     tables: Tables,
     fs_hz: float,
     input_shape: tuple[int, int, int],
+    model_id: int,
 ) -> dict[str, str]:
     """Header and source of ``ecgqa_image``.
 
@@ -124,6 +125,8 @@ def image_sources(
     input_shape
         (rows, cols, channels) of the network's input: the spec's image, or that with blocks of
         pixels folded into one (:mod:`ecgqa_tflite.tflite.space_to_depth`).
+    model_id
+        First 8 bytes of the network's digest.
     """
     rows, cols, channels = spec.image_shape
     out_rows, out_cols, depth = input_shape
@@ -159,7 +162,8 @@ def image_sources(
             "From samples to the network's input.",
             "#include <stddef.h>\n#include <stdint.h>\n\n"
             '#include "ecgqa/reason.h"\n#include "ecgqa/status.h"\n#include "ecgqa_identity.h"\n',
-            _HEADER.format(**words),
+            c_source.renamed(STEM, c_source.own_name(STEM, model_id, tables.segment_len))
+            + _HEADER.format(**words),
         ),
         f"{STEM}.c": model_source.stamp("From samples to the network's input.", tables.spec_hash)
         + _SOURCE.format(**words),
