@@ -21,15 +21,13 @@ from typing import Any
 
 import ecgqa_tflite
 from ecgqa_tflite.errors import ModelError, SpecError, SpecMismatchError
-from ecgqa_tflite.output import whole_folder
+from ecgqa_tflite.output import MANIFEST, SUMS, whole_folder
 from ecgqa_tflite.resources import models_dir
 from ecgqa_tflite.spec import FrontEnd
 
 MODEL_FORMAT = 1
 """Format number of ``model.json``."""
 
-SUMS = "SHA256SUMS"
-MANIFEST = "manifest.json"
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 

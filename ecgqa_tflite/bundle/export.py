@@ -22,8 +22,8 @@ from ecgqa_tflite.engine.image_source import image_sources
 from ecgqa_tflite.errors import ArgumentError, ModelError
 from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.frontend.colormap import image, to_int8
-from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, json_text, sha256_of
-from ecgqa_tflite.output import refuse_existing, whole_folder
+from ecgqa_tflite.model_folder import ModelFolder, json_text, sha256_of
+from ecgqa_tflite.output import MANIFEST, refuse_existing, whole_folder
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.segments import BY_REASON
 from ecgqa_tflite.spec import FrontEnd

@@ -14,8 +14,14 @@ from ecgqa_tflite.bundle.gate import MEASURED, Limits
 from ecgqa_tflite.convert.quantisation import Quantisation
 from ecgqa_tflite.devices import DEFAULT, require_float
 from ecgqa_tflite.errors import ArgumentError, ModelError, SelfTestError
-from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, open_model, read_json, sha256_of
-from ecgqa_tflite.output import refuse_existing, refuse_swallowing, refuse_unwritable, whole_folder
+from ecgqa_tflite.model_folder import ModelFolder, open_model, read_json, sha256_of
+from ecgqa_tflite.output import (
+    MANIFEST,
+    refuse_existing,
+    refuse_swallowing,
+    refuse_unwritable,
+    whole_folder,
+)
 from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.resources import default_cache
 

@@ -17,8 +17,8 @@ from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.evaluation.failures import DIRECTIONS, GRADES, KINDS
 from ecgqa_tflite.evaluation.figures import FIGURES, HEADINGS, Figure
 from ecgqa_tflite.evaluation.footprint import footprint
-from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, json_text, open_model, seal
-from ecgqa_tflite.output import whole_folder
+from ecgqa_tflite.model_folder import ModelFolder, json_text, open_model, seal
+from ecgqa_tflite.output import MANIFEST, whole_folder
 from ecgqa_tflite.plots.calibration import calibration_svg
 from ecgqa_tflite.spec import MAX_SEGMENT_LEN, FrontEnd
 
@@ -441,7 +441,7 @@ def write_card(
     texts["MODEL_CARD.md"] = model_card(described, CURVE if curves else None)
     if curves:
         texts[CURVE] = calibration_svg(curves)
-    with whole_folder(path, overwrite=True) as folder:
+    with whole_folder(path, overwrite=True, carried=True) as folder:
         shutil.copytree(path, folder, copy_function=shutil.copyfile, dirs_exist_ok=True)
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")

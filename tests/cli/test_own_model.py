@@ -19,7 +19,8 @@ from ecgqa_tflite.cli import main
 from ecgqa_tflite.convert.measure import measured
 from ecgqa_tflite.convert.own_model import own_model
 from ecgqa_tflite.errors import ConversionError
-from ecgqa_tflite.model_folder import MANIFEST, open_model
+from ecgqa_tflite.model_folder import open_model
+from ecgqa_tflite.output import MANIFEST
 from ecgqa_tflite.recording.simulator import simulate
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb
 from ecgqa_tflite.tflite.flatbuffer import pack, unpack

@@ -32,7 +32,8 @@ from ecgqa_tflite.errors import (
     SelfTestError,
 )
 from ecgqa_tflite.frontend.native import NativeFrontEnd
-from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, open_model, seal, sha256_of
+from ecgqa_tflite.model_folder import ModelFolder, open_model, seal, sha256_of
+from ecgqa_tflite.output import MANIFEST
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.tflite.read import network_digest, read_tflite
 from ecgqa_tflite.tflite.run import Int8Network
