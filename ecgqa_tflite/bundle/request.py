@@ -59,6 +59,8 @@ class Request:
         Manifest of a bundle that must come out again, byte for byte.
     overwrite
         Replace ``out`` where it exists.
+    trust
+        Let code run that a Keras model of one's own brings.
 
     Raises
     ------
@@ -82,6 +84,7 @@ class Request:
     verify: bool = False
     like: Path | None = None
     overwrite: bool = False
+    trust: bool = False
 
     def __post_init__(self) -> None:
         if self.spec is None and self.threshold is not None:
@@ -173,7 +176,7 @@ class Request:
             from ecgqa_tflite.convert.measure import measured
 
             own = None if self.spec is None else self.model
-            made = measured(made, self.validate, MEASURED, own=own)
+            made = measured(made, self.validate, MEASURED, own=own, trust=self.trust)
         bundle = export_bundle(
             made,
             scratch / "bundle",
@@ -199,6 +202,7 @@ class Request:
                 self.threshold,
                 quantisation=self.quantisation,
                 progress=progress,
+                trust=self.trust,
             )
             return own, None
         opened = open_model(self.model)
