@@ -144,7 +144,7 @@ def image_sources(
         "image_bytes": out_rows * out_cols * depth,
         "workspace": image_workspace_bytes(tables),
         "fs_hz": fs_hz,
-        "high": f"of class 1, {spec.labels[1]!r}",
+        "high": "of class 1, ECGQA_LABEL_1",
         "stem": STEM,
         "rows": rows,
         "cols": cols,

@@ -14,6 +14,7 @@ from ecgqa_tflite.datasets.folders import PUBLISHED
 from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.decisions import probability
 from ecgqa_tflite.errors import ArgumentError
+from ecgqa_tflite.escape import markdown
 from ecgqa_tflite.evaluation.failures import DIRECTIONS, GRADES, KINDS
 from ecgqa_tflite.evaluation.figures import FIGURES, HEADINGS, Figure
 from ecgqa_tflite.evaluation.footprint import footprint
@@ -129,7 +130,7 @@ def _glance(model: ModelFolder) -> list[str]:
             f"{probability(model.threshold_int8):.3f}); float: from {model.threshold:.3f}",
         ),
         ("start", _start(model.recipe, training.get("pretraining"))),
-        ("licence", model.licence),
+        ("licence", markdown(model.licence)),
     ]
     return ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows)]
 
