@@ -20,9 +20,10 @@ from ecgqa_tflite.engine.golden import make_golden
 from ecgqa_tflite.engine.identity_source import identity_header
 from ecgqa_tflite.engine.image_source import image_sources
 from ecgqa_tflite.errors import ArgumentError, ModelError
+from ecgqa_tflite.escape import markdown, without_html
 from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.frontend.colormap import image, to_int8
-from ecgqa_tflite.model_folder import ModelFolder, json_text, sha256_of
+from ecgqa_tflite.model_folder import ModelFolder, json_text, sha256_of, understood
 from ecgqa_tflite.output import MANIFEST, refuse_existing, whole_folder
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.segments import BY_REASON
@@ -132,19 +133,22 @@ def export_bundle(
     golden = make_golden(model.spec, fs_hz, tflite)
     parts = Parts(model, tflite, front_end_tables, fs_hz, golden, collect, hop_s)
     prepared = device.prepare(parts)
-    gate = pass_gate(
-        model.metrics,
-        limits,
-        distinct_golden_scores=len({row.tobytes() for row in golden.scores}),
-        ram_bytes=prepared.ram_bytes,
-        flash_bytes=prepared.flash_bytes,
-    )
+    with understood(model.path):
+        gate = pass_gate(
+            model.metrics,
+            limits,
+            distinct_golden_scores=len({row.tobytes() for row in golden.scores}),
+            ram_bytes=prepared.ram_bytes,
+            flash_bytes=prepared.flash_bytes,
+        )
+        accuracy_lines(model.metrics)  # said before anything is written
     manifest = _manifest(parts, prepared, counted, gate)
     with whole_folder(out, overwrite) as folder:
         _write(folder, parts, prepared, device, manifest)
         _write_templates(folder, manifest, device, prepared)
         manifest["files"] = _sums(folder)
-        report = report_html(manifest, golden, prepared.memory_map)
+        with understood(model.path):
+            report = report_html(manifest, golden, prepared.memory_map)
         (folder / "report.html").write_text(report, encoding="utf-8")
         manifest["files"] = _sums(folder)
         (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")
@@ -245,7 +249,7 @@ def _write_sources(folder: Path, parts: Parts, prepared: Prepared, *, firmware: 
 
 def _card(model: ModelFolder) -> str:
     """The model's card, pointing to the manifest instead of to files that lie beside the model."""
-    text = model.card_text
+    text = without_html(model.card_text)
     for there, here in CARD_WORDS.items():
         text = text.replace(there, here)
     return text
@@ -314,9 +318,9 @@ def _write_templates(
         "colormap": spec.colormap,
         "threshold_s8": model["threshold_int8"],
         "reasons": tuple(BY_REASON.tolist()),
-        "low": spec.labels[0],
-        "high": spec.labels[1],
-        "licence": model["licence"],
+        "low": markdown(spec.labels[0]),
+        "high": markdown(spec.labels[1]),
+        "licence": markdown(model["licence"]),
         "arithmetic": arithmetic(manifest),
         "tflite_bytes": f"{counted['file_bytes']:,}",
         "tables_bytes": f"{manifest['tables_bytes']:,}",
