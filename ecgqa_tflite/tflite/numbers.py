@@ -64,7 +64,7 @@ def _rescaling(graph: Graph, op: Operator) -> str | None:
     x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
     if x.quant_scale.size != 1 or y.quant_scale.size != 1:
         return None
-    return _out_of_range(np.float64(x.quant_scale) / np.float64(y.quant_scale))
+    return _out_of_range(x.quant_scale.astype(np.float64) / y.quant_scale.astype(np.float64))
 
 
 def _out_of_range(real: NDArray[np.float64]) -> str | None:
