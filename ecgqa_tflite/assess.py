@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from ecgqa_tflite.decisions import Decision, probability
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.frontend.colormap import image_s8
-from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.progress import Count, within
 from ecgqa_tflite.recording import Recording
@@ -57,7 +56,6 @@ class Assessor:
         self.model = model
         self.fs_hz = fs_hz
         self._cutter = Cutter(fs_hz, model.spec, hop_s)
-        self._front_end = NativeFrontEnd(model.spec, fs_hz)
         self._scorer = Scorer(model.tflite_path, threads=threads)
 
     def reset(self) -> None:
@@ -124,7 +122,7 @@ class Assessor:
         wanted = np.flatnonzero(segments.ok)
 
         def images(batch: NDArray[np.intp]) -> NDArray[np.int8]:
-            index_maps = self._front_end.index_maps(segments.samples[batch], threads=1)
+            index_maps = self._cutter.front_end.index_maps(segments.samples[batch], threads=1)
             return image_s8(index_maps, self.model.spec.colormap)
 
         tell = within(progress, n - len(wanted), n)

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.signal import resample_poly
 
 from ecgqa_tflite.errors import ArgumentError, RecordingError, SamplingRateError
-from ecgqa_tflite.frontend.native import signal_reasons
+from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.spec import FrontEnd
 
 FINEST_LSB_EXPONENT = -2
@@ -50,25 +50,8 @@ class SegmentStatus(enum.StrEnum):
     """A tenth of the samples or more lie on the segment's extremes."""
 
 
-_BY_REASON = np.array(["ok", "flat", "held", "clipped", "gap"])
+BY_REASON = np.array(["ok", "flat", "held", "clipped", "gap"])
 """By their number in ``firmware_bridge/include/ecgqa/reason.h``; a test holds the two together."""
-
-
-def signal_status(samples: NDArray[np.int16], segment_s: float) -> NDArray[np.str_]:
-    """What the samples show before any transform, by the C that a device runs.
-
-    Parameters
-    ----------
-    samples
-        int16, shape (n, segment_len).
-    segment_s
-        How long a segment is, s.
-
-    Returns
-    -------
-    str, shape (n,): values of :class:`SegmentStatus`, all but ``gap``.
-    """
-    return _BY_REASON[signal_reasons(samples, segment_s)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,6 +156,7 @@ class Cutter:
     def __init__(self, fs_hz: float, spec: FrontEnd, hop_s: float | None = None) -> None:
         self.fs_hz = fs_hz
         self.segment_s = spec.segment_s
+        self.front_end = NativeFrontEnd(spec, fs_hz)
         self.segment_len = self.hop_len = spec.segment_len(fs_hz)
         if hop_s is not None:
             if not (math.isfinite(hop_s) and hop_s > 0 and round(hop_s * fs_hz) >= 1):
@@ -250,7 +234,7 @@ def _batches(
             block[~whole[:, 0]] = 0.0
             low, high = np.where(whole, low, 0.0), np.where(whole, high, 0.0)
         samples = _quantise(block, low, high)
-        status = signal_status(samples, cutter.segment_s)
+        status = BY_REASON[cutter.front_end.reasons(samples)]
         status[~whole[:, 0]] = SegmentStatus.GAP.value
         samples[status != SegmentStatus.OK.value] = 0
         first = n_before + start

@@ -21,7 +21,8 @@ PACKAGE = REPO / "ecgqa_tflite"
 ORDER = (
     "errors",
     "progress spec output resources",
-    "recording segments frontend model_folder",
+    "recording frontend model_folder",
+    "segments",
     "tflite networks datasets decisions",
     "assess engine quantize plots",
     "boards",

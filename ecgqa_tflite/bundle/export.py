@@ -25,6 +25,7 @@ from ecgqa_tflite.frontend.colormap import image, to_int8
 from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, json_text, sha256_of
 from ecgqa_tflite.output import refuse_existing, whole_folder
 from ecgqa_tflite.resources import firmware_bridge_dir
+from ecgqa_tflite.segments import BY_REASON
 from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.tflite.census import OperatorCensus, census, computes_in_float
 from ecgqa_tflite.tflite.identity import identity_of, with_identity
@@ -309,6 +310,7 @@ def _write_templates(
         "channels": channels,
         "colormap": spec.colormap,
         "threshold_s8": model["threshold_int8"],
+        "reasons": tuple(BY_REASON.tolist()),
         "low": spec.labels[0],
         "high": spec.labels[1],
         "licence": model["licence"],

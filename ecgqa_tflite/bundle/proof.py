@@ -97,6 +97,7 @@ def prove(folder: Path) -> Proof:
     golden = Golden.from_npz(folder / manifest["golden"]["file"])
     front_end = NativeFrontEnd(model.spec, float(manifest["fs_hz"]))
     index_maps = front_end.index_maps(golden.samples, threads=1)
+    _same("reason", golden, front_end.reasons(golden.samples), golden.reasons)
     _same("index map", golden, index_maps, golden.index_maps)
     images = to_int8(image(index_maps, model.spec.colormap))
     slack = int(manifest["quantisation"]["weights"] == FLOAT_WEIGHTS)

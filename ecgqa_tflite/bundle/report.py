@@ -24,6 +24,7 @@ from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.quantize.flips import samples_of
 from ecgqa_tflite.quantize.snr import worst_layers
+from ecgqa_tflite.segments import BY_REASON, SegmentStatus
 from ecgqa_tflite.spec import FrontEnd, Quality
 
 STRIP_WIDTH, STRIP_HEIGHT = 500, 80
@@ -146,14 +147,15 @@ def _segments(golden: Golden, spec: FrontEnd, threshold: int) -> list[dict[str, 
     rows = []
     for i, name in enumerate(golden.names):
         samples, score = golden.samples[i], int(golden.scores[i, Quality.HIGH])
-        flat = bool(samples.min() == samples.max())
-        high = not flat and score >= threshold
+        reason = str(BY_REASON[golden.reasons[i]])
+        asked = reason == SegmentStatus.OK
+        high = asked and score >= threshold
         rows.append(
             {
                 "name": name.replace("_", " "),
                 "quality": spec.labels[high],
                 "high": high,
-                "score": "flat" if flat else f"score {score}",
+                "score": f"score {score}" if asked else reason,
                 "strip": _strip(samples),
                 "scalogram": _png(image(golden.index_maps[i], spec.colormap)),
             }

@@ -29,8 +29,9 @@ class Decision:
         Softmax of class 1 as the int8 network gives it, 0..1 in steps of ``SCORE_SCALE``; 0
         where the network was not asked.
     reason
-        ``ok``: the network decided. ``gap``: samples are missing. ``flat``: the signal is
-        constant. A gap and a flat segment are low quality.
+        ``ok``: the network decided. ``gap``: samples are missing. ``flat``: constant, or
+        nothing but a baseline. ``held``: about 1 s or more holds one value. ``clipped``: a tenth of
+        the samples or more lie on the segment's extremes. All but ``ok`` are low quality.
     """
 
     start_s: float

@@ -1,7 +1,8 @@
 """Golden vectors: what each stage must give, from the C front end and LiteRT's reference kernels.
 
 The segments are simulated, so a bundle holds no patient's data: one recording in which each
-disturbance has its turn, a flat segment, and a square wave at the ends of int16.
+disturbance has its turn, a flat segment, one that holds its value for 1.5 s, and a square wave at
+the ends of int16.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ecgqa_tflite.errors import ModelError
 from ecgqa_tflite.frontend.colormap import image, to_int8
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.recording.simulator import simulate_demo
-from ecgqa_tflite.segments import cut
+from ecgqa_tflite.segments import quantise
 from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.tflite.run import Int8Network
 
@@ -66,6 +67,9 @@ class Golden:
         What each segment is.
     samples
         int16, (n, segment_len).
+    reasons
+        uint8, (n,): ``ecgqa_reason_t``. The other arrays hold what front end and network make of
+        every segment, though a device asks them only where this is 0.
     index_maps
         uint8, (n, rows, cols).
     logits, scores
@@ -77,6 +81,7 @@ class Golden:
 
     names: tuple[str, ...]
     samples: NDArray[np.int16]
+    reasons: NDArray[np.uint8]
     index_maps: NDArray[np.uint8]
     logits: NDArray[np.int8]
     scores: NDArray[np.int8]
@@ -87,6 +92,7 @@ class Golden:
         arrays: dict[str, Any] = {
             "names": np.array(self.names),
             "samples": self.samples,
+            "reasons": self.reasons,
             "index_maps": self.index_maps,
             "image": to_int8(image(self.index_maps[0], spec.colormap)),
             "logits": self.logits,
@@ -106,6 +112,7 @@ class Golden:
                 return cls(
                     names=tuple(str(name) for name in data["names"]),
                     samples=data["samples"],
+                    reasons=data["reasons"],
                     index_maps=data["index_maps"],
                     logits=data["logits"],
                     scores=data["scores"],
@@ -127,20 +134,25 @@ def golden_samples(spec: FrontEnd, fs_hz: float) -> tuple[tuple[str, ...], NDArr
     samples = []
     for start_s in STARTS_S.values():
         first = round(start_s * fs_hz)
-        samples.append(cut(signal_mv[first : first + segment_len], fs_hz, spec).samples[0])
+        samples.append(quantise(signal_mv[first : first + segment_len]))
+    held = samples[0].copy()
+    held[segment_len // 4 :][: round(1.5 * fs_hz)] = held[segment_len // 4]
+    samples.append(held)
     half_period = max(1, round(0.05 * fs_hz))
     high = (np.arange(segment_len) // half_period) % 2 == 0
     samples.append(np.zeros(segment_len, np.int16))
     samples.append(np.where(high, 32767, -32768).astype(np.int16))
-    return (*STARTS_S, "flat", "full_scale_square"), np.stack(samples)
+    return (*STARTS_S, "held", "flat", "full_scale_square"), np.stack(samples)
 
 
 def make_golden(spec: FrontEnd, fs_hz: float, tflite: bytes) -> Golden:
     """Run the golden segments through the C front end and LiteRT's reference kernels."""
     names, samples = golden_samples(spec, fs_hz)
-    index_maps = NativeFrontEnd(spec, fs_hz).index_maps(samples, threads=1, two_pass=True)
+    front_end = NativeFrontEnd(spec, fs_hz)
+    reasons = front_end.reasons(samples)
+    index_maps = front_end.index_maps(samples, threads=1, two_pass=True)
     images = to_int8(image(index_maps, spec.colormap))
-    return Golden(names, samples, index_maps, *run_network(Int8Network(tflite), images))
+    return Golden(names, samples, reasons, index_maps, *run_network(Int8Network(tflite), images))
 
 
 def run_network(

@@ -22,13 +22,15 @@ _HEADER = """\
 #define ECGQA_IMAGE_WORKSPACE_BYTES {workspace}u
 
 /* Samples (int16, {fs_hz:g} Hz, any scale) to the network's input. `workspace`: 4-byte aligned,
- * holds nothing between calls. *flat is 1 for a constant segment: of low quality, without asking
- * the network. ECGQA_ERR_ARGUMENT: null or misaligned; ECGQA_ERR_WORKSPACE: too few bytes. */
+ * holds nothing between calls. Where *reason is not ECGQA_REASON_OK the segment is of low quality,
+ * whatever the network says, and the image is left as it was. ECGQA_ERR_ARGUMENT: null or
+ * misaligned; ECGQA_ERR_WORKSPACE: too few bytes. */
 ecgqa_status_t ecgqa_image(const int16_t *samples, int8_t *image, void *workspace,
-                           size_t workspace_bytes, int *flat);
+                           size_t workspace_bytes, ecgqa_reason_t *reason);
 
 /* 1: of high quality. score_s8: the network's int8 output {high}. */
-#define ECGQA_IS_HIGH(flat, score_s8) (!(flat) && (score_s8) >= ECGQA_THRESHOLD_S8)
+#define ECGQA_IS_HIGH(reason, score_s8) \
+    ((reason) == ECGQA_REASON_OK && (score_s8) >= ECGQA_THRESHOLD_S8)
 """
 
 _SOURCE = """\
@@ -57,7 +59,7 @@ static size_t place(size_t row, size_t col)
 }}
 
 ecgqa_status_t ecgqa_image(const int16_t *samples, int8_t *image, void *workspace,
-                           size_t workspace_bytes, int *flat)
+                           size_t workspace_bytes, ecgqa_reason_t *reason)
 {{
     uint8_t index_row[COLS];
     ecgqa_cwt_t cwt;
@@ -65,7 +67,7 @@ ecgqa_status_t ecgqa_image(const int16_t *samples, int8_t *image, void *workspac
     uint16_t row;
     size_t col;
 
-    if (samples == NULL || image == NULL || workspace == NULL || flat == NULL) {{
+    if (samples == NULL || image == NULL || workspace == NULL || reason == NULL) {{
         return ECGQA_ERR_ARGUMENT;
     }}
     if (workspace_bytes < ECGQA_IMAGE_WORKSPACE_BYTES) {{
@@ -74,15 +76,16 @@ ecgqa_status_t ecgqa_image(const int16_t *samples, int8_t *image, void *workspac
     status = ecgqa_cwt_init(&cwt, &ecgqa_cwt_tables, workspace, KEEP_BYTES,
                             (uint8_t *)workspace + KEEP_BYTES, workspace_bytes - KEEP_BYTES);
     if (status == ECGQA_OK) {{
-        status = ecgqa_cwt_analyse(&cwt, samples, ECGQA_SEGMENT_LEN);
+        status = ecgqa_cwt_look(&cwt, samples, ECGQA_SEGMENT_LEN, reason);
     }}
-    if (status == ECGQA_OK) {{
-        status = ecgqa_cwt_scan(&cwt);
+    if (status != ECGQA_OK) {{
+        return status;
     }}
-    if (status == ECGQA_OK) {{
-        memset(image, -128, ECGQA_IMAGE_BYTES); /* what lies beyond the scalogram: zero */
-        *flat = cwt.flat;
+    if (*reason != ECGQA_REASON_OK) {{
+        return ECGQA_OK;
     }}
+    memset(image, -128, ECGQA_IMAGE_BYTES); /* what lies beyond the scalogram: zero */
+    status = ecgqa_cwt_scan(&cwt);
     for (row = 0; row < ROWS && status == ECGQA_OK; row++) {{
         status = ecgqa_cwt_index_row(&cwt, row, index_row);
         for (col = 0; col < COLS && status == ECGQA_OK; col++) {{
@@ -155,7 +158,7 @@ def image_sources(
             tables.spec_hash,
             "From samples to the network's input.",
             "#include <stddef.h>\n#include <stdint.h>\n\n"
-            '#include "ecgqa/status.h"\n#include "ecgqa_identity.h"\n',
+            '#include "ecgqa/reason.h"\n#include "ecgqa/status.h"\n#include "ecgqa_identity.h"\n',
             _HEADER.format(**words),
         ),
         f"{STEM}.c": model_source.stamp("From samples to the network's input.", tables.spec_hash)

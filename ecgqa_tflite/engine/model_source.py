@@ -129,6 +129,10 @@ def golden_sources(
         "index_map": (golden.index_maps[0], "[ROWS][COLS]: segment 0's, in full"),
         "logits": (golden.logits, "[SEGMENTS][CLASSES]: into the softmax"),
         "scores": (golden.scores, "[SEGMENTS][CLASSES]: out of it"),
+        "reasons": (
+            golden.reasons,
+            "[SEGMENTS]: ecgqa_reason_t; the network is asked for OK",
+        ),
     }
     if images is not None:
         flat = images.reshape(n, -1).view(np.uint8)

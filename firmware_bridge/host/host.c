@@ -4,7 +4,6 @@
 
 #include "../src/condition.h"
 #include "../src/cwt_internal.h"
-#include "../src/signal.h"
 
 size_t ecgqa_host_sizeof_tables(void)
 {
@@ -179,15 +178,20 @@ ecgqa_status_t ecgqa_host_condition(const ecgqa_cwt_tables_t *tables, const int1
     return ECGQA_OK;
 }
 
-ecgqa_status_t ecgqa_host_signal(const int16_t *samples, size_t count, uint32_t n,
-                                 uint32_t segment_ms, uint8_t *reasons)
+ecgqa_status_t ecgqa_host_reasons(const ecgqa_cwt_tables_t *tables, const int16_t *samples,
+                                  size_t count, uint8_t *reasons)
 {
-    if (samples == NULL || reasons == NULL || n == 0u || segment_ms == 0u ||
-        n > ECGQA_CWT_MAX_SEGMENT_LEN) {
+    if (samples == NULL || reasons == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }
-    for (size_t segment = 0u; segment < count; ++segment) {
-        reasons[segment] = (uint8_t)ecgqa_signal(samples + segment * n, n, segment_ms);
+    host_t host;
+    ecgqa_status_t status = host_init(&host, tables);
+    for (size_t segment = 0u; status == ECGQA_OK && segment < count; ++segment) {
+        ecgqa_reason_t reason = ECGQA_REASON_OK;
+        status = ecgqa_cwt_look(&host.cwt, samples + segment * tables->segment_len,
+                                tables->segment_len, &reason);
+        reasons[segment] = (uint8_t)reason;
     }
-    return ECGQA_OK;
+    host_free(&host);
+    return status;
 }

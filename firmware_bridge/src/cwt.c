@@ -4,6 +4,7 @@
 #include "cwt_internal.h"
 #include "ecgqa/fixed.h"
 #include "fft.h"
+#include "signal.h"
 
 /* Sum of |values| that enter a transform: every intermediate value then stays below 2^30. */
 #define TRANSFORM_BITS 29u
@@ -238,6 +239,25 @@ ecgqa_status_t ecgqa_cwt_analyse(ecgqa_cwt_t *cwt, const int16_t *samples, size_
         cwt->exponent[group] = store_group(bins, count, &cwt->spectrum[first]);
     }
     return ECGQA_OK;
+}
+
+ecgqa_status_t ecgqa_cwt_look(ecgqa_cwt_t *cwt, const int16_t *samples, size_t segment_len,
+                              ecgqa_reason_t *reason)
+{
+    if (cwt == NULL || cwt->tables == NULL || samples == NULL || reason == NULL ||
+        segment_len != cwt->tables->segment_len) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    cwt->state = 0u;
+    *reason = ecgqa_signal(samples, cwt->tables->segment_len, cwt->tables->segment_ms);
+    if (*reason != ECGQA_REASON_OK) {
+        return ECGQA_OK;
+    }
+    const ecgqa_status_t status = ecgqa_cwt_analyse(cwt, samples, segment_len);
+    if (status == ECGQA_OK && cwt->flat != 0u) { /* nothing but a baseline */
+        *reason = ECGQA_REASON_FLAT;
+    }
+    return status;
 }
 
 /* ---- spectrum to a row of W ------------------------------------------------------------------ */

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "cwt_internal.h"
-#include "signal.h"
 #include "work.h"
 
 enum { PHASE_COLLECT = 0, PHASE_SCAN, PHASE_ROWS };
@@ -172,22 +171,6 @@ ecgqa_status_t ecgqa_push_missing(ecgqa_t *ctx, size_t n, size_t *n_consumed, ec
     return ECGQA_OK;
 }
 
-/* What the segment's samples show; where that is nothing, its spectrum. */
-static ecgqa_status_t look_at(ecgqa_t *ctx, ecgqa_reason_t *reason)
-{
-    const ecgqa_cwt_tables_t *const cwt = ctx->bundle->cwt;
-    *reason = ctx->gap_end != 0u ? ECGQA_REASON_GAP
-                                 : ecgqa_signal(ctx->samples, cwt->segment_len, cwt->segment_ms);
-    if (*reason != ECGQA_REASON_OK) {
-        return ECGQA_OK;
-    }
-    const ecgqa_status_t status = ecgqa_cwt_analyse(&ctx->cwt, ctx->samples, cwt->segment_len);
-    if (status == ECGQA_OK && ctx->cwt.flat != 0u) {
-        *reason = ECGQA_REASON_FLAT;
-    }
-    return status;
-}
-
 /* The segment that waits becomes a spectrum; what the next one shares with it moves up. */
 static ecgqa_status_t take_segment(ecgqa_t *ctx, ecgqa_work_t *did)
 {
@@ -196,7 +179,11 @@ static ecgqa_status_t take_segment(ecgqa_t *ctx, ecgqa_work_t *did)
     if (ctx->n_samples < segment_len) {
         return ECGQA_ERR_NOT_READY;
     }
-    const ecgqa_status_t status = look_at(ctx, &did->reason);
+    ecgqa_status_t status = ECGQA_OK;
+    did->reason = ECGQA_REASON_GAP;
+    if (ctx->gap_end == 0u) {
+        status = ecgqa_cwt_look(&ctx->cwt, ctx->samples, segment_len, &did->reason);
+    }
     if (status != ECGQA_OK) {
         return status;
     }

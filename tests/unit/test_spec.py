@@ -38,10 +38,11 @@ def test_every_number_enters_the_hash():
         "time_bandwidth": 40.0,
         "scaling": "minmax",
         "qrs_band_hz": (6.0, 20.0),
+        "conditioning": "baseline",
         "colormap": "grey",
         "labels": ("bad", "good"),
     }
-    assert changes.keys() == spec.to_dict().keys() - {"format"}
+    assert changes.keys() == FrontEnd(conditioning="baseline").to_dict().keys() - {"format"}
     hashes = {FrontEnd(**{name: value}).hash for name, value in changes.items()}
     assert len(hashes | {spec.hash}) == len(changes) + 1
 
@@ -126,3 +127,17 @@ def test_rows_and_columns_are_where_they_are_said_to_be():
     assert t[0] == pytest.approx(2.5 / 227) and t[-1] == pytest.approx(5 - 2.5 / 227)
     assert spec.image_shape == (227, 227, 3)
     assert FrontEnd(colormap="grey").image_shape == (227, 227, 1)
+
+
+def test_a_spec_without_conditioning_keeps_the_hash_it_had_before_the_field():
+    """Models that were sealed before the field was there still open."""
+    spec = FrontEnd()
+    assert "conditioning" not in spec.to_dict()
+    assert spec.short_hash == "1d40661e3e6dd169"
+    assert FrontEnd.from_dict(spec.to_dict()) == spec
+    assert FrontEnd.preset("seed").conditioning == "none"
+    wearable = FrontEnd.preset("wearable")
+    assert wearable.conditioning == "baseline"
+    assert FrontEnd.from_json(wearable.to_json()) == wearable
+    with pytest.raises(SpecError, match="conditioning 'more': must be 'none' or 'baseline'"):
+        FrontEnd(conditioning="more")

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ecgqa/reason.h"
 #include "ecgqa/status.h"
 
 #ifdef __cplusplus
@@ -108,6 +109,11 @@ ecgqa_status_t ecgqa_cwt_init(ecgqa_cwt_t *cwt, const ecgqa_cwt_tables_t *tables
 /* Samples (any int16 values) to the spectrum; `samples` may be given up afterwards. A constant
  * segment is no error: `cwt->flat` is set and every row comes out zero. */
 ecgqa_status_t ecgqa_cwt_analyse(ecgqa_cwt_t *cwt, const int16_t *samples, size_t segment_len);
+
+/* As ecgqa_cwt_analyse, after a look at the samples: where *reason is not ECGQA_REASON_OK the segment
+ * is of low quality whatever a network would say, and there is no spectrum. */
+ecgqa_status_t ecgqa_cwt_look(ecgqa_cwt_t *cwt, const int16_t *samples, size_t segment_len,
+                              ecgqa_reason_t *reason);
 
 /* The first pass, all rows. ERR_NOT_READY before analyse. */
 ecgqa_status_t ecgqa_cwt_scan(ecgqa_cwt_t *cwt);

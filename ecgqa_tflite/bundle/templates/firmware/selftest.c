@@ -125,23 +125,13 @@ static int stages_differ(void)
     return status == ECGQA_OK ? 0 : failed("whole path", status);
 }
 
-static int is_flat(const int16_t *samples)
-{
-    size_t i = 1;
-
-    while (i < ECGQA_GOLDEN_SEGMENT_LEN && samples[i] == samples[0]) {
-        i++;
-    }
-    return i == ECGQA_GOLDEN_SEGMENT_LEN;
-}
-
 static int decision_differs(size_t segment)
 {
     const int16_t *const samples = samples_of(segment);
     const int8_t golden = ecgqa_golden_scores[segment * ECGQA_GOLDEN_CLASSES + ECGQA_QUALITY_HIGH];
-    const int flat = is_flat(samples);
-    const int8_t score = flat ? INT8_MIN : golden;
-    const int high = !flat && score >= ecgqa_bundle.threshold_s8;
+    const uint8_t reason = ecgqa_golden_reasons[segment];
+    const int8_t score = reason == ECGQA_REASON_OK ? golden : INT8_MIN;
+    const int high = reason == ECGQA_REASON_OK && score >= ecgqa_bundle.threshold_s8;
     ecgqa_decision_t decision;
     ecgqa_event_t event;
     size_t taken;
@@ -158,9 +148,11 @@ static int decision_differs(size_t segment)
         return failed("whole path", status);
     }
     if (decision.score_s8 != score || (decision.quality == ECGQA_QUALITY_HIGH) != high ||
-        (decision.reason == ECGQA_REASON_FLAT) != flat) {
-        printf("whole path: segment %u differs: score %d, should be %d\n", (unsigned)segment,
-               (int)decision.score_s8, (int)score);
+        decision.reason != reason) {
+        printf("whole path: segment %u differs: score %d (%s), should be %d (%s)\n",
+               (unsigned)segment, (int)decision.score_s8,
+               ecgqa_reason_str((ecgqa_reason_t)decision.reason), (int)score,
+               ecgqa_reason_str((ecgqa_reason_t)reason));
         return 1;
     }
     return 0;
@@ -196,15 +188,22 @@ static int whole_path_differs(void)
     size_t segment;
 
     for (segment = 0; segment < ECGQA_GOLDEN_SEGMENTS; segment++) {
-        int flat = -1;
+        ecgqa_reason_t reason = ECGQA_REASON_GAP;
         const ecgqa_status_t status = ecgqa_image(samples_of(segment), network_input, memory,
-                                                  sizeof memory, &flat);
+                                                  sizeof memory, &reason);
 
         if (status != ECGQA_OK) {
             return failed("network's input", status);
         }
-        if (fnv1a((const uint8_t *)network_input, sizeof network_input) !=
-            ecgqa_golden_image_digests[segment]) {
+        if (reason != (ecgqa_reason_t)ecgqa_golden_reasons[segment]) {
+            printf("network's input: segment %u is %s, should be %s\n", (unsigned)segment,
+                   ecgqa_reason_str(reason),
+                   ecgqa_reason_str((ecgqa_reason_t)ecgqa_golden_reasons[segment]));
+            return 1;
+        }
+        if (reason == ECGQA_REASON_OK && fnv1a((const uint8_t *)network_input,
+                                               sizeof network_input) !=
+                                             ecgqa_golden_image_digests[segment]) {
             printf("network's input: segment %u differs\n", (unsigned)segment);
             return 1;
         }

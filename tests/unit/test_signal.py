@@ -1,0 +1,120 @@
+"""What samples show before any network: flat, held, clipped; the C against a NumPy definition."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from conftest import REPO
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from ecgqa_tflite.frontend.native import NativeFrontEnd
+from ecgqa_tflite.recording.simulator import simulate
+from ecgqa_tflite.segments import BY_REASON, SegmentStatus, cut, quantise
+from ecgqa_tflite.spec import FrontEnd
+
+SPEC = FrontEnd()
+SIZES = [1, 2, 5, 900]
+"""Values that a run takes."""
+
+
+def reason(x: NDArray[np.int16], segment_s: float = 5.0) -> str:
+    """The definition of one segment's reason."""
+    x = x.astype(int)
+    n, spread = x.size, int(np.ptp(x))
+    if spread == 0:
+        return "flat"
+    slots = round(10 * segment_s)
+    edges = np.arange(slots + 1) * n // slots
+    for first in range(slots - 9):
+        window = x[edges[first] : edges[first + 10]]
+        span = int(np.ptp(window))
+        if span * 100 <= spread or (span * 16 <= spread and np.unique(window).size <= 4):
+            return "held"
+    ms = round(1000 * segment_s)
+    run = max(2, (2 * n * 12 + ms) // (2 * ms))
+    on_rails = 0
+    for rail in (x.min(), x.max()):
+        lengths = [len(m) for m in re.findall("1+", "".join("01"[v == rail] for v in x))]
+        on_rails += sum(length for length in lengths if length >= run)
+    return "clipped" if 10 * on_rails >= n else "ok"
+
+
+def ecg(fs_hz: float) -> NDArray[np.int16]:
+    n = SPEC.segment_len(fs_hz)
+    return quantise(np.reshape(simulate(duration_s=60, fs_hz=fs_hz, seed=4).lead(None), (-1, n)))
+
+
+def reasons(samples: NDArray[np.int16], fs_hz: float) -> list[str]:
+    found: list[str] = BY_REASON[NativeFrontEnd(SPEC, fs_hz).reasons(samples)].tolist()
+    return found
+
+
+def test_reasons_are_the_header_s() -> None:
+    header = (REPO / "firmware_bridge/include/ecgqa/reason.h").read_text()
+    listed = re.findall(r'X\((\w+), (\d+), "(\w+)"\)', header)
+    assert [text for _, _, text in listed] == BY_REASON.tolist()
+    assert [int(value) for _, value, _ in listed] == list(range(len(listed)))
+    assert {text for _, _, text in listed} == {status.value for status in SegmentStatus}
+    assert all(name.lower() == text for name, _, text in listed)
+
+
+@pytest.mark.parametrize("fs_hz", [100, 125, 250, 360, 500, 1000])
+def test_lost_signal_is_told(fs_hz: int) -> None:
+    clean, rng = ecg(fs_hz), np.random.default_rng(fs_hz)
+    n = clean.shape[1]
+    assert set(reasons(clean, fs_hz)) == {"ok"}
+    held, dither, zeros = clean.copy(), clean.copy(), clean.copy()
+    start, length = round(1.3 * fs_hz), round(1.5 * fs_hz)
+    part = slice(start, start + length)
+    held[:, part] = held[:, start, None]
+    dither[:, part] = dither[:, start, None] + rng.integers(0, 2, (len(clean), length))
+    zeros[:, part] = 0
+    for lost in (held, dither, zeros):
+        assert set(reasons(lost, fs_hz)) == {"held"}
+    limit = np.abs(clean).max(axis=1, keepdims=True) // 20
+    clipped = np.clip(clean, -limit, limit)
+    assert set(reasons(clipped, fs_hz)) <= {"clipped", "held"}
+    square = np.where(np.arange(n) // (n // 10) % 2, 1000, -1000).astype(np.int16)[None]
+    assert reasons(square, fs_hz) == ["clipped"]
+    assert reasons(np.full((1, n), 7, np.int16), fs_hz) == ["flat"]
+    for samples in (clean, held, dither, zeros, clipped):
+        assert reasons(samples, fs_hz) == [reason(x) for x in samples]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_the_c_is_the_definition(data: st.DataObject) -> None:
+    """Runs of a value, of few values and of noise, in any order."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    parts = []
+    while sum(map(len, parts)) < 625:
+        length = data.draw(st.integers(1, 200))
+        level, size = (
+            data.draw(st.integers(-3000, 3000)),
+            data.draw(st.sampled_from(SIZES)),
+        )
+        parts.append(level + rng.integers(0, size, length))
+    samples = np.concatenate(parts)[:625].astype(np.int16)
+    assert reasons(samples[None], 125) == [reason(samples)]
+
+
+def test_nothing_but_a_baseline_is_flat_with_conditioning() -> None:
+    """Fewer than three half seconds hold anything else: nothing is left to look at."""
+    spec = FrontEnd(conditioning="baseline")
+    x = np.rint(3000 * np.sin(np.linspace(0, 3, 1250))).astype(np.int16)[None]
+    found = BY_REASON[NativeFrontEnd(spec, 250).reasons(x)]
+    maps = NativeFrontEnd(spec, 250).index_maps(x, threads=1)
+    assert (found[0] == "flat") == (not maps.any())
+
+
+def test_a_cut_says_the_status_and_keeps_no_lost_samples() -> None:
+    signal = simulate(duration_s=15, fs_hz=250, seed=5).lead(None).copy()
+    signal[1500:1900] = signal[1500]
+    signal[2600] = np.nan
+    segments = cut(signal, 250, SPEC)
+    assert segments.status.tolist() == ["ok", "held", "gap"]
+    assert segments.samples[0].any() and not segments.samples[1:].any()
