@@ -108,6 +108,8 @@ static void a_bundle_that_makes_no_sense_is_refused(void **state)
     REFUSED(f->bundle.hop_len, LEN - 1, ECGQA_ERR_FORMAT);
     REFUSED(f->bundle.collect_while_classifying, 2, ECGQA_ERR_FORMAT);
     REFUSED(f->model.classes, 3, ECGQA_ERR_FORMAT);
+    REFUSED(f->tables.conditioning, 2, ECGQA_ERR_FORMAT);
+    REFUSED(f->tables.segment_ms, 0, ECGQA_ERR_FORMAT);
     REFUSED(f->model.rows, 5, ECGQA_ERR_FORMAT);
     REFUSED(f->model.cols, 5, ECGQA_ERR_FORMAT);
     REFUSED(f->model.spec_hash, 1, ECGQA_ERR_SPEC);
@@ -216,6 +218,102 @@ static void a_flat_segment_is_low_without_the_network(void **state)
     assert_int_equal(decision.quality, ECGQA_QUALITY_LOW);
     assert_int_equal(decision.reason, ECGQA_REASON_FLAT);
     assert_int_equal(decision.score_s8, INT8_MIN);
+}
+
+static void decided_as(fixture_t *f, ecgqa_reason_t reason)
+{
+    ecgqa_decision_t decision;
+    assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_OK);
+    assert_int_equal(decision.reason, reason);
+    assert_int_equal(decision.quality == ECGQA_QUALITY_HIGH || reason == ECGQA_REASON_OK,
+                     decision.quality == ECGQA_QUALITY_HIGH || decision.score_s8 != INT8_MIN);
+}
+
+static void lost_signal_is_low_without_the_network(void **state)
+{
+    fixture_t *f = *state;
+    int16_t held[LEN], clipped[LEN];
+    for (size_t i = 0u; i < LEN; ++i) {
+        held[i] = f->golden.samples[i < LEN / 2u ? i : LEN / 2u];
+        clipped[i] = (i & 32u) != 0u ? 500 : -500;
+    }
+    assert_int_equal(init(f), ECGQA_OK);
+    if (f->tables.segment_ms > 2000u) { /* shorter ones hold no window of 1 s beside a beat */
+        push_all(f, held, LEN);
+        decided_as(f, ECGQA_REASON_HELD);
+    }
+    push_all(f, clipped, LEN);
+    decided_as(f, ECGQA_REASON_CLIPPED);
+    if (f->tables.segment_ms > 2000u) {
+        for (size_t i = LEN / 2u; i < LEN; ++i) { /* three codes of a coarse converter */
+            held[i] = (int16_t)(held[LEN / 2u] + 40 * (int)(i % 3u));
+        }
+        push_all(f, held, LEN);
+        decided_as(f, ECGQA_REASON_HELD);
+    }
+}
+
+static void nothing_but_a_baseline_is_flat(void **state)
+{
+    fixture_t *f = *state;
+    int16_t ramp[LEN];
+    for (size_t i = 0u; i < LEN; ++i) {
+        ramp[i] = (int16_t)(20 * (int)i);
+    }
+    assert_int_equal(init(f), ECGQA_OK);
+    push_all(f, ramp, LEN);
+    decided_as(f, f->tables.conditioning != 0u ? ECGQA_REASON_FLAT : ECGQA_REASON_OK);
+}
+
+/* A duration that was altered: what holds its value for 1.5 s isn't seen any more. */
+static void the_selftest_looks_at_lost_signal_too(void **state)
+{
+    fixture_t *f = *state;
+    ecgqa_divergence_t first;
+    assert_int_equal(init(f), ECGQA_OK);
+    f->tables.segment_ms = 60000;
+    assert_int_equal(ecgqa_selftest(&f->ctx, &first), ECGQA_ERR_SELFTEST);
+    assert_int_equal(first.stage, ECGQA_STAGE_SIGNAL);
+    assert_int_equal(first.row, ECGQA_REASON_HELD);
+}
+
+/* Segments with a missing sample are told, and every later one has the number that it would have. */
+static void a_gap_keeps_the_time_base(void **state)
+{
+    enum { HOP = (LEN + 1) / 2 };
+    fixture_t *f = *state;
+    ecgqa_decision_t decision;
+    ecgqa_event_t event;
+    size_t taken;
+    f->bundle.collect_while_classifying = 1;
+    f->bundle.hop_len = HOP;
+    assert_int_equal(init(f), ECGQA_OK);
+    push_all(f, f->golden.samples, LEN - 1u);
+    assert_int_equal(ecgqa_push_missing(&f->ctx, 3u * LEN, &taken, &event), ECGQA_OK);
+    assert_int_equal(taken, 1);
+    assert_int_equal(event, ECGQA_EVENT_SEGMENT);
+    decided_as(f, ECGQA_REASON_GAP);
+    push_all(f, f->golden.samples + LEN - HOP, HOP); /* the gap's sample is still in it */
+    decided_as(f, ECGQA_REASON_GAP);
+    push_all(f, f->golden.samples, HOP);
+    assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_OK);
+    assert_int_equal(decision.reason, ECGQA_REASON_OK);
+    assert_int_equal(decision.segment, 2);
+    assert_int_equal(ecgqa_push_missing(&f->ctx, 1u, &taken, &event), ECGQA_OK);
+    assert_int_equal(ecgqa_reset(&f->ctx), ECGQA_OK);
+    push_all(f, f->golden.samples, LEN);
+    assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_OK);
+    assert_int_equal(decision.reason, ECGQA_REASON_OK);
+    assert_int_equal(ecgqa_push_missing(NULL, 1u, &taken, &event), ECGQA_ERR_ARGUMENT);
+    assert_int_equal(ecgqa_push_missing(&f->ctx, 1u, NULL, &event), ECGQA_ERR_ARGUMENT);
+}
+
+static void every_reason_has_its_word(void **state)
+{
+    (void)state;
+    assert_string_equal(ecgqa_reason_str(ECGQA_REASON_OK), "ok");
+    assert_string_equal(ecgqa_reason_str(ECGQA_REASON_GAP), "gap");
+    assert_string_equal(ecgqa_reason_str((ecgqa_reason_t)99), "unknown reason");
 }
 
 static void without_its_own_memory_a_segment_holds_samples_back(void **state)
@@ -421,17 +519,17 @@ static void the_front_end_checks_its_arguments_and_order(void **state)
     assert_int_equal(ecgqa_cwt_analyse(&cwt, f->golden.samples, LEN), ECGQA_ERR_ARGUMENT);
     assert_int_equal(ecgqa_cwt_scan_step(&cwt, &next), ECGQA_ERR_ARGUMENT);
     assert_int_equal(ecgqa_cwt_index_row(&cwt, 0, index_row), ECGQA_ERR_ARGUMENT);
-    assert_int_equal(ecgqa_cwt_init(NULL, &f->tables, memory, keep, memory + 512, scratch),
+    assert_int_equal(ecgqa_cwt_init(NULL, &f->tables, memory, keep, memory + 1024, scratch),
                      ECGQA_ERR_ARGUMENT);
-    assert_int_equal(ecgqa_cwt_init(&cwt, NULL, memory, keep, memory + 512, scratch),
+    assert_int_equal(ecgqa_cwt_init(&cwt, NULL, memory, keep, memory + 1024, scratch),
                      ECGQA_ERR_ARGUMENT);
-    assert_int_equal(ecgqa_cwt_init(&cwt, &f->tables, memory + 1, keep, memory + 512, scratch),
+    assert_int_equal(ecgqa_cwt_init(&cwt, &f->tables, memory + 1, keep, memory + 1024, scratch),
                      ECGQA_ERR_ARGUMENT);
-    assert_int_equal(ecgqa_cwt_init(&cwt, &f->tables, memory, keep - 1, memory + 512, scratch),
+    assert_int_equal(ecgqa_cwt_init(&cwt, &f->tables, memory, keep - 1, memory + 1024, scratch),
                      ECGQA_ERR_WORKSPACE);
-    assert_int_equal(ecgqa_cwt_init(&cwt, &f->tables, memory, keep, memory + 512, scratch - 1),
+    assert_int_equal(ecgqa_cwt_init(&cwt, &f->tables, memory, keep, memory + 1024, scratch - 1),
                      ECGQA_ERR_WORKSPACE);
-    assert_int_equal(ecgqa_cwt_init(&cwt, &f->tables, memory, keep, memory + 512, scratch),
+    assert_int_equal(ecgqa_cwt_init(&cwt, &f->tables, memory, keep, memory + 1024, scratch),
                      ECGQA_OK);
     assert_int_equal(ecgqa_cwt_scan(&cwt), ECGQA_ERR_NOT_READY);
     assert_int_equal(ecgqa_cwt_index_row(&cwt, 0, index_row), ECGQA_ERR_NOT_READY);
@@ -456,7 +554,7 @@ static void a_flat_segments_rows_are_zero(void **state)
     uint8_t index_row[64];
     ecgqa_cwt_t cwt;
     assert_int_equal(
-        ecgqa_cwt_init(&cwt, &f->tables, memory, keep, memory + 512, sizeof f->workspace - 512),
+        ecgqa_cwt_init(&cwt, &f->tables, memory, keep, memory + 1024, sizeof f->workspace - 1024),
         ECGQA_OK);
     assert_int_equal(ecgqa_cwt_analyse(&cwt, flat, LEN), ECGQA_OK);
     assert_int_equal(ecgqa_cwt_scan(&cwt), ECGQA_OK);
@@ -599,6 +697,11 @@ int main(void)
         TEST(classify_checks_its_arguments),
         TEST(the_threshold_decides),
         TEST(a_flat_segment_is_low_without_the_network),
+        TEST(lost_signal_is_low_without_the_network),
+        TEST(nothing_but_a_baseline_is_flat),
+        TEST(the_selftest_looks_at_lost_signal_too),
+        TEST(a_gap_keeps_the_time_base),
+        TEST(every_reason_has_its_word),
         TEST(without_its_own_memory_a_segment_holds_samples_back),
         TEST(with_its_own_memory_samples_come_in_meanwhile),
         TEST(without_an_idle_region_scratch_lies_apart),

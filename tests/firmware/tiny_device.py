@@ -19,14 +19,22 @@ from ecgqa_tflite.spec import FrontEnd
 
 FS_HZ = 125.0
 SPEC = FrontEnd(
-    segment_s=0.8, f_max_hz=40.0, f_min_hz=6.0, rows=18, cols=17, scaling="qrs", colormap="grey"
+    segment_s=2.4,
+    f_max_hz=40.0,
+    f_min_hz=6.0,
+    rows=18,
+    cols=17,
+    scaling="qrs",
+    conditioning="baseline",
+    colormap="grey",
 )
 SPEC_JET = FrontEnd(segment_s=0.96, f_max_hz=40.0, f_min_hz=6.0, rows=18, cols=17, scaling="minmax")
 SPEC_ODD = FrontEnd(
     segment_s=0.6, f_max_hz=40.0, f_min_hz=6.0, rows=18, cols=17, scaling="minmax", colormap="grey"
 )
 NETWORKS = {"chain": SPEC, "jet": SPEC_JET, "odd": SPEC_ODD}
-"""``chain`` has every kind of layer and both paddings, ``jet`` wide layers and colours; ``odd`` has
+"""``chain`` has every kind of layer, both paddings and conditioning, and a segment long enough to be
+held; ``jet`` wide layers and colours; ``odd`` has
 a segment of 75 samples and rows that its network has no use for."""
 
 THRESHOLD = 3

@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import ArgumentError, RecordingError, SamplingRateError
-from ecgqa_tflite.segments import Cutter, SegmentStatus, cut, quantise
+from ecgqa_tflite.frontend.native import NativeFrontEnd
+from ecgqa_tflite.segments import BY_REASON, Cutter, SegmentStatus, cut, quantise
 from ecgqa_tflite.spec import FrontEnd
 
 SPEC = FrontEnd()
@@ -158,7 +159,8 @@ def test_status_says_what_is_there(signal: NDArray[np.float32]) -> None:
         elif window.max() - window.min() <= FINEST_MV:
             expected = SegmentStatus.FLAT
         else:
-            expected = SegmentStatus.OK
+            found = NativeFrontEnd(SPEC, 250.0).reasons(quantise(window)[None])
+            expected = SegmentStatus(BY_REASON[found[0]])
         assert segments.status[i] == expected
         assert segments.ok[i] == (expected is SegmentStatus.OK)
         assert segments.samples[i].any() == (expected is SegmentStatus.OK)

@@ -38,7 +38,7 @@ def reason(x: NDArray[np.int16], segment_s: float = 5.0) -> str:
     run = max(2, (2 * n * 12 + ms) // (2 * ms))
     on_rails = 0
     for rail in (x.min(), x.max()):
-        lengths = [len(m) for m in re.findall("1+", "".join("01"[v == rail] for v in x))]
+        lengths = [len(m) for m in re.findall("1+", "".join("01"[int(v == rail)] for v in x))]
         on_rails += sum(length for length in lengths if length >= run)
     return "clipped" if 10 * on_rails >= n else "ok"
 
