@@ -272,6 +272,7 @@ static void the_selftest_looks_at_lost_signal_too(void **state)
     ecgqa_divergence_t first;
     assert_int_equal(init(f), ECGQA_OK);
     f->tables.segment_ms = 60000;
+    f->tables.conditioning = 0;
     assert_int_equal(ecgqa_selftest(&f->ctx, &first), ECGQA_ERR_SELFTEST);
     assert_int_equal(first.stage, ECGQA_STAGE_SIGNAL);
     assert_int_equal(first.row, ECGQA_REASON_HELD);
