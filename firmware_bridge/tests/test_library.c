@@ -229,6 +229,8 @@ static void decided_as(fixture_t *f, ecgqa_reason_t reason)
                      decision.quality == ECGQA_QUALITY_HIGH || decision.score_s8 != INT8_MIN);
 }
 
+enum { DITHER = 150 }; /* more than 1 % of the golden segment's range, less than a 32nd */
+
 static void lost_signal_is_low_without_the_network(void **state)
 {
     fixture_t *f = *state;
@@ -246,7 +248,7 @@ static void lost_signal_is_low_without_the_network(void **state)
     decided_as(f, ECGQA_REASON_CLIPPED);
     if (f->tables.segment_ms > 2000u) {
         for (size_t i = LEN / 2u; i < LEN; ++i) { /* three codes of a coarse converter */
-            held[i] = (int16_t)(held[LEN / 2u] + 40 * (int)(i % 3u));
+            held[i] = (int16_t)(held[LEN / 2u] + DITHER * (int)(i % 3u));
         }
         push_all(f, held, LEN);
         decided_as(f, ECGQA_REASON_HELD);

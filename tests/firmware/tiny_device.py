@@ -33,7 +33,7 @@ SPEC_ODD = FrontEnd(
     segment_s=0.6, f_max_hz=40.0, f_min_hz=6.0, rows=18, cols=17, scaling="minmax", colormap="grey"
 )
 NETWORKS = {"chain": SPEC, "jet": SPEC_JET, "odd": SPEC_ODD}
-"""``chain`` has every kind of layer, both paddings and conditioning, and a segment long enough to be
+"""``chain`` has every kind of layer, both paddings, conditioning and a segment long enough to be
 held; ``jet`` wide layers and colours; ``odd`` has
 a segment of 75 samples and rows that its network has no use for."""
 

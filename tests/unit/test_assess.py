@@ -162,7 +162,7 @@ def test_one_assessor_reads_its_model_once(
     other = simulate(30, 300.0, seed=5)
     expected = [assess(r, small_model) for r in (recording, other)]
     assessor = Assessor(small_model, 300.0)
-    for name in ("NativeFrontEnd", "Scorer"):
+    for name in ("Cutter", "Scorer"):
         monkeypatch.delattr(assess_module, name)
     monkeypatch.delattr("ecgqa_tflite.tflite.run.Int8Network._new_interpreter")
     assert [assessor.assess(r) for r in (recording, other)] == expected

@@ -52,7 +52,7 @@ def test_it_is_whole_and_fetches_nothing(bundle: Bundle) -> None:
     reader = Reader()
     reader.feed(text)
     assert not reader.open
-    assert len(reader.fetched) == 9
+    assert len(reader.fetched) == 10
     assert all(src.startswith("data:image/png;base64,") for src in reader.fetched)
     assert "@import" not in text and "url(" not in text and "<script" not in text
 

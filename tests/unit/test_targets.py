@@ -34,6 +34,7 @@ from ecgqa_tflite.errors import (
     ToolError,
 )
 from ecgqa_tflite.model_folder import ModelFolder
+from ecgqa_tflite.segments import BY_REASON
 from ecgqa_tflite.tflite import tflm
 from ecgqa_tflite.tflite.flatbuffer import pack, unpack
 from ecgqa_tflite.tflite.identity import read_identity, with_identity
@@ -117,7 +118,7 @@ def test_the_folder_is_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_what_it_says_of_itself(bundles: Bundles, name: str) -> None:
     bundle = bundles[name]
     assert bundle.manifest["target"]["name"] == name
-    assert bundle.proof.segments == 9
+    assert bundle.proof.segments == 10
     assert bool(bundle.proof.target_output) == (name != "cortex-m")
     assert bool(bundle.proof.c_selftest) == TARGETS[name].firmware
     for path in bundle.path.iterdir():
@@ -176,7 +177,7 @@ def test_a_clean_folder_makes_an_image_that_proves_itself(clean: Path) -> None:
     assert "warning" not in done.stderr and "selftest.elf" in done.stdout
     done = run("make", "-C", clean, "emulate")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "9 segments of 113 rows, bit for bit" in done.stdout + done.stderr
+    assert "10 segments of 113 rows, bit for bit" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("clean", FIRMWARE, indirect=True)
@@ -253,7 +254,7 @@ def test_tflm_may_differ_by_its_second_rounding(
 
     undecided = int(np.argmin(np.abs(golden.scores[:, 1].astype(int))))
     away = 1 if golden.scores[undecided, 1] >= 0 else -1
-    assert "the same 9 scores" in tflm_gives(0)[0]
+    assert "the same 10 scores" in tflm_gives(0)[0]
     told = tflm_gives(away * slack, undecided)[0]
     assert f"the scores of 1 differ, by at most {slack}" in told and "segments alike" in told
     with pytest.raises(SelfTestError, match=f"differ from .* {golden.names[undecided]!r}"):
@@ -362,11 +363,12 @@ def test_the_runner_decides(clean: Path) -> None:
     done = run(sys.executable, "-P", clean / "run.py", samples)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    for line, name, scores in zip(lines, golden.names, golden.scores, strict=True):
-        flat = name == "flat"
-        assert line["reason"] == ("flat" if flat else "ok")
-        assert line["quality"] == ("high" if not flat and scores[1] >= 0 else "low")
-        assert flat or abs(line["score"] * 256 - 128 - scores[1]) <= 1  # XNNPACK
+    for line, reason, scores in zip(lines, golden.reasons, golden.scores, strict=True):
+        asked = reason == 0
+        assert line["reason"] == BY_REASON[reason]
+        assert line["quality"] == ("high" if asked and scores[1] >= 0 else "low")
+        assert not asked or abs(line["score"] * 256 - 128 - scores[1]) <= 1  # XNNPACK
+    assert {line["reason"] for line in lines} == {"ok", "flat", "held", "clipped"}
     is_coral = "coral" in (clean / "manifest.json").read_text()
     assert ("no Edge TPU" in done.stderr and "on the CPU" in done.stderr) == is_coral
     short = run(sys.executable, clean / "run.py", clean / "run.py.none")
