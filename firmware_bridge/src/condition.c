@@ -66,7 +66,7 @@ static void insert(int16_t *sorted, uint32_t at, int16_t value)
 static void running_median(const int16_t *in, int16_t *out, uint32_t points, uint32_t width)
 {
     const int32_t half = (int32_t)(width / 2u);
-    int16_t sorted[LONG_POINTS];
+    int16_t sorted[LONG_POINTS] = {0};
     for (uint32_t i = 0u; i < width; ++i) {
         insert(sorted, i, in[mirrored((int32_t)i - half, points)]);
     }

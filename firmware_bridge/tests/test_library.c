@@ -280,7 +280,7 @@ static void the_selftest_looks_at_lost_signal_too(void **state)
     assert_int_equal(first.row, ECGQA_REASON_HELD);
 }
 
-/* Segments with a missing sample are told, and every later one has the number that it would have. */
+/* Segments with a missing sample are told; every later one has the number that it would have. */
 static void a_gap_keeps_the_time_base(void **state)
 {
     enum { HOP = (LEN + 1) / 2 };

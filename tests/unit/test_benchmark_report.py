@@ -432,7 +432,7 @@ def test_a_serial_port_is_read_to_the_report_s_end() -> None:
     assert board_log.parse(text).scores == (-12, 100)
     with pytest.raises(ToolError, match="no whole report"):
         board_log.read_serial(port, timeout_s=0.3)
-    with pytest.raises(ToolError, match="no rate"):
+    with pytest.raises(ToolError, match="not a rate"):
         board_log.read_serial(port, baud=12345)
     os.close(board)
     os.close(computer)

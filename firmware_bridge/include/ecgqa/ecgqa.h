@@ -154,7 +154,7 @@ ecgqa_status_t ecgqa_push(ecgqa_t *ctx, const int16_t *samples, size_t n, size_t
                           ecgqa_event_t *event);
 
 /* As ecgqa_push, of samples that are missing: lead-off, a lost packet. Segments that hold one are
- * decided with ECGQA_REASON_GAP; numbers and starts of segments go on as if the samples had come. */
+ * decided with ECGQA_REASON_GAP; numbers and starts of segments go on as if samples had come. */
 ecgqa_status_t ecgqa_push_missing(ecgqa_t *ctx, size_t n, size_t *n_consumed, ecgqa_event_t *event);
 
 /* The heavy work on one segment, at once. ERR_NOT_READY: there is no whole segment. */
