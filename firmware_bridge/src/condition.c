@@ -7,7 +7,7 @@
 /* Windows of the two medians: 0.22 s and 0.62 s, the least odd numbers of points from 0.2 and 0.6 s
  * on (de Chazal et al. 2004 take 0.2 and 0.6 s off in this way). */
 #define SHORT_POINTS 11u
-#define LONG_POINTS ECGQA_CONDITION_MIN_POINTS
+#define LONG_POINTS 31u
 /* Of each half second a maximum is taken; the third largest stands for the beats, for an artefact
  * of up to 1 s has at most two larger ones, and a pause of 3.5 s leaves three. */
 #define MAXIMA_PER_S 2u

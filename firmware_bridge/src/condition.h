@@ -25,8 +25,8 @@ typedef struct {
     int32_t position; /* of the sample behind `point`, in 1 / (2 segment_len) of a point */
 } ecgqa_conditioned_t;
 
-/* Fewer would leave the longer median no window. */
-#define ECGQA_CONDITION_MIN_POINTS 31u
+/* 1.5 s: with fewer than three half seconds there is no third largest maximum. */
+#define ECGQA_CONDITION_MIN_POINTS 75u
 
 /* Points of a segment's baseline; 0 where the tables ask for no conditioning. */
 uint32_t ecgqa_condition_points(const ecgqa_cwt_tables_t *tables);

@@ -112,9 +112,18 @@ def test_one_artefact_leaves_the_image() -> None:
         assert np.abs(found - alone)[:150, away].mean() < 0.5, name
 
 
+def test_the_shortest_segment_keeps_its_beats() -> None:
+    """Two half seconds have no third largest maximum: everything would be clipped to nothing."""
+    spec = FrontEnd(conditioning="baseline", segment_s=1.5, f_min_hz=3.0)
+    walk = np.cumsum(np.random.default_rng(1).integers(-90, 91, (5, 375)), axis=1).astype(np.int16)
+    found = NativeFrontEnd(spec, 250).conditioned(walk)
+    np.testing.assert_array_equal(found, conditioned(walk, 1.5))
+    assert found.any(axis=1).all()
+
+
 def test_what_cannot_be_conditioned_is_refused() -> None:
-    short = FrontEnd(conditioning="baseline", segment_s=0.5, f_min_hz=10.0)
-    with pytest.raises(SpecError, match=r"needs a segment of 0\.62 s or more"):
+    short = FrontEnd(conditioning="baseline", segment_s=1.0, f_min_hz=3.0)
+    with pytest.raises(SpecError, match=r"needs a segment of 1\.5 s or more"):
         tables.build(short, 250)
     with pytest.raises(SpecError, match="rows up to 16 Hz or more"):
         tables.build(FrontEnd(conditioning="baseline", f_max_hz=12.0), 250)
