@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../src/signal.h"
+#include "../src/lost.h"
 #include "ecgqa_bundle.h"
 
 #define CHECK(condition)      \
@@ -41,6 +41,7 @@ typedef struct {
     size_t n;
     int16_t taken[LEN]; /* the segment under way */
     int gap;            /* it misses a sample */
+    int looked;         /* the first step was taken, the segment wasn't */
     int under_way;
     uint32_t decisions;
     int segments; /* that were taken, of the golden one too */
@@ -75,7 +76,8 @@ static void push(model_t *m, input_t *in, int missing)
     const int scale = next(in);
     uint32_t noise = scale % 2 != 0 ? next(in) + 1u : 0u; /* short inputs make long segments too */
     const size_t room = LEN - m->n;
-    const int blocked = m->under_way && !m->bundle.collect_while_classifying;
+    const int busy = m->under_way || m->looked;
+    const int blocked = busy && !m->bundle.collect_while_classifying;
     const size_t expected = blocked ? 0 : (n < room ? n : room);
     ecgqa_event_t event;
     size_t taken;
@@ -92,7 +94,8 @@ static void push(model_t *m, input_t *in, int missing)
     memcpy(m->window + m->n, samples, taken * sizeof samples[0]);
     memset(m->missing + m->n, missing, taken);
     m->n += taken;
-    CHECK(event == (m->n == LEN && !blocked ? ECGQA_EVENT_SEGMENT : ECGQA_EVENT_NONE));
+    CHECK(event ==
+          (m->n == LEN && !blocked && !m->looked ? ECGQA_EVENT_SEGMENT : ECGQA_EVENT_NONE));
 }
 
 static void take(model_t *m)
@@ -103,6 +106,7 @@ static void take(model_t *m)
     memmove(m->window, m->window + hop, (LEN - hop) * sizeof m->window[0]);
     memmove(m->missing, m->missing + hop, LEN - hop);
     m->n = LEN - hop;
+    m->looked = 0;
     m->under_way = 1;
     ++m->segments;
 }
@@ -113,7 +117,7 @@ static void check_decision(model_t *m, const ecgqa_decision_t *decision)
     ecgqa_decision_t again;
     ecgqa_event_t event;
     size_t taken;
-    const ecgqa_reason_t reason = ecgqa_signal(m->taken, LEN, m->bundle.cwt->segment_ms);
+    const ecgqa_reason_t reason = ecgqa_lost_signal(m->taken, LEN, m->bundle.cwt->segment_ms);
     const int asked = decision->reason == ECGQA_REASON_OK;
     CHECK(decision->segment == m->decisions++);
     CHECK((decision->reason == ECGQA_REASON_GAP) == m->gap);
@@ -143,10 +147,13 @@ static void step(model_t *m, size_t steps)
             CHECK(ecgqa_classify_step(&m->ctx, &decision, &done) == ECGQA_ERR_NOT_READY);
             return;
         }
-        if (!m->under_way) {
+        const int first = !m->under_way && !m->looked;
+        CHECK(ecgqa_classify_step(&m->ctx, &decision, &done) == ECGQA_OK);
+        if (first && !done) {
+            m->looked = 1;
+        } else if (!m->under_way) {
             take(m);
         }
-        CHECK(ecgqa_classify_step(&m->ctx, &decision, &done) == ECGQA_OK);
     }
     if (done) {
         check_decision(m, &decision);
@@ -177,6 +184,7 @@ static void forget(model_t *m, int self_test)
         CHECK(ecgqa_reset(&m->ctx) == ECGQA_OK);
     }
     m->n = 0;
+    m->looked = 0;
     m->under_way = 0;
     m->decisions = 0;
 }

@@ -95,7 +95,7 @@ static int32_t limit_of(const ecgqa_condition_t *c, const int16_t *samples, uint
     for (uint32_t k = 0u; k < n_maxima; ++k) {
         int32_t maximum = 0;
         for (; i * n_maxima < (k + 1u) * c->segment_len; ++i) {
-            const int32_t size = ecgqa_abs(ecgqa_conditioned_next(&at));
+            const int32_t size = ecgqa_abs(ecgqa_conditioned_step(&at));
             maximum = size > maximum ? size : maximum;
         }
         for (uint32_t rank = 0u; rank < RANK; ++rank) {
@@ -139,14 +139,10 @@ ecgqa_conditioned_t ecgqa_conditioned(const ecgqa_condition_t *condition, const 
 }
 
 /* A sample between its two points of the baseline is baseline: inside a step nothing is left. */
-int32_t ecgqa_conditioned_next(ecgqa_conditioned_t *at)
+int32_t ecgqa_conditioned_step(ecgqa_conditioned_t *at)
 {
     const ecgqa_condition_t *const c = at->condition;
-    const int32_t value = ecgqa_shl(*at->sample - c->middle, c->shift);
-    ++at->sample;
-    if (c->baseline == NULL) {
-        return value;
-    }
+    const int32_t value = ecgqa_shl(*at->sample++ - c->middle, c->shift);
     const int32_t one = c->baseline[at->point], other = c->baseline[at->point + 1u];
     const int32_t low = one < other ? one : other, high = one < other ? other : one;
     const int32_t apart = value < low ? value - low : (value > high ? value - high : 0);

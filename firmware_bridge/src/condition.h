@@ -38,7 +38,13 @@ void ecgqa_condition(const ecgqa_cwt_tables_t *tables, const int16_t *samples, i
 
 ecgqa_conditioned_t ecgqa_conditioned(const ecgqa_condition_t *condition, const int16_t *samples);
 
-/* The next sample, conditioned: within int16. */
-int32_t ecgqa_conditioned_next(ecgqa_conditioned_t *at);
+/* The next sample of a segment that has a baseline, within int16. */
+int32_t ecgqa_conditioned_step(ecgqa_conditioned_t *at);
+
+/* The next sample, conditioned or, where nothing is to be done, as it is. */
+static inline int32_t ecgqa_conditioned_next(ecgqa_conditioned_t *at)
+{
+    return at->condition->baseline == NULL ? *at->sample++ : ecgqa_conditioned_step(at);
+}
 
 #endif

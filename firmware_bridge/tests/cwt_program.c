@@ -3,7 +3,7 @@
  * tables as `cwt_tables`. */
 #include "ecgqa/cwt.h"
 
-#include "../src/signal.h"
+#include "../src/lost.h"
 #include "marks.h"
 #include "platform.h"
 
@@ -71,7 +71,7 @@ int board_main(void)
     platform_stack_paint();
     while (status == ECGQA_OK && platform_read(file, samples, segment_bytes) == segment_bytes) {
         mark_signal();
-        reason = ecgqa_signal(samples, cwt_tables.segment_len, cwt_tables.segment_ms);
+        reason = ecgqa_lost_signal(samples, cwt_tables.segment_len, cwt_tables.segment_ms);
         status = index_map(&cwt, &digest);
         platform_puts("map ");
         platform_put_hex32(digest);

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
+from conftest import REPO
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
@@ -49,6 +52,23 @@ def ecg(fs_hz: float, **more: object) -> NDArray[np.int16]:
     n = SPEC.segment_len(fs_hz)
     lead = recording.lead(None)
     return quantise(np.reshape(lead[: lead.size // n * n], (-1, n)))
+
+
+def test_the_c_s_numbers_are_python_s() -> None:
+    text = "".join(
+        (REPO / "firmware_bridge/src" / name).read_text() for name in ("condition.h", "condition.c")
+    )
+
+    def value(name: str) -> int:
+        found = re.search(rf"#define {name} (\d+)u", text)
+        assert found is not None, name
+        return int(found[1])
+
+    assert value("POINTS_HZ") == tables.BASELINE_POINTS_HZ
+    assert value("ECGQA_CONDITION_MIN_POINTS") == tables.BASELINE_MIN_POINTS
+    medians = value("SHORT_POINTS"), value("LONG_POINTS")
+    assert medians == (reference.SHORT_POINTS, reference.LONG_POINTS)
+    assert value("RANK") == reference.RANK
 
 
 @pytest.mark.parametrize("fs_hz", RATES_HZ)
