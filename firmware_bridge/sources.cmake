@@ -5,6 +5,7 @@ set(ECGQA_SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/src/cwt.c
     ${CMAKE_CURRENT_LIST_DIR}/src/ecgqa.c
     ${CMAKE_CURRENT_LIST_DIR}/src/fft.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/lost.c
     ${CMAKE_CURRENT_LIST_DIR}/src/nn.c
     ${CMAKE_CURRENT_LIST_DIR}/src/nn_check.c
     ${CMAKE_CURRENT_LIST_DIR}/src/nn_kernels.c
@@ -13,7 +14,6 @@ set(ECGQA_SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/src/nn_layers.c
     ${CMAKE_CURRENT_LIST_DIR}/src/nn_softmax.c
     ${CMAKE_CURRENT_LIST_DIR}/src/selftest.c
-    ${CMAKE_CURRENT_LIST_DIR}/src/signal.c
     ${CMAKE_CURRENT_LIST_DIR}/src/status.c
 )
 set(ECGQA_INCLUDE_DIR ${CMAKE_CURRENT_LIST_DIR}/include)

@@ -78,12 +78,16 @@ class Figures:
         return (self.by_stage["network"] + self.by_stage["other"]) / self.macs
 
 
+FRONT_END = ("cwt", "fft", "condition", "lost")
+"""Sources of the front end."""
+
+
 def _stage_of(source: Path) -> str:
     if source.parent != firmware_bridge_dir() / "src":
         return "other"
     if source.stem.startswith("nn"):
         return "network"
-    return "cwt" if source.stem.startswith(("cwt", "fft")) else "glue"
+    return "cwt" if source.stem in FRONT_END else "glue"
 
 
 def measure(

@@ -18,7 +18,7 @@ from ecgqa_tflite.devices import DEFAULT, TARGETS, BundleKind, Parts, Prepared, 
 from ecgqa_tflite.engine import model_source
 from ecgqa_tflite.engine.golden import make_golden
 from ecgqa_tflite.engine.identity_source import identity_header
-from ecgqa_tflite.engine.image_source import image_sources
+from ecgqa_tflite.engine.image_source import image_name, image_sources
 from ecgqa_tflite.errors import ArgumentError, ModelError
 from ecgqa_tflite.escape import markdown, without_html
 from ecgqa_tflite.frontend import tables
@@ -316,6 +316,7 @@ def _write_templates(
         "cols": cols,
         "channels": channels,
         "colormap": spec.colormap,
+        "image_name": image_name(int(manifest["model_id"], 16), manifest["segment_len"]),
         "threshold_s8": model["threshold_int8"],
         "reasons": tuple(BY_REASON.tolist()),
         "low": markdown(spec.labels[0]),

@@ -109,6 +109,11 @@ def _keep_bytes(tables: Tables) -> int:
     return -(-front_end_bytes(tables).keep // 8) * 8
 
 
+def image_name(model_id: int, segment_len: int) -> str:
+    """The linker's name of ``ecgqa_image`` in the bundle of a network."""
+    return c_source.own_name(STEM, model_id, segment_len)
+
+
 def image_sources(
     spec: FrontEnd,
     tables: Tables,
@@ -162,7 +167,7 @@ def image_sources(
             "From samples to the network's input.",
             "#include <stddef.h>\n#include <stdint.h>\n\n"
             '#include "ecgqa/reason.h"\n#include "ecgqa/status.h"\n#include "ecgqa_identity.h"\n',
-            c_source.renamed(STEM, c_source.own_name(STEM, model_id, tables.segment_len))
+            c_source.renamed(STEM, image_name(model_id, tables.segment_len))
             + _HEADER.format(**words),
         ),
         f"{STEM}.c": model_source.stamp("From samples to the network's input.", tables.spec_hash)

@@ -9,6 +9,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from ecgqa_tflite.errors import ArgumentError, EcgqaError
 from ecgqa_tflite.frontend import tables as tables_module
 from ecgqa_tflite.frontend.tables import Tables
 from ecgqa_tflite.spec import FrontEnd
+
+Element = TypeVar("Element", np.int16, np.uint8)
 
 _LIBRARY = "_ecgqa.so"
 
@@ -189,6 +192,17 @@ class NativeFrontEnd:
             )
         return samples
 
+    def _filled(
+        self, name: str, samples: NDArray[np.int16], out: NDArray[Element]
+    ) -> NDArray[Element]:
+        """``out``, which the library's function fills from segments."""
+        status = getattr(self._library, name)(
+            ctypes.addressof(self._c_tables), samples.ctypes.data, len(samples), out.ctypes.data
+        )
+        if status != 0:
+            raise _error(int(status))
+        return out
+
     def conditioned(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
         """Segments as the transform takes them: baseline off, clipped, if the spec says so.
 
@@ -207,13 +221,7 @@ class NativeFrontEnd:
             Wrong type or shape.
         """
         samples = self._checked(samples)
-        out = np.empty_like(samples)
-        status = self._library.ecgqa_host_condition(
-            ctypes.addressof(self._c_tables), samples.ctypes.data, len(samples), out.ctypes.data
-        )
-        if status != 0:
-            raise _error(status)
-        return out
+        return self._filled("ecgqa_host_condition", samples, np.empty_like(samples))
 
     def reasons(self, samples: NDArray[np.int16]) -> NDArray[np.uint8]:
         """What a device finds in segments before any network: ``ecgqa_reason_t`` of each.
@@ -233,13 +241,7 @@ class NativeFrontEnd:
             Wrong type or shape.
         """
         samples = self._checked(samples)
-        out = np.empty(len(samples), np.uint8)
-        status = self._library.ecgqa_host_reasons(
-            ctypes.addressof(self._c_tables), samples.ctypes.data, len(samples), out.ctypes.data
-        )
-        if status != 0:
-            raise _error(status)
-        return out
+        return self._filled("ecgqa_host_reasons", samples, np.empty(len(samples), np.uint8))
 
     def index_map(self, samples: NDArray[np.int16]) -> NDArray[np.uint8]:
         """One segment, int16 (segment_len,), to its index map, uint8 (rows, cols).
@@ -285,28 +287,17 @@ class NativeFrontEnd:
         elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
             raise ArgumentError(f"out must be C-contiguous uint8 {shape}")
         name = "ecgqa_host_index_maps_two_pass" if two_pass else "ecgqa_host_index_maps"
-        function = getattr(self._library, name)
 
-        def run(start: int, stop: int) -> int:
+        def run(start: int, stop: int) -> None:
             # ctypes lets go of the interpreter's lock, so threads run side by side.
-            return int(
-                function(
-                    ctypes.addressof(self._c_tables),
-                    samples[start:stop].ctypes.data,
-                    stop - start,
-                    out[start:stop].ctypes.data,
-                )
-            )
+            self._filled(name, samples[start:stop], out[start:stop])
 
         n = len(samples)
         workers = min(threads or os.cpu_count() or 1, max(1, n))
         cuts = [n * i // workers for i in range(workers + 1)]
         if workers == 1:
-            statuses = [run(0, n)]
+            run(0, n)
         else:
             with ThreadPoolExecutor(workers) as pool:
-                statuses = list(pool.map(run, cuts[:-1], cuts[1:]))
-        for status in statuses:
-            if status != 0:
-                raise _error(status)
+                list(pool.map(run, cuts[:-1], cuts[1:]))
         return out

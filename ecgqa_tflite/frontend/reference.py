@@ -15,10 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.frontend import morse
+from ecgqa_tflite.frontend.tables import BASELINE_POINTS_HZ
 from ecgqa_tflite.spec import RANGE_FLOOR, FrontEnd
 
-POINTS_HZ, SHORT_POINTS, LONG_POINTS = 50, 11, 31
-"""Points of the baseline a second, and the windows of its two medians: 0.22 s and 0.62 s."""
+SHORT_POINTS, LONG_POINTS = 11, 31
+"""Windows of the baseline's two medians, points: 0.22 s and 0.62 s."""
 RANK = 3
 """Which of the half seconds' maxima, largest first, stands for the beats."""
 CLIP = 1.5
@@ -60,7 +61,7 @@ def conditioned(samples: ArrayLike, spec: FrontEnd) -> NDArray[np.float64]:
     if spec.conditioning == "none":
         return x
     x = x - (x.min() + x.max()) / 2
-    n_points = round(POINTS_HZ * spec.segment_s)
+    n_points = round(BASELINE_POINTS_HZ * spec.segment_s)
     edges = np.arange(n_points + 1) * x.size // n_points
     points = np.add.reduceat(x, edges[:-1]) / np.diff(edges)
     for width in (SHORT_POINTS, LONG_POINTS):

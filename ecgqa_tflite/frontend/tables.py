@@ -32,8 +32,8 @@ that the band fits; a power of two, so up to twice that."""
 TAPS_SUM_MAX = 27000
 """Sum of a phase's taps in size, Q14, up to which no magnitude can overflow (``magnitude_of``)."""
 
-BASELINE_POINTS_HZ, BASELINE_MIN_POINTS = 50, 31
-"""Points of the baseline a second, and of its longer median's window (``condition.c``)."""
+BASELINE_POINTS_HZ, BASELINE_MIN_POINTS = 50, 75
+"""Points of the baseline a second, and the fewest: three half seconds (``condition.h``)."""
 
 LOG2_FFT_MIN, LOG2_FFT_MAX = 3, 11
 
@@ -155,7 +155,7 @@ def _require_rows(spec: FrontEnd, row: NDArray[np.void]) -> None:
 
 
 def _require_points(spec: FrontEnd, n_bins: int) -> None:
-    """The baseline's points lie where the spectrum will, and fill the longer median's window."""
+    """The baseline's points lie where the spectrum will; three half seconds have a maximum each."""
     points = round(BASELINE_POINTS_HZ * spec.segment_s)
     if spec.conditioning != "none" and not BASELINE_MIN_POINTS <= points <= n_bins + 1:
         raise SpecError(

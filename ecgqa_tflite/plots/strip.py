@@ -67,6 +67,8 @@ _LOOKS = {
     (Quality.LOW, "ok"): _Look("low", "#f0a020", "#000000", "////"),
     (Quality.LOW, "gap"): _Look("gap", "#ffffff", "#000000", "...."),
     (Quality.LOW, "flat"): _Look("flat", "#bdbdbd", "#000000", "----"),
+    (Quality.LOW, "held"): _Look("held", "#d9d9d9", "#000000", "||"),
+    (Quality.LOW, "clipped"): _Look("clipped", "#d9d9d9", "#000000", "xx"),
 }
 
 

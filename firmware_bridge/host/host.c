@@ -4,6 +4,7 @@
 
 #include "../src/condition.h"
 #include "../src/cwt_internal.h"
+#include "../src/lost.h"
 
 size_t ecgqa_host_sizeof_tables(void)
 {
@@ -187,9 +188,13 @@ ecgqa_status_t ecgqa_host_reasons(const ecgqa_cwt_tables_t *tables, const int16_
     host_t host;
     ecgqa_status_t status = host_init(&host, tables);
     for (size_t segment = 0u; status == ECGQA_OK && segment < count; ++segment) {
+        const int16_t *const from = samples + segment * tables->segment_len;
         ecgqa_reason_t reason = ECGQA_REASON_OK;
-        status = ecgqa_cwt_look(&host.cwt, samples + segment * tables->segment_len,
-                                tables->segment_len, &reason);
+        if (tables->conditioning == 0u) { /* nothing more is known of it after the transform */
+            reason = ecgqa_lost_signal(from, tables->segment_len, tables->segment_ms);
+        } else {
+            status = ecgqa_cwt_look(&host.cwt, from, tables->segment_len, &reason);
+        }
         reasons[segment] = (uint8_t)reason;
     }
     host_free(&host);

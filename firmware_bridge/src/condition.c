@@ -7,7 +7,7 @@
 /* Windows of the two medians: 0.22 s and 0.62 s, the least odd numbers of points from 0.2 and 0.6 s
  * on (de Chazal et al. 2004 take 0.2 and 0.6 s off in this way). */
 #define SHORT_POINTS 11u
-#define LONG_POINTS ECGQA_CONDITION_MIN_POINTS
+#define LONG_POINTS 31u
 /* Of each half second a maximum is taken; the third largest stands for the beats, for an artefact
  * of up to 1 s has at most two larger ones, and a pause of 3.5 s leaves three. */
 #define MAXIMA_PER_S 2u
@@ -66,7 +66,7 @@ static void insert(int16_t *sorted, uint32_t at, int16_t value)
 static void running_median(const int16_t *in, int16_t *out, uint32_t points, uint32_t width)
 {
     const int32_t half = (int32_t)(width / 2u);
-    int16_t sorted[LONG_POINTS];
+    int16_t sorted[LONG_POINTS] = {0};
     for (uint32_t i = 0u; i < width; ++i) {
         insert(sorted, i, in[mirrored((int32_t)i - half, points)]);
     }
@@ -95,7 +95,7 @@ static int32_t limit_of(const ecgqa_condition_t *c, const int16_t *samples, uint
     for (uint32_t k = 0u; k < n_maxima; ++k) {
         int32_t maximum = 0;
         for (; i * n_maxima < (k + 1u) * c->segment_len; ++i) {
-            const int32_t size = ecgqa_abs(ecgqa_conditioned_next(&at));
+            const int32_t size = ecgqa_abs(ecgqa_conditioned_step(&at));
             maximum = size > maximum ? size : maximum;
         }
         for (uint32_t rank = 0u; rank < RANK; ++rank) {
@@ -139,14 +139,10 @@ ecgqa_conditioned_t ecgqa_conditioned(const ecgqa_condition_t *condition, const 
 }
 
 /* A sample between its two points of the baseline is baseline: inside a step nothing is left. */
-int32_t ecgqa_conditioned_next(ecgqa_conditioned_t *at)
+int32_t ecgqa_conditioned_step(ecgqa_conditioned_t *at)
 {
     const ecgqa_condition_t *const c = at->condition;
-    const int32_t value = ecgqa_shl(*at->sample - c->middle, c->shift);
-    ++at->sample;
-    if (c->baseline == NULL) {
-        return value;
-    }
+    const int32_t value = ecgqa_shl(*at->sample++ - c->middle, c->shift);
     const int32_t one = c->baseline[at->point], other = c->baseline[at->point + 1u];
     const int32_t low = one < other ? one : other, high = one < other ? other : one;
     const int32_t apart = value < low ? value - low : (value > high ? value - high : 0);

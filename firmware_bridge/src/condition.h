@@ -25,8 +25,8 @@ typedef struct {
     int32_t position; /* of the sample behind `point`, in 1 / (2 segment_len) of a point */
 } ecgqa_conditioned_t;
 
-/* Fewer would leave the longer median no window. */
-#define ECGQA_CONDITION_MIN_POINTS 31u
+/* 1.5 s: with fewer than three half seconds there is no third largest maximum. */
+#define ECGQA_CONDITION_MIN_POINTS 75u
 
 /* Points of a segment's baseline; 0 where the tables ask for no conditioning. */
 uint32_t ecgqa_condition_points(const ecgqa_cwt_tables_t *tables);
@@ -38,7 +38,13 @@ void ecgqa_condition(const ecgqa_cwt_tables_t *tables, const int16_t *samples, i
 
 ecgqa_conditioned_t ecgqa_conditioned(const ecgqa_condition_t *condition, const int16_t *samples);
 
-/* The next sample, conditioned: within int16. */
-int32_t ecgqa_conditioned_next(ecgqa_conditioned_t *at);
+/* The next sample of a segment that has a baseline, within int16. */
+int32_t ecgqa_conditioned_step(ecgqa_conditioned_t *at);
+
+/* The next sample, conditioned or, where nothing is to be done, as it is. */
+static inline int32_t ecgqa_conditioned_next(ecgqa_conditioned_t *at)
+{
+    return at->condition->baseline == NULL ? *at->sample++ : ecgqa_conditioned_step(at);
+}
 
 #endif

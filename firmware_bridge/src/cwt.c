@@ -4,7 +4,7 @@
 #include "cwt_internal.h"
 #include "ecgqa/fixed.h"
 #include "fft.h"
-#include "signal.h"
+#include "lost.h"
 
 /* Sum of |values| that enter a transform: every intermediate value then stays below 2^30. */
 #define TRANSFORM_BITS 29u
@@ -249,7 +249,7 @@ ecgqa_status_t ecgqa_cwt_look(ecgqa_cwt_t *cwt, const int16_t *samples, size_t s
         return ECGQA_ERR_ARGUMENT;
     }
     cwt->state = 0u;
-    *reason = ecgqa_signal(samples, cwt->tables->segment_len, cwt->tables->segment_ms);
+    *reason = ecgqa_lost_signal(samples, cwt->tables->segment_len, cwt->tables->segment_ms);
     if (*reason != ECGQA_REASON_OK) {
         return ECGQA_OK;
     }

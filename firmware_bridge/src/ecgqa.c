@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "cwt_internal.h"
+#include "lost.h"
 #include "work.h"
 
-enum { PHASE_COLLECT = 0, PHASE_SCAN, PHASE_ROWS };
+enum { PHASE_COLLECT = 0, PHASE_ANALYSE, PHASE_SCAN, PHASE_ROWS };
 
 /* More than any device has; sums of sizes below it can't overflow. */
 #define MAX_NETWORK_BYTES (UINT32_C(1) << 28)
@@ -145,7 +146,7 @@ static void take_samples(ecgqa_t *ctx, const int16_t *samples, size_t n, size_t 
     if (samples == NULL && *n_consumed != 0u) {
         ctx->gap_end = ctx->n_samples;
     }
-    if (*n_consumed == room) {
+    if (*n_consumed == room && ctx->phase != PHASE_ANALYSE) {
         *event = ECGQA_EVENT_SEGMENT;
     }
 }
@@ -171,30 +172,58 @@ ecgqa_status_t ecgqa_push_missing(ecgqa_t *ctx, size_t n, size_t *n_consumed, ec
     return ECGQA_OK;
 }
 
-/* The segment that waits becomes a spectrum; what the next one shares with it moves up. */
-static ecgqa_status_t take_segment(ecgqa_t *ctx, ecgqa_work_t *did)
+/* The segment has been seen: what the next one shares with it moves up. */
+static void give_up_segment(ecgqa_t *ctx)
 {
-    const size_t segment_len = ctx->bundle->cwt->segment_len;
     const uint16_t hop_len = ctx->bundle->hop_len;
-    if (ctx->n_samples < segment_len) {
-        return ECGQA_ERR_NOT_READY;
-    }
-    ecgqa_status_t status = ECGQA_OK;
-    did->reason = ECGQA_REASON_GAP;
-    if (ctx->gap_end == 0u) {
-        status = ecgqa_cwt_look(&ctx->cwt, ctx->samples, segment_len, &did->reason);
-    }
-    if (status != ECGQA_OK) {
-        return status;
-    }
-    const size_t kept = segment_len - hop_len;
+    const size_t kept = (size_t)ctx->bundle->cwt->segment_len - hop_len;
     (void)memmove(ctx->samples, ctx->samples + hop_len, kept * sizeof(int16_t));
     ctx->n_samples = (uint16_t)kept;
     ctx->gap_end = (uint16_t)(ctx->gap_end > hop_len ? ctx->gap_end - hop_len : 0);
-    if (did->reason != ECGQA_REASON_OK) {
-        did->kind = ECGQA_WORK_REFUSED;
+}
+
+static void refuse(ecgqa_t *ctx, ecgqa_reason_t reason, ecgqa_work_t *did)
+{
+    give_up_segment(ctx);
+    ctx->phase = PHASE_COLLECT;
+    did->kind = ECGQA_WORK_REFUSED;
+    did->reason = reason;
+}
+
+/* What the samples of the segment that waits show. */
+static ecgqa_status_t look(ecgqa_t *ctx, ecgqa_work_t *did)
+{
+    const ecgqa_cwt_tables_t *const cwt = ctx->cwt.tables;
+    if (cwt == NULL) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    if (ctx->n_samples < cwt->segment_len) {
+        return ECGQA_ERR_NOT_READY;
+    }
+    const ecgqa_reason_t reason =
+        ctx->gap_end != 0u ? ECGQA_REASON_GAP
+                           : ecgqa_lost_signal(ctx->samples, cwt->segment_len, cwt->segment_ms);
+    if (reason != ECGQA_REASON_OK) {
+        refuse(ctx, reason, did);
+    } else {
+        ctx->phase = PHASE_ANALYSE;
+    }
+    return ECGQA_OK;
+}
+
+/* The segment becomes a spectrum. */
+static ecgqa_status_t analyse(ecgqa_t *ctx, ecgqa_work_t *did)
+{
+    const ecgqa_status_t status =
+        ecgqa_cwt_analyse(&ctx->cwt, ctx->samples, ctx->bundle->cwt->segment_len);
+    if (status != ECGQA_OK) {
+        return status;
+    }
+    if (ctx->cwt.flat != 0u) { /* nothing but a baseline */
+        refuse(ctx, ECGQA_REASON_FLAT, did);
         return ECGQA_OK;
     }
+    give_up_segment(ctx);
     ctx->scan_row = 0;
     ctx->phase = PHASE_SCAN;
     return ecgqa_nn_reset(&ctx->net);
@@ -267,7 +296,9 @@ ecgqa_status_t ecgqa_work(ecgqa_t *ctx, ecgqa_work_t *did)
     (void)memset(did, 0, sizeof *did); /* ECGQA_WORK_FRONT_END */
     switch (ctx->phase) {
     case PHASE_COLLECT:
-        return take_segment(ctx, did);
+        return look(ctx, did);
+    case PHASE_ANALYSE:
+        return analyse(ctx, did);
     case PHASE_SCAN:
         return scan_row(ctx);
     default:

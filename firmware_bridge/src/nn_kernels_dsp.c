@@ -130,8 +130,8 @@ static uint32_t last_of(const int8_t *x, uint32_t len)
 /* Inputs 0, 1 and inputs 2, 3 of a block, as int16. */
 static inline void widen(uint32_t word, uint32_t *first, uint32_t *second)
 {
-    const uint32_t even = (uint32_t)__uxtb16((uint8x4_t)word);
-    const uint32_t odd = (uint32_t)__uxtb16((uint8x4_t)(word >> 8));
+    const uint32_t even = word & UINT32_C(0x00FF00FF); /* UXTB16 */
+    const uint32_t odd = (word >> 8) & UINT32_C(0x00FF00FF);
     *first = (even & 0xFFFFu) | (odd << 16);
     *second = (even >> 16) | (odd & 0xFFFF0000u);
 }

@@ -1,11 +1,15 @@
-/* The front end alone: each segment of a file of int16 to an index map, of which the digest
- * (FNV-1a) is printed. Argument: the file. Linked with the tables as `cwt_tables`. */
+/* The front end alone: each segment of a file of int16 to what its signal shows (ecgqa_reason_t)
+ * and an index map, of which the digest (FNV-1a) is printed. Argument: the file. Linked with the
+ * tables as `cwt_tables`. */
 #include "ecgqa/cwt.h"
+
+#include "../src/lost.h"
 #include "marks.h"
 #include "platform.h"
 
 enum { MAX_SEGMENT_LEN = 5000, MAX_COLS = 512, MEMORY_BYTES = 32768 };
 
+MARK(mark_signal)
 MARK(mark_analyse)
 MARK(mark_scan)
 MARK(mark_rows)
@@ -45,6 +49,7 @@ int board_main(void)
     ecgqa_cwt_t cwt;
     ecgqa_status_t status;
     uint32_t digest = 0;
+    ecgqa_reason_t reason;
     char path[256];
     int file;
     platform_puts("keep ");
@@ -65,9 +70,13 @@ int board_main(void)
     }
     platform_stack_paint();
     while (status == ECGQA_OK && platform_read(file, samples, segment_bytes) == segment_bytes) {
+        mark_signal();
+        reason = ecgqa_lost_signal(samples, cwt_tables.segment_len, cwt_tables.segment_ms);
         status = index_map(&cwt, &digest);
         platform_puts("map ");
         platform_put_hex32(digest);
+        platform_puts(" ");
+        platform_put_i32((int32_t)reason);
         platform_puts("\n");
     }
     platform_puts("stack ");

@@ -280,7 +280,7 @@ static void the_selftest_looks_at_lost_signal_too(void **state)
     assert_int_equal(first.row, ECGQA_REASON_HELD);
 }
 
-/* Segments with a missing sample are told, and every later one has the number that it would have. */
+/* Segments with a missing sample are told; every later one has the number that it would have. */
 static void a_gap_keeps_the_time_base(void **state)
 {
     enum { HOP = (LEN + 1) / 2 };
@@ -570,6 +570,36 @@ static void a_flat_segments_rows_are_zero(void **state)
     }
 }
 
+static void the_front_end_looks_before_it_transforms(void **state)
+{
+    fixture_t *f = *state;
+    const size_t keep = ecgqa_cwt_keep_bytes(&f->tables);
+    uint8_t *const memory = (uint8_t *)f->workspace;
+    const int16_t flat[LEN] = {0};
+    int16_t ramp[LEN];
+    ecgqa_reason_t reason = ECGQA_REASON_GAP;
+    uint16_t row = 0;
+    ecgqa_cwt_t cwt;
+    for (size_t i = 0u; i < LEN; ++i) {
+        ramp[i] = (int16_t)(20 * (int)i);
+    }
+    assert_int_equal(
+        ecgqa_cwt_init(&cwt, &f->tables, memory, keep, memory + 1024, sizeof f->workspace - 1024),
+        ECGQA_OK);
+    assert_int_equal(ecgqa_cwt_look(NULL, flat, LEN, &reason), ECGQA_ERR_ARGUMENT);
+    assert_int_equal(ecgqa_cwt_look(&cwt, flat, LEN - 1u, &reason), ECGQA_ERR_ARGUMENT);
+    assert_int_equal(ecgqa_cwt_look(&cwt, flat, LEN, NULL), ECGQA_ERR_ARGUMENT);
+    assert_int_equal(ecgqa_cwt_look(&cwt, f->golden.samples, LEN, &reason), ECGQA_OK);
+    assert_int_equal(reason, ECGQA_REASON_OK);
+    assert_int_equal(ecgqa_cwt_scan_step(&cwt, &row), ECGQA_OK);
+    assert_int_equal(ecgqa_cwt_look(&cwt, ramp, LEN, &reason), ECGQA_OK);
+    assert_int_equal(reason, f->tables.conditioning != 0u ? ECGQA_REASON_FLAT : ECGQA_REASON_OK);
+    assert_int_equal(ecgqa_cwt_look(&cwt, flat, LEN, &reason), ECGQA_OK);
+    assert_int_equal(reason, ECGQA_REASON_FLAT);
+    row = 0; /* nothing is left of the segment before */
+    assert_int_equal(ecgqa_cwt_scan_step(&cwt, &row), ECGQA_ERR_NOT_READY);
+}
+
 static void the_network_checks_its_arguments_and_order(void **state)
 {
     fixture_t *f = *state;
@@ -715,6 +745,7 @@ int main(void)
         TEST(every_wrong_digest_is_found_in_order),
         TEST(the_front_end_checks_its_arguments_and_order),
         TEST(a_flat_segments_rows_are_zero),
+        TEST(the_front_end_looks_before_it_transforms),
         TEST(the_network_checks_its_arguments_and_order),
         TEST(a_network_without_softmax_gives_its_logits),
         TEST(a_softmax_of_one_class_saturates),

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -234,9 +235,13 @@ def test_interrupted_it_leaves_nothing(model: Path, tmp_path: Path) -> None:
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGINT)
         process.communicate(timeout=120)
-        if process.returncode == 0:  # a fast machine was done
+        left = {path.name for path in tmp_path.iterdir()}
+        assert left <= {"bundle"} and (left or process.returncode), "neither whole nor refused"
+        if left:  # done before the signal, or as it came
+            held = files(tmp_path / "bundle")
+            listed = json.loads(held.pop("manifest.json"))["files"]
+            assert listed == {name: sha256(content).hexdigest() for name, content in held.items()}
             shutil.rmtree(tmp_path / "bundle")
-        assert not list(tmp_path.iterdir())
 
 
 def test_usage() -> None:

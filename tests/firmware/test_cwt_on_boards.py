@@ -1,4 +1,4 @@
-"""The fixed-point front end gives the same bytes on every core and compiler."""
+"""Index maps are the same bytes, and reasons the same, on every core and compiler."""
 
 from __future__ import annotations
 
@@ -17,20 +17,25 @@ from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.spec import FrontEnd
 
-MARKS = ("mark_analyse", "mark_scan", "mark_rows", "mark_end")
+SPECS = {
+    "qrs": FrontEnd(),
+    "minmax": FrontEnd(scaling="minmax"),
+    "conditioned": FrontEnd.preset("wearable"),
+}
 
 
-@pytest.fixture(scope="module", params=["qrs", "minmax"])
+@pytest.fixture(scope="module", params=SPECS)
 def spec(request: pytest.FixtureRequest) -> FrontEnd:
-    return FrontEnd(scaling=request.param)
+    return SPECS[request.param]
 
 
 def built(board: boards.Board, folder: Path, spec: FrontEnd, *flags: str) -> boards.Image:
-    """The program that prints the digest of each index map."""
+    """The program that prints the digest of each index map, and the reason."""
     source = folder / "cwt_tables.c"
     source.write_text(cwt_source(tables.build(spec, FS_HZ), "cwt_tables"))
     library = firmware_bridge_dir()
-    sources = [library / "src" / "cwt.c", library / "src" / "fft.c"]
+    names = ("condition", "cwt", "fft", "lost")
+    sources = [library / "src" / f"{name}.c" for name in names]
     program = library / "tests" / "cwt_program.c"
     return boards.build(board, [*sources, program, source], folder, flags=("-O2", *flags))
 
@@ -43,7 +48,9 @@ def segments(shared_data: Callable[[str], Path]) -> np.ndarray:
 @pytest.fixture(scope="module")
 def expected(segments: np.ndarray, spec: FrontEnd) -> list[str]:
     maps = NativeFrontEnd(spec, FS_HZ).index_maps(segments)
-    return [f"{fnv1a(index_map.tobytes()):08x}" for index_map in maps]
+    shown = NativeFrontEnd(FrontEnd(), FS_HZ).reasons(segments)  # of the samples alone
+    assert set(shown) == {0, 1, 2, 3}
+    return [f"{fnv1a(m.tobytes()):08x} {reason}" for m, reason in zip(maps, shown, strict=True)]
 
 
 @every_board

@@ -19,6 +19,7 @@ from targets import every_board, usable
 from ecgqa_tflite.boards import boards
 from ecgqa_tflite.engine import device_source
 from ecgqa_tflite.frontend import tables
+from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.resources import firmware_bridge_dir
 
 SEGMENTS = 56
@@ -113,17 +114,23 @@ def cases(shared_data: Callable[[str], Path]) -> Callable[[str], Case]:
 
 def _case(kind: str, real: NDArray[np.int16]) -> Case:
     # The first is the golden segment. Some recordings have a lead twice; good and bad ones stay.
-    alive = real[np.ptp(real, axis=1) > 0]
+    alive = real[_asked(kind, real)]
     _, first = np.unique(alive, axis=0, return_index=True)
     chosen = np.sort(first)[np.linspace(0, len(first) - 1, SEGMENTS).astype(int)]
-    segments = np.concatenate([alive[chosen], edge_segments()[2:]])
+    edges = edge_segments()
+    segments = np.concatenate([alive[chosen], edges[_asked(kind, edges)]])
     return _expected(kind, network(kind, segments, FS_HZ), segments)
 
 
 def small_case(segments: NDArray[np.int16]) -> Case:
     """The small network and a few segments, for tests that build many programs."""
     tflite = network("small", segments, FS_HZ)
-    return _expected("small", tflite, segments[np.ptp(segments, axis=1) > 0][:4])
+    return _expected("small", tflite, segments[_asked("small", segments)][:4])
+
+
+def _asked(kind: str, segments: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Mask of the segments for which the network is asked: a device decides the others alone."""
+    return NativeFrontEnd(KINDS[kind].spec, FS_HZ).reasons(segments) == 0
 
 
 def _expected(kind: str, tflite: bytes, segments: NDArray[np.int16]) -> Case:

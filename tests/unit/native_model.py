@@ -33,9 +33,9 @@ class _Layer(c.Structure):
         *((n, _Shape) for n in ("in_", "out", "pooled")),
         *((n, _Window) for n in ("kernel", "pool")),
         *((n, c.c_void_p) for n in ("weights", "bias", "multiplier_q31", "shift")),
-        *((n, c.c_uint16) for n in ("runs", "run_len", "chunk_len", "chunks", "chunks_a_step")),
-        *((n, c.c_uint16) for n in ("channel_block", "blocks_a_step", "window_rows")),
-        ("carry_rows", c.c_uint16),
+        *((n, c.c_uint16) for n in ("runs", "run_len", "chunk_len", "patch_bytes", "chunks")),
+        *((n, c.c_uint16) for n in ("chunks_a_step", "channel_block", "blocks_a_step")),
+        *((n, c.c_uint16) for n in ("window_rows", "carry_rows")),
         *((n, c.c_uint32) for n in ("window_at", "carry_at", "accumulators_at")),
         *((n, c.c_uint32) for n in ("gather_at", "patch_at")),
     ]

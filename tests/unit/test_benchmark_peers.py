@@ -23,7 +23,8 @@ TINY = Protocol(loops=2, loop_s=0.0, warm_up_s=0.0)
 
 
 def test_scipy_s_transform_is_the_reference_s() -> None:
-    spec = FrontEnd.preset("wearable", rows=113, cols=113)
+    """The transform alone: peers condition nothing."""
+    spec = FrontEnd.preset("wearable", rows=113, cols=113, conditioning="none")
     segments, fs_hz, _ = inputs.load(None, spec, 2)
     every = np.asarray(peers.FRONT_ENDS["scipy.fft batched, Morse"](segments, fs_hz, spec)(1))
     wanted = reference.magnitude(segments[1], fs_hz, spec)

@@ -192,7 +192,7 @@ def test_an_emulated_machine_says_so() -> None:
         "load": 0.1, "governor": None, "clock_mhz": None, "throttled": None, "temperature_c": None
     }  # fmt: skip
     assert protocol.noise_of_states(state, state, 2) == []
-    assert "no board's" in protocol.noise_of_states(state, state, 2, emulated=True)[0]
+    assert "not a board's" in protocol.noise_of_states(state, state, 2, emulated=True)[0]
 
 
 def no_measure(job: Job) -> Row:
@@ -432,11 +432,11 @@ def test_a_serial_port_is_read_to_the_report_s_end() -> None:
     assert board_log.parse(text).scores == (-12, 100)
     with pytest.raises(ToolError, match="no whole report"):
         board_log.read_serial(port, timeout_s=0.3)
-    with pytest.raises(ToolError, match="no rate"):
+    with pytest.raises(ToolError, match="not a rate"):
         board_log.read_serial(port, baud=12345)
     os.close(board)
     os.close(computer)
     with pytest.raises(ToolError, match="can't be opened"):
         board_log.read_serial("/dev/no_such_port")
-    with pytest.raises(ToolError, match="no serial port"):
+    with pytest.raises(ToolError, match="not a serial port"):
         board_log.read_serial("/dev/null")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
+from conftest import REPO
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
@@ -49,6 +52,23 @@ def ecg(fs_hz: float, **more: object) -> NDArray[np.int16]:
     n = SPEC.segment_len(fs_hz)
     lead = recording.lead(None)
     return quantise(np.reshape(lead[: lead.size // n * n], (-1, n)))
+
+
+def test_the_c_s_numbers_are_python_s() -> None:
+    text = "".join(
+        (REPO / "firmware_bridge/src" / name).read_text() for name in ("condition.h", "condition.c")
+    )
+
+    def value(name: str) -> int:
+        found = re.search(rf"#define {name} (\d+)u", text)
+        assert found is not None, name
+        return int(found[1])
+
+    assert value("POINTS_HZ") == tables.BASELINE_POINTS_HZ
+    assert value("ECGQA_CONDITION_MIN_POINTS") == tables.BASELINE_MIN_POINTS
+    medians = value("SHORT_POINTS"), value("LONG_POINTS")
+    assert medians == (reference.SHORT_POINTS, reference.LONG_POINTS)
+    assert value("RANK") == reference.RANK
 
 
 @pytest.mark.parametrize("fs_hz", RATES_HZ)
@@ -112,9 +132,18 @@ def test_one_artefact_leaves_the_image() -> None:
         assert np.abs(found - alone)[:150, away].mean() < 0.5, name
 
 
+def test_the_shortest_segment_keeps_its_beats() -> None:
+    """Two half seconds have no third largest maximum: everything would be clipped to nothing."""
+    spec = FrontEnd(conditioning="baseline", segment_s=1.5, f_min_hz=3.0)
+    walk = np.cumsum(np.random.default_rng(1).integers(-90, 91, (5, 375)), axis=1).astype(np.int16)
+    found = NativeFrontEnd(spec, 250).conditioned(walk)
+    np.testing.assert_array_equal(found, conditioned(walk, 1.5))
+    assert found.any(axis=1).all()
+
+
 def test_what_cannot_be_conditioned_is_refused() -> None:
-    short = FrontEnd(conditioning="baseline", segment_s=0.5, f_min_hz=10.0)
-    with pytest.raises(SpecError, match=r"needs a segment of 0\.62 s or more"):
+    short = FrontEnd(conditioning="baseline", segment_s=1.0, f_min_hz=3.0)
+    with pytest.raises(SpecError, match=r"needs a segment of 1\.5 s or more"):
         tables.build(short, 250)
     with pytest.raises(SpecError, match="rows up to 16 Hz or more"):
         tables.build(FrontEnd(conditioning="baseline", f_max_hz=12.0), 250)

@@ -75,11 +75,19 @@ def test_a_screen_is_not_steered() -> None:
     assert terminal("µV, é, \U0001f600") == "µV, é, \U0001f600"
 
 
-@pytest.mark.parametrize("label", ["", "a" * 65, "a\x1b[31m", "a\nb", "\ud800", "\u202eabc"])
+@pytest.mark.parametrize("label", ["", "a" * 65, "a\x1b[31m", "a\nb", "\u202eabc"])
 def test_a_label_that_no_screen_shows(label: str) -> None:
     assert not is_printable(label, 64)
     with pytest.raises(SpecError, match="printable"):
         replace(tiny_model.SPEC, labels=("low", label))
     said = json.dumps({**tiny_model.SPEC.to_dict(), "labels": [label, "high"]})
     with pytest.raises(SpecError, match="printable"):
+        FrontEnd.from_json(said)
+
+
+def test_half_a_surrogate_pair_is_no_label() -> None:
+    with pytest.raises(SpecError, match="printable"):
+        replace(tiny_model.SPEC, labels=("low", "\ud800"))
+    said = json.dumps({**tiny_model.SPEC.to_dict(), "labels": ["\ud800", "high"]})
+    with pytest.raises(SpecError, match="surrogate"):
         FrontEnd.from_json(said)

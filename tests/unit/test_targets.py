@@ -434,7 +434,7 @@ KERNEL = {1: np.ones((6, 3, 3, 6)), 2: np.ones(6)}
     [
         ("CONV_2D", [MAP, MAP, ROW], MAP, KERNEL, DILATED, None),
         ("CONV_2D", [MAP, MAP, ROW], MAP, KERNEL, SQUINT, "dilation differs"),
-        ("CONV_2D", [MAP, MAP, ROW], MAP, {}, DILATED, "no constants"),
+        ("CONV_2D", [MAP, MAP, ROW], MAP, {}, DILATED, "not constants"),
         ("DEPTHWISE_CONV_2D", [MAP, MAP, ROW], MAP, KERNEL, DILATED, None),
         ("DEPTHWISE_CONV_2D", [MAP, MAP, ROW], MAP, KERNEL, SQUINT, "dilation differs"),
         ("FULLY_CONNECTED", [ROW, ROW], (1, 2), {1: np.ones((2, 6))}, {}, None),

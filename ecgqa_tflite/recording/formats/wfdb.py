@@ -501,7 +501,7 @@ def _signal_line(header: _Header, number: int, line: str) -> _Described:
         raise RecordingError(f"{path}: gain {gain} of signal {number}: write the right one")
     per_frame = int(fields["per_frame"] or 1)
     if not 1 <= per_frame <= 10_000:
-        raise RecordingError(f"{path}: {per_frame} samples a frame of signal {number}")
+        raise RecordingError(f"{path}: {per_frame} samples per frame of signal {number}")
     return _Described(
         file=file,
         fmt=fields["format"],

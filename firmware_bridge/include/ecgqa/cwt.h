@@ -110,8 +110,8 @@ ecgqa_status_t ecgqa_cwt_init(ecgqa_cwt_t *cwt, const ecgqa_cwt_tables_t *tables
  * segment is no error: `cwt->flat` is set and every row comes out zero. */
 ecgqa_status_t ecgqa_cwt_analyse(ecgqa_cwt_t *cwt, const int16_t *samples, size_t segment_len);
 
-/* As ecgqa_cwt_analyse, after a look at the samples: where *reason is not ECGQA_REASON_OK the segment
- * is of low quality whatever a network would say, and there is no spectrum. */
+/* As ecgqa_cwt_analyse, after a look at the samples: where *reason is not ECGQA_REASON_OK the
+ * segment is of low quality whatever a network would say, and there is no spectrum. */
 ecgqa_status_t ecgqa_cwt_look(ecgqa_cwt_t *cwt, const int16_t *samples, size_t segment_len,
                               ecgqa_reason_t *reason);
 

@@ -147,22 +147,23 @@ ecgqa_status_t ecgqa_init(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, void *work
 ecgqa_status_t ecgqa_reset(ecgqa_t *ctx);
 
 /* Take up to n samples. *n_consumed is how many were taken: fewer than n when a segment is whole
- * (*event says so; the rest waits with the caller until ecgqa_classify or the first
+ * (*event says so; the rest waits with the caller until ecgqa_classify or the second
  * ecgqa_classify_step has taken the segment) or while the network's memory is in use (see
  * collect_while_classifying). Any int16 is a valid sample, any scale will do. */
 ecgqa_status_t ecgqa_push(ecgqa_t *ctx, const int16_t *samples, size_t n, size_t *n_consumed,
                           ecgqa_event_t *event);
 
 /* As ecgqa_push, of samples that are missing: lead-off, a lost packet. Segments that hold one are
- * decided with ECGQA_REASON_GAP; numbers and starts of segments go on as if the samples had come. */
+ * decided with ECGQA_REASON_GAP; numbers and starts of segments go on as if samples had come. */
 ecgqa_status_t ecgqa_push_missing(ecgqa_t *ctx, size_t n, size_t *n_consumed, ecgqa_event_t *event);
 
 /* The heavy work on one segment, at once. ERR_NOT_READY: there is no whole segment. */
 ecgqa_status_t ecgqa_classify(ecgqa_t *ctx, ecgqa_decision_t *out);
 
-/* The same in slices of bounded work for cooperative schedulers: the forward transform, one row of
- * the first or the second pass, or one step of the network. *done becomes 1 with the slice that
- * writes *out, 0 before. ERR_NOT_READY: there is no whole segment and none under way. */
+/* The same in slices of bounded work for cooperative schedulers: a look at the samples, the forward
+ * transform, one row of the first or the second pass, or one step of the network. *done becomes 1
+ * with the slice that writes *out, 0 before. ERR_NOT_READY: there is no whole segment and none
+ * under way. */
 ecgqa_status_t ecgqa_classify_step(ecgqa_t *ctx, ecgqa_decision_t *out, uint8_t *done);
 
 /* Compare the constants and every stage of a golden segment with what they must be, then reset.

@@ -1,4 +1,4 @@
-#include "signal.h"
+#include "lost.h"
 
 /* Time is counted in slots of 0.1 s; a window is 1 s of them, so that 1.1 s held is always seen. */
 #define SLOTS_PER_S 10u
@@ -15,15 +15,19 @@
 #define RUN_MS 12u
 
 typedef struct {
-    int16_t low, high;
+    int32_t low, high;
 } extremes_t;
 
-static extremes_t extremes_of(const int16_t *samples, uint32_t n)
+static extremes_t extremes_of(const int16_t *sample, const int16_t *end)
 {
-    extremes_t e = {samples[0], samples[0]};
-    for (uint32_t i = 1u; i < n; ++i) {
-        e.low = samples[i] < e.low ? samples[i] : e.low;
-        e.high = samples[i] > e.high ? samples[i] : e.high;
+    extremes_t e = {*sample, *sample};
+    while (++sample != end) {
+        const int32_t value = *sample;
+        if (value < e.low) {
+            e.low = value;
+        } else if (value > e.high) {
+            e.high = value;
+        }
     }
     return e;
 }
@@ -54,7 +58,7 @@ static int is_held(const int16_t *samples, uint32_t n, uint32_t slots, int32_t r
     extremes_t recent[SLOTS_PER_S];
     for (uint32_t slot = 0u; slot < slots; ++slot) {
         const uint32_t first = slot * n / slots, end = (slot + 1u) * n / slots;
-        recent[slot % SLOTS_PER_S] = extremes_of(samples + first, end - first);
+        recent[slot % SLOTS_PER_S] = extremes_of(samples + first, samples + end);
         if (slot + 1u < SLOTS_PER_S) {
             continue;
         }
@@ -63,7 +67,7 @@ static int is_held(const int16_t *samples, uint32_t n, uint32_t slots, int32_t r
             window.low = recent[i].low < window.low ? recent[i].low : window.low;
             window.high = recent[i].high > window.high ? recent[i].high : window.high;
         }
-        const int32_t span = (int32_t)window.high - window.low;
+        const int32_t span = window.high - window.low;
         const uint32_t start = (slot + 1u - SLOTS_PER_S) * n / slots;
         if (span * HELD_PARTS <= range ||
             (span * DITHER_PARTS <= range && few_values(samples + start, end - start))) {
@@ -73,34 +77,38 @@ static int is_held(const int16_t *samples, uint32_t n, uint32_t slots, int32_t r
     return 0;
 }
 
-/* Samples that equal `rail`, in runs of at least `run`. */
-static uint32_t on_rail(const int16_t *samples, uint32_t n, int16_t rail, uint32_t run)
+/* Samples on either extreme, in runs of at least `run` on the same one. */
+static uint32_t on_rails(const int16_t *samples, uint32_t n, extremes_t e, uint32_t run)
 {
+    const uint32_t inside = (uint32_t)(e.high - e.low) - 1u; /* values between the extremes */
     uint32_t found = 0u, length = 0u;
+    int32_t before = e.low;
     for (uint32_t i = 0u; i < n; ++i) {
-        length = samples[i] == rail ? length + 1u : 0u;
-        if (length == run) {
-            found += run;
-        } else if (length > run) {
-            ++found;
+        const int32_t value = samples[i];
+        if ((uint32_t)(value - e.low) - 1u < inside) {
+            length = 0u;
+            continue;
         }
+        length = length != 0u && value == before ? length + 1u : 1u;
+        found += length == run ? run : (length > run ? 1u : 0u);
+        before = value;
     }
     return found;
 }
 
-ecgqa_reason_t ecgqa_signal(const int16_t *samples, uint32_t n, uint32_t segment_ms)
+ecgqa_reason_t ecgqa_lost_signal(const int16_t *samples, uint32_t n, uint32_t segment_ms)
 {
-    const extremes_t e = extremes_of(samples, n);
+    const extremes_t e = extremes_of(samples, samples + n);
     const uint32_t slots = (SLOTS_PER_S * segment_ms + 500u) / 1000u;
     const uint32_t rounded = (2u * n * RUN_MS + segment_ms) / (2u * segment_ms);
     const uint32_t run = rounded < 2u ? 2u : rounded;
     if (e.low == e.high) {
         return ECGQA_REASON_FLAT;
     }
-    if (slots >= SLOTS_PER_S && slots <= n && is_held(samples, n, slots, (int32_t)e.high - e.low)) {
+    if (slots >= SLOTS_PER_S && slots <= n && is_held(samples, n, slots, e.high - e.low)) {
         return ECGQA_REASON_HELD;
     }
-    if (CLIPPED_PARTS * (on_rail(samples, n, e.low, run) + on_rail(samples, n, e.high, run)) >= n) {
+    if (CLIPPED_PARTS * on_rails(samples, n, e, run) >= n) {
         return ECGQA_REASON_CLIPPED;
     }
     return ECGQA_REASON_OK;
