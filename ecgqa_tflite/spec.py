@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from ecgqa_tflite.errors import SamplingRateError, SpecError
 
 Scaling = Literal["minmax", "qrs"]
+Conditioning = Literal["none", "baseline"]
 
 SPEC_FORMAT = 1
 """Format number of the JSON form; it enters the hash."""
@@ -108,6 +109,11 @@ class FrontEnd:
         can't own the range. A step can, here as with ``minmax``: it is as large in every row.
     qrs_band_hz
         (low, high), Hz, inclusive; used by ``scaling="qrs"`` only.
+    conditioning
+        ``none``: the transform takes the samples as they are (the seed's). ``baseline``: the
+        segment's baseline is taken off by two running medians (0.22 s, 0.62 s) and what exceeds 1.5
+        times the beats is clipped, so that no step, spike or wander owns the range
+        (``firmware_bridge/src/condition.c``). Specs of before 0.2 don't name it: ``none``.
     colormap
         One of :data:`COLORMAPS`: ``jet`` (3 channels) or ``grey`` (the index itself, 1 channel).
     labels
@@ -123,6 +129,7 @@ class FrontEnd:
     time_bandwidth: float = 60.0
     scaling: Scaling = "qrs"
     qrs_band_hz: tuple[float, float] = (5.0, 25.0)
+    conditioning: Conditioning = "none"
     colormap: str = "jet"
     labels: tuple[str, str] = ("low", "high")
 
@@ -139,6 +146,10 @@ class FrontEnd:
             raise SpecError(f"image of {self.rows} x {self.cols}: rows and cols must be 8..512")
         if self.scaling not in get_args(Scaling):
             raise SpecError(f"scaling {self.scaling!r}: must be {_either(get_args(Scaling))}")
+        if self.conditioning not in get_args(Conditioning):
+            raise SpecError(
+                f"conditioning {self.conditioning!r}: must be {_either(get_args(Conditioning))}"
+            )
         if self.colormap not in tuple(COLORMAPS):
             raise SpecError(f"colormap {self.colormap!r}: must be {_either(COLORMAPS)}")
         if len(self.labels) != 2:
@@ -224,8 +235,15 @@ class FrontEnd:
     # ---- JSON and identity ------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, in the order of the fields, with the format number first."""
-        return {"format": SPEC_FORMAT, **json.loads(json.dumps(asdict(self)))}
+        """Plain types, in the order of the fields, with the format number first.
+
+        ``conditioning`` is left out where there is none: such specs keep the hash that they had
+        before the field was there.
+        """
+        plain = {"format": SPEC_FORMAT, **json.loads(json.dumps(asdict(self)))}
+        if self.conditioning == "none":
+            del plain["conditioning"]
+        return plain
 
     def to_json(self) -> str:
         """The JSON form, indented, ending in a newline."""
@@ -242,7 +260,7 @@ class FrontEnd:
         """
         if not isinstance(data, dict):
             raise SpecError("a spec is a JSON object")
-        data = dict(data)
+        data = {"conditioning": "none", **data}
         if data.pop("format", None) != SPEC_FORMAT:
             raise SpecError(f"spec format is not {SPEC_FORMAT}: made by another version")
         known = {f.name: f for f in fields(cls)}
@@ -282,8 +300,8 @@ class FrontEnd:
         """A named spec, with ``changes`` applied.
 
         ``seed`` has the seed paper's frequencies, min-max and jet; ``wearable`` stops at 40 Hz, so
-        that the CWT is the device's only filter and any device from 100 Hz up can make the image,
-        and is scaled by the QRS band, so that baseline wander hides no beat.
+        that any device from 100 Hz up can make the image, takes the baseline off, clips what stands
+        out of the beats and is scaled by the QRS band, so that no single artefact hides them.
         """
         try:
             return replace(PRESETS[name], **changes)
@@ -317,6 +335,6 @@ def read_spec(path: Path) -> FrontEnd:
 
 
 PRESETS: dict[str, FrontEnd] = {
-    "wearable": FrontEnd(),
+    "wearable": FrontEnd(conditioning="baseline"),
     "seed": FrontEnd(f_max_hz=108.5, scaling="minmax"),
 }

@@ -1,6 +1,7 @@
 # The library's sources, for every CMake-based build (CMakeLists.txt, zephyr/). A test holds the
 # list against src/.
 set(ECGQA_SOURCES
+    ${CMAKE_CURRENT_LIST_DIR}/src/condition.c
     ${CMAKE_CURRENT_LIST_DIR}/src/cwt.c
     ${CMAKE_CURRENT_LIST_DIR}/src/ecgqa.c
     ${CMAKE_CURRENT_LIST_DIR}/src/fft.c

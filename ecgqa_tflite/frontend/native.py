@@ -31,7 +31,9 @@ _SCALARS = {
     "n_stages": ctypes.c_uint8,
     "max_log2_fft": ctypes.c_uint8,
     "subtract_min": ctypes.c_uint8,
-    "reserved": ctypes.c_uint8,
+    "conditioning": ctypes.c_uint8,
+    "segment_ms": ctypes.c_uint16,
+    "reserved": ctypes.c_uint16,
     "psi_first_q16": ctypes.c_uint32,
     "spec_hash": ctypes.c_uint64,
 }
@@ -84,7 +86,11 @@ def library() -> ctypes.CDLL:
         raise EcgqaError(
             f"the compiled front end {found[0]} does not load ({error}); reinstall: pip install ."
         ) from error
-    for name in ("ecgqa_host_index_maps", "ecgqa_host_index_maps_two_pass"):
+    for name in (
+        "ecgqa_host_index_maps",
+        "ecgqa_host_index_maps_two_pass",
+        "ecgqa_host_condition",
+    ):
         function = getattr(lib, name)
         function.restype = ctypes.c_int
         function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
@@ -173,6 +179,41 @@ class NativeFrontEnd:
         """Samples in a segment."""
         return self.tables.segment_len
 
+    def _checked(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
+        samples = np.ascontiguousarray(samples)
+        if samples.dtype != np.int16 or samples.ndim != 2 or samples.shape[1] != self.segment_len:
+            raise ArgumentError(
+                f"segments at {self.fs_hz:g} Hz are int16 (n, {self.segment_len}), "
+                f"not {samples.dtype} {samples.shape}"
+            )
+        return samples
+
+    def conditioned(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
+        """Segments as the transform takes them: baseline off, clipped, if the spec says so.
+
+        Parameters
+        ----------
+        samples
+            int16, shape (n, segment_len).
+
+        Returns
+        -------
+        int16, the same shape, in units of their own.
+
+        Raises
+        ------
+        ArgumentError
+            Wrong type or shape.
+        """
+        samples = self._checked(samples)
+        out = np.empty_like(samples)
+        status = self._library.ecgqa_host_condition(
+            ctypes.addressof(self._c_tables), samples.ctypes.data, len(samples), out.ctypes.data
+        )
+        if status != 0:
+            raise _error(status)
+        return out
+
     def index_map(self, samples: NDArray[np.int16]) -> NDArray[np.uint8]:
         """One segment, int16 (segment_len,), to its index map, uint8 (rows, cols).
 
@@ -210,12 +251,7 @@ class NativeFrontEnd:
         ArgumentError
             Wrong type, shape or memory order.
         """
-        samples = np.ascontiguousarray(samples)
-        if samples.dtype != np.int16 or samples.ndim != 2 or samples.shape[1] != self.segment_len:
-            raise ArgumentError(
-                f"segments at {self.fs_hz:g} Hz are int16 (n, {self.segment_len}), "
-                f"not {samples.dtype} {samples.shape}"
-            )
+        samples = self._checked(samples)
         shape = (len(samples), self.spec.rows, self.spec.cols)
         if out is None:
             out = np.empty(shape, dtype=np.uint8)

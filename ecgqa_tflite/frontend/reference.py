@@ -17,6 +17,13 @@ from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.frontend import morse
 from ecgqa_tflite.spec import RANGE_FLOOR, FrontEnd
 
+POINTS_HZ, SHORT_POINTS, LONG_POINTS = 50, 11, 31
+"""Points of the baseline a second, and the windows of its two medians: 0.22 s and 0.62 s."""
+RANK = 3
+"""Which of the half seconds' maxima, largest first, stands for the beats."""
+CLIP = 1.5
+"""What is clipped, over that maximum."""
+
 Wavelet = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """A wavelet's real spectrum over f / f0."""
 
@@ -30,6 +37,44 @@ def _checked(samples: ArrayLike, fs_hz: float, spec: FrontEnd) -> NDArray[np.flo
     if not np.isfinite(x).all():
         raise ArgumentError("the segment has NaN or infinite samples")
     return x
+
+
+def conditioned(samples: ArrayLike, spec: FrontEnd) -> NDArray[np.float64]:
+    """A segment without its baseline, clipped a little above its beats.
+
+    Two running medians (de Chazal, O'Dwyer & Reilly 2004, of 0.2 s and 0.6 s) over means of 20 ms
+    are the baseline's points; what lies between a sample's two points is baseline, so that a step
+    leaves nothing. The third largest of the half seconds' maxima stands for the beats: an artefact
+    of up to 1 s has at most two larger ones.
+
+    Parameters
+    ----------
+    samples
+        One segment, shape (segment_len,), any linear unit.
+
+    Returns
+    -------
+    float64, the same shape and unit; ``samples`` where the spec conditions nothing.
+    """
+    x = np.asarray(samples, dtype=np.float64)
+    if spec.conditioning == "none":
+        return x
+    x = x - (x.min() + x.max()) / 2
+    n_points = round(POINTS_HZ * spec.segment_s)
+    edges = np.arange(n_points + 1) * x.size // n_points
+    points = np.add.reduceat(x, edges[:-1]) / np.diff(edges)
+    for width in (SHORT_POINTS, LONG_POINTS):
+        padded = np.pad(points, width // 2, mode="symmetric")
+        points = np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1)
+    at = (np.arange(x.size) + 0.5) * n_points / x.size - 0.5
+    left = np.clip(np.floor(at).astype(int), 0, n_points - 2)
+    pair = np.stack([points[left], points[left + 1]])
+    x = x - np.clip(x, pair.min(axis=0), pair.max(axis=0))
+    n_maxima = round(2 * spec.segment_s)
+    half_second = np.arange(x.size) * n_maxima // x.size
+    maxima = [np.abs(x[half_second == k]).max() for k in range(n_maxima)]
+    limit = CLIP * sorted(maxima)[-RANK]
+    return np.clip(x, -limit, limit)
 
 
 def spectrum(samples: ArrayLike) -> NDArray[np.float64]:
@@ -66,7 +111,7 @@ def magnitude(
     SamplingRateError
         See :meth:`FrontEnd.segment_len`.
     """
-    x = _checked(samples, fs_hz, spec)
+    x = conditioned(_checked(samples, fs_hz, spec), spec)
     if wavelet is None:
 
         def wavelet(ratio: NDArray[np.float64]) -> NDArray[np.float64]:

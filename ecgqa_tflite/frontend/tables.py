@@ -17,7 +17,7 @@ from ecgqa_tflite.errors import SpecError
 from ecgqa_tflite.frontend import morse
 from ecgqa_tflite.spec import FFT_RADICES, FrontEnd
 
-CWT_FORMAT = 1
+CWT_FORMAT = 2
 """Format number of the tables, ``ECGQA_CWT_FORMAT``; a test holds it against the header."""
 
 PSI_LEN = 256
@@ -31,6 +31,9 @@ that the band fits; a power of two, so up to twice that."""
 
 TAPS_SUM_MAX = 27000
 """Sum of a phase's taps in size, Q14, up to which no magnitude can overflow (``magnitude_of``)."""
+
+BASELINE_POINTS_HZ, BASELINE_MIN_POINTS = 50, 31
+"""Points of the baseline a second, and of its longer median's window (``condition.c``)."""
 
 LOG2_FFT_MIN, LOG2_FFT_MAX = 3, 11
 
@@ -60,6 +63,8 @@ class Tables:
     n_stages: int
     max_log2_fft: int
     subtract_min: int
+    conditioning: int
+    segment_ms: int
     psi_first_q16: int
     spec_hash: int
     radices: NDArray[np.uint8]
@@ -144,6 +149,17 @@ def _require_rows(spec: FrontEnd, row: NDArray[np.void]) -> None:
         )
 
 
+def _require_points(spec: FrontEnd, n_bins: int) -> None:
+    """The baseline's points lie where the spectrum will, and fill the longer median's window."""
+    points = round(BASELINE_POINTS_HZ * spec.segment_s)
+    if spec.conditioning != "none" and not BASELINE_MIN_POINTS <= points <= n_bins + 1:
+        raise SpecError(
+            f"conditioning of {spec.segment_s:g} s needs a segment of "
+            f"{BASELINE_MIN_POINTS / BASELINE_POINTS_HZ:g} s or more and rows up to "
+            f"{0.5 * BASELINE_POINTS_HZ / PSI_RANGE[1]:.3g} Hz or more; or conditioning none"
+        )
+
+
 @lru_cache(maxsize=32)
 def build(spec: FrontEnd, fs_hz: float) -> Tables:
     """Tables for segments sampled at ``fs_hz``; the same object for the same arguments.
@@ -173,6 +189,7 @@ def build(spec: FrontEnd, fs_hz: float) -> Tables:
         LOG2_FFT_MIN, np.ceil(np.log2(centre * SPARE_BANDWIDTH)).astype(int) - 1
     )
     _require_rows(spec, row)
+    _require_points(spec, int(row["last_bin"].max()))
     row["in_range"] = 1
     if spec.scaling == "qrs":
         row["in_range"] = np.isin(np.arange(spec.rows), spec.qrs_rows)
@@ -196,6 +213,8 @@ def build(spec: FrontEnd, fs_hz: float) -> Tables:
         n_stages=len(radices),
         max_log2_fft=max_log2_fft,
         subtract_min=int(spec.scaling == "minmax"),
+        conditioning=int(spec.conditioning == "baseline"),
+        segment_ms=round(1000 * spec.segment_s),
         psi_first_q16=psi_first_q16,
         spec_hash=int(spec.short_hash, 16),
         radices=np.array(radices, dtype=np.uint8),

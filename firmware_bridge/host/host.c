@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "../src/condition.h"
 #include "../src/cwt_internal.h"
 
 size_t ecgqa_host_sizeof_tables(void)
@@ -144,4 +145,35 @@ ecgqa_status_t ecgqa_host_index_maps_two_pass(const ecgqa_cwt_tables_t *tables,
                                               const int16_t *samples, size_t count, uint8_t *maps)
 {
     return index_maps(tables, samples, count, maps, 2);
+}
+
+ecgqa_status_t ecgqa_host_condition(const ecgqa_cwt_tables_t *tables, const int16_t *samples,
+                                    size_t count, int16_t *conditioned)
+{
+    ecgqa_cwt_bytes_t bytes;
+    const ecgqa_status_t status = ecgqa_cwt_bytes(tables, &bytes);
+    if (status != ECGQA_OK) {
+        return status;
+    }
+    if (samples == NULL || conditioned == NULL) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    const size_t points = ecgqa_condition_points(tables);
+    int16_t *const scratch = malloc(2u * (points + 1u) * sizeof(int16_t));
+    if (scratch == NULL) {
+        return ECGQA_ERR_WORKSPACE;
+    }
+    for (size_t segment = 0u; segment < count; ++segment) {
+        const int16_t *from = samples + segment * tables->segment_len;
+        ecgqa_condition_t condition = {0};
+        if (points != 0u) {
+            ecgqa_condition(tables, from, scratch, scratch + points, &condition);
+        }
+        ecgqa_conditioned_t at = ecgqa_conditioned(&condition, from);
+        for (size_t i = 0u; i < tables->segment_len; ++i) {
+            *conditioned++ = (int16_t)ecgqa_conditioned_next(&at);
+        }
+    }
+    free(scratch);
+    return ECGQA_OK;
 }

@@ -24,4 +24,9 @@ ecgqa_status_t ecgqa_host_index_maps(const ecgqa_cwt_tables_t *tables, const int
 ecgqa_status_t ecgqa_host_index_maps_two_pass(const ecgqa_cwt_tables_t *tables,
                                               const int16_t *samples, size_t count, uint8_t *maps);
 
+/* Segments as the transform takes them, int16 [count][segment_len]: as they are where the tables
+ * ask for no conditioning. */
+ecgqa_status_t ecgqa_host_condition(const ecgqa_cwt_tables_t *tables, const int16_t *samples,
+                                    size_t count, int16_t *conditioned);
+
 #endif

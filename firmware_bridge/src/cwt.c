@@ -1,5 +1,6 @@
 #include "ecgqa/cwt.h"
 
+#include "condition.h"
 #include "cwt_internal.h"
 #include "ecgqa/fixed.h"
 #include "fft.h"
@@ -38,6 +39,12 @@ static ecgqa_status_t check_tables(const ecgqa_cwt_tables_t *t)
         t->n_bins == 0u || t->n_bins >= t->segment_len || t->n_stages > ECGQA_CWT_MAX_STAGES ||
         t->max_log2_fft < 3u || t->max_log2_fft > ECGQA_CWT_MAX_LOG2_FFT ||
         (t->forward_points != t->segment_len && 2u * t->forward_points != t->segment_len)) {
+        return ECGQA_ERR_FORMAT;
+    }
+    /* The baseline lies where the spectrum will; a point of it holds a sample at least. */
+    const uint32_t points = ecgqa_condition_points(t);
+    if (t->conditioning > 1u || points > t->segment_len || points > t->n_bins + 1u ||
+        (t->conditioning != 0u && points < ECGQA_CONDITION_MIN_POINTS)) {
         return ECGQA_ERR_FORMAT;
     }
     uint32_t product = 1u;
@@ -150,14 +157,14 @@ ecgqa_status_t ecgqa_cwt_init(ecgqa_cwt_t *cwt, const ecgqa_cwt_tables_t *tables
 /* Samples, less their mid-range and as large as the transform allows, to its input order. Makhoul
  * 1980: even samples forward, odd ones backward make the DCT a Fourier transform of the same
  * length. */
-static void load_samples(const ecgqa_cwt_tables_t *t, const int16_t *samples, int32_t middle,
+static void load_samples(const ecgqa_cwt_tables_t *t, ecgqa_conditioned_t from, int32_t middle,
                          unsigned shift, int32_t *z)
 {
     const uint32_t n = t->segment_len;
     const uint32_t each = n / t->forward_points; /* samples a point: 1 or 2 */
-    for (uint32_t i = 0u; i < n; ++i) {
-        const uint32_t from = 2u * i < n ? 2u * i : 2u * (n - 1u - i) + 1u;
-        const int32_t value = ecgqa_shl(samples[from] - middle, shift);
+    for (uint32_t sample = 0u; sample < n; ++sample) {
+        const uint32_t i = (sample & 1u) == 0u ? sample / 2u : n - 1u - sample / 2u;
+        const int32_t value = ecgqa_shl(ecgqa_conditioned_next(&from) - middle, shift);
         const uint32_t at = 2u * (uint32_t)t->forward_order[i / each];
         if (each == 1u) {
             z[at] = value;
@@ -191,10 +198,18 @@ ecgqa_status_t ecgqa_cwt_analyse(ecgqa_cwt_t *cwt, const int16_t *samples, size_
         return ECGQA_ERR_ARGUMENT;
     }
     const ecgqa_cwt_tables_t *t = cwt->tables;
-    int32_t lowest = samples[0], highest = samples[0];
-    for (size_t i = 1u; i < segment_len; ++i) {
-        lowest = samples[i] < lowest ? samples[i] : lowest;
-        highest = samples[i] > highest ? samples[i] : highest;
+    int32_t *z = (int32_t *)cwt->scratch;
+    ecgqa_condition_t condition = {0};
+    if (t->conditioning != 0u) {
+        ecgqa_condition(t, samples, cwt->spectrum, (int16_t *)(void *)z, &condition);
+    }
+    const ecgqa_conditioned_t start = ecgqa_conditioned(&condition, samples);
+    ecgqa_conditioned_t at = start;
+    int32_t lowest = INT32_MAX, highest = INT32_MIN;
+    for (size_t i = 0u; i < segment_len; ++i) {
+        const int32_t value = ecgqa_conditioned_next(&at);
+        lowest = value < lowest ? value : lowest;
+        highest = value > highest ? value : highest;
     }
     cwt->state = 1u;
     cwt->flat = lowest == highest;
@@ -203,11 +218,11 @@ ecgqa_status_t ecgqa_cwt_analyse(ecgqa_cwt_t *cwt, const int16_t *samples, size_
     }
     const int32_t middle = (lowest + highest) >> 1;
     uint32_t sum = 0u; /* at most 5120 * 2^15 < 2^28 */
+    at = start;
     for (size_t i = 0u; i < segment_len; ++i) {
-        sum += (uint32_t)ecgqa_abs(samples[i] - middle);
+        sum += (uint32_t)ecgqa_abs(ecgqa_conditioned_next(&at) - middle);
     }
-    int32_t *z = (int32_t *)cwt->scratch;
-    load_samples(t, samples, middle, TRANSFORM_BITS - ecgqa_bit_length(sum), z);
+    load_samples(t, start, middle, TRANSFORM_BITS - ecgqa_bit_length(sum), z);
     ecgqa_fft_forward(t, z);
 
     cwt->spectrum[0] = 0;

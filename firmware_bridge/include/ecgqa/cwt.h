@@ -20,7 +20,7 @@ extern "C" {
 #endif
 
 /* Meaning and layout of the tables; generated files refuse another number. */
-#define ECGQA_CWT_FORMAT 1
+#define ECGQA_CWT_FORMAT 2
 
 /* Limits that the Q formats in cwt.c were proven for; tables outside them are refused. */
 #define ECGQA_CWT_MAX_SEGMENT_LEN 5120u
@@ -46,7 +46,9 @@ typedef struct {
     uint8_t n_stages;        /* its stages */
     uint8_t max_log2_fft;    /* of all rows */
     uint8_t subtract_min;    /* 1: the smallest |W| becomes 0; 0: zero stays zero */
-    uint8_t reserved;
+    uint8_t conditioning;    /* 1: baseline off, clipped above the beats (condition.h); 0: as is */
+    uint16_t segment_ms;     /* duration of a segment */
+    uint16_t reserved;
     uint32_t psi_first_q16; /* position of the psi table's first entry, in entries from f = 0 */
     uint64_t spec_hash;     /* first 8 bytes of the spec's SHA-256 */
     const uint8_t *radices; /* [n_stages], first stage first: 2, 3, 4 or 5 */

@@ -1,0 +1,44 @@
+/* What one artefact can't blind: a segment without its baseline, clipped a little above its beats.
+ *
+ * The conditioned samples are never stored: each follows from its sample, two points of the
+ * baseline and the limit, so they are made anew in every pass. */
+#ifndef ECGQA_CONDITION_H
+#define ECGQA_CONDITION_H
+
+#include "ecgqa/cwt.h"
+
+/* How a segment is conditioned; all zero but `shift` and `middle` where it isn't. */
+typedef struct {
+    const int16_t *baseline; /* [points], of the shifted samples; NULL: none is taken off */
+    uint32_t points;
+    uint32_t segment_len;
+    int32_t middle; /* what is taken off a sample before it is shifted */
+    unsigned shift;
+    int32_t limit; /* conditioned samples lie in -limit..limit */
+} ecgqa_condition_t;
+
+/* Walks through the conditioned samples of a segment from its start. */
+typedef struct {
+    const ecgqa_condition_t *condition;
+    const int16_t *sample;
+    uint32_t point;   /* baseline points `point` and the next one enclose the sample */
+    int32_t position; /* of the sample behind `point`, in 1 / (2 segment_len) of a point */
+} ecgqa_conditioned_t;
+
+/* Fewer would leave the longer median no window. */
+#define ECGQA_CONDITION_MIN_POINTS 31u
+
+/* Points of a segment's baseline; 0 where the tables ask for no conditioning. */
+uint32_t ecgqa_condition_points(const ecgqa_cwt_tables_t *tables);
+
+/* Baseline and limit of a segment. `a` and `b`, int16 [points] each, are scratch; the baseline
+ * stays in `a`. */
+void ecgqa_condition(const ecgqa_cwt_tables_t *tables, const int16_t *samples, int16_t *a,
+                     int16_t *b, ecgqa_condition_t *condition);
+
+ecgqa_conditioned_t ecgqa_conditioned(const ecgqa_condition_t *condition, const int16_t *samples);
+
+/* The next sample, conditioned: within int16. */
+int32_t ecgqa_conditioned_next(ecgqa_conditioned_t *at);
+
+#endif
