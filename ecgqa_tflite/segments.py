@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.signal import resample_poly
 
 from ecgqa_tflite.errors import ArgumentError, RecordingError, SamplingRateError
+from ecgqa_tflite.frontend.native import signal_reasons
 from ecgqa_tflite.spec import FrontEnd
 
 FINEST_LSB_EXPONENT = -2
@@ -43,6 +44,31 @@ class SegmentStatus(enum.StrEnum):
     """At least one sample is missing (NaN or infinite)."""
     FLAT = "flat"
     """Constant: no two samples differ by more than the finest least significant bit."""
+    HELD = "held"
+    """1 s or so holds one value, or a few least significant bits of dither."""
+    CLIPPED = "clipped"
+    """A tenth of the samples or more lie on the segment's extremes."""
+
+
+_BY_REASON = np.array(["ok", "flat", "held", "clipped", "gap"])
+"""By their number in ``firmware_bridge/include/ecgqa/reason.h``; a test holds the two together."""
+
+
+def signal_status(samples: NDArray[np.int16], segment_s: float) -> NDArray[np.str_]:
+    """What the samples show before any transform, by the C that a device runs.
+
+    Parameters
+    ----------
+    samples
+        int16, shape (n, segment_len).
+    segment_s
+        How long a segment is, s.
+
+    Returns
+    -------
+    str, shape (n,): values of :class:`SegmentStatus`, all but ``gap``.
+    """
+    return _BY_REASON[signal_reasons(samples, segment_s)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,11 +235,11 @@ class Cutter:
         if n == 0:
             return iter(())
         windows = sliding_window_view(block, self.segment_len)[:: self.hop_len]
-        return _batches(windows, first, self.hop_len, self.fs_hz, batch)
+        return _batches(windows, first, self.hop_len, self.fs_hz, batch, self.segment_s)
 
 
 def _batches(
-    windows: NDArray[Any], n_before: int, hop_len: int, rate: float, batch: int
+    windows: NDArray[Any], n_before: int, hop_len: int, rate: float, batch: int, segment_s: float
 ) -> Iterator[Segments]:
     for start in range(0, len(windows), batch):
         block = windows[start : start + batch].astype(np.float64)
@@ -224,9 +250,9 @@ def _batches(
             block[~whole[:, 0]] = 0.0
             low, high = np.where(whole, low, 0.0), np.where(whole, high, 0.0)
         samples = _quantise(block, low, high)
-        varies = samples.any(axis=1)
-        status = np.where(varies, SegmentStatus.OK.value, SegmentStatus.FLAT.value)
+        status = signal_status(samples, segment_s)
         status[~whole[:, 0]] = SegmentStatus.GAP.value
+        samples[status != SegmentStatus.OK.value] = 0
         first = n_before + start
         start_s = np.arange(first, first + len(samples), dtype=np.float64) * hop_len / rate
         yield Segments(samples, start_s, status, rate)

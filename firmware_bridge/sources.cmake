@@ -13,6 +13,7 @@ set(ECGQA_SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/src/nn_layers.c
     ${CMAKE_CURRENT_LIST_DIR}/src/nn_softmax.c
     ${CMAKE_CURRENT_LIST_DIR}/src/selftest.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/signal.c
     ${CMAKE_CURRENT_LIST_DIR}/src/status.c
 )
 set(ECGQA_INCLUDE_DIR ${CMAKE_CURRENT_LIST_DIR}/include)

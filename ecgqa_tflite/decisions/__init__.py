@@ -12,7 +12,7 @@ from typing import Literal
 
 from ecgqa_tflite.spec import SCORE_SCALE, SCORE_ZERO_POINT, Quality
 
-Reason = Literal["ok", "gap", "flat"]
+Reason = Literal["ok", "gap", "flat", "held", "clipped"]
 
 
 @dataclass(frozen=True)

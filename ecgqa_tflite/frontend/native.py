@@ -94,6 +94,10 @@ def library() -> ctypes.CDLL:
         function = getattr(lib, name)
         function.restype = ctypes.c_int
         function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
+    lib.ecgqa_host_signal.restype = ctypes.c_int
+    lib.ecgqa_host_signal.argtypes = [
+        *(ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p)
+    ]
     lib.ecgqa_status_str.restype = ctypes.c_char_p
     lib.ecgqa_host_sizeof_tables.restype = ctypes.c_size_t
     lib.ecgqa_host_sizeof_row.restype = ctypes.c_size_t
@@ -149,6 +153,39 @@ def _error(status: int) -> EcgqaError:
         if cls.status == status:
             return cls(status_text(status))
     return EcgqaError(status_text(status))
+
+
+def signal_reasons(samples: NDArray[np.int16], segment_s: float) -> NDArray[np.uint8]:
+    """``ecgqa_reason_t`` of segments, from their samples alone.
+
+    Parameters
+    ----------
+    samples
+        int16, shape (n, segment_len).
+    segment_s
+        How long a segment is, s.
+
+    Returns
+    -------
+    uint8, shape (n,): 0 where the network is to be asked.
+
+    Raises
+    ------
+    ArgumentError
+        No samples, or more than a segment may have.
+    """
+    samples = np.ascontiguousarray(samples, np.int16)
+    out = np.empty(len(samples), np.uint8)
+    status = library().ecgqa_host_signal(
+        samples.ctypes.data,
+        len(samples),
+        samples.shape[1],
+        tables_module.segment_ms(segment_s),
+        out.ctypes.data,
+    )
+    if status != 0:
+        raise _error(status)
+    return out
 
 
 class NativeFrontEnd:

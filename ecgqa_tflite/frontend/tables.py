@@ -87,6 +87,11 @@ def _q31(x: NDArray[np.float64]) -> NDArray[np.int32]:
     return np.clip(np.rint(x * 2.0**31), -(2**31), 2**31 - 1).astype(np.int32)
 
 
+def segment_ms(segment_s: float) -> int:
+    """Duration of a segment as the C has it, ms."""
+    return max(1, round(1000 * segment_s))
+
+
 def _radices(points: int) -> list[int]:
     """Stages of the forward transform: fours first, then a two, threes and fives."""
     out: list[int] = []
@@ -214,7 +219,7 @@ def build(spec: FrontEnd, fs_hz: float) -> Tables:
         max_log2_fft=max_log2_fft,
         subtract_min=int(spec.scaling == "minmax"),
         conditioning=int(spec.conditioning == "baseline"),
-        segment_ms=round(1000 * spec.segment_s),
+        segment_ms=segment_ms(spec.segment_s),
         psi_first_q16=psi_first_q16,
         spec_hash=int(spec.short_hash, 16),
         radices=np.array(radices, dtype=np.uint8),

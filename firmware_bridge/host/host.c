@@ -4,6 +4,7 @@
 
 #include "../src/condition.h"
 #include "../src/cwt_internal.h"
+#include "../src/signal.h"
 
 size_t ecgqa_host_sizeof_tables(void)
 {
@@ -175,5 +176,18 @@ ecgqa_status_t ecgqa_host_condition(const ecgqa_cwt_tables_t *tables, const int1
         }
     }
     free(scratch);
+    return ECGQA_OK;
+}
+
+ecgqa_status_t ecgqa_host_signal(const int16_t *samples, size_t count, uint32_t n,
+                                 uint32_t segment_ms, uint8_t *reasons)
+{
+    if (samples == NULL || reasons == NULL || n == 0u || segment_ms == 0u ||
+        n > ECGQA_CWT_MAX_SEGMENT_LEN) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    for (size_t segment = 0u; segment < count; ++segment) {
+        reasons[segment] = (uint8_t)ecgqa_signal(samples + segment * n, n, segment_ms);
+    }
     return ECGQA_OK;
 }

@@ -29,4 +29,8 @@ ecgqa_status_t ecgqa_host_index_maps_two_pass(const ecgqa_cwt_tables_t *tables,
 ecgqa_status_t ecgqa_host_condition(const ecgqa_cwt_tables_t *tables, const int16_t *samples,
                                     size_t count, int16_t *conditioned);
 
+/* ecgqa_reason_t of each segment, int16 [count][n], from its samples alone. */
+ecgqa_status_t ecgqa_host_signal(const int16_t *samples, size_t count, uint32_t n,
+                                 uint32_t segment_ms, uint8_t *reasons);
+
 #endif

@@ -35,9 +35,10 @@ static ecgqa_status_t check_tables(const ecgqa_cwt_tables_t *t)
         return ECGQA_ERR_ARGUMENT;
     }
     if (t->format != ECGQA_CWT_FORMAT || t->segment_len < 16u ||
-        t->segment_len > ECGQA_CWT_MAX_SEGMENT_LEN || t->rows == 0u || t->cols == 0u ||
-        t->n_bins == 0u || t->n_bins >= t->segment_len || t->n_stages > ECGQA_CWT_MAX_STAGES ||
-        t->max_log2_fft < 3u || t->max_log2_fft > ECGQA_CWT_MAX_LOG2_FFT ||
+        t->segment_len > ECGQA_CWT_MAX_SEGMENT_LEN || t->segment_ms == 0u || t->rows == 0u ||
+        t->cols == 0u || t->n_bins == 0u || t->n_bins >= t->segment_len ||
+        t->n_stages > ECGQA_CWT_MAX_STAGES || t->max_log2_fft < 3u ||
+        t->max_log2_fft > ECGQA_CWT_MAX_LOG2_FFT ||
         (t->forward_points != t->segment_len && 2u * t->forward_points != t->segment_len)) {
         return ECGQA_ERR_FORMAT;
     }

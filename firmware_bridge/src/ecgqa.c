@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cwt_internal.h"
+#include "signal.h"
 #include "work.h"
 
 enum { PHASE_COLLECT = 0, PHASE_SCAN, PHASE_ROWS };
@@ -86,6 +87,7 @@ static void forget(ecgqa_t *ctx)
     ctx->scan_row = 0;
     ctx->phase = PHASE_COLLECT;
     ctx->row_waits = 0;
+    ctx->gap_end = 0;
     ctx->segment = 0;
 }
 
@@ -125,45 +127,85 @@ ecgqa_status_t ecgqa_reset(ecgqa_t *ctx)
     return ECGQA_OK;
 }
 
-ecgqa_status_t ecgqa_push(ecgqa_t *ctx, const int16_t *samples, size_t n, size_t *n_consumed,
-                          ecgqa_event_t *event)
+/* Take up to n samples; NULL: they are missing. */
+static void take_samples(ecgqa_t *ctx, const int16_t *samples, size_t n, size_t *n_consumed,
+                         ecgqa_event_t *event)
 {
-    if (ctx == NULL || ctx->bundle == NULL || (samples == NULL && n != 0u) || n_consumed == NULL ||
-        event == NULL) {
-        return ECGQA_ERR_ARGUMENT;
-    }
     *n_consumed = 0;
     *event = ECGQA_EVENT_NONE;
     if (ctx->phase != PHASE_COLLECT && ctx->bundle->collect_while_classifying == 0u) {
-        return ECGQA_OK;
+        return;
     }
     const size_t room = (size_t)ctx->bundle->cwt->segment_len - ctx->n_samples;
     *n_consumed = n < room ? n : room;
+    int16_t *const to = ctx->samples + ctx->n_samples;
     for (size_t i = 0u; i < *n_consumed; ++i) {
-        ctx->samples[ctx->n_samples++] = samples[i];
+        to[i] = samples == NULL ? 0 : samples[i];
+    }
+    ctx->n_samples = (uint16_t)(ctx->n_samples + *n_consumed);
+    if (samples == NULL && *n_consumed != 0u) {
+        ctx->gap_end = ctx->n_samples;
     }
     if (*n_consumed == room) {
         *event = ECGQA_EVENT_SEGMENT;
     }
+}
+
+ecgqa_status_t ecgqa_push(ecgqa_t *ctx, const int16_t *samples, size_t n, size_t *n_consumed,
+                          ecgqa_event_t *event)
+{
+    static const int16_t none = 0;
+    if (ctx == NULL || ctx->bundle == NULL || (samples == NULL && n != 0u) || n_consumed == NULL ||
+        event == NULL) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    take_samples(ctx, samples == NULL ? &none : samples, n, n_consumed, event);
     return ECGQA_OK;
+}
+
+ecgqa_status_t ecgqa_push_missing(ecgqa_t *ctx, size_t n, size_t *n_consumed, ecgqa_event_t *event)
+{
+    if (ctx == NULL || ctx->bundle == NULL || n_consumed == NULL || event == NULL) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    take_samples(ctx, NULL, n, n_consumed, event);
+    return ECGQA_OK;
+}
+
+/* What the segment's samples show; where that is nothing, its spectrum. */
+static ecgqa_status_t look_at(ecgqa_t *ctx, ecgqa_reason_t *reason)
+{
+    const ecgqa_cwt_tables_t *const cwt = ctx->bundle->cwt;
+    *reason = ctx->gap_end != 0u ? ECGQA_REASON_GAP
+                                 : ecgqa_signal(ctx->samples, cwt->segment_len, cwt->segment_ms);
+    if (*reason != ECGQA_REASON_OK) {
+        return ECGQA_OK;
+    }
+    const ecgqa_status_t status = ecgqa_cwt_analyse(&ctx->cwt, ctx->samples, cwt->segment_len);
+    if (status == ECGQA_OK && ctx->cwt.flat != 0u) {
+        *reason = ECGQA_REASON_FLAT;
+    }
+    return status;
 }
 
 /* The segment that waits becomes a spectrum; what the next one shares with it moves up. */
 static ecgqa_status_t take_segment(ecgqa_t *ctx, ecgqa_work_t *did)
 {
     const size_t segment_len = ctx->bundle->cwt->segment_len;
+    const uint16_t hop_len = ctx->bundle->hop_len;
     if (ctx->n_samples < segment_len) {
         return ECGQA_ERR_NOT_READY;
     }
-    const ecgqa_status_t status = ecgqa_cwt_analyse(&ctx->cwt, ctx->samples, segment_len);
+    const ecgqa_status_t status = look_at(ctx, &did->reason);
     if (status != ECGQA_OK) {
         return status;
     }
-    const size_t kept = segment_len - ctx->bundle->hop_len;
-    (void)memmove(ctx->samples, ctx->samples + ctx->bundle->hop_len, kept * sizeof(int16_t));
+    const size_t kept = segment_len - hop_len;
+    (void)memmove(ctx->samples, ctx->samples + hop_len, kept * sizeof(int16_t));
     ctx->n_samples = (uint16_t)kept;
-    if (ctx->cwt.flat != 0u) {
-        did->kind = ECGQA_WORK_FLAT;
+    ctx->gap_end = (uint16_t)(ctx->gap_end > hop_len ? ctx->gap_end - hop_len : 0);
+    if (did->reason != ECGQA_REASON_OK) {
+        did->kind = ECGQA_WORK_REFUSED;
         return ECGQA_OK;
     }
     ctx->scan_row = 0;
@@ -258,15 +300,14 @@ ecgqa_status_t ecgqa_classify_step(ecgqa_t *ctx, ecgqa_decision_t *out, uint8_t 
         return status;
     }
     out->segment = ctx->segment++;
-    if (did.kind == ECGQA_WORK_FLAT) {
+    out->reason = (uint8_t)did.reason;
+    if (did.kind == ECGQA_WORK_REFUSED) {
         out->score_s8 = INT8_MIN;
         out->quality = ECGQA_QUALITY_LOW;
-        out->reason = ECGQA_REASON_FLAT;
     } else {
         out->score_s8 = ((const int8_t *)did.data)[ECGQA_QUALITY_HIGH];
         out->quality = (uint8_t)(out->score_s8 >= ctx->bundle->threshold_s8 ? ECGQA_QUALITY_HIGH
                                                                             : ECGQA_QUALITY_LOW);
-        out->reason = ECGQA_REASON_OK;
     }
     *done = 1;
     return ECGQA_OK;

@@ -158,6 +158,34 @@ static int row_differs(const ecgqa_bundle_t *bundle, const ecgqa_work_t *did,
     return 1;
 }
 
+/* ---- what the signal shows ------------------------------------------------------------------- */
+
+/* A golden segment altered so that it must be refused: held from a quarter on for 1.5 s, or with
+ * all but its middle half second on one of two rails. */
+static int signal_differs(ecgqa_t *ctx, ecgqa_reason_t expected, ecgqa_divergence_t *first)
+{
+    const ecgqa_cwt_tables_t *const cwt = ctx->bundle->cwt;
+    const uint32_t n = cwt->segment_len;
+    const uint32_t held = 1500u * n / cwt->segment_ms, rails = 500u * n / cwt->segment_ms;
+    ecgqa_work_t did;
+    size_t n_consumed;
+    ecgqa_event_t event;
+    (void)ecgqa_push(ctx, ctx->bundle->golden->samples, n, &n_consumed, &event);
+    for (uint32_t i = 0u; i < n; ++i) {
+        if (expected == ECGQA_REASON_HELD && i >= n / 4u && i < n / 4u + held) {
+            ctx->samples[i] = ctx->samples[n / 4u];
+        } else if (expected == ECGQA_REASON_CLIPPED && (i < n / 2u || i >= n / 2u + rails)) {
+            ctx->samples[i] = (i & 64u) == 0u ? INT16_MIN : INT16_MAX;
+        } else if (expected == ECGQA_REASON_FLAT) {
+            ctx->samples[i] = 0;
+        }
+    }
+    const ecgqa_status_t status = ecgqa_work(ctx, &did);
+    const int wrong = status != ECGQA_OK || did.reason != expected;
+    (void)ecgqa_reset(ctx);
+    return wrong && differs(first, ECGQA_STAGE_SIGNAL, 0, (size_t)expected);
+}
+
 ecgqa_status_t ecgqa_selftest(ecgqa_t *ctx, ecgqa_divergence_t *first)
 {
     if (ctx == NULL || ctx->bundle == NULL) {
@@ -170,6 +198,11 @@ ecgqa_status_t ecgqa_selftest(ecgqa_t *ctx, ecgqa_divergence_t *first)
     ecgqa_divergence_t *const at = first != NULL ? first : &unread;
     (void)ecgqa_reset(ctx);
     if (constants_differ(ctx->bundle, at)) {
+        return ECGQA_ERR_SELFTEST;
+    }
+    if (signal_differs(ctx, ECGQA_REASON_FLAT, at) ||
+        (ctx->bundle->cwt->segment_ms > 2000u && signal_differs(ctx, ECGQA_REASON_HELD, at)) ||
+        signal_differs(ctx, ECGQA_REASON_CLIPPED, at)) {
         return ECGQA_ERR_SELFTEST;
     }
     const size_t segment_len = ctx->bundle->cwt->segment_len;

@@ -10,7 +10,7 @@ typedef enum {
     ECGQA_WORK_LAYER_ROW,     /* `data` is `row` of `layer` */
     ECGQA_WORK_NETWORK,       /* part of a row, or a row that the network skips */
     ECGQA_WORK_SCORES,        /* `data` is the scores: the segment is done */
-    ECGQA_WORK_FLAT           /* the segment is constant and done */
+    ECGQA_WORK_REFUSED        /* the segment is done without the network: `reason` */
 } ecgqa_work_kind_t;
 
 /* `data`, `len` bytes, is valid until the next slice. */
@@ -18,6 +18,7 @@ typedef struct {
     ecgqa_work_kind_t kind;
     uint16_t layer;
     uint16_t row;
+    ecgqa_reason_t reason;
     const uint8_t *data;
     size_t len;
 } ecgqa_work_t;

@@ -20,6 +20,7 @@
 
 #include "ecgqa/cwt.h"
 #include "ecgqa/nn.h"
+#include "ecgqa/reason.h"
 #include "ecgqa/status.h"
 
 #ifdef __cplusplus
@@ -35,16 +36,11 @@ extern "C" {
 /* The value is the class's index in the scores. */
 typedef enum { ECGQA_QUALITY_LOW = 0, ECGQA_QUALITY_HIGH = 1 } ecgqa_quality_t;
 
-typedef enum {
-    ECGQA_REASON_OK = 0, /* the network has looked at the segment */
-    ECGQA_REASON_FLAT    /* all samples are equal: low, without the network */
-} ecgqa_reason_t;
-
 typedef struct {
     uint32_t segment; /* decisions since init or reset before this one; the segment's first sample
                          is segment * hop_len */
     int8_t score_s8;  /* of ECGQA_QUALITY_HIGH, as the network's softmax gives it: probability
-                         (score_s8 + 128) / 256; -128 for a flat segment */
+                         (score_s8 + 128) / 256; -128 where `reason` is not OK */
     uint8_t quality;  /* ecgqa_quality_t */
     uint8_t reason;   /* ecgqa_reason_t */
 } ecgqa_decision_t;
@@ -109,6 +105,7 @@ typedef struct {
     uint16_t scan_row;
     uint8_t phase;
     uint8_t row_waits; /* an index row lies in its slot, untaken */
+    uint16_t gap_end;  /* samples collected up to and with the last missing one; 0: none misses */
     uint32_t segment;
     ecgqa_cwt_t cwt;
     ecgqa_nn_t net;
@@ -121,7 +118,8 @@ typedef enum {
     ECGQA_STAGE_INDEX_ROWS,      /* `row` of the index map: the front end */
     ECGQA_STAGE_LAYER_ROWS,      /* `row` of `layer`'s output */
     ECGQA_STAGE_LOGITS,          /* the last layer's output */
-    ECGQA_STAGE_SCORES
+    ECGQA_STAGE_SCORES,
+    ECGQA_STAGE_SIGNAL /* `row` is the ecgqa_reason_t that the altered segment must have */
 } ecgqa_stage_t;
 
 #define ECGQA_INDEX_UNKNOWN UINT32_MAX
@@ -144,7 +142,8 @@ size_t ecgqa_workspace_bytes(const ecgqa_bundle_t *bundle);
 ecgqa_status_t ecgqa_init(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, void *workspace,
                           size_t bytes);
 
-/* Forget all samples and any classification under way; also what to do after a gap. */
+/* Forget all samples and any classification under way; the next segment is number 0. After a gap of
+ * known length ecgqa_push_missing keeps the time base. */
 ecgqa_status_t ecgqa_reset(ecgqa_t *ctx);
 
 /* Take up to n samples. *n_consumed is how many were taken: fewer than n when a segment is whole
@@ -153,6 +152,10 @@ ecgqa_status_t ecgqa_reset(ecgqa_t *ctx);
  * collect_while_classifying). Any int16 is a valid sample, any scale will do. */
 ecgqa_status_t ecgqa_push(ecgqa_t *ctx, const int16_t *samples, size_t n, size_t *n_consumed,
                           ecgqa_event_t *event);
+
+/* As ecgqa_push, of samples that are missing: lead-off, a lost packet. Segments that hold one are
+ * decided with ECGQA_REASON_GAP; numbers and starts of segments go on as if the samples had come. */
+ecgqa_status_t ecgqa_push_missing(ecgqa_t *ctx, size_t n, size_t *n_consumed, ecgqa_event_t *event);
 
 /* The heavy work on one segment, at once. ERR_NOT_READY: there is no whole segment. */
 ecgqa_status_t ecgqa_classify(ecgqa_t *ctx, ecgqa_decision_t *out);

@@ -1,0 +1,12 @@
+/* What the samples of a segment show before any transform. */
+#ifndef ECGQA_SIGNAL_H
+#define ECGQA_SIGNAL_H
+
+#include <stdint.h>
+
+#include "ecgqa/reason.h"
+
+/* FLAT, HELD, CLIPPED, or OK; `n` samples, at least one, that last `segment_ms`. */
+ecgqa_reason_t ecgqa_signal(const int16_t *samples, uint32_t n, uint32_t segment_ms);
+
+#endif
