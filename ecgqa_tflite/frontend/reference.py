@@ -74,7 +74,7 @@ def conditioned(samples: ArrayLike, spec: FrontEnd) -> NDArray[np.float64]:
     half_second = np.arange(x.size) * n_maxima // x.size
     maxima = [np.abs(x[half_second == k]).max() for k in range(n_maxima)]
     limit = CLIP * sorted(maxima)[-RANK]
-    return np.clip(x, -limit, limit)
+    return np.asarray(np.clip(x, -limit, limit))
 
 
 def spectrum(samples: ArrayLike) -> NDArray[np.float64]:
