@@ -99,7 +99,7 @@ class Session:
         """Training and validation segments of the first row: what baselines learn from."""
         first = self.experiment.rows[0]
         return build(
-            self.data, first.spec, first.recipe.composition, self.cache, self.workers, self.progress
+            self.data, first.spec, first.recipe.composition, self.progress
         )
 
     def path_of(self, row: str, seed: int) -> Path:

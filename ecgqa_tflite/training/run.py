@@ -68,7 +68,7 @@ def train(
     """
     _refuse(out, overwrite, data, cache)
     network, pretraining = new_network(recipe, spec, out.name), _pretraining(recipe)
-    sets = build(data, spec, recipe.composition, cache, workers, progress)
+    sets = build(data, spec, recipe.composition, progress)
     maps = index_maps(sets.train, spec, cache, workers, progress)
     validation_maps = index_maps(sets.validation, spec, cache, workers, progress)
 
