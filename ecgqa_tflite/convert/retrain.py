@@ -93,7 +93,7 @@ def training_data(
     recipe
         Its composition, number of calibration segments and seed are used.
     cache
-        Folder for mixtures and index maps.
+        Folder for the sets and index maps.
     seen
         Ids of segments that the float network was trained on, as many as are known.
 
@@ -105,7 +105,7 @@ def training_data(
         nothing trains.
     """
     if (data / "nstdb").is_dir():
-        sets = build(data, spec, recipe.composition, progress)
+        sets = build(data, spec, recipe.composition, cache, progress)
         train, validation = sets.train, sets.validation
     else:
         train, validation = _split(load_folder(data, spec), data, recipe, seen)

@@ -244,6 +244,8 @@ def graded_segments(
         if group not in recordings:
             recordings[group] = read_recording(folders[window.set_name] / window.record)
         recording = recordings[group]
+        if not 0 <= window.lead < recording.signal_mv.shape[1]:
+            raise DatasetError(f"{path}: {group} has no lead {window.lead} (0 is the first)")
         source = f"graded_{window.quality.name.lower()}"
         length, fs_hz = spec.segment_len(recording.fs_hz), recording.fs_hz
         for shift_s in (0.0, *rng.uniform(-SHIFT_S, SHIFT_S, n_shifted)):

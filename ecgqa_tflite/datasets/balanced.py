@@ -12,25 +12,32 @@ Segments that the signal itself gives away (flat, held, clipped) are in no set: 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.datasets import arrhythmia, challenge2011, mitdb
 from ecgqa_tflite.datasets.defects import disturbed
-from ecgqa_tflite.datasets.drawn import RULES, Material, draw
+from ecgqa_tflite.datasets.drawn import RULES, WINDOWS, Material, draw
 from ecgqa_tflite.datasets.labelled import LabelledSegments, LabelledSet, by_rate
 from ecgqa_tflite.datasets.layout import find_folder
 from ecgqa_tflite.datasets.noise import NoiseBank, Part
 from ecgqa_tflite.datasets.splits import held_out_groups
 from ecgqa_tflite.errors import DatasetError
+from ecgqa_tflite.output import whole_file
 from ecgqa_tflite.progress import Progress, ticks
 from ecgqa_tflite.segments import quantise
 from ecgqa_tflite.spec import FrontEnd, Quality
 
+CACHE_FORMAT = 2
+"""Enters the names of cached sets: raise it when what is drawn changes."""
+_FIELDS = ("samples", "quality", "group", "ids")
 LEADS = ("leads_good", "leads_bad")
 """Sources that keep challenge-2011's own labels."""
 DISTURBED = "leads_disturbed"
@@ -73,10 +80,17 @@ class Composition:
         Of the split and the draw.
     """
 
-    n_train: int = 24_000
-    n_validation: int = 4_800
+    n_train: int = 20_000
+    n_validation: int = 4_000
     validation_share: float = 0.2
-    held_out: tuple[str, ...] = ("vfdb/423", "vfdb/602", "cudb/cu12", "cudb/cu24")
+    held_out: tuple[str, ...] = (
+        "vfdb/423",
+        "vfdb/429",
+        "vfdb/611",
+        "cudb/cu04",
+        "cudb/cu12",
+        "cudb/cu24",
+    )
     high: tuple[tuple[str, float], ...] = (
         ("leads_good", 1.5),
         (DISTURBED, 0.5),
@@ -116,9 +130,13 @@ class BalancedSets:
 
 
 def build(
-    data: Path, spec: FrontEnd, composition: Composition, progress: Progress | None = None
+    data: Path,
+    spec: FrontEnd,
+    composition: Composition,
+    cache: Path,
+    progress: Progress | None = None,
 ) -> BalancedSets:
-    """Make both sets.
+    """Make both sets, or read them where the same call made them before.
 
     No patient, recording or stretch of noise is in both. Without vfdb, cudb, challenge-2015-vt or
     their grades (:func:`~ecgqa_tflite.datasets.arrhythmia.missing`) the sources made of them are
@@ -132,6 +150,8 @@ def build(
         Says how long a segment is.
     composition
         Every number.
+    cache
+        Folder where the sets are kept; other files in the data's folders make them anew.
     progress
         Called as work gets done.
 
@@ -144,13 +164,61 @@ def build(
         if source not in RECORDED and source not in RULES:
             known = ", ".join(sorted(RECORDED | set(RULES)))
             raise DatasetError(f"{source!r} is no source of the balanced sets: {known}")
-    nstdb = find_folder(data, "em.hea", "nstdb")
+    folders = [
+        find_folder(data, "em.hea", "nstdb"),
+        find_folder(data, "100.atr", mitdb.NAME),
+        challenge2011.labelled_folder(data),
+        *arrhythmia.find(data).values(),
+    ]
+    path = cache / "sets" / f"{_key(data, folders, spec, composition)}.npz"
+    if not path.exists():
+        sets = _make(data, spec, composition, progress)
+        with whole_file(path, overwrite=True) as temporary:
+            np.savez(temporary, **_arrays(sets))  # type: ignore[arg-type]
+    return _read(path)
+
+
+def _key(data: Path, folders: list[Path], spec: FrontEnd, composition: Composition) -> str:
+    """What the sets depend on; of the files, their names, sizes and times."""
+    files = [file for folder in folders for file in folder.iterdir()]
+    graded = data / arrhythmia.NAME / arrhythmia.GRADED_NAME
+    files += [graded] if graded.exists() else []
+    seen = sorted((str(f.relative_to(data)), f.stat().st_size, f.stat().st_mtime_ns) for f in files)
+    plain = [CACHE_FORMAT, spec.segment_s, asdict(composition), seen]
+    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:32]
+
+
+def _arrays(sets: BalancedSets) -> dict[str, NDArray[Any]]:
+    """Every array by ``part/number/source/rate/field``."""
+    found = {}
+    for name in ("train", "validation"):
+        for i, part in enumerate(getattr(sets, name).parts):
+            for field in _FIELDS:
+                found[f"{name}/{i}/{part.source}/{part.fs_hz!r}/{field}"] = getattr(part, field)
+    return found
+
+
+def _read(path: Path) -> BalancedSets:
+    """Inverse of :func:`_arrays`."""
+    found: dict[str, list[LabelledSegments]] = {"train": [], "validation": []}
+    with np.load(path) as arrays:
+        for key in arrays:
+            if key.endswith(f"/{_FIELDS[0]}"):
+                name, _, source, fs_hz, _ = key.split("/")
+                prefix = key.removesuffix(_FIELDS[0])
+                fields = {field: arrays[prefix + field] for field in _FIELDS}
+                found[name].append(LabelledSegments(**fields, fs_hz=float(fs_hz), source=source))
+    return BalancedSets(*(LabelledSet(tuple(parts)) for parts in found.values()))
+
+
+def _make(
+    data: Path, spec: FrontEnd, composition: Composition, progress: Progress | None
+) -> BalancedSets:
     held_out = _held_out(data, composition)
     leads = _mitdb_leads(data, progress)
     recordings = challenge2011.labelled_recordings(data, ticks(progress, "reading challenge-2011"))
     good_and_bad = challenge2011.lead_segments(recordings, spec)
-    good_and_bad = good_and_bad.take(good_and_bad.usable)
-    rhythms = _rhythms(data, spec)
+    pools = _lead_pools(good_and_bad.take(good_and_bad.usable)) | _rhythms(data, spec)
 
     made: dict[Part, LabelledSet] = {}
     sizes: dict[Part, int] = {
@@ -160,16 +228,14 @@ def build(
     for part, n in sizes.items():
         inside = part == "validation"
         rng = np.random.default_rng([composition.seed, inside])
-        mine = {
-            name: _of_part(pool, held_out, inside)
-            for name, pool in (_lead_pools(good_and_bad) | rhythms).items()
-        }
+        mine = {name: _of_part(pool, held_out, inside) for name, pool in pools.items()}
         wanted = frozenset(g for g in _arrhythmia_groups(data) if (g in held_out) == inside)
         mine |= arrhythmia.graded_segments(data, spec, wanted, 0 if inside else SHIFTED, rng)
         material = Material(
             tuple(lead for lead in leads if (lead.group in held_out) == inside),
-            NoiseBank.read(nstdb, part),
+            NoiseBank.read(data, part),
             spec.segment_s,
+            min(n, WINDOWS),
         )
         made[part] = _draw(mine, material, n, composition, rng, progress)
     return BalancedSets(made["train"], made["validation"])
@@ -241,11 +307,9 @@ def _draw(
     parts: list[LabelledSegments] = []
     rest = dict(pools)
     for weights in (composition.high, composition.low):
-        have = {
-            source: len(rest.get("leads_good" if source == DISTURBED else source, ()))
-            for source, _ in weights
-            if source in RECORDED
-        }
+        have = {s: len(rest.get(s, ())) for s, _ in weights if s in RECORDED}
+        if DISTURBED in have:  # the good leads are halved between both
+            have |= dict.fromkeys(("leads_good", DISTURBED), len(rest["leads_good"]) // 2)
         for source, wanted in shares(weights, n // 2, have).items():
             if not wanted:
                 continue

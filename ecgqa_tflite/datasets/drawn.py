@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,9 @@ from ecgqa_tflite.datasets.beats import qrs_band
 from ecgqa_tflite.datasets.labelled import LabelledSegments
 from ecgqa_tflite.datasets.mitdb import AnnotatedLead
 from ecgqa_tflite.datasets.noise import KINDS, NoiseBank
-from ecgqa_tflite.progress import Tick
 from ecgqa_tflite.datasets.visible import errors_of
 from ecgqa_tflite.errors import DatasetError
+from ecgqa_tflite.progress import Tick
 from ecgqa_tflite.segments import SegmentStatus, quantise, signal_status
 from ecgqa_tflite.spec import Quality
 
@@ -27,6 +28,8 @@ Signal = NDArray[np.float64]
 
 ATTEMPTS = 1000
 """So many in a row that find nothing: the source has no material."""
+WINDOWS = 3000
+"""Clean windows that a set draws from, at most."""
 MIXTURE_KINDS = (
     ("em", 0.34),
     ("ma", 0.20),
@@ -46,6 +49,16 @@ SLOW_RR_S, FAST_RR_S, WIDE_BEATS = 1.5, 0.4, 3
 
 
 @dataclass(frozen=True)
+class Window:
+    """A clean window: its lead, where it starts, its signal, its beats (s from its start)."""
+
+    lead: AnnotatedLead
+    start_s: float
+    signal_mv: Signal
+    beats_s: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Material:
     """What the sources of one part draw from.
 
@@ -57,11 +70,14 @@ class Material:
         Noise of the same part.
     segment_s
         Length of a segment, s.
+    n_windows
+        Clean windows to draw from.
     """
 
     leads: tuple[AnnotatedLead, ...]
     bank: NoiseBank
     segment_s: float
+    n_windows: int = WINDOWS
 
     @property
     def fs_hz(self) -> float:
@@ -73,19 +89,23 @@ class Material:
         """Samples in a segment."""
         return round(self.segment_s * self.fs_hz)
 
+    @cached_property
+    def windows(self) -> list[Window]:
+        """Clean windows whose beats stand out by themselves, drawn once: they are used again."""
+        rng, found, in_vain = np.random.default_rng(len(self.leads)), list[Window](), 0
+        while len(found) < self.n_windows and in_vain < ATTEMPTS:
+            window = _clean_window(self, rng)
+            in_vain = in_vain + 1 if window is None else 0
+            found += [] if window is None else [window]
+        return found
+
+    def clean(self, rng: np.random.Generator) -> Window | None:
+        """One of :attr:`windows`; None where there is none."""
+        return self.windows[int(rng.integers(len(self.windows)))] if self.windows else None
+
     def any_lead(self, rng: np.random.Generator) -> AnnotatedLead:
         """One of the leads, each as likely."""
         return self.leads[int(rng.integers(len(self.leads)))]
-
-
-@dataclass(frozen=True)
-class Window:
-    """A clean window: its lead, where it starts, its signal, its beats (s from its start)."""
-
-    lead: AnnotatedLead
-    start_s: float
-    signal_mv: Signal
-    beats_s: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -100,7 +120,7 @@ class Drawn:
 Rule = Callable[[Material, np.random.Generator], Drawn | None]
 
 
-def clean_window(material: Material, rng: np.random.Generator) -> Window | None:
+def _clean_window(material: Material, rng: np.random.Generator) -> Window | None:
     """A random window, or None where it isn't clean or its beats don't stand out by themselves."""
     lead = material.any_lead(rng)
     first = int(rng.integers(len(lead.signal_mv) - material.segment_len + 1))
@@ -120,7 +140,7 @@ def _from_clean(
     name: str, change: Callable[[Window, Material, np.random.Generator], Signal]
 ) -> Rule:
     def rule(material: Material, rng: np.random.Generator) -> Drawn | None:
-        window = clean_window(material, rng)
+        window = material.clean(rng)
         if window is None:
             return None
         signal = change(window, material, rng)
@@ -137,7 +157,7 @@ def _mixture(belongs: Callable[[int, int, float], bool]) -> Rule:
     """Of lost beats, spurious ones and the signal-to-noise ratio, dB."""
 
     def rule(material: Material, rng: np.random.Generator) -> Drawn | None:
-        window = clean_window(material, rng)
+        window = material.clean(rng)
         if window is None:
             return None
         kinds, weights = zip(*MIXTURE_KINDS, strict=True)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from ecgqa_tflite.datasets import defects
-from ecgqa_tflite.datasets.drawn import RULES, Material, draw, errors_of
+from ecgqa_tflite.datasets.drawn import RULES, Material, draw
 from ecgqa_tflite.datasets.mitdb import AnnotatedLead
 from ecgqa_tflite.datasets.noise import RECORDED, NoiseBank
-from ecgqa_tflite.datasets.visible import contrast, envelope, periodicity
+from ecgqa_tflite.datasets.visible import contrast, envelope, errors_of, periodicity
 from ecgqa_tflite.errors import DatasetError
 
 FS_HZ = 250.0
@@ -32,7 +32,7 @@ def material() -> Material:
     rng = np.random.default_rng(1)
     noise = {kind: np.cumsum(rng.standard_normal((20_000, 2)), 0) for kind in RECORDED}
     recorded = {kind: x.astype(np.float32) for kind, x in noise.items()}
-    return Material((_lead(),), NoiseBank(recorded, 360.0, "train"), 5.0)
+    return Material((_lead(),), NoiseBank(recorded, 360.0, "train"), 5.0, 20)
 
 
 @pytest.mark.parametrize("source", sorted(set(RULES) - {"rhythms"}))
@@ -51,7 +51,7 @@ def test_a_source_without_material_says_so(material: Material) -> None:
         material.bank,
         5.0,
     )
-    with pytest.raises(DatasetError, match="rhythms: 1 segments wanted, 0 found"):
+    with pytest.raises(DatasetError, match="rhythms: 1 segments wanted, 0 found; leave it out"):
         draw("rhythms", 1, bare, np.random.default_rng(0))
 
 
