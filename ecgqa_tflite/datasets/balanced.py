@@ -271,7 +271,7 @@ def _arrhythmia_groups(data: Path) -> list[str]:
 def _mitdb_leads(data: Path, progress: Progress | None) -> list[mitdb.AnnotatedLead]:
     folder = find_folder(data, "100.atr", mitdb.NAME)
     records, tick = mitdb.record_names(folder), ticks(progress, "reading mitdb")
-    leads = []
+    leads: list[mitdb.AnnotatedLead] = []
     for record in records:
         leads += mitdb.read_leads(folder, record)
         tick(len(records))

@@ -55,7 +55,7 @@ def write_training_sets(root: Path) -> None:
         rows += [f"{i},I,good", f"{i},II,bad"]
     (root / "challenge-2011" / "LEADS.csv").write_text("\n".join(rows) + "\n")
     for i in range(4):
-        lead = pulse_train(70, 0.7 + 0.05 * i, seed=20 + i)
+        lead = pulse_train(70, 0.8 + 0.05 * i, seed=20 + i)
         write("mitdb", f"{100 + i}", lead.signal_mv[:, None], 250, ["MLII"])
         marks = np.round(lead.beats_s * 250).astype(int)
         kinds = ["N", "V"] * len(marks)

@@ -29,7 +29,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def with_arrhythmia(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with two records of vfdb, each half plain, half a wave that repeats itself."""
+    """The same with two records of vfdb, each half plain, half broad complexes, 150 a minute."""
     import wfdb
 
     root = tmp_path_factory.mktemp("more")
@@ -37,7 +37,7 @@ def with_arrhythmia(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = root / "arrhythmia" / "vfdb"
     folder.mkdir(parents=True)
     t = np.arange(30 * 250) / 250
-    wave = np.sin(2 * np.pi * 3 * t) + 0.4 * np.sin(4 * np.pi * 3 * t)
+    wave = np.exp(-0.5 * ((t % 0.4 - 0.2) / 0.04) ** 2)
     wave += 0.02 * np.random.default_rng(0).standard_normal(len(t))
     signal = np.r_[pulse_train(30).signal_mv, wave]
     for name in ("1", "2"):

@@ -424,6 +424,6 @@ def test_a_set_too_small_says_so(data: Path, tmp_path: Path) -> None:
     from ecgqa_tflite.datasets.balanced import build
 
     with pytest.raises(DatasetError, match="ask for fewer segments"):
-        build(data, SPEC, Composition(stretches_per_lead=(1, 1)), tmp_path)
+        build(data, SPEC, Composition(high=(("leads_good", 1.0),)), tmp_path)
     with pytest.raises(DatasetError, match="ecgqa data get"):
         build(tmp_path, SPEC, Composition(), tmp_path)
