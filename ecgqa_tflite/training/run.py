@@ -27,8 +27,8 @@ from ecgqa_tflite.training.images import index_maps
 from ecgqa_tflite.training.recipe import Recipe
 
 THRESHOLD = 0.6
-"""High from this P(high) on: where light_cnn_small errs alike on both classes of validation (7 %).
-At 0.5 it calls half of challenge-2011's bad leads high."""
+"""High from this P(high) on: where light_cnn and light_cnn_small err alike on both classes of validation
+(7-8 %). At 0.5 both call half of challenge-2011's bad leads high."""
 
 
 def train(
