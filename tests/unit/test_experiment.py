@@ -40,9 +40,7 @@ RECIPE = Recipe(
     learning_rate=5e-3,
     warmup_steps=2,
     n_calibration=8,
-    composition=Composition(
-        n_train=48, n_validation=16, validation_share=0.3, stretches_per_lead=(12, 2)
-    ),
+    composition=Composition(n_train=48, n_validation=16, validation_share=0.3),
 )
 
 
