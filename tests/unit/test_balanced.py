@@ -79,8 +79,12 @@ def test_the_same_call_reads_what_the_first_made(data: Path, tmp_path: Path) -> 
 
 def test_recorded_arrhythmias_are_split_by_record(with_arrhythmia: Path, tmp_path: Path) -> None:
     sets = build(with_arrhythmia, SPEC, TINY, tmp_path)
-    for found, record in ((sets.train, "vfdb/1"), (sets.validation, "vfdb/2")):
-        for source in ("rhythms_recorded", "tachycardia_recorded", "graded_high"):
+    recorded = ("rhythms_recorded", "graded_high", "tachycardia_recorded")
+    for found, record, sources in (
+        (sets.train, "vfdb/1", recorded),
+        (sets.validation, "vfdb/2", recorded[:2]),  # 40 segments have none of the rarest
+    ):
+        for source in sources:
             assert set(found.group[found.by_source[source]]) == {record}
     graded = sets.validation.ids[sets.validation.by_source["graded_high"]]
     assert list(graded) == ["vfdb/2/0@10.00"], "as it was read; the reading that differs is out"
