@@ -170,6 +170,8 @@ def _start(recipe: dict[str, Any], pretraining: dict[str, Any] | None) -> str:
             f"classes at {pretraining['size']} pixels, {_epochs(pretraining)} "
             f"({right['top1']:.1%} of {right['n']:,} held-out ones told right)"
         )
+        if "through" in pretraining:
+            start += f", then trained as an earlier `{pretraining['through']}`"
     return (
         f"{start}; then {_epochs(recipe)}, batch {recipe['batch']}, Adam "
         f"{recipe['learning_rate']:g}, seed {recipe['seed']}"

@@ -17,7 +17,7 @@ from ecgqa_tflite.evaluation.card import write_card
 from ecgqa_tflite.evaluation.figures import compare_decisions, reliability
 from ecgqa_tflite.evaluation.models import probabilities, table_of
 from ecgqa_tflite.frontend.colormap import image, image_s8
-from ecgqa_tflite.model_folder import MODEL_NAME, ModelFolder, Trained, write_model
+from ecgqa_tflite.model_folder import MODEL_NAME, ModelFolder, Trained, open_model, write_model
 from ecgqa_tflite.output import refuse_existing, refuse_swallowing, refuse_unwritable
 from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.spec import FrontEnd
@@ -122,10 +122,20 @@ def _refuse(out: Path, overwrite: bool, *inputs: Path) -> None:
 
 
 def _pretraining(recipe: Recipe) -> dict[str, Any]:
-    """``pretraining``: what the recipe's initial weights were trained on, if on photographs."""
+    """``pretraining``: what the recipe's initial weights were trained on, if on photographs.
+
+    Of a model that was itself trained from such weights, what its metrics say, and its name.
+    """
     from ecgqa_tflite.training.pretrain import origin
 
-    found = None if recipe.initial_weights is None else origin(recipe.initial_weights)
+    name = recipe.initial_weights
+    if name is None:
+        return {}
+    found = origin(name)
+    if found is None:
+        model = open_model(name)
+        found = model.metrics.get("training", {}).get("pretraining")
+        found = None if found is None else {**found, "through": model.name}
     return {} if found is None else {"pretraining": found}
 
 
