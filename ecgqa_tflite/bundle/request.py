@@ -161,10 +161,11 @@ class Request:
 
     def _check(self) -> None:
         """Say what is wrong before any work."""
+        folders = (self.calibrate, self.data, self.spec, self.validate, self.like)
+        if self.overwrite:
+            refuse_swallowing(self.out, Path(self.model), *folders)
         refuse_existing(self.out, self.overwrite)
         refuse_unwritable(self.out)
-        folders = (self.calibrate, self.data, self.spec, self.validate, self.like)
-        refuse_swallowing(self.out, Path(self.model), *folders)
         if self.quantize == "none":
             require_float(self.target)
         if self.spec is None:

@@ -152,8 +152,12 @@ def test_an_existing_output(model: Path, tmp_path: Path) -> None:
     (out / "mine").write_text("keep")
     refused(convert(model, "-o", out), "exists already", "--overwrite")
     assert (out / "mine").read_text() == "keep"
+    refused(convert(model, "-o", out, "--overwrite"), "has not written (mine)")
+    assert (out / "mine").read_text() == "keep"
+    (out / "mine").unlink()
     assert convert(model, "-o", out, "--overwrite").exit_code == 0
-    assert not (out / "mine").exists() and (out / MANIFEST).is_file()
+    assert convert(model, "-o", out, "--overwrite").exit_code == 0
+    assert (out / MANIFEST).is_file()
 
 
 def test_an_output_that_holds_an_input(

@@ -288,8 +288,8 @@ def test_each_failure_of_a_keras_network_has_its_own_message(
         (plain, tmp_path / "flat", "no recording gives a segment"),
     ]
     for path, folder, word in cases:
-        done = convert(path, "--spec", spec, "--calibrate", folder, "-o", tmp_path / "out")
-        refused(done, word)
+        given = ("--spec", spec, "--calibrate", folder, "--trust", "-o", tmp_path / "out")
+        refused(convert(path, *given), word)
     assert not (tmp_path / "out").exists()
 
 
