@@ -16,10 +16,10 @@ import pytest
 from recording_files import MAKERS, Made, ecg, edf_bytes, ishne, polar
 
 from ecgqa_tflite.errors import ArgumentError, RecordingError
-from ecgqa_tflite.recording import Recording, open_recording, read_recording, registry, timeline
-from ecgqa_tflite.recording.file import CHUNK, ReadOptions
+from ecgqa_tflite.recording import open_recording, read_recording, registry, timeline
+from ecgqa_tflite.recording.file import CHUNK, ArrayFile, ReadOptions
 from ecgqa_tflite.recording.leads import default_lead, mv_per_unit
-from ecgqa_tflite.recording.plausibility import beats_per_min, doubts
+from ecgqa_tflite.recording.plausibility import Look, beats_per_min, look
 
 CLINICAL = importlib.util.find_spec("ecgdatakit") is not None
 
@@ -48,7 +48,7 @@ def test_a_known_signal_comes_back(kind: str, tmp_path: Path) -> None:
     assert got.shape == made.signal_mv.shape
     np.testing.assert_array_equal(np.isnan(got), np.isnan(made.signal_mv))
     np.testing.assert_allclose(got, made.signal_mv, atol=made.tolerance_mv, equal_nan=True)
-    assert doubts(recording) == []
+    assert look(opened).doubts == ()
     np.testing.assert_array_equal(opened.lead(0), got)
 
 
@@ -366,24 +366,32 @@ def test_units_in_words(unit: str, mv: float | None) -> None:
     assert mv_per_unit(unit) == mv
 
 
-def recording_of(signal: np.ndarray, fs_hz: float = 250.0) -> Recording:
-    columns = signal.astype(np.float32).reshape(len(signal), -1)
-    return Recording("r", columns, fs_hz, tuple(f"L{i}" for i in range(columns.shape[1])))
+def recording_of(signal: np.ndarray, fs_hz: float = 250.0) -> ArrayFile:
+    columns = signal.astype(np.float32).reshape(len(signal), -1).T
+    signals = [(f"L{i}", "mV", fs_hz) for i in range(len(columns))]
+    return ArrayFile(Path("r"), list(columns), signals, ReadOptions())
 
 
 def test_doubts() -> None:
     signal = ecg(60)
-    assert doubts(recording_of(signal)) == []
-    assert doubts(recording_of(signal + 40)) == []
-    assert "uV perhaps" in doubts(recording_of(signal * 1000))[0]
-    assert "less than an ECG" in doubts(recording_of(signal / 1000))[0]
-    assert "beats per min at 2500 Hz" in doubts(recording_of(signal, 2500.0))[0]
-    assert "beats per min at 25 Hz" in doubts(recording_of(signal, 25.0))[0]
+    assert look(recording_of(signal)) == look(recording_of(signal + 40)) == Look(())
+    assert "uV perhaps" in look(recording_of(signal * 1000)).doubts[0]
+    assert "beats per min at 2500 Hz" in look(recording_of(signal, 2500.0)).doubts[0]
+    assert "beats per min at 25 Hz" in look(recording_of(signal, 25.0)).doubts[0]
     two = np.stack([np.zeros_like(signal), signal], axis=1)
-    assert doubts(recording_of(two)) == ["lead L0 is flat; L1 not: choose with --lead"]
-    assert doubts(recording_of(two), "L1") == []
-    assert "no sample" in doubts(recording_of(np.full(1000, np.nan)))[0]
-    assert doubts(recording_of(np.random.default_rng(0).normal(size=15000))) == []
+    assert look(recording_of(two)).doubts == ("lead L0 is flat; L1 not: choose with --lead",)
+    assert look(recording_of(two), "L1").doubts == ()
+    assert "no sample" in look(recording_of(np.full(1000, np.nan))).doubts[0]
+    assert look(recording_of(np.random.default_rng(0).normal(size=15000))).doubts == ()
+
+
+@pytest.mark.parametrize(("factor", "scale"), [(1e-3, 1e3), (1e-6, 1e6)])
+def test_beats_far_too_small_are_enlarged(factor: float, scale: float) -> None:
+    small = look(recording_of(ecg(60) * factor))
+    assert "less than an ECG" in small.doubts[0]
+    assert small.scale == scale
+    noise = np.random.default_rng(0).normal(size=15000) * factor
+    assert look(recording_of(noise)).scale == 1
 
 
 def test_beats_per_min_is_the_rate() -> None:

@@ -495,9 +495,7 @@ def _open_signals(
 def _sniff(head: bytes, path: Path) -> bool:
     if path.suffix.lower() in (".bin", ".raw"):
         return False
-    return layout(head, whole=len(head) < 65536) is not None or path.suffix.lower() in (
-        ".csv", ".tsv",
-    )  # fmt: skip
+    return layout(head, whole=len(head) < 65536) is not None
 
 
 READER = Reader(
@@ -507,4 +505,5 @@ READER = Reader(
     _sniff,
     DelimitedFile,
     general=True,
+    takes=("columns",),
 )

@@ -85,4 +85,5 @@ READER = Reader(
     "--fs; --unit where it is not mV",
     lambda head, path: head.startswith(b"\x93NUMPY"),
     NumpyFile,
+    takes=("columns",),
 )
