@@ -26,11 +26,14 @@ class AssessedLead:
         Its sampling rate, Hz.
     decisions
         One per segment.
+    scale
+        What its mV were multiplied by, where the unit is doubted.
     """
 
     lead: str
     fs_hz: float
     decisions: Sequence[Decision]
+    scale: float = 1.0
 
     @property
     def runs(self) -> list[Span]:
@@ -116,12 +119,16 @@ def time_at(start: Start | None, seconds: float) -> str:
     """See :meth:`Assessed.time_at`."""
     if start is None:
         return ""
-    date = isinstance(start, datetime.datetime)
-    begin = start if date else datetime.datetime.combine(datetime.date(2000, 1, 1), start)
+    begin = (
+        start
+        if isinstance(start, datetime.datetime)
+        else datetime.datetime.combine(datetime.date(2000, 1, 1), start)
+    )
     try:
         # to the millisecond first, or 08:29:59.9996 would be told as 08:29:59
         moment = begin + datetime.timedelta(milliseconds=round(seconds * 1000))
     except OverflowError:
         return ""
     timespec = "milliseconds" if moment.microsecond >= 1000 else "seconds"
-    return (moment if date else moment.time()).isoformat(timespec=timespec)
+    text = moment.isoformat(timespec=timespec)
+    return text if begin is start else text.partition("T")[2]

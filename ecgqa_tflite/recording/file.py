@@ -141,6 +141,9 @@ class RecordingFile(ABC):
     chunk = CHUNK
     """Samples read at a time."""
 
+    format = ""
+    """Name of the format that it was read as."""
+
     def __init__(self, path: Path, contents: Contents, options: ReadOptions) -> None:
         self.path = path
         self.name = path.stem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +40,9 @@ class Look:
     doubts
         One line for each thing that makes it look wrong.
     scale
-        What to multiply a lead by that beats as an ECG and is far too small for one: else its
-        beats would drown in the least significant bit. 1 for any other.
+        What to multiply a lead by that beats as an ECG and is far too small or too large for one:
+        small beats would drown in the least significant bit, large ones leave the paper. 1 for any
+        other.
     """
 
     doubts: tuple[str, ...]
@@ -70,20 +72,17 @@ def look(file: RecordingFile, lead: str | int | None = None) -> Look:
     beats = beats_per_min(head, fs_hz)
     if size == 0:
         doubts.append(f"lead {name} is flat for the most part{_better(file, index)}")
-    elif size > LARGEST_MV:
-        doubts.append(
-            f"lead {name} spans {size:,.0f} mV, which is no ECG: the unit looks wrong, uV perhaps "
-            "(--unit uV)"
+    elif not SMALLEST_MV <= size <= LARGEST_MV:
+        wrong = (
+            f"{size:,.0f} mV, which is no ECG: the unit looks wrong, uV perhaps (--unit uV)"
+            if size > LARGEST_MV
+            else f"{size * 1000:.2g} uV, less than an ECG: the unit looks wrong, V perhaps "
+            "(--unit V)"
         )
-    elif size < SMALLEST_MV:
-        taken = ""
         if beats is not None and SLOWEST_PER_MIN <= beats <= FASTEST_PER_MIN:
-            scale = 1000.0 ** max(1, round(float(-np.log10(size)) / 3))
-            taken = f"; it beats, so it is assessed {scale:,.0f} times as large"
-        doubts.append(
-            f"lead {name} spans {size * 1000:.2g} uV, less than an ECG: the unit looks wrong, V "
-            f"perhaps (--unit V){taken}"
-        )
+            scale = 1000.0 ** (-round(math.log10(size) / 3) or (1 if size < 1 else -1))
+            wrong += f"; it beats, so it is taken {scale:g} times as large"
+        doubts.append(f"lead {name} spans {wrong}")
     if beats is not None and not SLOWEST_PER_MIN <= beats <= FASTEST_PER_MIN:
         doubts.append(
             f"lead {name} would have {beats:.0f} beats per min at {fs_hz:g} Hz: the sampling rate "

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import glob
 import importlib
 import pkgutil
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ecgqa_tflite.errors import RecordingError
@@ -33,10 +35,10 @@ def open_file(path: str | Path, options: ReadOptions | None = None) -> Recording
     """Open a recording; see :func:`ecgqa_tflite.recording.open_recording`."""
     options = options or ReadOptions()
     text = str(path)
-    if re.match(r"[a-z][a-z0-9+.-]+://", text, re.IGNORECASE):
+    if re.match(r"[a-z][a-z0-9+.-]+:/", text, re.IGNORECASE):  # a Path has one slash
         raise RecordingError(f"{text}: nothing is fetched from a URL: download it first")
     path = Path(path)
-    if path.is_dir():
+    if path.is_dir() and wfdb.find_header(path) is None:
         raise RecordingError(f"{path} is a folder, not a recording{_example(path)}")
     if "::" in str(path.absolute()):
         raise RecordingError(f"{path}: wfdb can't open a path with '::': rename it")
@@ -58,17 +60,39 @@ def open_file(path: str | Path, options: ReadOptions | None = None) -> Recording
         raise RecordingError(f"{path} can't be read: {error.strerror or error}") from error
 
 
-def recordings_in(folder: Path) -> list[Path]:
-    """What in a folder and those under it is a recording, sorted; hidden files are none.
+def expanded(names: Sequence[str]) -> list[Path]:
+    """See :func:`ecgqa_tflite.recording.expanded`."""
+    found: list[Path] = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir() and wfdb.find_header(path) is None:
+            inside = [p for p in path.rglob("*") if not _hidden(p.relative_to(path))]
+        elif glob.has_magic(name) and sibling(path) is None and wfdb.find_header(path) is None:
+            inside = [Path(p) for p in glob.glob(name, recursive=True)]
+            inside += [q for p in inside if p.is_dir() for q in p.rglob("*")]
+        else:
+            found.append(path)
+            continue
+        recordings = _recordings(inside)
+        if not recordings:
+            raise RecordingError(f"{name} holds no recording: `ecgqa formats` lists what is read")
+        found += recordings
+    return list(dict.fromkeys(found))
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _recordings(paths: Iterable[Path]) -> list[Path]:
+    """Which of many files are recordings, sorted.
 
     A WFDB record is its header; neither its signal files nor the segments of a longer record are
     recordings of their own.
     """
     found: list[Path] = []
     parts: set[Path] = set()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        if any(part.startswith(".") for part in path.relative_to(folder).parts):
-            continue
+    for path in sorted(p for p in set(paths) if p.is_file()):
         if path.suffix.lower() == ".hea":
             found.append(path)
             parts |= wfdb.parts_of(path)
@@ -100,7 +124,9 @@ def _open(path: Path, options: ReadOptions) -> RecordingFile:
         reader = delimited.READER  # it says what kind of table is wanted
     if reader is not None:
         _refuse_idle(path, reader, options)
-        return reader.open(path, options)
+        opened = reader.open(path, options)
+        opened.format = reader.name
+        return opened
     reason = why_not(head, path)
     if reason:
         raise RecordingError(f"{path} {reason}")

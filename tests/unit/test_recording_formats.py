@@ -385,11 +385,11 @@ def test_doubts() -> None:
     assert look(recording_of(np.random.default_rng(0).normal(size=15000))).doubts == ()
 
 
-@pytest.mark.parametrize(("factor", "scale"), [(1e-3, 1e3), (1e-6, 1e6)])
-def test_beats_far_too_small_are_enlarged(factor: float, scale: float) -> None:
-    small = look(recording_of(ecg(60) * factor))
-    assert "less than an ECG" in small.doubts[0]
-    assert small.scale == scale
+@pytest.mark.parametrize(("factor", "scale"), [(1e-3, 1e3), (1e-6, 1e6), (1e3, 1e-3), (1e6, 1e-6)])
+def test_beats_of_a_wrong_unit_are_scaled(factor: float, scale: float) -> None:
+    wrong = look(recording_of(ecg(60) * factor))
+    assert "the unit looks wrong" in wrong.doubts[0]
+    assert wrong.scale == pytest.approx(scale)
     noise = np.random.default_rng(0).normal(size=15000) * factor
     assert look(recording_of(noise)).scale == 1
 
