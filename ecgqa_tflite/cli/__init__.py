@@ -23,6 +23,7 @@ from ecgqa_tflite.errors import EcgqaError
 
 COMMANDS: dict[str, str] = {
     "assess": "Tell which seconds of recordings can be trusted.",
+    "stream": "Tell of samples as they come in whether they can be trusted.",
     "formats": "List the formats of recordings that are read.",
     "scalogram": "Draw a segment of a recording as the network sees it.",
     "convert": "Make a full-int8 model and its firmware bundle.",
@@ -41,6 +42,7 @@ COMMANDS: dict[str, str] = {
 EXTRAS: dict[str, str] = {
     "matplotlib": "train",
     "pywt": "train",
+    "serial": "serial",
     "sklearn": "train",
     "tensorflow": "train",
     "tensorflow_model_optimization": "train",
