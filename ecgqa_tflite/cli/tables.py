@@ -127,7 +127,7 @@ def _hours(assessed: Assessed, summary: Summary) -> Iterator[str]:
     by = "clock" if assessed.start is not None else "recording"
     cells = [
         (_time_of_day(assessed, hour.start_s)[:5] if assessed.start is not None
-         else plots.clock(hour.start_s)) + f" {hour.high_s / hour.assessed_s:4.0%}"
+         else f"{hour.start_s / HOUR_S:3.0f} h") + f" {hour.high_s / hour.assessed_s:4.0%}"
         for hour in summary.hours[:MOST_HOURS]
     ]  # fmt: skip
     yield f"Usable by hour of the {by}:"

@@ -275,6 +275,18 @@ def test_text_that_is_no_table(tmp_path: Path) -> None:
 # ---- others --------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("error")
+def test_npy_values_beyond_float64_are_missing(tmp_path: Path) -> None:
+    values = np.array([1.0, np.finfo(np.longdouble).max, np.inf, np.nan, 2.0], np.longdouble)
+    np.save(tmp_path / "a.npy", values)
+    bits = np.full(2, 0x7FA0_0001, np.uint32).view(np.float32)  # signalling NaN
+    np.save(tmp_path / "b.npy", bits)
+    options = ReadOptions(fs_hz=250, unit="mV")
+    got = open_recording(tmp_path / "a.npy", options=options).lead()
+    np.testing.assert_array_equal(got, [1, np.nan, np.nan, np.nan, 2])
+    assert np.isnan(open_recording(tmp_path / "b.npy", options=options).lead()).all()
+
+
 def test_polar_says_what_was_lost_and_doubled(tmp_path: Path) -> None:
     opened = open_recording(polar(tmp_path).path)
     assert opened.notes[0].startswith("1 gaps in the time stamps")
