@@ -41,6 +41,8 @@ COMMANDS: dict[str, str] = {
 
 EXTRAS: dict[str, str] = {
     "matplotlib": "train",
+    "edfio": "edf",
+    "pyarrow": "bulk",
     "pywt": "train",
     "serial": "serial",
     "sklearn": "train",

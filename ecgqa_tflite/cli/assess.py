@@ -16,7 +16,8 @@ from rich.console import Console
 
 from ecgqa_tflite import plots
 from ecgqa_tflite.assess import Wanted, assess_files
-from ecgqa_tflite.cli import Command
+from ecgqa_tflite.cli import Command, need
+from ecgqa_tflite.cli.annotations import add_annotations
 from ecgqa_tflite.cli.outputs import Outputs
 from ecgqa_tflite.cli.progress import LOG_INTERVAL_S, progress
 from ecgqa_tflite.cli.reading import reading_options
@@ -67,6 +68,14 @@ _TEXT = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
     help="Write runs of equal quality to --csv and --json, not each segment.",
 )  # fmt: skip
 @click.option(
+    "--parquet", metavar="FILE", type=_FILE, help="Write them as Parquet (needs pyarrow)."
+)
+@click.option(
+    "--annotations", metavar="FILE", type=_FILE,
+    help="Write runs as annotations: RECORD.qa (WFDB: low is shut down), .edf (EDF+) or .tsv "
+    "(BIDS events, with a .json).",
+)  # fmt: skip
+@click.option(
     "--picture", metavar="FILE", type=_FILE,
     help="Draw the strip: .png (one sheet, 2 min at most) or .pdf (A4 pages).",
 )  # fmt: skip
@@ -88,6 +97,8 @@ def command(
     json_file: Path | None,
     csv_file: Path | None,
     as_runs: bool,
+    parquet: Path | None,
+    annotations: Path | None,
     picture: Path | None,
     from_s: float | None,
     to_s: float | None,
@@ -110,23 +121,31 @@ def command(
       ecgqa assess data/mitdb/104 --lead V2 --picture strip.png --from 60
       ecgqa assess night.edf --lead all --runs --csv runs.csv
       ecgqa assess vest.csv --fs 250 --unit uV --column 2
+      ecgqa assess data/mitdb/104 --lead all --annotations data/mitdb/104.qa
       ecgqa assess nights/ more/*.edf --json nights.json
       ecgqa assess holter --json - | jq .records[0].leads[0].n_high
     """
     if picture is None and (from_s, to_s) != (None, None):
         raise click.UsageError("--from and --to are of the picture: give --picture FILE too")
-    if as_runs and json_file is None and csv_file is None:
-        raise click.UsageError("--runs is of files: give --csv FILE or --json FILE too")
+    if as_runs and (json_file, csv_file, parquet) == (None, None, None):
+        raise click.UsageError("--runs is of files: give --csv, --json or --parquet FILE too")
     strip = _Strip(from_s or 0.0, to_s)
     outputs = Outputs(overwrite)
     outputs.add_text("--json", json_file, functools.partial(json_text, as_runs=as_runs))
     outputs.add_text("--csv", csv_file, functools.partial(csv_text, as_runs=as_runs))
+    if parquet is not None:
+        need("pyarrow")
+        from ecgqa_tflite.decisions.parquet import write_parquet
+
+        outputs.add_run("--parquet", parquet, functools.partial(write_parquet, as_runs=as_runs))
+    opened_model = open_model(model)
+    if annotations is not None:
+        add_annotations(outputs, annotations, opened_model)
     outputs.add_file("--picture", picture, strip.write, strip.check)
 
     paths = expanded(records)
     outputs.check(paths)
     console = Console(stderr=outputs.to_stdout, highlight=False)
-    opened_model = open_model(model)
     wanted = Wanted(lead=lead, options=options, hop_s=hop_s, threads=threads)
     started = time.perf_counter()
     with progress(at_least_s=LOG_INTERVAL_S) as tell:

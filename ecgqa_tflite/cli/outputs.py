@@ -22,6 +22,9 @@ WriteFile = Callable[[Path, RecordingFile, Assessed], str]
 """Writes a file about one recording to the path given, a temporary one; what is to be said of it,
 empty for nothing."""
 
+WriteRun = Callable[[Path, Run], None]
+"""Writes a file about everything that was assessed to the path given, a temporary one."""
+
 CheckFile = Callable[[Path, RecordingFile], None]
 """Raises where the file can't be written about this recording, before it is assessed."""
 
@@ -33,6 +36,7 @@ class _Output:
     text: MakeText | None
     write: WriteFile | None = None
     check: CheckFile | None = None
+    write_run: WriteRun | None = None
 
     @property
     def on_stdout(self) -> bool:
@@ -56,6 +60,11 @@ class Outputs:
         """A file about all recordings, or ``-`` for standard output; no path, no output."""
         if path is not None:
             self._outputs.append(_Output(option, path, text))
+
+    def add_run(self, option: str, path: Path | None, write: WriteRun) -> None:
+        """A file about all recordings that is no text."""
+        if path is not None:
+            self._outputs.append(_Output(option, path, None, write_run=write))
 
     def add_file(
         self, option: str, path: Path | None, write: WriteFile, check: CheckFile | None = None
@@ -128,6 +137,9 @@ class Outputs:
                     continue
                 with whole_file(output.path, self._overwrite) as temporary:
                     temporary.write_text(text, encoding="utf-8", newline="")
+            if output.write_run is not None:
+                with whole_file(output.path, self._overwrite) as temporary:
+                    output.write_run(temporary, run)
             if output.write is not None:
                 with whole_file(output.path, self._overwrite) as temporary:
                     said = output.write(temporary, file, run.assessed[0])

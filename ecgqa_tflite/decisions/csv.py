@@ -25,7 +25,7 @@ def csv_text(run: Run, *, as_runs: bool = False) -> str:
     """
     out = io.StringIO()
     writer: csv.DictWriter[str] | None = None
-    for row in _rows(run, as_runs):
+    for row in all_rows(run, as_runs=as_runs):
         if writer is None:
             writer = csv.DictWriter(out, fieldnames=list(row), lineterminator="\n")
             writer.writeheader()
@@ -33,7 +33,8 @@ def csv_text(run: Run, *, as_runs: bool = False) -> str:
     return out.getvalue()
 
 
-def _rows(run: Run, as_runs: bool) -> Iterator[dict[str, Any]]:
+def all_rows(run: Run, *, as_runs: bool) -> Iterator[dict[str, Any]]:
+    """Rows of every recording and lead: ``record`` and ``lead``, then what was decided."""
     for assessed in run.assessed:
         for lead in assessed.leads:
             who = {"record": assessed.record, "lead": lead.lead}

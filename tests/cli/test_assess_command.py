@@ -217,3 +217,22 @@ def test_scalogram_of_bad_input(demo_record: Path, tmp_path: Path) -> None:
     assert "ends in" in run(out="a.bmp")
     (tmp_path / "mine.png").write_bytes(b"mine")
     assert "exists already" in run(out="mine.png")
+
+
+def test_annotations_by_their_names(assess, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    require_module("edfio")
+    for name, more in (("demo.qa", ()), ("demo.edf", ()), ("demo.tsv", ("demo.json",))):
+        done = assess("--annotations", tmp_path / name)
+        assert done.exit_code == 0, done.output
+        assert all((tmp_path / n).stat().st_size for n in (name, *more))
+    done = assess("--annotations", tmp_path / "demo.tsv")
+    assert done.exit_code == 1 and "exists already" in done.stderr
+    done = assess("--annotations", tmp_path / "demo.1")
+    assert done.exit_code == 1 and "RECORD.ANNOTATOR" in done.stderr
+
+
+def test_parquet(assess, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    require_module("pyarrow")
+    done = assess("--parquet", tmp_path / "demo.parquet", "--runs")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "demo.parquet").read_bytes()[:4] == b"PAR1"
