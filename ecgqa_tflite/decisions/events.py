@@ -37,10 +37,11 @@ def events_tsv(assessed: Assessed, model: ModelFolder) -> str:
         for lead in assessed.leads
         for run in lead.runs
     ]
+    rows.sort(key=lambda row: (float(row[0]), row[3]))
     out = io.StringIO()
     writer = csv.writer(out, delimiter="\t", lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(sorted(rows, key=lambda row: (float(row[0]), row[3])))
+    writer.writerows(rows)
     return out.getvalue()
 
 
