@@ -7,15 +7,26 @@ is the device's, up to LiteRT's optimised kernels (a few units of 256 in a score
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecgqa_tflite.decisions import Decision, probability
-from ecgqa_tflite.errors import ArgumentError
+from ecgqa_tflite.decisions.report import Assessed, AssessedLead, Failure
+from ecgqa_tflite.errors import ArgumentError, RecordingError, SamplingRateError
 from ecgqa_tflite.frontend.colormap import image_s8
 from ecgqa_tflite.model_folder import ModelFolder
-from ecgqa_tflite.progress import Count, within
-from ecgqa_tflite.recording import Recording
+from ecgqa_tflite.progress import Count, Progress, within
+from ecgqa_tflite.recording import Recording, open_recording
+from ecgqa_tflite.recording.file import ReadOptions, RecordingFile
+from ecgqa_tflite.recording.leads import likelihood
+from ecgqa_tflite.recording.plausibility import look
 from ecgqa_tflite.segments import Cutter, Segments, SegmentStatus, at_usable_rate, usable_rate
 from ecgqa_tflite.spec import Quality
 from ecgqa_tflite.tflite.run import Scorer
@@ -112,6 +123,47 @@ class Assessor:
             decisions += self._decide(segments, within(progress, len(decisions), total))
         return decisions
 
+    def assess_lead(
+        self,
+        file: RecordingFile,
+        lead: str | int | None = None,
+        *,
+        scale: float = 1.0,
+        progress: Count | None = None,
+    ) -> list[Decision]:
+        """Decide on one lead of a file, read in pieces; what had been pushed before is forgotten.
+
+        Parameters
+        ----------
+        scale
+            What its mV are multiplied by (:class:`~ecgqa_tflite.recording.plausibility.Look`).
+
+        Raises
+        ------
+        RecordingError
+            No such lead; shorter than a segment; can't be decoded.
+        ArgumentError
+            The lead's :func:`~ecgqa_tflite.segments.usable_rate` is not this one's.
+        """
+        signal = file.leads[file.lead_index(lead)]
+        if usable_rate(signal.fs_hz, self.model.spec) != self.fs_hz:
+            raise ArgumentError(
+                f"{file.name}: {signal.fs_hz:g} Hz, and this Assessor is for {self.fs_hz:g} Hz"
+            )
+        blocks: Iterable[NDArray[Any]] = file.blocks(lead)
+        n_samples = signal.n_samples
+        if signal.fs_hz != self.fs_hz:  # resampled as a whole: its filter has no memory
+            whole, _ = at_usable_rate(file.lead(lead), signal.fs_hz, self.model.spec)
+            blocks, n_samples = [whole], whole.size
+        total = self._cutter.n_segments(n_samples)
+        self.reset()
+        decisions: list[Decision] = []
+        for block in blocks:
+            scaled = block if scale == 1 else block * np.float32(scale)
+            for segments in self._cutter.push(scaled, batch=SEGMENTS_AT_ONCE):
+                decisions += self._decide(segments, within(progress, len(decisions), total))
+        return decisions
+
     def scores(self, segments: Segments, *, progress: Count | None = None) -> NDArray[np.int8]:
         """Score of class 1 for each segment, int8, shape (n,); -128 where there is no signal.
 
@@ -180,3 +232,117 @@ def assess(
     rate = usable_rate(recording.fs_hz, model.spec)
     assessor = Assessor(model, rate, hop_s=hop_s, threads=threads)
     return assessor.assess(recording, lead=lead, progress=progress)
+
+
+ALL_LEADS = "all"
+"""Every lead of a file, where a lead is named."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of files, and how they are read.
+
+    Attributes
+    ----------
+    lead
+        Name or number, ``all``, or None for the one that is likeliest an ECG.
+    options
+        What the user says of the files.
+    hop_s, threads
+        As in :func:`assess`.
+    """
+
+    lead: str | int | None = None
+    options: ReadOptions = field(default_factory=ReadOptions)
+    hop_s: float | None = None
+    threads: int = 1
+
+
+def assess_files(
+    paths: Sequence[str | Path],
+    model: ModelFolder,
+    wanted: Wanted | None = None,
+    *,
+    check: Callable[[RecordingFile], None] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[Assessed, RecordingFile] | tuple[Failure, None]]:
+    """Assess files one after the other; one that can't be is a :class:`Failure`.
+
+    Parameters
+    ----------
+    check
+        Called with a file before it is assessed; raises what is to end the work.
+
+    Raises
+    ------
+    ArgumentError
+        The hop is not at least one sample.
+    ModelError
+        The model can't be run.
+    """
+    wanted = wanted or Wanted()
+    told = progress or (lambda what, done, total: None)
+    assessors: dict[float, Assessor] = {}
+    for number, path in enumerate(paths):
+        if len(paths) > 1:
+            told("recordings", number, len(paths))
+        file: RecordingFile | None = None
+        try:
+            reading = partial(told, f"reading, {Path(path).name}")
+            file = open_recording(path, options=replace(wanted.options, progress=reading))
+            if check is not None:
+                check(file)
+            yield _assessed(path, file, model, wanted, assessors, told), file
+        except (RecordingError, SamplingRateError) as error:
+            text = " ".join(str(error).split())
+            if not re.search(rf"(?<!\w){re.escape(Path(path).name)}(?!\w)", text):
+                text = f"{path}{f' ({file.format})' if file is not None else ''}: {text}"
+            yield Failure(str(path), text), None
+    if len(paths) > 1:
+        told("recordings", len(paths), len(paths))
+
+
+def _assessed(
+    path: str | Path,
+    file: RecordingFile,
+    model: ModelFolder,
+    wanted: Wanted,
+    assessors: dict[float, Assessor],
+    progress: Progress,
+) -> Assessed:
+    """The leads that are wanted of one file; ``assessors`` has one for each rate met so far."""
+    indices = _indices(file, wanted.lead)
+    leads: list[AssessedLead] = []
+    doubts: list[str] = []
+    for index in indices:
+        signal = file.leads[index]
+        rate = usable_rate(signal.fs_hz, model.spec)
+        if rate not in assessors:
+            assessors[rate] = Assessor(model, rate, hop_s=wanted.hop_s, threads=wanted.threads)
+        seen = look(file, index)
+        doubts += seen.doubts
+        decisions = assessors[rate].assess_lead(
+            file,
+            index,
+            scale=seen.scale,
+            progress=partial(progress, f"segments, {file.name} {signal.name}"),
+        )
+        leads.append(AssessedLead(signal.name, signal.fs_hz, decisions, seen.scale))
+    return Assessed(
+        path=str(path),
+        record=file.name,
+        duration_s=file.duration_s,
+        start=file.start,
+        notes=file.notes,
+        doubts=tuple(doubts),
+        signals=(tuple(s.name for s in file.leads), file.other_signals),
+        leads=tuple(leads),
+    )
+
+
+def _indices(file: RecordingFile, lead: str | int | None) -> list[int]:
+    """The leads that are meant; ``all`` leaves out what is named as another signal's."""
+    if lead != ALL_LEADS or any(signal.name == ALL_LEADS for signal in file.leads):
+        return [file.lead_index(lead)]
+    ranks = [likelihood(signal.name) for signal in file.leads]
+    return [i for i, rank in enumerate(ranks) if rank or not any(ranks)]

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -81,6 +81,14 @@ def refuse_swallowing(path: Path, *inputs: Path | None) -> None:
             raise ArgumentError(
                 f"{path} holds {given}, which would go with it: name another output"
             )
+
+
+def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Raise :class:`ArgumentError` where an output is a file that is read."""
+    read = [path for path in inputs if path.exists()]
+    for out in outputs:
+        if out.exists() and any(out.samefile(path) for path in read):
+            raise ArgumentError(f"{out} is part of the recording itself: name another output")
 
 
 @contextmanager

@@ -33,6 +33,7 @@ RESAMPLED_FS_HZ = 250.0
 
 _UV_PER_MV = 1000.0
 _INT16_MAX = 32767
+_LONGEST_PERIOD = 10_000  # input samples after which a resampler's phases repeat
 _BATCH = 256  # segments worked on at a time: float64 copies stay within a few MB
 
 
@@ -321,10 +322,69 @@ def at_usable_rate(
     return (signal_mv if rate == fs_hz else _resample(signal_mv, fs_hz)), rate
 
 
+class Resampler:
+    """A lead at ``RESAMPLED_FS_HZ`` as its samples come in: what :func:`at_usable_rate` makes.
+
+    Within .5 uV: a stream knows no median to take off before the filter, whose phases differ in
+    gain by 1e-4. Less near its ends, and where a gap is longer than the filter.
+
+    Parameters
+    ----------
+    fs_hz
+        Sampling rate of what is pushed, Hz.
+
+    Raises
+    ------
+    SamplingRateError
+        The rate is no ratio of small numbers to 250 Hz: so much would have to be kept.
+    """
+
+    def __init__(self, fs_hz: float) -> None:
+        ratio = _ratio(fs_hz)
+        if ratio.denominator > _LONGEST_PERIOD:
+            raise SamplingRateError(
+                f"{fs_hz:g} Hz: samples that come in can't be resampled from this rate: give one "
+                f"with fewer digits"
+            )
+        self._fs_hz, self._up, self._down = fs_hz, ratio.numerator, ratio.denominator
+        # scipy.signal.resample_poly's filter reaches so many samples to each side
+        self._reach = 10 * max(self._up, self._down) // self._up + 2
+        self._kept: NDArray[np.float64] = np.empty(0)
+        self._n_out = 0  # outputs of what is kept that were handed out
+
+    def push(self, samples_mv: NDArray[np.floating]) -> NDArray[np.float64]:
+        """The outputs that more samples, shape (n,), mV, NaN where missing, can't change."""
+        self._kept = np.concatenate([self._kept, samples_mv])
+        sure = self._kept.size - self._reach
+        if sure <= 0:
+            return np.empty(0)
+        out = self._next((sure * self._up - 1) // self._down + 1)
+        # whole periods go, up to what the next output needs: its phase stays
+        used = self._n_out * self._down // self._up - self._reach
+        periods = max(used // self._down, 0)
+        self._kept = self._kept[periods * self._down :]
+        self._n_out -= periods * self._up
+        return out
+
+    def finish(self) -> NDArray[np.float64]:
+        """The outputs up to the last sample."""
+        if not self._kept.size:
+            return np.empty(0)
+        return self._next(-(-self._kept.size * self._up // self._down))
+
+    def _next(self, stop: int) -> NDArray[np.float64]:
+        first, self._n_out = self._n_out, max(self._n_out, stop)
+        return _resample(self._kept, self._fs_hz)[first:stop]
+
+
+def _ratio(fs_hz: float) -> Fraction:
+    # exact for rates of two decimals up to 1 kHz; the filter's length grows with the denominator
+    return Fraction(RESAMPLED_FS_HZ / fs_hz).limit_denominator(100_000)
+
+
 def _resample(signal: NDArray[np.floating], fs_hz: float) -> NDArray[np.float64]:
     """``signal`` at ``RESAMPLED_FS_HZ``; an output sample beside a missing one is missing."""
-    # exact for rates of two decimals up to 1 kHz; the filter's length grows with the denominator
-    ratio = Fraction(RESAMPLED_FS_HZ / fs_hz).limit_denominator(100_000)
+    ratio = _ratio(fs_hz)
     missing = ~np.isfinite(signal)
     if missing.all():
         filled = np.zeros(signal.size)

@@ -25,7 +25,7 @@ ORDER = (
     "segments",
     "tflite networks datasets decisions",
     "assess engine quantize plots",
-    "boards",
+    "live boards",
     "benchmark",
     "devices",
     "evaluation",

@@ -10,7 +10,9 @@ from __future__ import annotations
 import errno
 import importlib
 import importlib.util
+import io
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -21,7 +23,9 @@ from ecgqa_tflite.errors import EcgqaError
 from ecgqa_tflite.escape import terminal
 
 COMMANDS: dict[str, str] = {
-    "assess": "Tell which seconds of a recording can be trusted.",
+    "assess": "Tell which seconds of recordings can be trusted.",
+    "stream": "Tell of samples as they come in whether they can be trusted.",
+    "formats": "List the formats of recordings that are read.",
     "scalogram": "Draw a segment of a recording as the network sees it.",
     "convert": "Make a full-int8 model and its firmware bundle.",
     "validate": "Prove a bundle again, on this machine.",
@@ -38,7 +42,10 @@ COMMANDS: dict[str, str] = {
 
 EXTRAS: dict[str, str] = {
     "matplotlib": "train",
+    "edfio": "edf",
+    "pyarrow": "bulk",
     "pywt": "train",
+    "serial": "serial",
     "sklearn": "train",
     "tensorflow": "train",
     "tensorflow_model_optimization": "train",
@@ -79,6 +86,27 @@ def one_line_errors() -> Iterator[None]:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from error
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Turn Ctrl-C into one line and its exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("Interrupted", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+def _printable() -> None:
+    """Let a letter that the console's encoding lacks be replaced: no text is worth a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def need(*modules: str) -> None:
     """Say that a module is missing before the work that comes ahead of its import.
 
@@ -103,9 +131,14 @@ class Command(click.Command):
     Use it as ``@click.command(cls=Command)`` where a command is an entry point of its own too.
     """
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run as a program."""
+        _printable()
+        return super().main(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the callback."""
-        with one_line_errors():
+        with _interruptible(), one_line_errors():
             return super().invoke(ctx)
 
 
@@ -129,9 +162,14 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run as a program."""
+        _printable()
+        return super().main(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was named."""
-        with one_line_errors():
+        with _interruptible(), one_line_errors():
             return super().invoke(ctx)
 
 
@@ -142,7 +180,8 @@ def main() -> None:
 
     \b
     Examples:
-      ecgqa assess mitdb/100                     a WFDB record, its first lead
+      ecgqa assess mitdb/100                     a WFDB record
+      ecgqa assess night.edf --lead all          or another of `ecgqa formats`
       ecgqa assess mitdb/100 --picture strip.png
       ecgqa convert light_cnn -o build/bundle    what a firmware needs
       ecgqa COMMAND --help                       every command has examples

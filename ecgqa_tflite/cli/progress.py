@@ -24,14 +24,19 @@ LOG_INTERVAL_S = 30.0
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
+def progress(*, at_least_s: float = 0.0) -> Iterator[Progress]:
     """Yield a callback (what, done, total); each kind of work gets a bar of its own on stderr.
 
     What follows a comma in ``what`` may change while the bar stays.
+
+    Parameters
+    ----------
+    at_least_s
+        Where stderr is not a terminal, work that takes less says nothing, s.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _lines(console)
+        yield _lines(console, at_least_s)
         return
     bars: dict[str, TaskID] = {}
     with Bar(
@@ -52,7 +57,7 @@ def progress() -> Iterator[Progress]:
         yield tell
 
 
-def _lines(console: Console) -> Progress:
+def _lines(console: Console, at_least_s: float) -> Progress:
     started = time.monotonic()
     begun: dict[str, float] = {}
     last: dict[str, float] = {}
@@ -60,7 +65,8 @@ def _lines(console: Console) -> Progress:
     def tell(what: str, done: int, total: int) -> None:
         kind, now = what.split(",")[0], time.monotonic()
         since = now - begun.setdefault(kind, now)
-        if done == total or now - last.get(kind, started) >= LOG_INTERVAL_S:
+        whole = done == total and now - started >= at_least_s
+        if whole or now - last.get(kind, started) >= LOG_INTERVAL_S:
             last[kind] = now
             left = f", about {since * (total - done) / done:.0f} s left" if 0 < done < total else ""
             console.print(

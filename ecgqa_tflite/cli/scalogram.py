@@ -8,11 +8,13 @@ import click
 
 from ecgqa_tflite import plots
 from ecgqa_tflite.cli import Command
+from ecgqa_tflite.cli.reading import reading_options
 from ecgqa_tflite.errors import RecordingError
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.model_folder import open_model
-from ecgqa_tflite.output import refuse_existing, refuse_unwritable_file, whole_file
-from ecgqa_tflite.recording import read_recording
+from ecgqa_tflite.output import refuse_existing, refuse_inputs, refuse_unwritable_file, whole_file
+from ecgqa_tflite.recording import open_recording
+from ecgqa_tflite.recording.file import ReadOptions
 from ecgqa_tflite.segments import SegmentStatus, cut
 from ecgqa_tflite.spec import PRESETS, FrontEnd
 
@@ -26,14 +28,21 @@ from ecgqa_tflite.spec import PRESETS, FrontEnd
     "-o", "--out", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
     help="Picture to write: .png, .pdf or .svg.",
 )  # fmt: skip
-@click.option("--lead", help="Name or number (from 0) of the lead.  [default: the first]")
+@click.option("--lead", help="Name or number (from 0).  [default: the one likeliest to be an ECG]")
+@reading_options
 @click.option(
     "--front-end", default="wearable", show_default=True, metavar="NAME",
     help=f"Spec to draw with: {', '.join(PRESETS)}, or a model's (its name or folder).",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the picture.")
 def command(
-    record: str, at_s: float, out: Path, lead: str | None, front_end: str, overwrite: bool
+    record: str,
+    at_s: float,
+    out: Path,
+    lead: str | None,
+    options: ReadOptions,
+    front_end: str,
+    overwrite: bool,
 ) -> None:
     """Draw a segment of RECORD as the network sees it.
 
@@ -50,7 +59,11 @@ def command(
     refuse_unwritable_file(out)
     plots.check_picture_suffix(out, plots.SCALOGRAM_SUFFIXES)
     spec = FrontEnd.preset(front_end) if front_end in PRESETS else open_model(front_end).spec
-    recording = read_recording(record)
+    file = open_recording(record, options=options)
+    refuse_inputs([out], file.files)
+    recording = file.recording(lead)
+    for note in recording.notes:
+        click.echo(f"Note: {note}", err=True)
     last_s = recording.duration_s - spec.segment_s
     if not 0 <= at_s <= last_s + 0.5 / recording.fs_hz:
         raise RecordingError(
@@ -59,7 +72,7 @@ def command(
         )
     n_samples = round(spec.segment_s * recording.fs_hz)
     first = min(round(at_s * recording.fs_hz), len(recording.signal_mv) - n_samples)
-    segment_mv = recording.lead(lead)[first : first + n_samples]
+    segment_mv = recording.lead(0)[first : first + n_samples]
     segments = cut(segment_mv, recording.fs_hz, spec)
     if segments.status[0] == SegmentStatus.GAP:
         raise RecordingError(
@@ -68,7 +81,7 @@ def command(
         )
     index_map = NativeFrontEnd(spec, segments.fs_hz).index_map(segments.samples[0])
     start_s = first / recording.fs_hz
-    lead_name = recording.lead_names[recording.lead_index(lead)]
+    (lead_name,) = recording.lead_names
     flat = "   flat: all zeros" if segments.status[0] == SegmentStatus.FLAT else ""
     with whole_file(out, overwrite) as temporary:
         plots.save_scalogram(

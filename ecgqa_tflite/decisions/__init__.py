@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ecgqa_tflite.spec import SCORE_SCALE, SCORE_ZERO_POINT, Quality
@@ -88,6 +88,30 @@ def spans(decisions: Sequence[Decision]) -> list[Span]:
         )
         for d, left, right in zip(decisions, [None, *edges], [*edges, None], strict=True)
     ]
+
+
+def best(leads: Sequence[Sequence[Span]]) -> list[Span]:
+    """At each time the best that any lead has: high before low, then the higher score.
+
+    Parameters
+    ----------
+    leads
+        Of each lead its spans in order; the leads' edges need not be the same.
+    """
+    edges = sorted({edge for parts in leads for p in parts for edge in (p.start_s, p.end_s)})
+    at = [0] * len(leads)
+    out: list[Span] = []
+    for start_s, end_s in itertools.pairwise(edges):
+        there: list[Span] = []
+        for i, parts in enumerate(leads):
+            while at[i] < len(parts) and parts[at[i]].end_s <= start_s:
+                at[i] += 1
+            if at[i] < len(parts) and parts[at[i]].start_s <= start_s:
+                there.append(parts[at[i]])
+        if there:
+            top = max(there, key=lambda p: (p.quality, p.highest_score))
+            out.append(replace(top, start_s=start_s, end_s=end_s))
+    return out
 
 
 def merged(parts: Sequence[Span]) -> list[Span]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from ecgqa_tflite.recording.leads import lead_index
 if TYPE_CHECKING:
     from ecgqa_tflite.recording.file import ReadOptions, RecordingFile
 
-__all__ = ["Recording", "open_recording", "read_recording"]
+__all__ = ["Recording", "expanded", "open_recording", "read_recording"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +96,19 @@ class Recording:
     def lead(self, lead: str | int | None = None) -> NDArray[np.float32]:
         """One lead's samples, float32, shape (n_samples,), mV; see :meth:`lead_index`."""
         return self.signal_mv[:, self.lead_index(lead)]
+
+
+def expanded(names: Sequence[str]) -> list[Path]:
+    """Recordings that are named, by folders and patterns (``*``, ``?``, ``[``) too; each once.
+
+    Raises
+    ------
+    RecordingError
+        A folder or a pattern without a recording.
+    """
+    from ecgqa_tflite.recording import registry
+
+    return registry.expanded(names)
 
 
 def open_recording(path: str | Path, *, options: ReadOptions | None = None) -> RecordingFile:

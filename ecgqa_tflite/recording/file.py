@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import ArgumentError, RecordingError
+from ecgqa_tflite.progress import Count
 from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.recording.leads import distinct, lead_index, mv_per_unit
 
@@ -48,20 +49,23 @@ class ReadOptions:
         Interleaved channels of a raw file.
     counts_per_mv
         Counts of 1 mV in a raw file.
+    progress
+        Told how much of a file was read, by formats that must be parsed before a lead is known.
     """
 
     fs_hz: float | None = None
     unit: str | None = None
     columns: tuple[str | int, ...] = ()
-    channels: int = 1
+    channels: int | None = None
     counts_per_mv: float | None = None
+    progress: Count | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.fs_hz is not None and not 0 < self.fs_hz < 1e6:
             raise ArgumentError(f"sampling rate {self.fs_hz} Hz: give one above 0 and below 1 MHz")
         if self.unit is not None and mv_per_unit(self.unit) is None:
             raise ArgumentError(f"unit {self.unit!r}: give V, mV, uV or nV")
-        if not 1 <= self.channels <= 1024:
+        if self.channels is not None and not 1 <= self.channels <= 1024:
             raise ArgumentError(f"{self.channels} channels: give 1 to 1024")
         if self.counts_per_mv is not None and not 0 < self.counts_per_mv < 1e12:
             raise ArgumentError(f"{self.counts_per_mv} counts per mV: give a positive number")
@@ -137,6 +141,9 @@ class RecordingFile(ABC):
     chunk = CHUNK
     """Samples read at a time."""
 
+    format = ""
+    """Name of the format that it was read as."""
+
     def __init__(self, path: Path, contents: Contents, options: ReadOptions) -> None:
         self.path = path
         self.name = path.stem
@@ -165,6 +172,11 @@ class RecordingFile(ABC):
         return tuple(dict.fromkeys(self._notes))
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it is read from."""
+        return (self.path,)
+
+    @property
     def leads(self) -> tuple[Signal, ...]:
         """Signals that may be an ECG."""
         return tuple(self.signals[i] for i in self._lead_columns)
@@ -191,6 +203,17 @@ class RecordingFile(ABC):
         out = np.empty(signal.n_samples, np.float32)
         self._fill(index, out)
         return out
+
+    def blocks(self, lead: str | int | None = None) -> Iterator[NDArray[np.float32]]:
+        """One lead in pieces, float32, mV, so that its length costs no memory; as :meth:`lead`."""
+        index = self._lead_columns[self.lead_index(lead)]
+        signal = self.signals[index]
+        self._refuse_gaps(signal)
+        scale = self._mv_per_unit(index)
+        for start in range(0, signal.n_samples, self.chunk):
+            part = np.empty(min(self.chunk, signal.n_samples - start), np.float32)
+            self._scaled(index, start, scale, part)
+            yield part
 
     def recording(self, *leads: str | int | None) -> Recording:
         """The leads named, or all, as one recording at the rate of the fastest of them.
@@ -234,14 +257,15 @@ class RecordingFile(ABC):
 
     def _fill(self, index: int, out: NDArray[np.float32]) -> None:
         scale = self._mv_per_unit(index)
+        for start in range(0, out.size, self.chunk):
+            self._scaled(index, start, scale, out[start : start + self.chunk])
+
+    def _scaled(self, index: int, start: int, scale: float, out: NDArray[np.float32]) -> None:
+        """Samples from ``start`` on in mV, into ``out``; what float32 can't hold is missing."""
         with np.errstate(over="ignore", invalid="ignore"):
-            for start in range(0, out.size, self.chunk):
-                stop = min(start + self.chunk, out.size)
-                np.multiply(
-                    self.read(index, start, stop), scale, out=out[start:stop], casting="same_kind"
-                )
-                part = out[start:stop]
-                part[~np.isfinite(part)] = np.nan
+            values = self.read(index, start, start + out.size)
+            np.multiply(values, scale, out=out, casting="same_kind")
+        out[~np.isfinite(out)] = np.nan
 
     def _choose(self) -> list[int]:
         """Columns of the signals that may be an ECG."""
@@ -298,11 +322,14 @@ class RecordingFile(ABC):
                 "into shorter records, or read one lead"
             )
         for signal in signals:
-            if signal.n_samples > 4 * signal.n_held + GAP_ALLOWANCE:
-                raise RecordingError(
-                    f"{self.path}: {signal.n_samples} samples, of which it holds "
-                    f"{signal.n_held}: corrupt header"
-                )
+            self._refuse_gaps(signal)
+
+    def _refuse_gaps(self, signal: Signal) -> None:
+        if signal.n_samples > 4 * signal.n_held + GAP_ALLOWANCE:
+            raise RecordingError(
+                f"{self.path}: {signal.n_samples} samples, of which it holds "
+                f"{signal.n_held}: corrupt header"
+            )
 
 
 UNCALIBRATED = frozenset(
@@ -348,6 +375,8 @@ class Reader:
         Lower case, with the dot.
     needs
         What the user must give or install, empty for nothing.
+    takes
+        Fields of :class:`ReadOptions` that it honours beside ``fs_hz`` and ``unit``.
     sniff
         Called with a file's first ``HEAD_BYTES`` bytes and its path.
     open
@@ -362,6 +391,7 @@ class Reader:
     sniff: Callable[[bytes, Path], bool]
     open: Callable[[Path, ReadOptions], RecordingFile]
     general: bool = False
+    takes: tuple[str, ...] = ()
 
 
 def require_rate(path: Path, fs_hz: float | None) -> float:

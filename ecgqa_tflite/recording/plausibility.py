@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.recording import Recording
+from ecgqa_tflite.recording.file import RecordingFile
 
 LARGEST_MV = 30.0
 """More within 2 s is no ECG."""
@@ -18,6 +21,9 @@ LOOK_S = 60.0
 FEWEST_SAMPLES = 20_000
 """Looked at even where they are more than ``LOOK_S``: the rate may be wrong."""
 
+FARTHEST = 2**24
+"""Samples into a recording up to which a stretch with samples is looked for."""
+
 MAINS_PER_MIN = 2000.0
 """What comes again faster is hum, whatever the rate."""
 
@@ -25,44 +31,64 @@ REGULAR = 0.5
 """Autocorrelation from which beats are taken to be regular enough to count."""
 
 
-def doubts(recording: Recording, lead: str | int | None = None) -> list[str]:
-    """One line for each thing about the lead that is taken that makes it look wrong.
+@dataclass(frozen=True)
+class Look:
+    """What the first minute of a lead looks like.
+
+    Attributes
+    ----------
+    doubts
+        One line for each thing that makes it look wrong.
+    scale
+        What to multiply a lead by that beats as an ECG and is far too small or too large for one:
+        small beats would drown in the least significant bit, large ones leave the paper. 1 for any
+        other.
+    """
+
+    doubts: tuple[str, ...]
+    scale: float = 1.0
+
+
+def look(file: RecordingFile, lead: str | int | None = None) -> Look:
+    """What is to be doubted about a lead.
 
     Parameters
     ----------
-    recording
+    file
         Looked at in its first ``LOOK_S`` s that have samples.
     lead
-        As :meth:`Recording.lead_index` takes it.
+        As :meth:`RecordingFile.lead_index` takes it.
     """
-    index = recording.lead_index(lead)
-    name = recording.lead_names[index]
-    head = _head(recording.signal_mv[:, index], recording.fs_hz)
+    index = file.lead_index(lead)
+    name, fs_hz = file.leads[index].name, file.leads[index].fs_hz
+    head = _head(file, index)
     if not head.size:
-        return [f"lead {name} holds no sample at all{_better(recording, index)}"]
-    size = _size(head, recording.fs_hz)
+        return Look((f"lead {name} holds no sample at all{_better(file, index)}",))
     if float(np.ptp(head)) == 0:
-        return [f"lead {name} is flat{_better(recording, index)}"]
-    found = []
+        return Look((f"lead {name} is flat{_better(file, index)}",))
+    doubts = []
+    scale = 1.0
+    size = _size(head, fs_hz)
+    beats = beats_per_min(head, fs_hz)
     if size == 0:
-        found.append(f"lead {name} is flat for the most part{_better(recording, index)}")
-    elif size > LARGEST_MV:
-        found.append(
-            f"lead {name} spans {size:,.0f} mV, which is no ECG: the unit looks wrong, uV perhaps "
-            "(--unit uV)"
+        doubts.append(f"lead {name} is flat for the most part{_better(file, index)}")
+    elif not SMALLEST_MV <= size <= LARGEST_MV:
+        wrong = (
+            f"{size:,.0f} mV, which is no ECG: the unit looks wrong, uV perhaps (--unit uV)"
+            if size > LARGEST_MV
+            else f"{size * 1000:.2g} uV, less than an ECG: the unit looks wrong, V perhaps "
+            "(--unit V)"
         )
-    elif size < SMALLEST_MV:
-        found.append(
-            f"lead {name} spans {size * 1000:.2g} uV, less than an ECG: the unit looks wrong "
-            "(--unit)"
-        )
-    beats = beats_per_min(head, recording.fs_hz)
+        if beats is not None and SLOWEST_PER_MIN <= beats <= FASTEST_PER_MIN:
+            scale = 1000.0 ** (-round(math.log10(size) / 3) or (1 if size < 1 else -1))
+            wrong += f"; it beats, so it is taken {scale:g} times as large"
+        doubts.append(f"lead {name} spans {wrong}")
     if beats is not None and not SLOWEST_PER_MIN <= beats <= FASTEST_PER_MIN:
-        found.append(
-            f"lead {name} would have {beats:.0f} beats per min at {recording.fs_hz:g} Hz: the "
-            "sampling rate looks wrong (--fs)"
+        doubts.append(
+            f"lead {name} would have {beats:.0f} beats per min at {fs_hz:g} Hz: the sampling rate "
+            "looks wrong (--fs)"
         )
-    return found
+    return Look(tuple(doubts), scale)
 
 
 def beats_per_min(signal: NDArray[np.floating], fs_hz: float) -> float | None:
@@ -103,12 +129,22 @@ def _lag(energy: NDArray[np.float64]) -> int | None:
     return start + int(np.argmax(ahead[start:stop]))
 
 
-def _head(signal: NDArray[np.float32], fs_hz: float) -> NDArray[np.float32]:
-    held = np.flatnonzero(np.isfinite(signal[: 2**24]))
-    if not held.size:
-        return signal[:0]
-    stretch = signal[held[0] : held[0] + max(round(LOOK_S * fs_hz), FEWEST_SAMPLES)]
-    return stretch[np.isfinite(stretch)]
+def _head(file: RecordingFile, index: int) -> NDArray[np.float32]:
+    """The first stretch of a lead that has samples, missing ones left out."""
+    wanted = max(round(LOOK_S * file.leads[index].fs_hz), FEWEST_SAMPLES)
+    parts: list[NDArray[np.float32]] = []
+    passed = 0
+    for block in file.blocks(index):
+        held = np.isfinite(block)
+        if held.any() or parts:
+            start = 0 if parts else int(np.argmax(held))
+            parts.append(block[start : start + wanted])
+            wanted -= parts[-1].size
+        passed += block.size
+        if wanted <= 0 or (not parts and passed >= FARTHEST):
+            break
+    whole = np.concatenate(parts) if parts else np.empty(0, np.float32)
+    return whole[np.isfinite(whole)]
 
 
 def _size(signal: NDArray[np.float32], fs_hz: float) -> float:
@@ -118,13 +154,11 @@ def _size(signal: NDArray[np.float32], fs_hz: float) -> float:
     return float(np.median(np.ptp(np.percentile(windows, [0.5, 99.5], axis=1), axis=0)))
 
 
-def _better(recording: Recording, index: int) -> str:
+def _better(file: RecordingFile, index: int) -> str:
     """Leads that are not flat, to choose among."""
     live = [
-        name
-        for i, name in enumerate(recording.lead_names)
-        if i != index
-        and (head := _head(recording.signal_mv[:, i], recording.fs_hz)).size
-        and np.ptp(head) > 0
+        signal.name
+        for i, signal in enumerate(file.leads)
+        if i != index and (head := _head(file, i)).size and np.ptp(head) > 0
     ]
     return f"; {', '.join(live[:12])} not: choose with --lead" if live else ""

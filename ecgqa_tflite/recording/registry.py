@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+import glob
 import importlib
 import pkgutil
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ecgqa_tflite.errors import RecordingError
 from ecgqa_tflite.recording import formats
 from ecgqa_tflite.recording.file import Reader, ReadOptions, RecordingFile
-from ecgqa_tflite.recording.formats import wfdb
+from ecgqa_tflite.recording.formats import delimited, wfdb
 from ecgqa_tflite.recording.text import sibling
 from ecgqa_tflite.recording.unreadable import why_not
 
@@ -33,10 +35,10 @@ def open_file(path: str | Path, options: ReadOptions | None = None) -> Recording
     """Open a recording; see :func:`ecgqa_tflite.recording.open_recording`."""
     options = options or ReadOptions()
     text = str(path)
-    if re.match(r"[a-z][a-z0-9+.-]+://", text, re.IGNORECASE):
+    if re.match(r"[a-z][a-z0-9+.-]+:/", text, re.IGNORECASE):  # a Path has one slash
         raise RecordingError(f"{text}: nothing is fetched from a URL: download it first")
     path = Path(path)
-    if path.is_dir():
+    if path.is_dir() and wfdb.find_header(path) is None:
         raise RecordingError(f"{path} is a folder, not a recording{_example(path)}")
     if "::" in str(path.absolute()):
         raise RecordingError(f"{path}: wfdb can't open a path with '::': rename it")
@@ -58,18 +60,76 @@ def open_file(path: str | Path, options: ReadOptions | None = None) -> Recording
         raise RecordingError(f"{path} can't be read: {error.strerror or error}") from error
 
 
-def _open(path: Path, options: ReadOptions) -> RecordingFile:
+def expanded(names: Sequence[str]) -> list[Path]:
+    """See :func:`ecgqa_tflite.recording.expanded`."""
+    found: list[Path] = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir() and wfdb.find_header(path) is None:
+            inside = [p for p in path.rglob("*") if not _hidden(p.relative_to(path))]
+        elif glob.has_magic(name) and sibling(path) is None and wfdb.find_header(path) is None:
+            inside = [Path(p) for p in glob.glob(name, recursive=True)]
+            inside += [q for p in inside if p.is_dir() for q in p.rglob("*")]
+        else:
+            found.append(path)
+            continue
+        recordings = _recordings(inside)
+        if not recordings:
+            raise RecordingError(f"{name} holds no recording: `ecgqa formats` lists what is read")
+        found += recordings
+    return list(dict.fromkeys(found))
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _recordings(paths: Iterable[Path]) -> list[Path]:
+    """Which of many files are recordings, sorted.
+
+    A WFDB record is its header; neither its signal files nor the segments of a longer record are
+    recordings of their own.
+    """
+    found: list[Path] = []
+    parts: set[Path] = set()
+    for path in sorted(p for p in set(paths) if p.is_file()):
+        if path.suffix.lower() == ".hea":
+            found.append(path)
+            parts |= wfdb.parts_of(path)
+        elif _reader_of(path, _head(path)) not in (None, wfdb.READER):
+            found.append(path)
+    return [path for path in found if path not in parts]
+
+
+def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    for reader in readers():
-        if not reader.general and reader.sniff(head, path):
-            return reader.open(path, options)
+        return file.read(HEAD_BYTES)
+
+
+def _reader_of(path: Path, head: bytes) -> Reader | None:
+    """The reader of a file, None where it is none's or of a kind that is known and not read."""
+    for general in (False, True):
+        for reader in readers():
+            if reader.general == general and reader.sniff(head, path):
+                return reader
+        if why_not(head, path):
+            return None
+    return None
+
+
+def _open(path: Path, options: ReadOptions) -> RecordingFile:
+    head = _head(path)
+    reader = _reader_of(path, head)
+    if reader is None and path.suffix.lower() in (".csv", ".tsv") and not why_not(head, path):
+        reader = delimited.READER  # it says what kind of table is wanted
+    if reader is not None:
+        _refuse_idle(path, reader, options)
+        opened = reader.open(path, options)
+        opened.format = reader.name
+        return opened
     reason = why_not(head, path)
     if reason:
         raise RecordingError(f"{path} {reason}")
-    for reader in readers():
-        if reader.general and reader.sniff(head, path):
-            return reader.open(path, options)
     header = sibling(path.with_suffix(".hea"))
     if header is not None:
         wfdb.READER.open(header, options)  # says so where the record has no signal at all
@@ -79,6 +139,14 @@ def _open(path: Path, options: ReadOptions) -> RecordingFile:
         "nor another format that `ecgqa formats` lists; wfdb.wrsamp writes a record from an array "
         "in mV"
     )
+
+
+def _refuse_idle(path: Path, reader: Reader, options: ReadOptions) -> None:
+    """Raise where an option would have no effect on this format."""
+    for name in ("columns", "channels", "counts_per_mv"):
+        if getattr(options, name) not in (None, ()) and name not in reader.takes:
+            option = {"columns": "column"}.get(name, name.replace("_", "-"))
+            raise RecordingError(f"{path} is read as {reader.name}, which --{option} is not for")
 
 
 def _example(folder: Path) -> str:

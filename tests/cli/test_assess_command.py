@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +40,13 @@ def write(folder: Path, name: str, signal_mv: np.ndarray, fs_hz: float = 250.0) 
     return write_wfdb(Recording(name, signal_mv, fs_hz, leads), folder).with_suffix("")
 
 
+def only_lead(done: Result) -> dict[str, Any]:
+    """The one lead of the one recording in the JSON on standard output."""
+    (record,) = json.loads(done.stdout)["records"]
+    (lead,) = record["leads"]
+    return dict(lead)
+
+
 def error_line(done: Result) -> str:
     """The one line that a user sees; nothing of it is a traceback."""
     assert done.exit_code == 1, done.output
@@ -58,26 +66,31 @@ def test_table_files_and_picture(assess, tmp_path: Path, small_model: ModelFolde
     for path in names.values():
         assert f"Written: {path}" in done.stdout and path.stat().st_size
     what = json.loads(names["json"].read_text())
-    assert {k: what[k] for k in ("format", "record", "lead", "fs_hz", "model", "spec_hash")} == {
-        "format": 1, "record": "demo", "lead": "ECG", "fs_hz": 250.0, "model": "tiny",
-        "spec_hash": small_model.spec.hash,
+    assert {k: what[k] for k in ("format", "model", "spec_hash", "failed", "hop_s")} == {
+        "format": 2, "model": "tiny", "spec_hash": small_model.spec.hash, "failed": [],
+        "hop_s": None,
     }  # fmt: skip
     assert 0 < what["threshold"] < 1
-    assert [d["start_s"] for d in what["decisions"]] == list(range(0, 90, 5))
-    assert [d["reason"] for d in what["decisions"]].count("gap") == 1
+    (record,) = what["records"]
+    (lead,) = record["leads"]
+    assert (record["record"], lead["lead"], lead["fs_hz"]) == ("demo", "ECG", 250.0)
+    assert [d["start_s"] for d in lead["decisions"]] == list(range(0, 90, 5))
+    assert [d["reason"] for d in lead["decisions"]].count("gap") == 1
     with names["csv"].open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [{**d, **{k: float(d[k]) for k in ("start_s", "end_s", "score")}} for d in rows] == what[
-        "decisions"
-    ]
-    assert list(rows[0]) == ["start_s", "end_s", "quality", "score", "reason"]
+    numbers = ("start_s", "end_s", "score", "span_start_s", "span_end_s")
+    for row, decision in zip(rows, lead["decisions"], strict=True):
+        got = {**row, **{k: float(row[k]) for k in numbers}, "time": row["time"] or None}
+        assert got == {"record": "demo", "lead": "ECG", **decision}
 
 
 def test_json_on_standard_output_is_nothing_but_json(assess) -> None:  # type: ignore[no-untyped-def]
     done = assess("--json", "-", "--hop", 2.5)
-    what = json.loads(done.stdout)
+    what = only_lead(done)
     assert what["n_segments"] == 35 and "segments of 5 s" in done.stderr
-    assert json.loads(assess("--json", "-", "--hop", 2.5, "--threads", 3).stdout) == what
+    assert only_lead(assess("--json", "-", "--hop", 2.5, "--threads", 3)) == what
+    spans = [(d["span_start_s"], d["span_end_s"]) for d in what["decisions"]]
+    assert spans[:3] == [(0, 3.75), (3.75, 6.25), (6.25, 8.75)]
 
 
 def test_existing_outputs_stay_as_they_are(assess, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -108,7 +121,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(assess, tmp_path: Path) -> Non
         (two_leads, ("--from", "11"), "nothing to draw from 11 s"),
         (two_leads, ("--model", tmp_path / "nomodel"), "no such model"),
     ):
-        assert says in error_line(assess(*out, *more, record=record))
+        assert says in error_line(assess(*out, *more, record=record)), says
         extra = set(tmp_path.iterdir()) - before
         assert extra <= {tmp_path / "out.json"}, extra
         (tmp_path / "out.json").unlink(missing_ok=True)
@@ -121,7 +134,7 @@ def test_missing_and_flat_signals_are_low_with_the_reason(assess, tmp_path: Path
     signal = np.zeros((2500, 1))
     signal[1300, 0] = np.nan
     done = assess("--json", "-", record=write(tmp_path, "off", signal))
-    decisions = json.loads(done.stdout)["decisions"]
+    decisions = only_lead(done)["decisions"]
     assert [(d["quality"], d["score"], d["reason"]) for d in decisions] == [
         ("low", 0, "flat"), ("low", 0, "gap"),
     ]  # fmt: skip
@@ -153,7 +166,7 @@ def test_the_shipped_model_tells_clean_from_disturbed(tmp_path: Path) -> None:
     recording = simulate_demo()
     write_wfdb(recording, tmp_path)
     done = ecgqa("assess", tmp_path / "demo", "--json", "-")
-    decisions = json.loads(done.stdout)["decisions"]
+    decisions = only_lead(done)["decisions"]
     disturbed = recording.disturbed_seconds
     for d in decisions:
         start, end = int(d["start_s"]), int(d["end_s"])
@@ -166,7 +179,7 @@ def test_the_shipped_model_tells_clean_from_disturbed(tmp_path: Path) -> None:
 def test_real_recordings(assess, shared_data) -> None:  # type: ignore[no-untyped-def]
     mitdb, challenge = shared_data("mitdb"), shared_data("challenge-2017")
     for record, n in ((mitdb / "104", 361), (challenge / "training2017" / "A00005", 12)):
-        what = json.loads(assess("--json", "-", record=record).stdout)
+        what = only_lead(assess("--json", "-", record=record))
         assert what["n_segments"] == len(what["decisions"]) == n
 
 
@@ -216,3 +229,22 @@ def test_a_leads_name_does_not_steer_the_screen(tmp_path: Path) -> None:
     assert said.exit_code == 0, said.output
     assert "\x1b" not in said.output and "\x07" not in said.output
     assert "RED" in said.output and "[bold]" in said.output
+
+
+def test_annotations_by_their_names(assess, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    require_module("edfio")
+    for name, more in (("demo.qa", ()), ("demo.edf", ()), ("demo.tsv", ("demo.json",))):
+        done = assess("--annotations", tmp_path / name)
+        assert done.exit_code == 0, done.output
+        assert all((tmp_path / n).stat().st_size for n in (name, *more))
+    done = assess("--annotations", tmp_path / "demo.tsv")
+    assert done.exit_code == 1 and "exists already" in done.stderr
+    done = assess("--annotations", tmp_path / "demo.1")
+    assert done.exit_code == 1 and "RECORD.ANNOTATOR" in done.stderr
+
+
+def test_parquet(assess, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    require_module("pyarrow")
+    done = assess("--parquet", tmp_path / "demo.parquet", "--runs")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "demo.parquet").read_bytes()[:4] == b"PAR1"

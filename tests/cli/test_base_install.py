@@ -50,7 +50,7 @@ def test_assess_and_bench(
     assert run(environment / "python", "-c", script, *ABSENT, cwd=tmp_path).strip() == ""
     out = tmp_path / "decisions.json"
     run(environment / "ecgqa", "assess", demo_record, "--json", out, cwd=tmp_path)
-    assert json.loads(out.read_text())["n_segments"] == 18
+    assert json.loads(out.read_text())["records"][0]["leads"][0]["n_segments"] == 18
     report = tmp_path / "report"
     text = run(
         environment / "ecgqa", "bench", small_model.path, "--target", "host", "--target", "tflm",

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 import wfdb
+from clinical_files import muse_text, philips_text, scp_bytes
 
 from ecgqa_tflite.recording.file import ReadOptions
 from ecgqa_tflite.recording.simulator import simulate
@@ -303,6 +304,25 @@ def dicom(folder: Path) -> Made:
     return Made(folder / "ecg.dcm", signal, 500.0, 2.6e-3)
 
 
+def scp(folder: Path) -> Made:
+    signal = ecg(10, 500.0)
+    (folder / "ecg.scp").write_bytes(scp_bytes({2: signal, 3: -signal}, 500.0, 2.5))
+    return Made(folder / "ecg.scp", signal, 500.0, 1.3e-3)
+
+
+def philips(folder: Path) -> Made:
+    signal = ecg(10, 500.0)
+    text = philips_text({"II": signal, "V1": -signal}, 500, 5.0)
+    (folder / "philips.xml").write_text(text)
+    return Made(folder / "philips.xml", signal, 500.0, 2.6e-3)
+
+
+def muse(folder: Path) -> Made:
+    signal = ecg(10, 500.0)
+    (folder / "muse.xml").write_text(muse_text({"II": signal, "V1": -signal}, 500, 4.88))
+    return Made(folder / "muse.xml", signal, 500.0, 2.5e-3)
+
+
 MAKERS: dict[str, tuple[str, Callable[[Path], Made]]] = {
     "wfdb": ("wfdb", wfdb_record),
     "edf": ("edf", edf),
@@ -323,5 +343,8 @@ MAKERS: dict[str, tuple[str, Callable[[Path], Made]]] = {
     "raw": ("raw16", raw16),
     "aecg": ("clinical", aecg),
     "dicom": ("clinical", dicom),
+    "scp": ("clinical", scp),
+    "philips": ("clinical", philips),
+    "muse": ("clinical", muse),
 }
 """By name: the module of the reader, and what makes a file."""

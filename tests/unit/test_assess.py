@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,15 +10,15 @@ import pytest
 from ecgqa_tflite import assess as assess_module
 from ecgqa_tflite.assess import Assessor, assess
 from ecgqa_tflite.decisions import Decision, merged, spans
-from ecgqa_tflite.decisions.json import report
 from ecgqa_tflite.errors import ArgumentError, RecordingError, SamplingRateError
 from ecgqa_tflite.frontend.colormap import image, image_s8, to_int8
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.recording.disturbances import Gap, MuscleNoise
+from ecgqa_tflite.recording.file import ArrayFile, ReadOptions
 from ecgqa_tflite.recording.simulator import simulate
-from ecgqa_tflite.segments import cut
+from ecgqa_tflite.segments import cut, usable_rate
 from ecgqa_tflite.spec import COLORMAPS, FrontEnd, Quality
 from ecgqa_tflite.tflite.run import BATCH, Int8Network
 
@@ -180,17 +180,28 @@ def test_an_assessor_is_of_one_rate(small_model: ModelFolder) -> None:
         Assessor(small_model, 250.0).push(np.zeros((3, 2)))
 
 
-def test_report(recording: Recording, small_model: ModelFolder) -> None:
-    decisions = assess(recording, small_model)
-    what = report(recording, small_model, decisions)
-    assert json.loads(json.dumps(what)) == what
-    assert what["record"] == "simulated" and what["lead"] == "ECG" and what["fs_hz"] == 300
-    assert what["spec_hash"] == small_model.spec.hash and what["model"] == small_model.name
-    assert what["n_segments"] == len(decisions) == len(what["decisions"])
-    assert what["n_high"] == sum(d["quality"] == "high" for d in what["decisions"])
-    for d in what["decisions"]:
-        high = d["reason"] == "ok" and d["score"] >= what["threshold"]
-        assert d["quality"] == ("high" if high else "low")
+class OneLead(ArrayFile):
+    """A recording in memory as a file, read in small pieces."""
+
+    chunk = 777
+
+    def __init__(self, signal: np.ndarray, fs_hz: float) -> None:
+        super().__init__(Path("r"), [signal], [("I", "mV", fs_hz)], ReadOptions())
+
+
+@pytest.mark.parametrize("fs_hz", [300.0, 257.0])
+def test_a_lead_read_in_pieces_is_decided_as_a_whole(
+    recording: Recording, small_model: ModelFolder, fs_hz: float
+) -> None:
+    whole = Recording("r", recording.signal_mv, fs_hz, ("I",))
+    file = OneLead(recording.signal_mv[:, 0], fs_hz)
+    for hop_s in (None, 1.7, 8.0):
+        assessor = Assessor(small_model, usable_rate(fs_hz, small_model.spec), hop_s=hop_s)
+        assert assessor.assess_lead(file) == assess(whole, small_model, hop_s=hop_s)
+    with pytest.raises(ArgumentError, match="this Assessor is for"):
+        Assessor(small_model, 500.0).assess_lead(file)
+    with pytest.raises(RecordingError, match="shorter than one segment"):
+        assessor.assess_lead(OneLead(recording.signal_mv[:300, 0], fs_hz))
 
 
 # ---- spans ---------------------------------------------------------------------------------

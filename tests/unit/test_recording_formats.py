@@ -16,10 +16,10 @@ import pytest
 from recording_files import MAKERS, Made, ecg, edf_bytes, ishne, polar
 
 from ecgqa_tflite.errors import ArgumentError, RecordingError
-from ecgqa_tflite.recording import Recording, open_recording, read_recording, registry, timeline
-from ecgqa_tflite.recording.file import CHUNK, ReadOptions
+from ecgqa_tflite.recording import open_recording, read_recording, registry, timeline
+from ecgqa_tflite.recording.file import CHUNK, ArrayFile, ReadOptions
 from ecgqa_tflite.recording.leads import default_lead, mv_per_unit
-from ecgqa_tflite.recording.plausibility import beats_per_min, doubts
+from ecgqa_tflite.recording.plausibility import Look, beats_per_min, look
 
 CLINICAL = importlib.util.find_spec("ecgdatakit") is not None
 
@@ -48,7 +48,7 @@ def test_a_known_signal_comes_back(kind: str, tmp_path: Path) -> None:
     assert got.shape == made.signal_mv.shape
     np.testing.assert_array_equal(np.isnan(got), np.isnan(made.signal_mv))
     np.testing.assert_allclose(got, made.signal_mv, atol=made.tolerance_mv, equal_nan=True)
-    assert doubts(recording) == []
+    assert look(opened).doubts == ()
     np.testing.assert_array_equal(opened.lead(0), got)
 
 
@@ -275,6 +275,18 @@ def test_text_that_is_no_table(tmp_path: Path) -> None:
 # ---- others --------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("error")
+def test_npy_values_beyond_float64_are_missing(tmp_path: Path) -> None:
+    values = np.array([1.0, np.finfo(np.longdouble).max, np.inf, np.nan, 2.0], np.longdouble)
+    np.save(tmp_path / "a.npy", values)
+    bits = np.full(2, 0x7FA0_0001, np.uint32).view(np.float32)  # signalling NaN
+    np.save(tmp_path / "b.npy", bits)
+    options = ReadOptions(fs_hz=250, unit="mV")
+    got = open_recording(tmp_path / "a.npy", options=options).lead()
+    np.testing.assert_array_equal(got, [1, np.nan, np.nan, np.nan, 2])
+    assert np.isnan(open_recording(tmp_path / "b.npy", options=options).lead()).all()
+
+
 def test_polar_says_what_was_lost_and_doubled(tmp_path: Path) -> None:
     opened = open_recording(polar(tmp_path).path)
     assert opened.notes[0].startswith("1 gaps in the time stamps")
@@ -366,24 +378,32 @@ def test_units_in_words(unit: str, mv: float | None) -> None:
     assert mv_per_unit(unit) == mv
 
 
-def recording_of(signal: np.ndarray, fs_hz: float = 250.0) -> Recording:
-    columns = signal.astype(np.float32).reshape(len(signal), -1)
-    return Recording("r", columns, fs_hz, tuple(f"L{i}" for i in range(columns.shape[1])))
+def recording_of(signal: np.ndarray, fs_hz: float = 250.0) -> ArrayFile:
+    columns = signal.astype(np.float32).reshape(len(signal), -1).T
+    signals = [(f"L{i}", "mV", fs_hz) for i in range(len(columns))]
+    return ArrayFile(Path("r"), list(columns), signals, ReadOptions())
 
 
 def test_doubts() -> None:
     signal = ecg(60)
-    assert doubts(recording_of(signal)) == []
-    assert doubts(recording_of(signal + 40)) == []
-    assert "uV perhaps" in doubts(recording_of(signal * 1000))[0]
-    assert "less than an ECG" in doubts(recording_of(signal / 1000))[0]
-    assert "beats per min at 2500 Hz" in doubts(recording_of(signal, 2500.0))[0]
-    assert "beats per min at 25 Hz" in doubts(recording_of(signal, 25.0))[0]
+    assert look(recording_of(signal)) == look(recording_of(signal + 40)) == Look(())
+    assert "uV perhaps" in look(recording_of(signal * 1000)).doubts[0]
+    assert "beats per min at 2500 Hz" in look(recording_of(signal, 2500.0)).doubts[0]
+    assert "beats per min at 25 Hz" in look(recording_of(signal, 25.0)).doubts[0]
     two = np.stack([np.zeros_like(signal), signal], axis=1)
-    assert doubts(recording_of(two)) == ["lead L0 is flat; L1 not: choose with --lead"]
-    assert doubts(recording_of(two), "L1") == []
-    assert "no sample" in doubts(recording_of(np.full(1000, np.nan)))[0]
-    assert doubts(recording_of(np.random.default_rng(0).normal(size=15000))) == []
+    assert look(recording_of(two)).doubts == ("lead L0 is flat; L1 not: choose with --lead",)
+    assert look(recording_of(two), "L1").doubts == ()
+    assert "no sample" in look(recording_of(np.full(1000, np.nan))).doubts[0]
+    assert look(recording_of(np.random.default_rng(0).normal(size=15000))).doubts == ()
+
+
+@pytest.mark.parametrize(("factor", "scale"), [(1e-3, 1e3), (1e-6, 1e6), (1e3, 1e-3), (1e6, 1e-6)])
+def test_beats_of_a_wrong_unit_are_scaled(factor: float, scale: float) -> None:
+    wrong = look(recording_of(ecg(60) * factor))
+    assert "the unit looks wrong" in wrong.doubts[0]
+    assert wrong.scale == pytest.approx(scale)
+    noise = np.random.default_rng(0).normal(size=15000) * factor
+    assert look(recording_of(noise)).scale == 1
 
 
 def test_beats_per_min_is_the_rate() -> None:

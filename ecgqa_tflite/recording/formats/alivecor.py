@@ -1,7 +1,9 @@
 """AliveCor: ``.atc`` files of the Kardia app and the JSON of its API.
 
-Source: "ATC file format" (AliveCor): blocks of a four-letter name, a length, the data and a
-checksum; ``fmt `` has the rate and the nV of a count, ``ecg `` to ``ecg6`` the leads.
+Source: AliveCor, "ATC File Format Specification 1.7" (2021, github.com/alivecor/ATCpy): a
+signature and a version, then blocks of a four-letter name, a length, the data and a checksum;
+``fmt `` has the format (1: 16-bit), the rate in Hz and the amplitude resolution in nV (its example:
+300 and 500), ``info`` the time, ``ecg `` to ``ecgc`` the leads. Checksums are not compared.
 """
 
 from __future__ import annotations
@@ -28,9 +30,13 @@ from ecgqa_tflite.recording.file import (
 from ecgqa_tflite.recording.text import decode
 
 MAX_BYTES = 64 * 2**20
+DEFAULT_NV = 500.0
+"""Amplitude resolution of every recorder so far, for files that state none."""
+
 _MAGIC = b"ALIVE\0\0\0"
 _LEADS = {
     b"ecg ": "I", b"ecg2": "II", b"ecg3": "III", b"ecg4": "aVR", b"ecg5": "aVL", b"ecg6": "aVF",
+    b"ecg7": "V1", b"ecg8": "V2", b"ecg9": "V3", b"ecga": "V4", b"ecgb": "V5", b"ecgc": "V6",
 }  # fmt: skip
 _JSON_LEADS = {
     "leadI": "I",
@@ -46,7 +52,7 @@ def _blocks(path: Path, options: ReadOptions) -> RecordingFile:
     content = path.read_bytes()
     at = len(_MAGIC) + 4
     rate: float | None = None
-    nv = 500.0
+    nv = DEFAULT_NV
     start: Start | None = None
     notes: list[str] = []
     leads: dict[str, NDArray[np.float64]] = {}

@@ -61,10 +61,13 @@ def _open(path: Path, options: ReadOptions) -> RecordingFile:
             ]
     except Exception as error:  # whatever the library's parsing met
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise RecordingError(f"{path} is {kind} that can't be read: {reason}") from error
+        raise RecordingError(
+            f"{path} is {kind} that can't be read ({reason}): export it with its waveform, or as "
+            "EDF or CSV"
+        ) from error
     held = [lead for lead in leads if np.size(lead.samples)]
     if not held:
-        raise RecordingError(f"{path} is {kind} without a waveform: export it with its signals")
+        raise RecordingError(f"{path} is {kind} without a waveform: export it with its waveform")
     columns = [np.asarray(lead.samples, np.float64).ravel() for lead in held]
     signals = [
         (str(lead.label), str(lead.units or ""), checked_rate(path, float(lead.sampling_rate)))

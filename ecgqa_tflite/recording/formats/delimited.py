@@ -161,6 +161,7 @@ class DelimitedFile(RecordingFile):
             )
         self._layout = found
         self._path = path
+        self._progress = options.progress
         notes: list[str] = []
         rate, names = _stated(found)
         time, unit_s = self._time_column(names, options, stated=rate is not None)
@@ -313,11 +314,12 @@ class DelimitedFile(RecordingFile):
         import pandas as pd
 
         found = self._layout
+        size = self._path.stat().st_size
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), self._path.open("rb") as file:
                 warnings.simplefilter("ignore")
                 reader = pd.read_csv(
-                    self._path,
+                    file,
                     sep=r"\s+" if found.delimiter == " " else found.delimiter,
                     header=None,
                     names=list(range(len(found.names))),
@@ -335,6 +337,8 @@ class DelimitedFile(RecordingFile):
                 )
                 with reader:
                     for frame in reader:
+                        if self._progress is not None:
+                            self._progress(file.tell(), size)
                         yield frame.iloc[:, 0].to_numpy()
         except (ValueError, OverflowError, pd.errors.ParserError) as error:
             raise RecordingError(
@@ -495,9 +499,7 @@ def _open_signals(
 def _sniff(head: bytes, path: Path) -> bool:
     if path.suffix.lower() in (".bin", ".raw"):
         return False
-    return layout(head, whole=len(head) < 65536) is not None or path.suffix.lower() in (
-        ".csv", ".tsv",
-    )  # fmt: skip
+    return layout(head, whole=len(head) < 65536) is not None
 
 
 READER = Reader(
@@ -507,4 +509,5 @@ READER = Reader(
     _sniff,
     DelimitedFile,
     general=True,
+    takes=("columns",),
 )

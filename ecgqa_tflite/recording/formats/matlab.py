@@ -88,5 +88,10 @@ def _sniff(head: bytes, path: Path) -> bool:
 
 
 READER = Reader(
-    "MATLAB array (to version 7)", (".mat",), "--fs where no variable states it", _sniff, _open
+    "MATLAB array (to version 7)",
+    (".mat",),
+    "--fs where no variable states it",
+    _sniff,
+    _open,
+    takes=("columns",),
 )

@@ -1,8 +1,8 @@
 """Movesense ECGs: the JSON of its apps (``/Meas/ECG``) and of the showcase app.
 
-Each packet has a time stamp in ms and some samples; a device counts in steps of about 0.38 uV where
-its firmware gives raw counts, and in mV where it gives ``ECGmV``. Source: Movesense API, resource
-/Meas/ECG (16 samples a packet, 125, 128, 200, 250, 256, 500 or 512 Hz).
+Each packet has a time stamp in ms and some samples: counts, or mV where it gives ``ECGmV``.
+Sources: Movesense API, resource /Meas/ECG (movesense-device-lib, meas/ecg.yaml); a count is
+1/20/2**17 V, as Movesense's own staff say (stackoverflow.com/a/68001451).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from ecgqa_tflite.recording.file import (
 from ecgqa_tflite.recording.text import decode
 
 MAX_BYTES = 512 * 2**20
-UV_PER_COUNT = 0.381469726563
-"""The MD's front end: 24 bits of a range that is given in nV."""
+UV_PER_COUNT = 1e6 / 20 / 2**17
+"""0.38147 uV."""
 
 
 def _open(path: Path, options: ReadOptions) -> RecordingFile:

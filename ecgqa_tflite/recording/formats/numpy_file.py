@@ -40,7 +40,9 @@ class NumpyFile(RecordingFile):
 
     def read(self, index: int, start: int, stop: int) -> NDArray[np.floating]:
         """Samples of a signal; see :meth:`RecordingFile.read`."""
-        return np.asarray(self._leads[self._order[index]][start:stop], np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            # what a wider float holds beyond float64 becomes infinite or NaN, and so is missing
+            return np.asarray(self._leads[self._order[index]][start:stop], np.float64)
 
 
 def leads_of(path: Path, array: NDArray[np.generic]) -> list[NDArray[np.generic]]:
@@ -85,4 +87,5 @@ READER = Reader(
     "--fs; --unit where it is not mV",
     lambda head, path: head.startswith(b"\x93NUMPY"),
     NumpyFile,
+    takes=("columns",),
 )

@@ -25,15 +25,16 @@ class RawFile(RecordingFile):
 
     def __init__(self, path: Path, options: ReadOptions) -> None:
         rate = require_rate(path, options.fs_hz)
-        frame = 2 * options.channels
+        channels = options.channels or 1
+        frame = 2 * channels
         n, rest = divmod(path.stat().st_size, frame)
         if not n:
-            raise RecordingError(f"{path} holds no sample of {options.channels} channels")
-        self._frames = np.memmap(path, "<i2", "r", 0, (n, options.channels))
+            raise RecordingError(f"{path} holds no sample of {channels} channels")
+        self._frames = np.memmap(path, "<i2", "r", 0, (n, channels))
         self._gain = options.counts_per_mv or 1.0
         notes = [f"{rest} bytes at the end are no whole sample: left out"] if rest else []
         unit = "mV" if options.counts_per_mv else ""
-        signals = tuple(Signal(f"ch{i}", unit, rate, n, n) for i in range(options.channels))
+        signals = tuple(Signal(f"ch{i}", unit, rate, n, n) for i in range(channels))
         super().__init__(path, Contents(signals, None, tuple(notes)), options)
 
     def read(self, index: int, start: int, stop: int) -> NDArray[np.floating]:
@@ -44,8 +45,9 @@ class RawFile(RecordingFile):
 READER = Reader(
     "Raw 16-bit integers, little endian",
     SUFFIXES,
-    "--fs; the number of channels where it is not 1; counts per mV or --unit",
+    "--fs; --channels where it is not one; --counts-per-mv or --unit",
     lambda head, path: path.suffix.lower() in SUFFIXES,
     RawFile,
     general=True,
+    takes=("channels", "counts_per_mv"),
 )

@@ -132,6 +132,15 @@ class WfdbFile(RecordingFile):
             self.chunk = max(s.n_samples for s in signals)
         super().__init__(path, Contents(signals, header.start, tuple(notes)), options)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Header, headers of segments and signal files."""
+        found = [self.path]
+        for part in self._parts:
+            found.append(part.header.path)
+            found += [_signal_path(part.header, name) for name in part.held]
+        return tuple(dict.fromkeys(found))
+
     def read(self, index: int, start: int, stop: int) -> NDArray[np.floating]:
         """Samples of a signal; see :meth:`RecordingFile.read`."""
         rate = self._rates[index]
@@ -541,6 +550,16 @@ def find_header(path: Path) -> Path | None:
         if found is not None:
             return found
     return None
+
+
+def parts_of(header: Path) -> set[Path]:
+    """Files beside a header that it names: signal files and headers of segments."""
+    try:
+        found = _read_header(header)
+    except RecordingError:
+        return set()
+    names = [f"{name}.hea" for name, _ in found.segments or []]
+    return {header.parent / name for name in [*names, *(s.file for s in found.signals)]}
 
 
 def _open(path: Path, options: ReadOptions) -> RecordingFile:

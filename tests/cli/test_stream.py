@@ -1,0 +1,110 @@
+"""``ecgqa stream`` as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from ecgqa_tflite import cli
+from ecgqa_tflite.assess import assess
+from ecgqa_tflite.model_folder import ModelFolder
+from ecgqa_tflite.recording import Recording
+from ecgqa_tflite.recording.simulator import simulate_demo
+
+FS_HZ = 250.0
+
+
+@pytest.fixture(scope="module")
+def counts() -> np.ndarray:
+    """The demo as a device of 200 counts per mV sends it, int16, (n, 1)."""
+    demo = simulate_demo()
+    scaled = np.rint(np.nan_to_num(demo.signal_mv[:, :1], nan=-1e9) * 200)
+    return np.clip(scaled, -32768, 32767).astype(np.int16)
+
+
+def stream(*arguments: object) -> Result:
+    return CliRunner().invoke(cli.main, ["stream", *map(str, arguments)])
+
+
+def test_lines_and_objects(counts: np.ndarray, small_model: ModelFolder, tmp_path: Path) -> None:
+    raw = tmp_path / "demo.s16"
+    raw.write_bytes(counts.tobytes())
+    given = (raw, "--fs", 250, "--form", "int16", "--counts-per-mv", 200, "--model",
+             small_model.path)  # fmt: skip
+    done = stream(*given, "--json")
+    assert done.exit_code == 0, done.output
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    mv = counts.astype(np.float32) / 200
+    mv[counts == -32768] = np.nan
+    expected = assess(Recording("demo", mv, FS_HZ, ("ch0",)), small_model)
+    assert [(r["start_s"], r["score"], r["reason"]) for r in rows] == [
+        (d.start_s, d.score, d.reason) for d in expected
+    ]
+    high = sum(d.quality for d in expected)
+    assert f"ch0: {high} of {len(expected)} segments high" in done.stderr
+    text = tmp_path / "demo.txt"
+    text.write_text("".join("\n" if x == -32768 else f"{x}\n" for x in counts[:, 0].tolist()))
+    lines = stream(text, "--fs", 250, "--counts-per-mv", 200, "--model", small_model.path)
+    assert lines.exit_code == 0, lines.output
+    words = [line.split() for line in lines.stdout.splitlines()]
+    assert [w[4] for w in words] == [r["quality"] for r in rows]
+
+
+def test_at_once_and_interrupted(counts: np.ndarray, small_model: ModelFolder) -> None:
+    """A decision is out before more samples come; Ctrl-C says what it came to."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from ecgqa_tflite.cli import main; main()", "stream", "--fs",
+         "250", "--form", "int16", "--counts-per-mv", "200", "--hop", "1", "--model",
+         str(small_model.path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "0"},
+    )  # fmt: skip
+    assert process.stdin is not None and process.stdout is not None
+    data = counts.tobytes()
+    process.stdin.write(data[: 2 * 1250])
+    process.stdin.flush()
+    assert process.stdout.readline().decode().split()[:3] == ["0.0", "-", "5.0"]
+    process.stdin.write(data[2 * 1250 : 2 * 1500])
+    process.stdin.flush()
+    assert process.stdout.readline().decode().split()[:3] == ["1.0", "-", "6.0"]
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "of 2 segments high" in said.decode() and "Traceback" not in said.decode()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ((), "--fs HZ is needed"),
+        (("--fs", 250, "--form", "int16"), "--counts-per-mv"),
+        (("--fs", 250, "--channels", 2), "--form int16"),
+        (("--fs", 250, "--watch", "--json"), "give one of them"),
+        (("--fs", 250, "--watch"), "needs a terminal"),
+    ],
+)
+def test_usage(tmp_path: Path, given: tuple[object, ...], says: str) -> None:
+    done = stream(tmp_path / "none", *given)
+    assert done.exit_code == 2 and says in done.stderr
+
+
+def test_what_can_not_be_read(tmp_path: Path, small_model: ModelFolder) -> None:
+    given = ("--fs", 250, "--model", small_model.path)
+    done = stream(tmp_path / "none", *given)
+    assert done.exit_code == 1 and "No such file" in done.stderr
+    (tmp_path / "short").write_text("1\n2\n")
+    done = stream(tmp_path / "short", *given)
+    assert done.exit_code == 0 and "No whole segment came in" in done.stderr
+    (tmp_path / "odd").write_bytes(b"\0" * 70_000)
+    done = stream(tmp_path / "odd", *given)
+    assert done.exit_code == 1 and "--form int16" in done.stderr
+    done = stream(tmp_path / "short", "--fs", 20, "--model", small_model.path)
+    assert done.exit_code == 1 and len(done.stderr.strip().splitlines()) <= 2
