@@ -30,7 +30,29 @@ static inline uint32_t ecgqa_nn_row_bytes(const ecgqa_nn_layer_t *layer)
 
 static inline int ecgqa_nn_accumulates(const ecgqa_nn_layer_t *layer)
 {
-    return layer->kind == ECGQA_NN_FULLY_CONNECTED || layer->kind == ECGQA_NN_MEAN;
+    switch (layer->kind) {
+#define ECGQA_NN_KIND_CASE(name, kernel, accumulates, weights, scaled) \
+    case ECGQA_NN_##name:                                              \
+        return accumulates;
+        ECGQA_NN_KIND_LIST(ECGQA_NN_KIND_CASE)
+#undef ECGQA_NN_KIND_CASE
+    default:
+        return 0;
+    }
+}
+
+/* Its accumulators become int8 by bias, multiplier and shift. */
+static inline int ecgqa_nn_is_scaled(const ecgqa_nn_layer_t *layer)
+{
+    switch (layer->kind) {
+#define ECGQA_NN_KIND_CASE(name, kernel, accumulates, weights, scaled) \
+    case ECGQA_NN_##name:                                              \
+        return scaled;
+        ECGQA_NN_KIND_LIST(ECGQA_NN_KIND_CASE)
+#undef ECGQA_NN_KIND_CASE
+    default:
+        return 0;
+    }
 }
 
 static inline ecgqa_nn_progress_t *ecgqa_nn_progress(const ecgqa_nn_t *net, uint32_t layer)
