@@ -22,6 +22,11 @@ REPO = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def missing(reason: str) -> None:
     """Skip with ``reason``; in CI, where the set-up must bring everything, fail."""
     if IN_CI:

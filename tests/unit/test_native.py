@@ -16,6 +16,8 @@ from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.spec import MAX_SEGMENT_LEN, RANGE_FLOOR, FrontEnd
 
+pytestmark = pytest.mark.slow
+
 SPECS = {
     "wearable": FrontEnd.preset("wearable"),
     "seed": FrontEnd.preset("seed"),

@@ -22,6 +22,8 @@ require_module("tensorflow")
 from ecgqa_tflite.networks import InceptionV1, LightCNN, inception_v1  # noqa: E402 (may be missing)
 from ecgqa_tflite.networks._keras import keras, tf  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 layers = keras.layers
 
 
