@@ -186,15 +186,10 @@ static int follows(const ecgqa_nn_layer_t *l, const ecgqa_nn_layer_t *next)
 /* Requantisation stays inside what nn_requant.h is proven for. */
 static int scales_are_valid(const ecgqa_nn_layer_t *l)
 {
-    int valid = 1;
-    if (!ecgqa_nn_is_scaled(l)) {
-        return 1;
-    }
-    if (l->bias == NULL || l->multiplier_q31 == NULL || l->shift == NULL) {
-        return 0;
-    }
-    for (uint32_t c = 0u; c < ecgqa_nn_even(l->out.channels); ++c) {
-        valid &= l->multiplier_q31[c] >= 0 && l->shift[c] <= 0 && l->shift[c] > -31;
+    const int scaled = ecgqa_nn_is_scaled(l);
+    int valid = !scaled || (l->bias != NULL && l->multiplier_q31 != NULL && l->shift != NULL);
+    for (uint32_t c = 0u; scaled && valid && c < ecgqa_nn_even(l->out.channels); ++c) {
+        valid = l->multiplier_q31[c] >= 0 && l->shift[c] <= 0 && l->shift[c] > -31;
     }
     return valid;
 }

@@ -30,29 +30,19 @@ static inline uint32_t ecgqa_nn_row_bytes(const ecgqa_nn_layer_t *layer)
 
 static inline int ecgqa_nn_accumulates(const ecgqa_nn_layer_t *layer)
 {
-    switch (layer->kind) {
-#define ECGQA_NN_KIND_CASE(name, kernel, accumulates, weights, scaled) \
-    case ECGQA_NN_##name:                                              \
-        return accumulates;
-        ECGQA_NN_KIND_LIST(ECGQA_NN_KIND_CASE)
-#undef ECGQA_NN_KIND_CASE
-    default:
-        return 0;
-    }
+#define ECGQA_NN_KIND_OR(name, kernel, accumulates, weights, scaled) \
+    | ((layer->kind == (uint8_t)ECGQA_NN_##name) ? (accumulates) : 0)
+    return 0 ECGQA_NN_KIND_LIST(ECGQA_NN_KIND_OR);
+#undef ECGQA_NN_KIND_OR
 }
 
 /* Its accumulators become int8 by bias, multiplier and shift. */
 static inline int ecgqa_nn_is_scaled(const ecgqa_nn_layer_t *layer)
 {
-    switch (layer->kind) {
-#define ECGQA_NN_KIND_CASE(name, kernel, accumulates, weights, scaled) \
-    case ECGQA_NN_##name:                                              \
-        return scaled;
-        ECGQA_NN_KIND_LIST(ECGQA_NN_KIND_CASE)
-#undef ECGQA_NN_KIND_CASE
-    default:
-        return 0;
-    }
+#define ECGQA_NN_KIND_OR(name, kernel, accumulates, weights, scaled) \
+    | ((layer->kind == (uint8_t)ECGQA_NN_##name) ? (scaled) : 0)
+    return 0 ECGQA_NN_KIND_LIST(ECGQA_NN_KIND_OR);
+#undef ECGQA_NN_KIND_OR
 }
 
 static inline ecgqa_nn_progress_t *ecgqa_nn_progress(const ecgqa_nn_t *net, uint32_t layer)
