@@ -5,7 +5,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := build/demo
-TEST_ARGS ?= -n auto --dist loadfile
+# A file stays with one worker, for its fixtures; long files first (tests/conftest.py).
+TEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
 # What the compiled front end is made of, and the rooms that the environment knows: a change in
 # either installs the package anew.
 NATIVE := $(wildcard ecgqa_tflite/*/__init__.py) CMakeLists.txt $(wildcard firmware_bridge/src/*.[ch] firmware_bridge/host/*.[ch] \

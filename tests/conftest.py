@@ -9,16 +9,22 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from ecgqa_tflite.boards.boards import boards
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.recording.simulator import write_demo
 
 REPO = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def missing(reason: str) -> None:
@@ -41,6 +47,29 @@ def require_module(name: str) -> None:
     """As :func:`require_tool` for a Python module that an extra brings."""
     if importlib.util.find_spec(name) is None:
         missing(f"{name} is not installed: pip install -e '.[train,dev]'")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compile_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """ccache stands before the compilers: what a source compiles to is found once in a run.
+
+    The library is compiled some hundred times with a dozen compilers and flags; nothing is kept for
+    the next run.
+    """
+    ccache = Path(sys.executable).with_name("ccache")
+    compilers = {"cc", "c++", "g++", "arm-none-eabi-g++"}
+    compilers |= {board.compiler for board in boards().values()}
+    folder = _run_folder(tmp_path_factory) / "ccache"
+    (folder / "bin").mkdir(parents=True, exist_ok=True)
+    for name in filter(shutil.which, compilers if ccache.is_file() else ()):
+        with suppress(FileExistsError):  # another worker was first
+            (folder / "bin" / name).symlink_to(ccache)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(folder / "bin"), prepend=os.pathsep)
+        patch.setenv("CCACHE_DIR", str(folder / "objects"))
+        patch.setenv("CCACHE_BASEDIR", str(_run_folder(tmp_path_factory)))
+        patch.setenv("CCACHE_NOHASHDIR", "1")  # the folders of tests differ
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from ecgqa_tflite.tflite.run import Int8Network
 
 C_FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-pedantic")
 TIMEOUT_S = 300
+DOES_NOT_COMPILE = "the bundle's C does not compile"
 FLOAT_WEIGHTS = "float32"
 """What a manifest says of the weights of a network that computes in float."""
 FLOAT_TOLERANCE = 1e-3
@@ -192,16 +194,20 @@ def run_selftest(
     """
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(shutil.copytree(folder, Path(scratch) / "bundle"))
-        program = Path(scratch) / "selftest"
-        sources = [*sorted((copy / "model").glob("*.c")), *_runtime_sources(copy)]
-        includes = ["-I", str(copy / "firmware_bridge/include"), "-I", str(copy / "model")]
-        build = [*compiler, *flags, *includes, str(copy / "selftest.c"), *map(str, sources)]
-        _run([*build, "-o", str(program)], "the bundle's C does not compile", copy)
-        return tuple(_run([str(program)], "the bundle's C self-test fails", copy).splitlines())
+        folders = [copy / "model", copy / "firmware_bridge/src"]
+        sources = [copy / "selftest.c", *(s for f in folders for s in sorted(f.glob("*.c")))]
+        build = [*compiler, *flags, "-Ifirmware_bridge/include", "-Imodel"]
 
+        def compiled(source: Path) -> str:
+            name = str(source.relative_to(copy))
+            _run([*build, "-c", name, "-o", f"{name}.o"], DOES_NOT_COMPILE, copy)
+            return f"{name}.o"
 
-def _runtime_sources(folder: Path) -> list[Path]:
-    return sorted((folder / "firmware_bridge/src").glob("*.c"))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = list(pool.map(compiled, sources))
+        _run([*compiler, *flags, *objects, "-o", "selftest"], DOES_NOT_COMPILE, copy)
+        program = str(copy / "selftest")
+        return tuple(_run([program], "the bundle's C self-test fails", copy).splitlines())
 
 
 def _run(command: Sequence[str], problem: str, cwd: Path) -> str:
@@ -212,7 +218,7 @@ def _run(command: Sequence[str], problem: str, cwd: Path) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SelfTestError(f"{problem}: {error}") from error
     if done.returncode != 0:
-        said = (done.stderr + done.stdout).replace(str(cwd) + os.sep, "").splitlines()
+        said = (done.stderr + done.stdout).splitlines()
         marks = (" error: ", "undefined reference", "differs")
         told = next((line for line in said if any(mark in line for mark in marks)), None)
         word = told or (said[0] if said else f"exit code {done.returncode}")

@@ -8,6 +8,7 @@ each column's centre exactly, by summing the band there.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import scipy.fft
@@ -113,18 +114,32 @@ def magnitude(
         See :meth:`FrontEnd.segment_len`.
     """
     x = conditioned(_checked(samples, fs_hz, spec), spec)
-    if wavelet is None:
-
-        def wavelet(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
-            return morse.psi_at(ratio, spec.gamma, spec.time_bandwidth)
-
     # Half of each cosine turns forward: Psi's peak of 2 makes up for it.
     amplitude = spectrum(x) / 2.0
-    f_hz = np.arange(1, x.size) * spec.bin_hz
-    bands = wavelet(f_hz[None, :] / spec.centre_frequencies_hz[:, None]) * amplitude[None, 1:]
+    psi = _morse(spec, x.size) if wavelet is None else wavelet(_ratios(spec, x.size))
+    return np.asarray(np.abs((psi * amplitude[None, 1:]) @ _turns(spec, x.size)))
+
+
+def _bins_hz(spec: FrontEnd, n: int) -> NDArray[np.float64]:
+    return np.asarray(np.arange(1, n) * spec.bin_hz)
+
+
+def _ratios(spec: FrontEnd, n: int) -> NDArray[np.float64]:
+    """Frequency of each bin over the centre of each row."""
+    return np.asarray(_bins_hz(spec, n)[None, :] / spec.centre_frequencies_hz[:, None])
+
+
+@lru_cache(maxsize=4)  # some 10 MB an entry; half of a segment's time
+def _morse(spec: FrontEnd, n: int) -> NDArray[np.float64]:
+    return morse.psi_at(_ratios(spec, n), spec.gamma, spec.time_bandwidth)
+
+
+@lru_cache(maxsize=4)
+def _turns(spec: FrontEnd, n: int) -> NDArray[np.complex128]:
     # Sample n lies at (n + 1/2) / fs, so column times need no shift.
-    turns = np.exp(2j * np.pi * f_hz[:, None] * spec.column_times_s[None, :])
-    return np.asarray(np.abs(bands @ turns))
+    return np.asarray(
+        np.exp(2j * np.pi * _bins_hz(spec, n)[:, None] * spec.column_times_s[None, :])
+    )
 
 
 def to_index(magnitudes: NDArray[np.float64], spec: FrontEnd) -> NDArray[np.uint8]:

@@ -25,6 +25,9 @@ TAPS = 8
 PSI_RANGE = (0.45, 1.56)
 """f / f0 where the wavelet is above 2 of 32768; bins outside are left out."""
 
+PSI_ENTRIES = PSI_LEN / (PSI_RANGE[1] - PSI_RANGE[0])
+"""Entries of the wavelet's table per unit of f / f0."""
+
 SPARE_BANDWIDTH = 1.11
 """Real points of a row's short transform over its centre bin, at least: the width of PSI_RANGE, so
 that the band fits; a power of two, so up to twice that."""
@@ -140,6 +143,25 @@ def _taps(cols: int, gamma: float, time_bandwidth: float) -> NDArray[np.int16]:
     return taps_q14
 
 
+def _rows(spec: FrontEnd, n: int, psi_first_q16: int) -> NDArray[np.void]:
+    """Each row's bins of a segment of ``n`` samples, and its short transform; ``ROW_DTYPE``."""
+    centre = spec.centre_frequencies_hz / spec.bin_hz
+    row = np.zeros(spec.rows, dtype=ROW_DTYPE)
+    step = np.rint(PSI_ENTRIES / centre * 2**16).astype(np.int64)
+    row["psi_step_q16"] = step
+    row["first_bin"] = -(-psi_first_q16 // step)
+    last = (psi_first_q16 + (PSI_LEN << 16) - 1) // step
+    row["last_bin"] = np.minimum(last, n - 1)
+    row["centre_bin"] = np.rint(centre)
+    row["log2_fft"] = np.maximum(
+        LOG2_FFT_MIN, np.ceil(np.log2(centre * SPARE_BANDWIDTH)).astype(int) - 1
+    )
+    row["in_range"] = 1
+    if spec.scaling == "qrs":
+        row["in_range"] = np.isin(np.arange(spec.rows), spec.qrs_rows)
+    return row
+
+
 def _require_rows(spec: FrontEnd, row: NDArray[np.void]) -> None:
     width = row["last_bin"].astype(int) - row["first_bin"]
     if row["first_bin"].min() < 1 or width.min() < 0:
@@ -180,32 +202,17 @@ def build(spec: FrontEnd, fs_hz: float) -> Tables:
     points = n // 2 if n % 2 == 0 else n
     radices = _radices(points)
 
-    centre = spec.centre_frequencies_hz / spec.bin_hz
-    entries = PSI_LEN / (PSI_RANGE[1] - PSI_RANGE[0])  # psi entries a unit of f / f0
-    psi_first_q16 = round(PSI_RANGE[0] * entries * 2**16)
-    row = np.zeros(spec.rows, dtype=ROW_DTYPE)
-    step = np.rint(entries / centre * 2**16).astype(np.int64)
-    row["psi_step_q16"] = step
-    row["first_bin"] = -(-psi_first_q16 // step)
-    last = (psi_first_q16 + (PSI_LEN << 16) - 1) // step
-    row["last_bin"] = np.minimum(last, n - 1)
-    row["centre_bin"] = np.rint(centre)
-    row["log2_fft"] = np.maximum(
-        LOG2_FFT_MIN, np.ceil(np.log2(centre * SPARE_BANDWIDTH)).astype(int) - 1
-    )
+    psi_first_q16 = round(PSI_RANGE[0] * PSI_ENTRIES * 2**16)
+    row = _rows(spec, n, psi_first_q16)
     _require_rows(spec, row)
     _require_points(spec, int(row["last_bin"].max()))
-    row["in_range"] = 1
-    if spec.scaling == "qrs":
-        row["in_range"] = np.isin(np.arange(spec.rows), spec.qrs_rows)
-
     max_log2_fft = int(row["log2_fft"].max())
     circle = 2 << max_log2_fft
     angle = 2.0 * np.pi * np.arange(3 * circle // 4) / circle
     reversal = np.zeros(1, dtype=np.uint16)
     for _ in range(max_log2_fft):
         reversal = np.concatenate([2 * reversal, 2 * reversal + 1]).astype(np.uint16)
-    ratio = PSI_RANGE[0] + np.arange(PSI_LEN + 1) / entries
+    ratio = PSI_RANGE[0] + np.arange(PSI_LEN + 1) / PSI_ENTRIES
     psi = morse.psi_at(ratio, spec.gamma, spec.time_bandwidth) / morse.PEAK
 
     tables = Tables(

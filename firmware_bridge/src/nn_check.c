@@ -84,29 +84,53 @@ static int chunks_are_valid(const ecgqa_nn_layer_t *l)
     return l->chunks == l->runs * chunks_a_run && l->chunks_a_step > 0u;
 }
 
-static int convolution_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
+/* The kernel slides. The window holds the rows of an output row, and those kept after the last one:
+ * the first layer is handed every row of the image and keeps none that it has no use for; a later
+ * one is handed all that the layer before it makes, which the planner has trimmed to those it uses. */
+static int kernel_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
 {
-    const int is_conv = l->kind == ECGQA_NN_CONV_2D;
-    const uint64_t pixels = is_conv ? 2u : 1u;
-    if (l->channel_block == 0u || l->channel_block % 2u != 0u || l->weights == NULL ||
-        l->bias == NULL || l->multiplier_q31 == NULL || l->shift == NULL ||
-        !fits(model, l->accumulators_at, pixels * 4u * l->channel_block, 4)) {
+    if (!window_is_valid(&l->kernel, &l->in, &l->out)) {
         return 0;
     }
-    if (is_conv) {
-        return taps_are_valid(l) && chunk_is_valid(l) && chunks_are_valid(l) &&
-               patch_is_valid(model, l, pixels * 4u * l->channel_block) &&
-               (!l->gather || fits(model, l->gather_at, 2u * l->chunk_len, 1));
-    }
-    return l->out.channels % l->in.channels == 0u &&
+    const uint32_t kept = l == model->layers ? ecgqa_nn_rows_needed(l, (uint32_t)l->out.rows - 1u)
+                                             : (uint32_t)l->in.rows;
+    return l->window_rows >= (l->kernel.rows < l->in.rows ? l->kernel.rows : l->in.rows) &&
+           kept <= ecgqa_nn_first_row(l, l->out.rows) + l->window_rows;
+}
+
+/* A convolution does `pixels` pixels of a block of channels at once. */
+static int block_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l, uint64_t pixels)
+{
+    return l->channel_block > 0u && l->channel_block % 2u == 0u && l->weights != NULL &&
+           fits(model, l->accumulators_at, pixels * 4u * l->channel_block, 4);
+}
+
+static int conv_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
+{
+    return kernel_is_valid(model, l) && block_is_valid(model, l, 2) && taps_are_valid(l) &&
+           chunk_is_valid(l) && chunks_are_valid(l) &&
+           patch_is_valid(model, l, (uint64_t)2u * 4u * l->channel_block) &&
+           (!l->gather || fits(model, l->gather_at, 2u * l->chunk_len, 1));
+}
+
+static int depthwise_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
+{
+    return kernel_is_valid(model, l) && block_is_valid(model, l, 1) &&
+           l->out.channels % l->in.channels == 0u &&
            (l->gather ? fits(model, l->gather_at, l->channel_block, 1)
                       : is_unpadded(l) && l->out.channels == l->in.channels);
 }
 
+static int pool_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
+{
+    return kernel_is_valid(model, l) && l->in.channels == l->out.channels && l->pool.rows == 0u &&
+           fits(model, l->accumulators_at, 4u * (uint64_t)l->out.channels, 4);
+}
+
 static int accumulating_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
 {
-    if (l->bias == NULL || l->multiplier_q31 == NULL || l->shift == NULL || l->out.rows != 1u ||
-        l->out.cols != 1u || l->pool.rows != 0u || l->kernel.rows != 1u ||
+    if (l->in.rows == UINT16_MAX || /* it counts one more */
+        l->out.rows != 1u || l->out.cols != 1u || l->pool.rows != 0u || l->kernel.rows != 1u ||
         l->kernel.stride_rows != 1u || l->kernel.pad_top != 0u ||
         !fits(model, l->accumulators_at, 4u * ecgqa_nn_even(l->out.channels), 4)) {
         return 0;
@@ -119,21 +143,18 @@ static int accumulating_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_l
            patch_is_valid(model, l, 4u * ecgqa_nn_even(l->out.channels));
 }
 
-static int pool_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
+/* What holds of one kind of layer and of no other. */
+static int kind_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
 {
-    return l->in.channels == l->out.channels && l->pool.rows == 0u &&
-           fits(model, l->accumulators_at, 4u * (uint64_t)l->out.channels, 4);
-}
-
-/* The window holds the rows of an output row, and those kept after the last one. The first layer is
- * handed every row of the image and keeps none that it has no use for; a later one is handed all
- * that the layer before it makes, which the planner has trimmed to those it uses. */
-static int window_holds(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
-{
-    const uint32_t kept = l == model->layers ? ecgqa_nn_rows_needed(l, (uint32_t)l->out.rows - 1u)
-                                             : (uint32_t)l->in.rows;
-    return l->window_rows >= (l->kernel.rows < l->in.rows ? l->kernel.rows : l->in.rows) &&
-           kept <= ecgqa_nn_first_row(l, l->out.rows) + l->window_rows;
+    switch (l->kind) {
+#define ECGQA_NN_KIND_CASE(name, kernel, accumulates, weights, scaled) \
+    case ECGQA_NN_##name:                                              \
+        return kernel##_is_valid(model, l);
+        ECGQA_NN_KIND_LIST(ECGQA_NN_KIND_CASE)
+#undef ECGQA_NN_KIND_CASE
+    default:
+        return 0;
+    }
 }
 
 static int layer_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
@@ -150,21 +171,7 @@ static int layer_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t 
                            : l->out.rows != l->pooled.rows || l->out.cols != l->pooled.cols) {
         return 0;
     }
-    if (l->out.channels != l->pooled.channels) {
-        return 0;
-    }
-    if (l->kind == ECGQA_NN_FULLY_CONNECTED || l->kind == ECGQA_NN_MEAN) {
-        return l->in.rows < UINT16_MAX && /* it counts one more */
-               accumulating_is_valid(model, l);
-    }
-    if (!window_is_valid(&l->kernel, &l->in, &l->out) || !window_holds(model, l)) {
-        return 0;
-    }
-    if (l->kind == ECGQA_NN_MAX_POOL_2D || l->kind == ECGQA_NN_AVERAGE_POOL_2D) {
-        return pool_is_valid(model, l);
-    }
-    return (l->kind == ECGQA_NN_CONV_2D || l->kind == ECGQA_NN_DEPTHWISE_CONV_2D) &&
-           convolution_is_valid(model, l);
+    return l->out.channels == l->pooled.channels && kind_is_valid(model, l);
 }
 
 /* The rows that one layer makes are those that the next takes, and there is room for the ones that
@@ -184,12 +191,10 @@ static int follows(const ecgqa_nn_layer_t *l, const ecgqa_nn_layer_t *next)
 /* Requantisation stays inside what nn_requant.h is proven for. */
 static int scales_are_valid(const ecgqa_nn_layer_t *l)
 {
-    int valid = 1;
-    if (l->kind == ECGQA_NN_MAX_POOL_2D || l->kind == ECGQA_NN_AVERAGE_POOL_2D) {
-        return 1;
-    }
-    for (uint32_t c = 0u; c < ecgqa_nn_even(l->out.channels); ++c) {
-        valid &= l->multiplier_q31[c] >= 0 && l->shift[c] <= 0 && l->shift[c] > -31;
+    const int scaled = ecgqa_nn_is_scaled(l);
+    int valid = !scaled || (l->bias != NULL && l->multiplier_q31 != NULL && l->shift != NULL);
+    for (uint32_t c = 0u; scaled && valid && c < ecgqa_nn_even(l->out.channels); ++c) {
+        valid = l->multiplier_q31[c] >= 0 && l->shift[c] <= 0 && l->shift[c] > -31;
     }
     return valid;
 }

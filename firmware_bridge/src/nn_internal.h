@@ -30,7 +30,19 @@ static inline uint32_t ecgqa_nn_row_bytes(const ecgqa_nn_layer_t *layer)
 
 static inline int ecgqa_nn_accumulates(const ecgqa_nn_layer_t *layer)
 {
-    return layer->kind == ECGQA_NN_FULLY_CONNECTED || layer->kind == ECGQA_NN_MEAN;
+#define ECGQA_NN_KIND_OR(name, kernel, accumulates, weights, scaled) \
+    | ((layer->kind == (uint8_t)ECGQA_NN_##name) ? (accumulates) : 0)
+    return 0 ECGQA_NN_KIND_LIST(ECGQA_NN_KIND_OR);
+#undef ECGQA_NN_KIND_OR
+}
+
+/* Its accumulators become int8 by bias, multiplier and shift. */
+static inline int ecgqa_nn_is_scaled(const ecgqa_nn_layer_t *layer)
+{
+#define ECGQA_NN_KIND_OR(name, kernel, accumulates, weights, scaled) \
+    | ((layer->kind == (uint8_t)ECGQA_NN_##name) ? (scaled) : 0)
+    return 0 ECGQA_NN_KIND_LIST(ECGQA_NN_KIND_OR);
+#undef ECGQA_NN_KIND_OR
 }
 
 /* Input rows that output row `out_row` can't do without; never more than there are. */

@@ -479,20 +479,12 @@ static void run_accumulating(const ecgqa_nn_t *net, uint32_t layer)
 static int run_block(const ecgqa_nn_t *net, uint32_t layer)
 {
     switch (net->model->layers[layer].kind) {
-    case ECGQA_NN_CONV_2D:
-        run_conv(net, layer);
+#define ECGQA_NN_KIND_CASE(name, kernel, accumulates, weights, scaled) \
+    case ECGQA_NN_##name:                                              \
+        run_##kernel(net, layer);                                      \
         return 1;
-    case ECGQA_NN_DEPTHWISE_CONV_2D:
-        run_depthwise(net, layer);
-        return 1;
-    case ECGQA_NN_MAX_POOL_2D:
-    case ECGQA_NN_AVERAGE_POOL_2D:
-        run_pool(net, layer);
-        return 1;
-    case ECGQA_NN_MEAN:
-    case ECGQA_NN_FULLY_CONNECTED:
-        run_accumulating(net, layer);
-        return 1;
+        ECGQA_NN_KIND_LIST(ECGQA_NN_KIND_CASE)
+#undef ECGQA_NN_KIND_CASE
     default:
         return 0;
     }

@@ -56,30 +56,41 @@ static uint32_t table_digest(const ecgqa_cwt_tables_t *t, ecgqa_table_t table)
     }
 }
 
-static uint32_t layer_digest(const ecgqa_nn_layer_t *layer)
+static size_t no_weights_bytes(const ecgqa_nn_layer_t *layer)
+{
+    (void)layer;
+    return 0u;
+}
+
+static size_t plain_weights_bytes(const ecgqa_nn_layer_t *layer)
+{
+    return (size_t)layer->kernel.rows * layer->kernel.cols * layer->out.channels;
+}
+
+static size_t packed_weights_bytes(const ecgqa_nn_layer_t *layer)
 {
     const size_t even = (layer->out.channels + (size_t)1u) / 2u * 2u;
     const size_t run = (layer->run_len + (size_t)1u) / 2u * 2u;
-    size_t weights = 0;
-    size_t scales = even; /* one an output channel */
+    return even * layer->runs * run;
+}
+
+static uint32_t layer_digest(const ecgqa_nn_layer_t *layer)
+{
+    const size_t even = (layer->out.channels + (size_t)1u) / 2u * 2u;
+    size_t bytes = 0u;
+    size_t scales = 0u; /* one an output channel */
     switch (layer->kind) {
-    case ECGQA_NN_CONV_2D:
-    case ECGQA_NN_FULLY_CONNECTED:
-        weights = even * layer->runs * run;
+#define ECGQA_NN_KIND_CASE(name, kernel, accumulates, weights, scaled) \
+    case ECGQA_NN_##name:                                              \
+        bytes = weights##_weights_bytes(layer);                        \
+        scales = (scaled) ? even : 0u;                                 \
         break;
-    case ECGQA_NN_DEPTHWISE_CONV_2D:
-        weights = (size_t)layer->kernel.rows * layer->kernel.cols * layer->out.channels;
-        break;
-    case ECGQA_NN_MEAN:
-        break;
-    case ECGQA_NN_MAX_POOL_2D:
-    case ECGQA_NN_AVERAGE_POOL_2D:
-        scales = 0u;
-        break;
+        ECGQA_NN_KIND_LIST(ECGQA_NN_KIND_CASE)
+#undef ECGQA_NN_KIND_CASE
     default:
         return 0u; /* ecgqa_nn_init refuses it, so a constant has changed since */
     }
-    uint32_t digest = digest_of(layer->weights, weights);
+    uint32_t digest = digest_of(layer->weights, bytes);
     digest = digest_more(digest, layer->bias, scales * sizeof *layer->bias);
     digest = digest_more(digest, layer->multiplier_q31, scales * sizeof *layer->multiplier_q31);
     return digest_more(digest, layer->shift, scales * sizeof *layer->shift);

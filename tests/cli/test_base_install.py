@@ -13,6 +13,8 @@ from conftest import REPO
 
 from ecgqa_tflite.model_folder import ModelFolder
 
+pytestmark = pytest.mark.slow
+
 ABSENT = ("tensorflow", "tf_keras", "tflite_micro", "ethosu", "sklearn", "pywt")
 
 

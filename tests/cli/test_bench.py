@@ -16,6 +16,8 @@ from ecgqa_tflite.cli import bench as cli_bench
 from ecgqa_tflite.devices import BENCHES
 from ecgqa_tflite.model_folder import ModelFolder
 
+pytestmark = pytest.mark.slow
+
 
 def bench(*arguments: object) -> Result:
     return CliRunner().invoke(cli.main, ["bench", *(str(a) for a in arguments)])

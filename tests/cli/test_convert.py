@@ -25,6 +25,8 @@ from ecgqa_tflite.recording.simulator import simulate
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb
 from ecgqa_tflite.tflite.read import network_digest, read_tflite
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -1,4 +1,4 @@
-"""``ecgqa experiment`` as a user types it; its runs are in ``unit/test_experiment.py``."""
+"""``ecgqa experiment`` as a user types it; its runs are in ``integration/test_experiment.py``."""
 
 from __future__ import annotations
 

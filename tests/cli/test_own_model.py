@@ -29,6 +29,8 @@ from ecgqa_tflite.tflite.flatbuffer import pack, unpack
 from ecgqa_tflite.tflite.identity import identity_of, with_identity
 from ecgqa_tflite.tflite.read import read_tflite
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -21,6 +21,8 @@ from ecgqa_tflite.recording.simulator import Heart, simulate
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb
 from ecgqa_tflite.tflite.flatbuffer import pack, unpack
 
+pytestmark = pytest.mark.slow
+
 
 def ecgqa(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(a) for a in arguments])

@@ -23,6 +23,8 @@ from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.spec import Quality
 from ecgqa_tflite.tflite.run import Int8Network
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Root:

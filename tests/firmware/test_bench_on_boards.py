@@ -25,6 +25,8 @@ from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.tflite.run import Int8Network
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def device(small_model: ModelFolder) -> Device:

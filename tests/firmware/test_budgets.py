@@ -26,6 +26,8 @@ from ecgqa_tflite.spec import FrontEnd, Scaling
 from ecgqa_tflite.tflite import tflm
 from ecgqa_tflite.tflite.run import Int8Network
 
+pytestmark = pytest.mark.slow
+
 MARKS = ("mark_signal", "mark_analyse", "mark_scan", "mark_rows", "mark_end")
 
 SLICE_MARKS = ("mark_start", "mark_end")

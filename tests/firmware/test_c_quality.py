@@ -15,6 +15,8 @@ from targets import usable
 from ecgqa_tflite.boards import boards
 from ecgqa_tflite.resources import firmware_bridge_dir
 
+pytestmark = pytest.mark.slow
+
 CORES = ("mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547")
 
 COMPILERS = ("mps2-an386", "mps3-an547", "host-gcc", "host-clang")

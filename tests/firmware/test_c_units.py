@@ -16,6 +16,8 @@ from test_engine_units import engine, engine_program
 from ecgqa_tflite.boards import boards
 from ecgqa_tflite.resources import firmware_bridge_dir
 
+pytestmark = pytest.mark.slow
+
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 TEST_FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g")
 

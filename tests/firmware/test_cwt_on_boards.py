@@ -17,6 +17,8 @@ from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.spec import FrontEnd
 
+pytestmark = pytest.mark.slow
+
 SPECS = {
     "qrs": FrontEnd(),
     "minmax": FrontEnd(scaling="minmax"),

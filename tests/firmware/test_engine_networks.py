@@ -23,6 +23,8 @@ from ecgqa_tflite.frontend.colormap import to_int8
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.tflite.run import Int8Network
 
+pytestmark = pytest.mark.slow
+
 N_MAPS = 48
 ROW_SCRATCH_BYTES = 1000
 SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")

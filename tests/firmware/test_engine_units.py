@@ -10,6 +10,8 @@ from targets import usable
 from ecgqa_tflite.boards import boards
 from ecgqa_tflite.resources import firmware_bridge_dir
 
+pytestmark = pytest.mark.slow
+
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 ON_BOARDS = [
     ("mps2-an386", ("-O2",)),

@@ -18,6 +18,8 @@ from ecgqa_tflite.frontend.colormap import to_int8
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.tflite.run import Int8Network
 
+pytestmark = pytest.mark.slow
+
 LIBRARY = firmware_bridge_dir()
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 

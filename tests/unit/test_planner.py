@@ -188,11 +188,12 @@ def test_numbers_are_the_headers() -> None:
     assert value("ECGQA_NN_MIN_PATCH") == packing.MIN_PATCH
     assert value("ECGQA_NN_WEIGHTS_TAIL") == packing.WEIGHTS_TAIL
     assert value("ECGQA_NN_PROGRESS_BYTES") == planner.PROGRESS_BYTES
-    enum = re.search(r"typedef enum \{\s*ECGQA_NN_CONV_2D.*?\}", header, re.S)
-    assert enum
-    names = re.findall(r"ECGQA_NN_(\w+)(?: = 0)?[,\s]", re.sub(r"/\*.*?\*/", "", enum[0]))
+    rows = re.findall(r"^    X\((\w+), \w+, ([01]), (\w+), [01]\)", header, re.M)
     kinds = [kind for kind in OPERATORS.values() if isinstance(kind, LayerOperator)]
-    assert [(kind.number, kind.name) for kind in kinds] == list(enumerate(names))
+    assert [(kind.number, kind.name) for kind in kinds] == list(enumerate(r[0] for r in rows))
+    assert [(kind.accumulates, kind.packed) for kind in kinds] == [
+        (accumulates == "1", weights == "packed") for _, accumulates, weights in rows
+    ]
 
 
 def test_one_file_per_operator() -> None:

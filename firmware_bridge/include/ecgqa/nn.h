@@ -27,13 +27,24 @@ extern "C" {
 /* Alignment of the workspace and of buffers that hold words, bytes. */
 #define ECGQA_NN_ALIGN 8u
 
+/* X(name, kernel, accumulates, weights, scaled)
+ *   kernel       run_<kernel> computes it (nn_layers.c), <kernel>_is_valid checks it (nn_check.c)
+ *   accumulates  1: a row at a time into accumulators that stay until the last one
+ *   weights      <weights>_weights_bytes says how many there are (selftest.c)
+ *   scaled       1: it has bias, multiplier_q31 and shift
+ * MAX_POOL_2D: where it can't be merged into a convolution; MEAN: over rows and columns. */
+#define ECGQA_NN_KIND_LIST(X)                    \
+    X(CONV_2D, conv, 0, packed, 1)               \
+    X(DEPTHWISE_CONV_2D, depthwise, 0, plain, 1) \
+    X(MAX_POOL_2D, pool, 0, no, 0)               \
+    X(AVERAGE_POOL_2D, pool, 0, no, 0)           \
+    X(MEAN, accumulating, 1, no, 1)              \
+    X(FULLY_CONNECTED, accumulating, 1, packed, 1)
+
 typedef enum {
-    ECGQA_NN_CONV_2D = 0,
-    ECGQA_NN_DEPTHWISE_CONV_2D,
-    ECGQA_NN_MAX_POOL_2D, /* where it can't be merged into a convolution */
-    ECGQA_NN_AVERAGE_POOL_2D,
-    ECGQA_NN_MEAN, /* over rows and columns */
-    ECGQA_NN_FULLY_CONNECTED
+#define ECGQA_NN_KIND_ENUM(name, kernel, accumulates, weights, scaled) ECGQA_NN_##name,
+    ECGQA_NN_KIND_LIST(ECGQA_NN_KIND_ENUM)
+#undef ECGQA_NN_KIND_ENUM
 } ecgqa_nn_kind_t;
 
 typedef struct {

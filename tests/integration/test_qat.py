@@ -33,6 +33,8 @@ from ecgqa_tflite.convert import qat, retrain  # noqa: E402
 from ecgqa_tflite.convert.float_export import float_network, unquantised  # noqa: E402
 from ecgqa_tflite.networks._keras import keras  # noqa: E402 (may be missing)
 
+pytestmark = pytest.mark.slow
+
 layers = keras.layers
 SPEC = FrontEnd.preset("wearable", rows=16, cols=16, colormap="grey")
 RECIPE = replace(qat.qat_recipe(Recipe(batch=16)), epochs=2)

@@ -38,6 +38,8 @@ from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.tflite.read import network_digest, read_tflite
 from ecgqa_tflite.tflite.run import Int8Network
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:

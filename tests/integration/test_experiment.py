@@ -33,6 +33,8 @@ from ecgqa_tflite.training.images import index_maps
 from ecgqa_tflite.training.recipe import Recipe
 from ecgqa_tflite.training.run import THRESHOLD
 
+pytestmark = pytest.mark.slow
+
 SPEC = FrontEnd(rows=77, cols=77, colormap="grey")
 RECIPE = Recipe(
     alpha=0.0625,
