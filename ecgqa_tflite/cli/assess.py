@@ -24,6 +24,7 @@ from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.decisions import Decision, merged, spans
 from ecgqa_tflite.decisions.csv import csv_text
 from ecgqa_tflite.decisions.json import json_text, report
+from ecgqa_tflite.decisions.page import write_page
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.model_folder import open_model
 from ecgqa_tflite.output import refuse_existing, refuse_unwritable_file, whole_file
@@ -58,6 +59,11 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )  # fmt: skip
 @click.option("--csv", "csv_file", metavar="FILE", type=_FILE, help="Write them as CSV.")
 @click.option(
+    "--html", "html_file", metavar="FILE", type=_FILE,
+    help="Write a page to look at: one offline file of 3 MB or less for each lead.",
+)  # fmt: skip
+@click.option("--full", is_flag=True, help="Keep the whole ECG in the page, whatever its size.")
+@click.option(
     "--picture", metavar="FILE", type=_FILE,
     help="Draw the strip: .png (one sheet, 2 min at most) or .pdf (A4 pages).",
 )  # fmt: skip
@@ -77,6 +83,8 @@ def command(
     hop_s: float | None,
     json_file: Path | None,
     csv_file: Path | None,
+    html_file: Path | None,
+    full: bool,
     picture: Path | None,
     from_s: float,
     to_s: float | None,
@@ -94,10 +102,15 @@ def command(
       ecgqa assess data/mitdb/104
       ecgqa assess data/mitdb/104 --lead V2 --picture strip.png --from 60
       ecgqa assess holter --hop 1 --csv decisions.csv --picture strip.pdf
+      ecgqa assess holter --html day.html
       ecgqa assess holter --json - | jq .n_high
     """
-    files = [f for f in (json_file, csv_file, picture) if f is not None and str(f) != "-"]
+    files = [
+        f for f in (json_file, csv_file, html_file, picture) if f is not None and str(f) != "-"
+    ]
     _refuse(files, overwrite)
+    if full and html_file is None:
+        raise ArgumentError("--full is for the page: name one with --html FILE")
     if picture is not None:
         plots.check_picture_suffix(picture, plots.STRIP_SUFFIXES)
 
@@ -118,6 +131,9 @@ def command(
         _write(json_file, json_text(what), overwrite)
     if csv_file is not None:
         _write(csv_file, csv_text(what), overwrite)
+    if html_file is not None:
+        with whole_file(html_file, overwrite) as temporary:
+            write_page(temporary, recording, [(what["lead"], decisions)], opened, full=full)
     console.print(_table(what, decisions))
     console.print(_summary(what, decisions, took_s, threads))
     if picture is not None:

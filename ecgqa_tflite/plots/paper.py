@@ -1,4 +1,4 @@
-"""What pictures share: millimetres, colours, an empty figure. matplotlib draws, when asked."""
+"""What pictures share: pixels, suffixes, an empty figure. matplotlib draws, when asked."""
 
 from __future__ import annotations
 
@@ -11,12 +11,8 @@ from ecgqa_tflite.errors import ArgumentError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MM_PER_S = 25.0
 PNG_PX_PER_MM = 6
 """A small box is 6 pixels: its lines fall on whole pixels, all of one weight."""
-
-PAPER, SMALL_BOX, BIG_BOX, INK = "#fffaf7", "#f6d5cf", "#e79a8f", "#111111"
-MUTED = "#555555"
 
 
 def new_figure(width_mm: float, height_mm: float) -> Figure:

@@ -6,7 +6,6 @@ import bisect
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.decisions import Span, merged
+from ecgqa_tflite.decisions.looks import BIG_BOX, INK, LOOKS, MM_PER_S, MUTED, PAPER, SMALL_BOX
 from ecgqa_tflite.errors import ArgumentError
-from ecgqa_tflite.plots.paper import (
-    BIG_BOX,
-    INK,
-    MM_PER_S,
-    MUTED,
-    PAPER,
-    PNG_PX_PER_MM,
-    SMALL_BOX,
-    check_picture_suffix,
-)
-from ecgqa_tflite.spec import Quality
+from ecgqa_tflite.plots.paper import PNG_PX_PER_MM, check_picture_suffix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,29 +37,6 @@ PNG_LONGEST_S = 120.0
 """A PNG is one sheet; what is longer goes into a PDF of A4 pages."""
 
 STRIP_SUFFIXES = (".png", ".pdf")
-
-
-@dataclass(frozen=True)
-class _Look:
-    """How a quality is shown: colours that colour-blind people tell apart, and never colour alone.
-
-    Hatching and words say the same. The colours are Okabe and Ito's blue and orange.
-    """
-
-    word: str
-    face: str
-    ink: str
-    hatch: str
-
-
-_LOOKS = {
-    (Quality.HIGH, "ok"): _Look("high", "#0072b2", "#ffffff", ""),
-    (Quality.LOW, "ok"): _Look("low", "#f0a020", "#000000", "////"),
-    (Quality.LOW, "gap"): _Look("gap", "#ffffff", "#000000", "...."),
-    (Quality.LOW, "flat"): _Look("flat", "#bdbdbd", "#000000", "----"),
-    (Quality.LOW, "held"): _Look("held", "#d9d9d9", "#000000", "||"),
-    (Quality.LOW, "clipped"): _Look("clipped", "#d9d9d9", "#000000", "xx"),
-}
 
 
 def clock(seconds: float, decimals: int = 0) -> str:
@@ -234,7 +201,7 @@ class _Strip:
         )
         _box(axes, x0, y, ROW_MM, 4, face="white", line=0.4)
         for span in merged(self.spans):
-            look = _LOOKS[span.quality, span.reason]
+            look = LOOKS[span.quality, span.reason]
             width = (span.end_s - span.start_s) * mm_per_s
             hatch = look.hatch if width > 1 else ""
             _box(axes, x0 + span.start_s * mm_per_s, y, width, 4, look.face, hatch)
@@ -279,7 +246,7 @@ class _Strip:
             left_s, right_s = max(span.start_s, start_s), min(span.end_s, end_s)
             if right_s - left_s < 1e-6:
                 continue
-            look = _LOOKS[span.quality, span.reason]
+            look = LOOKS[span.quality, span.reason]
             x = MARGIN_LEFT_MM + (left_s - start_s) * MM_PER_S
             width = (right_s - left_s) * MM_PER_S
             _box(axes, x, y, width, BAND_MM, look.face, look.hatch, line=0.8)
