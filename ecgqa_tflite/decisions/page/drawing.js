@@ -30,11 +30,12 @@ const pixelRatio = () =>
 /** Fit a canvas's pixels to its box; the context then counts CSS pixels. */
 function fitted(canvas, width, height) {
   const ratio = pixelRatio();
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
+  const size = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
   canvas.style.height = height + "px";
   const ctx = canvas.getContext("2d");
   ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
+  ctx.clearRect(0, 0, width, height);
   ctx.font = FONT;
   return ctx;
 }
@@ -42,7 +43,8 @@ function fitted(canvas, width, height) {
 class Drawing {
   constructor(page, length_s) {
     this.page = page;
-    this.hours = length_s >= 3600;
+    this.hours = page.start !== null || length_s >= 3600; // clocks show hours
+    this.days = page.start !== null && length_s > 86400; // and days, numbered from 1
     this.tiles = page.looks.map((look) => this.tile(look));
   }
 
@@ -71,26 +73,21 @@ class Drawing {
 
   /** Time of day, where the recording has one, else from its start. */
   clock(t, decimals = 0) {
-    const start = this.page.start;
-    const scale = 10 ** decimals;
-    const all = Math.round((t + (start ? start.second : 0)) * scale);
-    const second = Math.floor(all / scale);
-    const two = (value) => String(value).padStart(2, "0");
-    let hour = Math.floor(second / 3600), day = "";
-    if (start && hour >= 24) {
-      day = ` +${Math.floor(hour / 24)} d`;
-      hour %= 24;
-    }
-    const minute = Math.floor(second / 60) % 60, seconds = two(second % 60);
-    const hours = start ? `${two(hour)}:` : this.hours ? `${hour}:` : "";
-    const text = `${hours}${hours ? two(minute) : minute}:${seconds}`;
-    return text + (decimals ? "." + String(all % scale).padStart(decimals, "0") : "") + day;
+    const scale = 10 ** decimals, two = (value) => String(value).padStart(2, "0");
+    const all = Math.round((t + (this.page.start?.second ?? 0)) * scale);
+    const second = Math.floor(all / scale), minute = Math.floor(second / 60) % 60;
+    const hour = Math.floor(second / 3600);
+    const hours = this.page.start ? two(hour % 24) : hour;
+    const day = this.days ? `d${Math.floor(hour / 24) + 1} ` : "";
+    const fraction = decimals ? "." + String(all % scale).padStart(decimals, "0") : "";
+    const rest = `${this.hours ? two(minute) : minute}:${two(second % 60)}${fraction}`;
+    return this.hours ? `${day}${hours}:${rest}` : rest;
   }
 
   /** As short as can be: no seconds where the step is whole minutes. */
   shortClock(t, step) {
     const text = this.clock(t, step < 1 ? 1 : 0);
-    return step >= 60 && (this.page.start || this.hours) ? text.replace(/^(\d+:\d\d):00/, "$1") : text;
+    return step >= 60 && this.hours ? text.replace(/:00$/, "") : text;
   }
 
   /** Round times between two, some `space` pixels apart or more. */

@@ -6,13 +6,14 @@
   const page = JSON.parse($("facts").textContent);
   const leads = [...document.querySelectorAll(".lead")].map((element) => new Lead(element, page));
   const drawing = new Drawing(page, Math.max(...leads.map((each) => each.length_s)));
-  const LEAST_S = 1, LABEL_PX = 58, SHARE_PX = 44, BAND_PX = 24, AXIS_PX = 20, TAP_PX = 6;
+  const LEAST_S = 1, LABEL_PX = 58, SHARE_PX = 54, BAND_PX = 24, AXIS_PX = 20, TAP_PX = 6;
   const ROWS_S = [[7200, 3600], [1200, 600], [0, 60]]; // recordings longer than, seconds a row
   let lead = leads[0], overview = null, hours = null;
   const state = { from: 0, span: 10, segment: 0, atRun: -1, scalogram: false };
 
   // ---- the view -----------------------------------------------------------------------------
 
+  const printing = () => document.body.classList.contains("printing");
   const width = () => $("view").clientWidth;
   const trueSpan = () => width() / CSS_PX_PER_MM / page.paper.mm_per_s; // 25 mm are 25 mm
   const centre = () => state.from + state.span / 2;
@@ -67,9 +68,8 @@
   }
 
   function drawView() {
-    const canvas = $("view"), height = innerWidth < 600 ? 240 : 320;
+    const canvas = $("view"), height = printing() ? 260 : innerWidth < 600 ? 240 : 320;
     const ctx = fitted(canvas, width(), height);
-    ctx.clearRect(0, 0, width(), height);
     const to = state.from + state.span;
     const box = { x: 0, y: AXIS_PX, width: width(), height: height - AXIS_PX - BAND_PX - 4 };
     const mm = width() / state.span / page.paper.mm_per_s;
@@ -137,9 +137,9 @@
       : canvas.hidden ? "Samples are missing: there is no scalogram of a gap."
       : "Computed here from the samples; a device's pixels differ by a level of 256, seldom two.";
     if (canvas.hidden) return;
-    const ctx = fitted(canvas, canvas.clientWidth, 260);
-    ctx.clearRect(0, 0, canvas.clientWidth, 260);
-    drawing.scalogram(ctx, indexMap(samples, page.front_end), { x: 46, y: 6, width: canvas.clientWidth - 62, height: 230 });
+    const height = printing() ? 180 : 260, { clientWidth } = canvas;
+    const ctx = fitted(canvas, clientWidth, height);
+    drawing.scalogram(ctx, indexMap(samples, page.front_end), { x: 46, y: 6, width: clientWidth - 62, height: height - 30 });
     canvas.dataset.segment = i;
   }
 
@@ -152,14 +152,14 @@
 
   // ---- the whole recording ------------------------------------------------------------------
 
+  /** Times, lowest and highest, mV from the middle of the lead: offsets of electrodes say nothing. */
   function overviewData() {
     const columns = 2 * Math.max(width(), 300);
     const data = [[], [], []];
     for (let c = 0; c < columns; c++) {
       const t = (lead.length_s * c) / columns, range = lead.range(t, (lead.length_s * (c + 1)) / columns);
       data[0].push(t);
-      data[1].push(range ? lead.mv(range[0]) : null);
-      data[2].push(range ? lead.mv(range[1]) : null);
+      for (const [k, values] of data.slice(1).entries()) values.push(range ? range[k] * lead.step_mv : null);
     }
     return data;
   }
@@ -180,7 +180,8 @@
 
   function makeOverview() {
     overview?.destroy();
-    const middle = drawing.middle(lead, 0, lead.length_s), reach = 1.5 * lead.reach_mv;
+    const reach = 1.5 * lead.reach_mv;
+    const middle = drawing.middle(lead, 0, lead.length_s) - lead.offset_mv;
     let dragged = false;
     const axis = { stroke: page.paper.muted, font: FONT, grid: { stroke: "#eee", width: 1 } };
     const line = { stroke: page.paper.trace, width: 1, points: { show: false } };
@@ -218,19 +219,14 @@
     const rowS = ROWS_S.find(([longer]) => lead.length_s > longer)[1];
     const offset = page.start ? page.start.second % rowS : 0;
     const n = Math.ceil((lead.length_s + offset) / rowS - 1e-9);
-    const height = n > 60 ? 18 : n > 12 ? 34 : 44;
+    const height = n > 60 ? 18 : n > 12 ? (printing() ? 24 : 34) : 44;
     return { rowS, offset, n, height, x: LABEL_PX, width: width() - LABEL_PX - SHARE_PX };
   }
 
   /** Drawn once for a lead and a width; what is in view is framed over a copy. */
   function makeHours() {
     const rows = hourRows(), canvas = document.createElement("canvas");
-    const ratio = pixelRatio();
-    canvas.width = Math.round(width() * ratio);
-    canvas.height = Math.round(rows.n * rows.height * ratio);
-    const ctx = canvas.getContext("2d");
-    ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
-    ctx.font = FONT;
+    const ctx = fitted(canvas, width(), rows.n * rows.height);
     const middle = drawing.middle(lead, 0, lead.length_s);
     for (let row = 0; row < rows.n; row++) {
       const from = row * rows.rowS - rows.offset, to = from + rows.rowS, y = row * rows.height;
@@ -421,8 +417,9 @@
       button.setAttribute("aria-pressed", Number(button.dataset.lead) === leads.indexOf(lead));
     }
     tell();
+    makeOverview();
+    makeHours();
     show(state.from, state.span);
-    layOut();
     speak();
   }
 
@@ -445,7 +442,7 @@
     pointers($("view"));
     let last = width();
     new ResizeObserver(() => {
-      if (!width() || width() === last || document.body.classList.contains("printing")) return;
+      if (!width() || width() === last || printing()) return;
       last = width();
       layOut();
     }).observe($("view"));
@@ -464,12 +461,17 @@
     state.span = Math.min(trueSpan(), lead.length_s);
     await open(lead);
     if (lead.lowRuns.length) showRun(0); // where something happens
-    else select(0);
+    cancelAnimationFrame(waiting);
+    waiting = 0;
     drawAll();
     document.body.dataset.ready = "";
     performance.mark("drawn");
   }
 
-  window.ecgqa = { state, leads, lead: () => lead, show, indexMap: (i) => lead.samples(i).then((x) => indexMap(x, page.front_end)) };
+  // for the console, and for tests
+  window.ecgqa = {
+    state, show, trueSpan, lead: () => lead,
+    indexMap: (i) => lead.samples(i).then((samples) => indexMap(samples, page.front_end)),
+  };
   start();
 })();
