@@ -177,7 +177,8 @@ def chromium(program: str, profile: Path) -> Iterator[Callable[[], Tab]]:
     browser = subprocess.Popen(
         [program, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
          f"--user-data-dir={profile}", "--hide-scrollbars", "about:blank"],
-        pass_fds=(3, 4), preexec_fn=connect, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        close_fds=False, preexec_fn=connect,  # Python's own descriptors close at exec
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     os.close(theirs_in)
     os.close(theirs_out)

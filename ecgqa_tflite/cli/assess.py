@@ -65,11 +65,13 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--full", is_flag=True, help="Keep the whole ECG in the page, whatever its size.")
 @click.option(
     "--picture", metavar="FILE", type=_FILE,
-    help="Draw the strip: .png (one sheet, 2 min at most) or .pdf (A4 pages).",
+    help="Draw the strip: .png (one sheet, 2 min at most) or .pdf (A4 pages; of more than 10 min "
+    "its hours and what is low).",
 )  # fmt: skip
 @click.option(
-    "--from", "from_s", type=float, default=0.0, metavar="S", help="Start of the picture, s."
-)
+    "--from", "from_s", type=float, metavar="S",
+    help="Start of the picture, s.  [default: where quality is first low]",
+)  # fmt: skip
 @click.option("--to", "to_s", type=float, metavar="S", help="End of the picture, s.")
 @click.option(
     "--threads", type=click.IntRange(min=1), default=lambda: os.cpu_count() or 1,
@@ -86,7 +88,7 @@ def command(
     html_file: Path | None,
     full: bool,
     picture: Path | None,
-    from_s: float,
+    from_s: float | None,
     to_s: float | None,
     threads: int,
     overwrite: bool,
@@ -118,7 +120,7 @@ def command(
     opened = open_model(model)
     recording = read_recording(record)
     if picture is not None:
-        plots.check_stretch(recording.duration_s, from_s, to_s)
+        plots.check_stretch(recording.duration_s, from_s or 0.0, to_s)
     started = time.perf_counter()
     with _counter(console, "segments") as tell:
         decisions = assess(
@@ -151,7 +153,7 @@ def command(
                 end_s=to_s,
                 progress=tell,
             )
-        _tell_left_out(console, drawn, recording.duration_s, to_s)
+        _tell_left_out(console, drawn, recording.duration_s, from_s, to_s)
     for file in files:
         console.print(f"Written: {file}", markup=False, soft_wrap=True)
 
@@ -234,12 +236,16 @@ def _summary(
 
 
 def _tell_left_out(
-    console: Console, drawn: tuple[float, float], duration_s: float, to_s: float | None
+    console: Console,
+    drawn: tuple[float, float],
+    duration_s: float,
+    from_s: float | None,
+    to_s: float | None,
 ) -> None:
     """Where a picture is shorter than what was asked for."""
     wanted_s = duration_s if to_s is None else min(to_s, duration_s)
-    if drawn[1] < wanted_s - 1e-6:
+    if drawn[1] < wanted_s - 1e-6 or drawn[0] > (from_s or 0.0):
         console.print(
             f"The picture shows {plots.clock(drawn[0])} to {plots.clock(drawn[1])}: "
-            f"--from S moves it, a .pdf has it all"
+            f"--from S moves it, --html FILE shows the whole"
         )

@@ -13,6 +13,25 @@ MUTED = "#555555"
 TRACE = "#3d4a5c"
 """Of an envelope, where single waves can't be seen."""
 
+GAINS_MM_PER_MV = (20.0, 10.0, 5.0, 2.5, 1.0, 0.5, 0.25, 0.1, 0.05, 0.02, 0.01, 0.001, 0.0001)
+"""What paper may show 1 mV as; the last are for leads whose unit nobody knows."""
+SMALL_MV = 0.4
+"""Beats that reach less far from their middle are shown with twice the usual gain."""
+
+ROWS_S = ((7200.0, 3600.0), (1200.0, 600.0), (0.0, 60.0))
+"""A whole recording in rows: longer than so many s, so many s a row."""
+
+
+def gain_mm_per_mv(reach_mv: float, half_height_mm: float) -> float:
+    """Largest usual gain, mm/mV, at which what reaches ``reach_mv`` from its middle fits."""
+    usual = GAINS_MM_PER_MV[0 if reach_mv < SMALL_MV else 1 :]
+    return next((g for g in usual if reach_mv * g <= half_height_mm), usual[-1])
+
+
+def row_s(duration_s: float) -> float:
+    """Length of a row, s, of a recording shown in rows."""
+    return next(row for longer, row in ROWS_S if duration_s > longer)
+
 
 @dataclass(frozen=True)
 class Look:

@@ -23,12 +23,15 @@ import ecgqa_tflite
 from ecgqa_tflite.decisions import Decision, merged, probability, spans
 from ecgqa_tflite.decisions.looks import (
     BIG_BOX,
+    GAINS_MM_PER_MV,
     INK,
     LOOKS,
     MM_PER_S,
     MUTED,
     PAPER,
+    ROWS_S,
     SMALL_BOX,
+    SMALL_MV,
     TRACE,
 )
 from ecgqa_tflite.decisions.page.packed import (
@@ -162,6 +165,9 @@ def _facts(recording: Recording | RecordingFile, model: Trained) -> dict[str, An
         ],
         "paper": {
             "mm_per_s": MM_PER_S,
+            "gains_mm_per_mv": GAINS_MM_PER_MV,
+            "small_mv": SMALL_MV,
+            "rows_s": ROWS_S,
             "paper": PAPER,
             "small_box": SMALL_BOX,
             "big_box": BIG_BOX,

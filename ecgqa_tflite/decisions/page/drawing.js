@@ -4,8 +4,6 @@
 const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
 const CSS_PX_PER_MM = 96 / 25.4;
 const PAPER_MOST_S = 60; // what is longer is drawn as an envelope
-const GAINS_MM_PER_MV = [20, 10, 5, 2.5, 1, 0.5, 0.25, 0.1, 0.05, 0.02, 0.01, 0.001, 0.0001];
-const SMALL_REACH_MV = 0.3; // below this, twice the usual gain
 const TICKS_S = [0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
 const STROKES = { // of a tile of 8: lines from x, y to x, y
   "////": [[0, 8, 8, 0], [-2, 2, 2, -2], [6, 10, 10, 6]],
@@ -180,8 +178,9 @@ class Drawing {
 
   /** Largest usual gain, mm/mV, at which beats are not cut off. */
   gain(lead, heightMm) {
-    const first = lead.reach_mv < SMALL_REACH_MV ? 0 : 1;
-    return GAINS_MM_PER_MV.slice(first).find((gain) => lead.reach_mv * gain <= heightMm / 2) ?? 1e-5;
+    const { gains_mm_per_mv: gains, small_mv } = this.page.paper;
+    const usual = gains.slice(lead.reach_mv < small_mv ? 0 : 1);
+    return usual.find((gain) => lead.reach_mv * gain <= heightMm / 2) ?? usual[usual.length - 1];
   }
 
   /** Boxes of 1 and 5 mm. */

@@ -93,7 +93,7 @@ class Lead {
     return runs;
   }
 
-  /** Half the height, mV, that beats of the trusted seconds need around their middle. */
+  /** How far, mV, beats of the trusted seconds reach from their middle, at most. */
   findReach() {
     const bins = Math.max(1, Math.round(1 / this.bin_s));
     const all = new Uint16Array(Math.ceil(this.n_bins / bins)), trusted = new Uint16Array(all.length);
@@ -110,9 +110,11 @@ class Lead {
       const kind = this.kinds[this.segmentAt((b + bins / 2) * this.bin_s)];
       if (this.page.looks[kind].high) trusted[nTrusted++] = high - low;
     }
-    const [heights, share] = nTrusted ? [trusted.subarray(0, nTrusted), 0.99] : [all.subarray(0, nAll), 0.5];
+    const heights = nTrusted ? trusted.subarray(0, nTrusted) : all.subarray(0, nAll);
+    if (!heights.length) return 1;
     heights.sort();
-    return heights.length ? 0.8 * heights[Math.floor(share * (heights.length - 1))] * this.step_mv : 1;
+    const at = (share) => heights[Math.floor(share * (heights.length - 1))];
+    return Math.min(at(0.99), 1.5 * at(0.5)) * this.step_mv; // an ectopic beat's, no artefact's
   }
 
   /** Lowest and highest code of the bins that a stretch of time touches, or null. */
