@@ -56,11 +56,10 @@ def draw_page(page: Path, picture: Path) -> None:
 
     with tempfile.TemporaryDirectory() as profile, chromium("chromium", Path(profile)) as new_tab:
         tab = new_tab()
-        tab.size(1200, 1110)
+        tab.size(1200, 1220)
         tab.open(page, "document.body?.dataset.ready !== undefined")
-        tab.key("n")
-        tab.key("s")
-        tab.wait("document.getElementById('scalogram').dataset.segment")
+        for _ in range(3):
+            tab.key("n")
         tab.picture(picture)
 
 

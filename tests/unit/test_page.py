@@ -350,11 +350,13 @@ def test_keys(shown: Tab) -> None:
     shown.key("n")
     assert view(shown)[0] < 7000 < sum(view(shown))
     shown.key("n")
-    assert view(shown)[0] < 7000 < sum(view(shown))  # there is no later one
+    assert view(shown)[0] < 7000 < sum(view(shown))
+    assert text_of(shown, "status") == "No later low run."
     shown.key("p")
     assert view(shown)[0] < 3000 < sum(view(shown))
     shown.key("0")
     assert view(shown) == (0, MINUTES * 60)
+    shown.wait("document.getElementById('status').textContent.startsWith('22:30:00 to 03:30:00')")
     shown.key("l")
     assert shown.evaluate("ecgqa.lead().name") == "V5"
     shown.key("Home")

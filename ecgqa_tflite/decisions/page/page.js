@@ -4,8 +4,8 @@ const $ = (id) => document.getElementById(id);
 const page = JSON.parse($("facts").textContent);
 const leads = [...document.querySelectorAll(".lead")].map((element) => new Lead(element, page));
 const drawing = new Drawing(page, Math.max(...leads.map((each) => each.length_s)));
-const LEAST_S = 1, LABEL_PX = 58, SHARE_PX = 54, BAND_PX = 24, AXIS_PX = 20, TAP_PX = 6;
-let lead = leads[0], overview = null, hours = null;
+const LEAST_S = 1, LABEL_PX = 64, SHARE_PX = 54, BAND_PX = 24, AXIS_PX = 20, TAP_PX = 6;
+let lead = leads[0], overview = null, hours = null, waiting = 0, speaking = 0;
 const state = { from: 0, span: 10, segment: 0, atRun: -1, scalogram: false };
 
 // ---- the view -----------------------------------------------------------------------------
@@ -21,6 +21,7 @@ function show(from, span, keepRun = false) {
   if (!keepRun) state.atRun = -1;
   select(lead.segmentAt(centre()));
   redraw();
+  speak();
 }
 
 const showAt = (t, span = state.span, keepRun = false) => show(t - span / 2, span, keepRun);
@@ -36,6 +37,7 @@ function nextLow(step) {
     i = step > 0 ? runs.findIndex((run) => run.from > at) : runs.findLastIndex((run) => run.to < at);
   }
   if (!runs[i]) {
+    clearTimeout(speaking);
     $("status").textContent = step > 0 ? "No later low run." : "No earlier low run.";
     return;
   }
@@ -50,7 +52,6 @@ function showRun(i) {
   select(lead.segmentAt(Math.min(from + page.front_end.segment_s / 2, (from + to) / 2)));
 }
 
-let waiting = 0;
 function redraw() {
   waiting ||= requestAnimationFrame(() => {
     waiting = 0;
@@ -325,7 +326,6 @@ function tellRuns() {
   $("runs-box").hidden = !kept.length;
 }
 
-let speaking = 0;
 function speak() {
   clearTimeout(speaking);
   speaking = setTimeout(() => {
@@ -354,7 +354,6 @@ function onKey(event) {
   if (!deed) return;
   event.preventDefault();
   deed();
-  speak();
 }
 
 /** One finger or the mouse moves, two fingers zoom, a tap asks about a segment. */
@@ -378,7 +377,6 @@ function pointers(canvas) {
     if (held.size === 2) span *= Math.abs(before[1] - before[0] || 1) / Math.max(Math.abs(now[1] - now[0]), 1);
     span = Math.min(Math.max(span, LEAST_S), lead.length_s);
     show(t - (middle(now) / width()) * span, span);
-    speak();
   });
   const release = (event) => {
     if (held.delete(event.pointerId) && event.type === "pointerup" && !held.size && moved < TAP_PX) {
@@ -393,7 +391,6 @@ function pointers(canvas) {
     event.preventDefault();
     if (sideways) pan(event.deltaX / width());
     else zoom(2 ** (event.deltaY / 200), state.from + (event.offsetX / width()) * state.span);
-    speak();
   }, { passive: false });
 }
 
@@ -417,7 +414,6 @@ async function open(next) {
   makeOverview();
   makeHours();
   show(state.from, state.span);
-  speak();
 }
 
 function listen() {
@@ -429,10 +425,7 @@ function listen() {
     $("leads").append(button);
   }
   for (const button of document.querySelectorAll("[data-key]")) {
-    button.addEventListener("click", () => {
-      deeds[button.dataset.key]();
-      speak();
-    });
+    button.addEventListener("click", () => deeds[button.dataset.key]());
   }
   document.addEventListener("keydown", onKey);
   $("hours").addEventListener("click", hoursClick);
