@@ -30,10 +30,11 @@ from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.recording import Recording, open_recording
+from ecgqa_tflite.recording.disturbances import ElectrodeMotion
 from ecgqa_tflite.recording.simulator import Heart, simulate
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb
 from ecgqa_tflite.segments import quantise
-from ecgqa_tflite.spec import Quality
+from ecgqa_tflite.spec import FrontEnd, Quality
 
 MOST_BYTES = 3_000_000
 READY = "document.body?.dataset.ready !== undefined"
@@ -424,6 +425,23 @@ def test_a_scalogram_is_the_front_end_s(
     off = np.abs(levels.reshape(native.shape) - native.astype(int))
     # 5 uV of the page's step and the integers' rounding
     assert off.max() <= 3 and (off <= 1).mean() > 0.99 and native.max() == 255
+
+
+@pytest.mark.parametrize("preset", ["wearable", "seed"])
+def test_a_disturbed_scalogram_is_the_front_end_s(
+    tab: Tab, model: ModelFolder, tmp_path: Path, preset: str
+) -> None:
+    """Conditioned and not, by the QRS band and by the extremes: a jump and one large spike."""
+    jumps = simulate(10, FS_HZ, disturbances=(ElectrodeMotion(5.5, 2, 4.0),), seed=4)
+    jumps.signal_mv[round(8.8 * FS_HZ)] += 6
+    spec = FrontEnd.preset(preset)
+    write_page(tmp_path / "a.html", jumps, [("ECG", decisions_of(10))], replace(model, spec=spec))
+    tab.open(tmp_path / "a.html", READY)
+    levels = np.array(tab.evaluate("ecgqa.indexMap(1).then((m) => [...m])"))
+    segment = quantise(jumps.signal_mv[5 * 250 : 10 * 250, 0])
+    native = NativeFrontEnd(spec, FS_HZ).index_map(segment)
+    off = np.abs(levels.reshape(native.shape) - native.astype(int))
+    assert off.max() <= 4 and (off <= 1).mean() > 0.99
 
 
 def test_touch(tab: Tab, page: Path) -> None:
