@@ -56,7 +56,7 @@ def draw_page(page: Path, picture: Path) -> None:
 
     with tempfile.TemporaryDirectory() as profile, chromium("chromium", Path(profile)) as new_tab:
         tab = new_tab()
-        tab.size(1200, 1220)
+        tab.size(1200, 1250)
         tab.open(page, "document.body?.dataset.ready !== undefined")
         for _ in range(3):
             tab.key("n")
