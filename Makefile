@@ -18,7 +18,7 @@ elapsed = $$(( ($$(date +%s) - $(STARTED)) / 60 )) min $$(( ($$(date +%s) - $(ST
 export OMP_NUM_THREADS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format clean pictures readme bench-frontend bench-peers \
+.PHONY: help setup demo test lint format clean pictures readme bench-frontend bench-page bench-peers \
 	aarch64-root test-aarch64
 
 help: ## list the targets
@@ -71,6 +71,9 @@ format: setup ## let ruff rewrite the sources
 
 readme: setup pictures ## write the README's figures and pictures anew
 	$(BIN)/python .ci/readme_figures.py
+
+bench-page: setup ## size of a day's page, time to write it and until Chromium shows it
+	$(BIN)/python .ci/page_figures.py
 
 pictures: setup ## draw the README's pictures anew
 	$(BIN)/python .ci/readme_pictures.py

@@ -25,6 +25,7 @@ from ecgqa_tflite.cli.tables import leads_table, recordings_table, runs_table, s
 from ecgqa_tflite.decisions import spans
 from ecgqa_tflite.decisions.csv import csv_text
 from ecgqa_tflite.decisions.json import json_text
+from ecgqa_tflite.decisions.page import write_page
 from ecgqa_tflite.decisions.report import Assessed, Failure, Run
 from ecgqa_tflite.errors import RecordingError
 from ecgqa_tflite.escape import terminal
@@ -77,12 +78,19 @@ _TEXT = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
     "(BIDS events, with a .json).",
 )  # fmt: skip
 @click.option(
+    "--html", "html_file", metavar="FILE", type=_FILE,
+    help="Write a page to look at: one offline file of 3 MB or less for each lead.",
+)  # fmt: skip
+@click.option("--full", is_flag=True, help="Keep the whole ECG in the page, whatever its size.")
+@click.option(
     "--picture", metavar="FILE", type=_FILE,
-    help="Draw the strip: .png (one sheet, 2 min at most) or .pdf (A4 pages).",
+    help="Draw the strip: .png (one sheet, 2 min at most) or .pdf (A4 pages; of more than 10 min "
+    "its hours and what is low).",
 )  # fmt: skip
 @click.option(
-    "--from", "from_s", type=float, metavar="S", help="Start of the picture, s.  [default: 0]"
-)
+    "--from", "from_s", type=float, metavar="S",
+    help="Start of the picture, s.  [default: where quality is first low]",
+)  # fmt: skip
 @click.option("--to", "to_s", type=float, metavar="S", help="End of the picture, s.")
 @click.option(
     "--threads", type=click.IntRange(min=1), default=lambda: os.cpu_count() or 1,
@@ -100,6 +108,8 @@ def command(
     as_runs: bool,
     parquet: Path | None,
     annotations: Path | None,
+    html_file: Path | None,
+    full: bool,
     picture: Path | None,
     from_s: float | None,
     to_s: float | None,
@@ -121,6 +131,7 @@ def command(
       ecgqa assess data/mitdb/104
       ecgqa assess data/mitdb/104 --lead V2 --picture strip.png --from 60
       ecgqa assess night.edf --lead all --runs --csv runs.csv
+      ecgqa assess holter --html day.html
       ecgqa assess vest.csv --fs 250 --unit uV --column 2
       ecgqa assess data/mitdb/104 --lead all --annotations data/mitdb/104.qa
       ecgqa assess nights/ more/*.edf --json nights.json
@@ -130,7 +141,9 @@ def command(
         raise click.UsageError("--from and --to are of the picture: give --picture FILE too")
     if as_runs and (json_file, csv_file, parquet) == (None, None, None):
         raise click.UsageError("--runs is of files: give --csv, --json or --parquet FILE too")
-    strip = _Strip(from_s or 0.0, to_s)
+    if full and html_file is None:
+        raise click.UsageError("--full is of the page: give --html FILE too")
+    strip = _Strip(from_s, to_s)
     outputs = Outputs(overwrite)
     outputs.add_text("--json", json_file, functools.partial(json_text, as_runs=as_runs))
     outputs.add_text("--csv", csv_file, functools.partial(csv_text, as_runs=as_runs))
@@ -142,6 +155,7 @@ def command(
     opened_model = open_model(model)
     if annotations is not None:
         add_annotations(outputs, annotations, opened_model)
+    outputs.add_file("--html", html_file, functools.partial(_write_page, opened_model, full))
     outputs.add_file("--picture", picture, strip.write, strip.check)
 
     paths = expanded(records)
@@ -237,17 +251,27 @@ def _cost(run: Run, took_s: float, threads: int) -> str:
     return f"{took_s:.2f} s on {threads} thread{'s' if threads > 1 else ''}{rate}"
 
 
+def _write_page(
+    model: ModelFolder, full: bool, path: Path, file: RecordingFile, assessed: Assessed
+) -> str:
+    """The page of every lead that was assessed."""
+    leads = [(lead.lead, lead.decisions) for lead in assessed.leads]
+    with progress(at_least_s=LOG_INTERVAL_S) as tell:
+        write_page(path, file, leads, model, full=full, progress=tell)
+    return ""
+
+
 @dataclass(frozen=True)
 class _Strip:
     """The picture of one lead: of several, of the one that is taken where nobody says."""
 
-    from_s: float
+    from_s: float | None
     to_s: float | None
 
     def check(self, path: Path, file: RecordingFile) -> None:
         """Say what can't be drawn before the work."""
         plots.check_picture_suffix(path, plots.STRIP_SUFFIXES)
-        plots.check_stretch(file.duration_s, self.from_s, self.to_s)
+        plots.check_stretch(file.duration_s, self.from_s or 0.0, self.to_s)
 
     def write(self, path: Path, file: RecordingFile, assessed: Assessed) -> str:
         """Draw it; what is to be said of it."""
@@ -266,9 +290,9 @@ class _Strip:
                 progress=functools.partial(tell, "rows drawn"),
             )
         wanted_s = min(math.inf if self.to_s is None else self.to_s, assessed.duration_s)
-        if drawn[1] >= wanted_s - 1e-6:
+        if drawn[1] >= wanted_s - 1e-6 and drawn[0] <= (self.from_s or 0.0):
             return ""
         return (
             f"The picture shows {plots.clock(drawn[0])} to {plots.clock(drawn[1])}: "
-            f"--from S moves it, a .pdf has it all"
+            f"--from S moves it, --html FILE shows the whole"
         )

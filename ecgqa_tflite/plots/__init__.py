@@ -6,9 +6,9 @@ size.
 """
 
 from ecgqa_tflite.plots.gallery import GALLERY_SUFFIXES, Picture, save_gallery
-from ecgqa_tflite.plots.paper import check_picture_suffix, new_figure
+from ecgqa_tflite.plots.paper import check_picture_suffix, clock, new_figure
 from ecgqa_tflite.plots.scalogram import SCALOGRAM_SUFFIXES, save_scalogram
-from ecgqa_tflite.plots.strip import STRIP_SUFFIXES, check_stretch, clock, save_strip
+from ecgqa_tflite.plots.strip import STRIP_SUFFIXES, check_stretch, save_strip
 
 __all__ = [
     "GALLERY_SUFFIXES",

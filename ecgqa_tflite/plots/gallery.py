@@ -17,17 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgqa_tflite.decisions.looks import BIG_BOX, INK, MM_PER_S, MUTED, PAPER, SMALL_BOX
 from ecgqa_tflite.frontend.colormap import image
-from ecgqa_tflite.plots.paper import (
-    BIG_BOX,
-    INK,
-    MM_PER_S,
-    MUTED,
-    PAPER,
-    SMALL_BOX,
-    check_picture_suffix,
-    new_figure,
-)
+from ecgqa_tflite.plots.paper import check_picture_suffix, new_figure
 from ecgqa_tflite.spec import FrontEnd
 
 if TYPE_CHECKING:

@@ -9,16 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgqa_tflite.decisions.looks import INK, MM_PER_S, MUTED, PAPER, SMALL_BOX
 from ecgqa_tflite.frontend.colormap import image
-from ecgqa_tflite.plots.paper import (
-    INK,
-    MM_PER_S,
-    MUTED,
-    PAPER,
-    PNG_PX_PER_MM,
-    SMALL_BOX,
-    check_picture_suffix,
-)
+from ecgqa_tflite.plots.paper import PNG_PX_PER_MM, check_picture_suffix
 from ecgqa_tflite.spec import FrontEnd
 
 if TYPE_CHECKING:

@@ -5,81 +5,66 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.decisions import Span, merged
-from ecgqa_tflite.errors import ArgumentError
-from ecgqa_tflite.plots.paper import (
+from ecgqa_tflite.decisions.looks import (
     BIG_BOX,
     INK,
+    LOOKS,
     MM_PER_S,
     MUTED,
     PAPER,
-    PNG_PX_PER_MM,
     SMALL_BOX,
-    check_picture_suffix,
+    gain_mm_per_mv,
 )
+from ecgqa_tflite.errors import ArgumentError
+from ecgqa_tflite.plots.hours import hour_pages
+from ecgqa_tflite.plots.paper import (
+    FOOT_MM,
+    HEAD_MM,
+    MARGIN_LEFT_MM,
+    PAGE_HEIGHT_MM,
+    PNG_PX_PER_MM,
+    ROW_MM,
+    ROW_S,
+    box,
+    check_picture_suffix,
+    clock,
+    new_page,
+)
+from ecgqa_tflite.progress import Count
 from ecgqa_tflite.spec import Quality
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# ---- paper ------------------------------------------------------------------------------------
-
-MM_PER_MV = 10.0
-ROW_S = 10.0
-"""Seconds per row: 250 mm fit on A4 across."""
-ROW_MM = ROW_S * MM_PER_S
-MARGIN_LEFT_MM, MARGIN_RIGHT_MM = 30.0, 17.0
-PAGE_WIDTH_MM = MARGIN_LEFT_MM + ROW_MM + MARGIN_RIGHT_MM  # 297: A4 across
-PAGE_HEIGHT_MM = 210.0
-HEAD_MM, OVERVIEW_MM, FOOT_MM = 17.0, 17.0, 9.0
+OVERVIEW_MM = 17.0
 BAND_MM, ROW_GAP_MM = 5.0, 8.0
 LOWEST_ROW_MM, HIGHEST_ROW_MM = 20.0, 40.0
+PULSE_MM = 10.0
+WANDER_MM = 4.0
+"""Room for the baseline, above and below the beats."""
+NO_BEATS_MV = 0.6
+"""What a lead without any is drawn for: the usual gain, the lowest rows."""
+BEATS_SHOWN = 1.5
+"""A beat so many times as high as usual is not cut off."""
 PNG_LONGEST_S = 120.0
 """A PNG is one sheet; what is longer goes into a PDF of A4 pages."""
+PDF_LONGEST_S = 600.0
+"""What is longer is shown in hours, and on ECG paper where quality is low alone."""
+MOST_LOW_ROWS = 60
+"""Rows of ECG paper after the hours: 15 to 20 pages."""
+BEFORE_S = 20.0
+"""Shown before the first low run, where a sheet can't show everything."""
 
 STRIP_SUFFIXES = (".png", ".pdf")
-
-
-@dataclass(frozen=True)
-class _Look:
-    """How a quality is shown: colours that colour-blind people tell apart, and never colour alone.
-
-    Hatching and words say the same. The colours are Okabe and Ito's blue and orange.
-    """
-
-    word: str
-    face: str
-    ink: str
-    hatch: str
-
-
-_LOOKS = {
-    (Quality.HIGH, "ok"): _Look("high", "#0072b2", "#ffffff", ""),
-    (Quality.LOW, "ok"): _Look("low", "#f0a020", "#000000", "////"),
-    (Quality.LOW, "gap"): _Look("gap", "#ffffff", "#000000", "...."),
-    (Quality.LOW, "flat"): _Look("flat", "#bdbdbd", "#000000", "----"),
-    (Quality.LOW, "held"): _Look("held", "#d9d9d9", "#000000", "||"),
-    (Quality.LOW, "clipped"): _Look("clipped", "#d9d9d9", "#000000", "xx"),
-}
-
-
-def clock(seconds: float, decimals: int = 0) -> str:
-    """``1:02:03`` or ``2:03``, with tenths and so on where wanted."""
-    total = round(seconds * 10**decimals)
-    whole, fraction = divmod(total, 10**decimals)
-    hours, rest = divmod(whole, 3600)
-    minutes = f"{hours}:{rest // 60:02d}" if hours else f"{rest // 60}"
-    text = f"{minutes}:{rest % 60:02d}"
-    return f"{text}.{fraction:0{decimals}d}" if decimals else text
 
 
 def check_stretch(duration_s: float, start_s: float, end_s: float | None) -> float:
@@ -100,15 +85,18 @@ def save_strip(
     spans: Sequence[Span],
     *,
     title: str,
-    start_s: float = 0.0,
+    start_s: float | None = None,
     end_s: float | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Count | None = None,
 ) -> tuple[float, float]:
-    """Draw a recording on ECG paper, 25 mm/s and 10 mm/mV, with its quality under it.
+    """Draw a recording on ECG paper, 25 mm/s, with its quality under it.
 
-    A ``.png`` is one sheet as long as it needs to be, of at most :data:`PNG_LONGEST_S`; a
-    ``.pdf`` has A4 pages across, all of the interval. Above the rows a bar shows the quality of
-    the whole recording. Each row is centred on its median; what leaves the paper is cut off there.
+    A ``.png`` is one sheet as long as it needs to be, of at most :data:`PNG_LONGEST_S`. A ``.pdf``
+    has A4 pages across: all of the interval, or, where that is longer than :data:`PDF_LONGEST_S`,
+    its hours in rows, and then the stretches where quality is low or changes. The gain is 10 mm/mV,
+    or what trusted beats need to fit. Above the rows a bar shows the quality of the whole
+    recording. Each row is centred on the median of what is trusted in it; what leaves the paper
+    is cut off there.
 
     Parameters
     ----------
@@ -119,7 +107,8 @@ def save_strip(
     title
         First line: record, lead, model.
     start_s, end_s
-        The interval to draw, s; None: to the end.
+        The interval to draw, s. No end: to the end. No start: the start, or shortly before the
+        first low run where one sheet can't show everything.
     progress
         Called with rows drawn and rows in all.
 
@@ -135,25 +124,66 @@ def save_strip(
     """
     check_picture_suffix(path, STRIP_SUFFIXES)
     as_pdf = path.suffix.lower() == ".pdf"
-    last_s = check_stretch(len(signal_mv) / fs_hz, start_s, end_s)
+    duration_s = len(signal_mv) / fs_hz
+    if start_s is None:
+        start_s = 0.0 if as_pdf or end_s is not None else _where_it_starts(spans, duration_s)
+    last_s = check_stretch(duration_s, start_s, end_s)
     if not as_pdf:
         last_s = min(last_s, start_s + PNG_LONGEST_S)
     starts = [start_s + i * ROW_S for i in range(math.ceil((last_s - start_s) / ROW_S - 1e-9))]
-    strip = _Strip(signal_mv, fs_hz, list(spans), title, start_s, last_s, progress, len(starts))
-    around_mm = HEAD_MM + OVERVIEW_MM + FOOT_MM
-    if as_pdf:
-        from matplotlib.backends.backend_pdf import PdfPages
-
-        per_page = int((PAGE_HEIGHT_MM - around_mm) // strip.pitch_mm)
-        pages = [starts[i : i + per_page] for i in range(0, len(starts), per_page)]
-        with PdfPages(path, metadata={"CreationDate": None}) as pdf:
-            for number, rows in enumerate(pages, start=1):
-                foot = f"page {number} of {len(pages)}"
-                pdf.savefig(strip.page(rows, PAGE_HEIGHT_MM, foot))
-    else:
-        figure = strip.page(starts, around_mm + len(starts) * strip.pitch_mm, "")
-        figure.savefig(path, dpi=PNG_PX_PER_MM * 25.4)
+    lead = (signal_mv, fs_hz, list(spans), title, start_s, last_s)
+    if not as_pdf:
+        strip = _Strip(*lead, starts, progress)
+        height_mm = HEAD_MM + OVERVIEW_MM + len(starts) * strip.pitch_mm + FOOT_MM
+        strip.page(starts, height_mm, "").savefig(path, dpi=PNG_PX_PER_MM * 25.4)
+        return start_s, last_s
+    first_pages, note = [], ""
+    if last_s - start_s > PDF_LONGEST_S:
+        starts, note = _low_rows(starts, merged(spans), last_s)
+        first_pages = hour_pages(*lead)
+    _save_pdf(path, first_pages, _Strip(*lead, starts, progress), note)
     return start_s, last_s
+
+
+def _save_pdf(path: Path, first_pages: Sequence[Figure], strip: _Strip, note: str) -> None:
+    from matplotlib.backends.backend_pdf import PdfPages
+
+    per_page = int((PAGE_HEIGHT_MM - HEAD_MM - OVERVIEW_MM - FOOT_MM) // strip.pitch_mm)
+    parts = [strip.starts[i : i + per_page] for i in range(0, len(strip.starts), per_page)]
+    total = len(first_pages) + len(parts)
+    with PdfPages(path, metadata={"CreationDate": None}) as pdf:
+        for figure in first_pages:
+            pdf.savefig(figure)
+        for number, rows in enumerate(parts, start=len(first_pages) + 1):
+            pdf.savefig(strip.page(rows, PAGE_HEIGHT_MM, f"{note}page {number} of {total}"))
+
+
+def _where_it_starts(spans: Sequence[Span], duration_s: float) -> float:
+    """Start of the one sheet, s: shortly before the first low run."""
+    first = next((s.start_s for s in spans if s.quality == Quality.LOW), 0.0)
+    latest = max(0.0, duration_s - PNG_LONGEST_S)
+    return min(max(0.0, (first - BEFORE_S) // ROW_S * ROW_S), math.ceil(latest / ROW_S) * ROW_S)
+
+
+def _low_rows(
+    starts: Sequence[float], runs: Sequence[Span], last_s: float
+) -> tuple[list[float], str]:
+    """Rows that a low run touches, and what to say of those left out.
+
+    Where there are too many: those in which runs start, the longest first.
+    """
+    ranks: dict[int, tuple[bool, float]] = {}
+    for run in runs:
+        if run.quality == Quality.HIGH or run.end_s <= starts[0] or run.start_s >= last_s:
+            continue
+        first = max(0, int((run.start_s - starts[0]) // ROW_S))
+        last = min(len(starts) - 1, math.ceil((run.end_s - starts[0]) / ROW_S - 1e-9) - 1)
+        for row in range(first, last + 1):
+            rank = row > first, run.start_s - run.end_s
+            ranks[row] = min(rank, ranks.get(row, rank))
+    kept = sorted(sorted(ranks, key=lambda row: ranks[row])[:MOST_LOW_ROWS])
+    note = f"{len(kept)} of {len(ranks)} rows of low quality   " if len(kept) < len(ranks) else ""
+    return [starts[row] for row in kept], note
 
 
 class _Strip:
@@ -167,26 +197,55 @@ class _Strip:
         title: str,
         start_s: float,
         end_s: float,
-        progress: Callable[[int, int], None] | None,
-        n_rows: int,
+        starts: list[float],
+        progress: Count | None,
     ) -> None:
         self.signal_mv, self.fs_hz, self.spans = signal_mv, fs_hz, spans
         self.span_ends = [span.end_s for span in spans]
         self.title, self.start_s, self.end_s = title, start_s, end_s
-        self.progress, self.n_rows, self.drawn = progress, n_rows, 0
-        self.row_mm = self._row_height_mm()
+        self.starts, self.progress, self.drawn = starts, progress, 0
+        reach_mv = self._reach_mv()
+        self.mm_per_mv = gain_mm_per_mv(reach_mv, HIGHEST_ROW_MM / 2 - WANDER_MM)
+        wanted = 10 * math.ceil((2 * (reach_mv * self.mm_per_mv + WANDER_MM)) / 10 - 1e-9)
+        self.row_mm = min(HIGHEST_ROW_MM, max(LOWEST_ROW_MM, wanted))
         self.pitch_mm = self.row_mm + BAND_MM + ROW_GAP_MM
 
-    def _row_height_mm(self) -> float:
-        """High enough for all but the wildest row, in whole big boxes, above and below alike."""
-        reach = []
-        for start in np.arange(self.start_s, self.end_s, ROW_S):
-            row = self._samples(start)[1]
-            if np.isfinite(row).any():
-                spread = np.nanquantile(np.abs(row - np.nanmedian(row)), 0.998)
-                reach.append(float(spread) * MM_PER_MV)
-        wanted = 2 * float(np.quantile(reach, 0.9)) + 4 if reach else 0.0
-        return min(HIGHEST_ROW_MM, max(LOWEST_ROW_MM, 10 * math.ceil(wanted / 10)))
+    def _reach_mv(self) -> float:
+        """How far trusted beats, those half again as high as usual too, reach from their middle.
+
+        Artefacts of trusted segments, which may reach farther, don't count.
+        """
+        trusted: list[float] = []
+        untrusted: list[float] = []
+        second = max(round(self.fs_hz), 1)
+        for start in self.starts:
+            _, level, high = self._centred(start)
+            for at in range(0, len(level), second):
+                part, is_high = level[at : at + second], high[at : at + second]
+                held = part[np.isfinite(part)]
+                reach = float(np.abs(held - np.median(held)).max()) if held.size else 0.0
+                if reach > 0:
+                    (trusted if is_high.all() else untrusted).append(reach)
+        reaches = trusted or untrusted or [NO_BEATS_MV]
+        most = float(np.quantile(reaches, 0.95, method="higher"))
+        return min(most, BEATS_SHOWN * float(np.median(reaches)))
+
+    def _centred(
+        self, start_s: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.bool_]]:
+        """Times from the start of a row, s; mV from its trusted median; which are trusted."""
+        times, row = self._samples(start_s)
+        high = np.zeros(len(row), np.bool_)
+        for span in self._between(start_s, start_s + ROW_S):
+            if span.quality == Quality.HIGH:
+                high |= (times >= span.start_s - start_s) & (times < span.end_s - start_s)
+        high &= np.isfinite(row)
+        held = row[high] if high.any() else row[np.isfinite(row)]
+        return times, row - np.median(held) if held.size else row, high
+
+    def _between(self, start_s: float, end_s: float) -> Iterator[Span]:
+        first = bisect.bisect_right(self.span_ends, start_s)
+        return itertools.takewhile(lambda s: s.start_s < end_s, self.spans[first:])
 
     def _samples(self, start_s: float) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Times from the start of the row, s, and mV."""
@@ -198,19 +257,9 @@ class _Strip:
 
     def page(self, row_starts: Sequence[float], height_mm: float, foot: str) -> Figure:
         """A page with a head, the overview, and a row for each start."""
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(PAGE_WIDTH_MM / 25.4, height_mm / 25.4), facecolor="white")
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set_xlim(0, PAGE_WIDTH_MM)
-        axes.set_ylim(0, height_mm)
-        axes.axis("off")
-        y = height_mm - HEAD_MM
-        axes.text(MARGIN_LEFT_MM, y + 5, self.title, fontsize=11, weight="bold", va="baseline")
-        scale = f"{MM_PER_S:g} mm/s   {MM_PER_MV:g} mm/mV"
-        right = MARGIN_LEFT_MM + ROW_MM
-        axes.text(right, y + 5, scale, fontsize=9, color=MUTED, ha="right", va="baseline")
-        y -= OVERVIEW_MM
+        scale = f"{MM_PER_S:g} mm/s   {self.mm_per_mv:g} mm/mV"
+        figure, axes = new_page(self.title, scale, foot, height_mm)
+        y = height_mm - HEAD_MM - OVERVIEW_MM
         self._overview(axes, y + 8, row_starts)
         for start in row_starts:
             y -= self.row_mm
@@ -220,26 +269,26 @@ class _Strip:
             y -= ROW_GAP_MM
             self.drawn += 1
             if self.progress is not None:
-                self.progress(self.drawn, self.n_rows)
-        axes.text(right, 4, foot, fontsize=8, color=MUTED, ha="right")
+                self.progress(self.drawn, len(self.starts))
         return figure
 
     def _overview(self, axes: Axes, y: float, row_starts: Sequence[float]) -> None:
-        """The whole recording in one bar; a bracket marks what this page shows."""
+        """The whole recording in one bar; brackets mark what this page shows."""
         duration_s = len(self.signal_mv) / self.fs_hz
         mm_per_s = ROW_MM / duration_s
         x0 = MARGIN_LEFT_MM
         axes.text(
             x0 - 2, y + 2, "whole\nrecording", fontsize=7, color=MUTED, ha="right", va="center"
         )
-        _box(axes, x0, y, ROW_MM, 4, face="white", line=0.4)
+        box(axes, x0, y, ROW_MM, 4, face="white", line=0.4)
         for span in merged(self.spans):
-            look = _LOOKS[span.quality, span.reason]
+            look = LOOKS[span.quality, span.reason]
             width = (span.end_s - span.start_s) * mm_per_s
             hatch = look.hatch if width > 1 else ""
-            _box(axes, x0 + span.start_s * mm_per_s, y, width, 4, look.face, hatch)
-        shown_from, shown_to = row_starts[0], min(row_starts[-1] + ROW_S, self.end_s)
-        if shown_to - shown_from < duration_s - 0.5:
+            box(axes, x0 + span.start_s * mm_per_s, y, width, 4, look.face, hatch)
+        for shown_from, shown_to in _joined(row_starts, self.end_s):
+            if shown_to - shown_from >= duration_s - 0.5:
+                continue
             left, right = x0 + shown_from * mm_per_s, x0 + shown_to * mm_per_s
             axes.plot([left, left, right, right], [y + 4.6, y + 5.6, y + 5.6, y + 4.6], "k", lw=0.9)
         for seconds in _nice_times(duration_s):
@@ -248,23 +297,28 @@ class _Strip:
             axes.text(x, y - 1.4, clock(seconds), fontsize=6.5, color=MUTED, ha="center", va="top")
 
     def _row(self, axes: Axes, y: float, start_s: float) -> None:
-        """Paper, a 1-mV pulse in the margin, and the trace."""
+        """Paper, a pulse of 10 mm in the margin, and the trace."""
         x0, middle = MARGIN_LEFT_MM, y + self.row_mm / 2
-        times, row = self._samples(start_s)
+        times, level, _ = self._centred(start_s)
         width = min(ROW_S, self.end_s - start_s) * MM_PER_S
         _paper(axes, x0, y, width, self.row_mm)
-        pulse_x, pulse_y = np.array([0, 1, 1, 6, 6, 7]), np.array([0, 0, 1, 1, 0, 0]) * MM_PER_MV
+        pulse_x, pulse_y = np.array([0, 1, 1, 6, 6, 7]), np.array([0, 0, 1, 1, 0, 0]) * PULSE_MM
         axes.plot(
-            x0 - 9 + pulse_x, middle - MM_PER_MV / 2 + pulse_y,
+            x0 - 9 + pulse_x, middle - PULSE_MM / 2 + pulse_y,
             color=INK, lw=0.7, solid_joinstyle="miter",
         )  # fmt: skip
+        pulse_mv = f"{PULSE_MM / self.mm_per_mv:g} mV"
+        axes.text(
+            x0 - 5.5, middle - PULSE_MM / 2 - 1, pulse_mv, fontsize=6, color=MUTED,
+            ha="center", va="top",
+        )  # fmt: skip
         axes.text(x0 - 11, middle, clock(start_s), fontsize=9, ha="right", va="center")
-        if np.isfinite(row).any():
-            level = (row - np.nanmedian(row)) * MM_PER_MV
+        if np.isfinite(level).any():
             trace = axes.plot(
-                x0 + times * MM_PER_S, middle + level, color=INK, lw=0.75, solid_joinstyle="round"
-            )[0]
-            trace.set_clip_path(_box(axes, x0, y, width, self.row_mm, face="none"))
+                x0 + times * MM_PER_S, middle + level * self.mm_per_mv, color=INK, lw=0.75,
+                solid_joinstyle="round",
+            )[0]  # fmt: skip
+            trace.set_clip_path(box(axes, x0, y, width, self.row_mm, face="none"))
         for second in range(int(width / MM_PER_S + 1e-9) + 1):
             x = x0 + second * MM_PER_S
             axes.plot([x, x], [y + self.row_mm, y + self.row_mm + 1], color=MUTED, lw=0.6)
@@ -272,17 +326,16 @@ class _Strip:
     def _band(self, axes: Axes, y: float, start_s: float) -> None:
         """One box a span, with its word and score."""
         end_s = min(start_s + ROW_S, self.end_s)
-        _box(axes, MARGIN_LEFT_MM, y, (end_s - start_s) * MM_PER_S, BAND_MM, "white", line=0.3)
+        box(axes, MARGIN_LEFT_MM, y, (end_s - start_s) * MM_PER_S, BAND_MM, "white", line=0.3)
         self._unassessed(axes, y, start_s, end_s)
-        first = bisect.bisect_right(self.span_ends, start_s)
-        for span in itertools.takewhile(lambda s: s.start_s < end_s, self.spans[first:]):
+        for span in self._between(start_s, end_s):
             left_s, right_s = max(span.start_s, start_s), min(span.end_s, end_s)
             if right_s - left_s < 1e-6:
                 continue
-            look = _LOOKS[span.quality, span.reason]
+            look = LOOKS[span.quality, span.reason]
             x = MARGIN_LEFT_MM + (left_s - start_s) * MM_PER_S
             width = (right_s - left_s) * MM_PER_S
-            _box(axes, x, y, width, BAND_MM, look.face, look.hatch, line=0.8)
+            box(axes, x, y, width, BAND_MM, look.face, look.hatch, line=0.8)
             score = f" {span.lowest_score:.2f}" if span.reason == "ok" else ""
             for text, needs_mm in ((look.word + score, 17), (look.word, 9)):
                 if width >= needs_mm:
@@ -305,31 +358,20 @@ class _Strip:
             )  # fmt: skip
 
 
-def _box(
-    axes: Axes, x: float, y: float, width: float, height: float, face: str, hatch: str = "",
-    line: float = 0.0,
-) -> Any:  # fmt: skip
-    """A rectangle, mm."""
-    from matplotlib.patches import Rectangle
-
-    edge = "white" if line and face not in ("white", "none") else "#777777"
-    if hatch:
-        axes.add_patch(
-            Rectangle(
-                (x, y), width, height, facecolor=face, edgecolor="#00000066", lw=0, hatch=hatch
-            )
-        )
-        face = "none"
-    patch = Rectangle((x, y), width, height, facecolor=face, edgecolor=edge, lw=line)
-    axes.add_patch(patch)
-    return patch
+def _joined(row_starts: Sequence[float], end_s: float) -> Iterator[tuple[float, float]]:
+    """From and to of rows that follow each other, s."""
+    start_s = row_starts[0]
+    for before, after in itertools.zip_longest(row_starts, row_starts[1:]):
+        if after is None or after - before > ROW_S + 1e-6:
+            yield start_s, min(before + ROW_S, end_s)
+            start_s = after
 
 
 def _paper(axes: Axes, x: float, y: float, width: float, height: float) -> None:
     """1-mm and 5-mm boxes."""
     from matplotlib.collections import LineCollection
 
-    _box(axes, x, y, width, height, PAPER)
+    box(axes, x, y, width, height, PAPER)
     for step, colour, line in ((1.0, SMALL_BOX, 0.35), (5.0, BIG_BOX, 0.6)):
         xs = x + np.arange(0, width + 1e-6, step)
         ys = y + np.arange(0, height + 1e-6, step)

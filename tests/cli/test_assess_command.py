@@ -93,6 +93,20 @@ def test_json_on_standard_output_is_nothing_but_json(assess) -> None:  # type: i
     assert spans[:3] == [(0, 3.75), (3.75, 6.25), (6.25, 8.75)]
 
 
+def test_a_page(assess, tmp_path: Path, small_model: ModelFolder) -> None:  # type: ignore[no-untyped-def]
+    page = tmp_path / "day.html"
+    done = assess("--html", page, "--hop", 2.5)
+    assert done.exit_code == 0, done.output
+    assert f"Written: {page}" in done.stdout
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("<!DOCTYPE html>") and text.endswith("</html>\n")
+    assert f"model {small_model.name}" in text and "<h1>demo</h1>" in text
+    assert 50_000 < len(text) < 300_000
+    assert "exists already" in error_line(assess("--html", page))
+    assert assess("--html", page, "--full", "--overwrite").exit_code == 0
+    assert "--html FILE" in error_line(assess("--full"))
+
+
 def test_existing_outputs_stay_as_they_are(assess, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     out, new = tmp_path / "out.json", tmp_path / "new.csv"
     out.write_text("mine")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import require_module
+from conftest import require_module, require_tool
 
 from ecgqa_tflite import plots
 from ecgqa_tflite.decisions import Span
@@ -61,7 +62,7 @@ def row_area(picture: Any) -> Any:
 def test_a_png_is_to_scale(tmp_path: Path) -> None:
     """A square pulse of 1 mV and 1 s is 10 mm high and 25 mm long, at the stated resolution."""
     signal = np.zeros(round(10 * FS_HZ))
-    signal[round(4 * FS_HZ) : round(5 * FS_HZ)] = 1.0
+    signal[round(4 * FS_HZ) + 1 : round(5 * FS_HZ)] = 1.0
     assert draw(tmp_path / "a.png", signal) == (0.0, 10.0)
     data = (tmp_path / "a.png").read_bytes()
     chunk = data[data.index(b"pHYs") + 4 :][:9]
@@ -106,6 +107,92 @@ def test_a_pdf_has_a4_pages_with_everything(tmp_path: Path) -> None:
     for width, height in boxes:
         assert float(width) == pytest.approx(297 / 25.4 * 72, abs=0.01)
         assert float(height) == pytest.approx(210 / 25.4 * 72, abs=0.01)
+
+
+def quality_spans(duration_s: float, lows_s: tuple[float, ...]) -> list[Span]:
+    return [
+        Span(s, s + 5, Quality(s not in lows_s), "ok", 0.5, 0.5)
+        for s in np.arange(0, duration_s - 4.99, 5).tolist()
+    ]
+
+
+def save(path: Path, signal: Any, lows_s: tuple[float, ...] = (), **options: Any) -> Any:
+    signal = np.asarray(signal, np.float32)
+    spans = quality_spans(len(signal) / FS_HZ, lows_s)
+    return plots.save_strip(path, signal, FS_HZ, spans, title="test", **options)
+
+
+def pages(path: Path) -> list[str]:
+    """Text of each page."""
+    done = subprocess.run(
+        [require_tool("pdftotext"), "-layout", str(path), "-"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.rstrip("\f").split("\f")
+
+
+def beats(duration_s: float, height_mv: float = 1.0) -> Any:
+    """A triangle of 80 ms each second: as high as it is, for two samples."""
+    beat = np.r_[np.linspace(0, height_mv, 10), np.linspace(height_mv, 0, 10), np.zeros(230)]
+    return np.tile(beat, round(duration_s))
+
+
+def test_a_day_is_a_page_of_hours_and_the_low_stretches(tmp_path: Path) -> None:
+    day = beats(86400)
+    assert save(tmp_path / "a.pdf", day, (3600.0, 3605.0, 40000.0)) == (0, 86400)
+    first, second = pages(tmp_path / "a.pdf")
+    assert all(f"{hour}:00:00" in first for hour in range(1, 24)) and "99.7 %" in first
+    assert "1:00:00" in second and "11:06:40" in second and "page 2 of 2" in second
+
+
+def test_low_rows_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strip, "MOST_LOW_ROWS", 6)
+    hour = beats(3600)
+    save(tmp_path / "a.pdf", hour)
+    assert len(pages(tmp_path / "a.pdf")) == 1  # nothing is low
+    lows = (*np.arange(0, 3600, 60.0).tolist(), 3005.0)
+    save(tmp_path / "b.pdf", hour, lows)
+    found = pages(tmp_path / "b.pdf")
+    assert len(found) == 3 and "6 of 60 rows of low quality" in found[1]
+    assert "50:00" in found[1] or "50:00" in found[2]  # the longest is among them
+
+
+@pytest.mark.parametrize(
+    ("height_mv", "gain"), [(0.1, 20), (1.0, 10), (1.5, 10), (1.9, 5), (6.0, 2.5), (3000, 0.001)]
+)
+def test_beats_are_not_cut_off(tmp_path: Path, height_mv: float, gain: float) -> None:
+    """The line ends inside the paper: in its top and bottom millimetre there is no ink."""
+    save(tmp_path / "a.pdf", beats(10, height_mv))
+    assert f"{gain:g} mm/mV" in pages(tmp_path / "a.pdf")[0]
+    save(tmp_path / "a.png", beats(10, height_mv))
+    ink = dark(row_area(pixels(tmp_path / "a.png")))
+    assert ink.any() and not ink[:2].any()
+
+
+def test_an_artefact_does_not_shrink_the_beats(tmp_path: Path) -> None:
+    """A quarter of the seconds, trusted, jump by 4 mV; a beat 1.4 times as high as usual fits."""
+    signal = beats(20)
+    for second in (2, 6, 7, 13, 15):
+        signal[second * 250 + 50 : second * 250 + 150] += 4
+    signal[17 * 250 : 18 * 250] *= 1.4
+    save(tmp_path / "a.pdf", signal)
+    assert "10 mm/mV" in pages(tmp_path / "a.pdf")[0]
+
+
+def test_a_sheet_opens_where_something_happens(tmp_path: Path) -> None:
+    long = beats(600)
+    assert save(tmp_path / "a.png", long, (305.0,)) == (280, 400)
+    assert save(tmp_path / "b.png", long) == (0, 120)
+    assert save(tmp_path / "c.png", long, (590.0,)) == (480, 600)
+    assert save(tmp_path / "d.png", beats(100), (90.0,)) == (0, 100)
+    assert save(tmp_path / "e.png", long, (305.0,), start_s=0) == (0, 120)
+    assert save(tmp_path / "f.png", long, (305.0,), end_s=50) == (0, 50)
+
+
+def test_a_title_is_text(tmp_path: Path) -> None:
+    signal = np.zeros(2500, np.float32)
+    plots.save_strip(tmp_path / "a.pdf", signal, FS_HZ, spans_of(10), title=r"cost $\frac{ & <b>")
+    assert r"cost $\frac{ & <b>" in pages(tmp_path / "a.pdf")[0]
 
 
 def test_pictures_are_the_same_every_time(tmp_path: Path) -> None:
