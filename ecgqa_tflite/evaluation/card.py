@@ -76,16 +76,20 @@ def model_card(model: ModelFolder, picture: str | None = None) -> str:
         *_tested_on(model, external),
         "",
     ]
+    if "threshold" in metrics:
+        lines += ["## Threshold", "", *_threshold(metrics["threshold"]), ""]
     if tables := {kind: validation[kind] for kind in ("float", "int8") if kind in validation}:
         lines += ["## Validation (patients and recordings held out)", "", *_tables(tables), ""]
+        lines += _moved(validation.get("int8", {}), model)
         if "flips" in validation:
-            lines += [
-                f"{_flips(validation['flips'])} The int8 threshold is",
-                "where its decisions here agree best with the float ones.",
-            ]
+            lines += [_flips(validation["flips"])]
+            if "threshold" not in metrics:
+                lines += ["The int8 threshold is where its decisions here agree best with the "
+                          "float ones."]  # fmt: skip
             lines += [""]
     for source, result in external.items():
         lines += [f"## External test: {source}", "", *_external(result, spec), ""]
+        lines += _moved(result, model)
     if curves := _curves(metrics):
         lines += ["## Calibration of P(high)", "", *_calibration(curves, picture), ""]
     for source, result in external.items():
@@ -193,13 +197,43 @@ def _tested_on(model: ModelFolder, external: dict[str, Any]) -> list[str]:
         return ["No external test has been run: `ecgqa evaluate MODEL DATA --record` does it."]
     return [
         f"Tested on {source}: {result['n']['high'] + result['n']['low']:,} segments of "
-        f"{result['groups']:,} recordings. "
-        + (
-            "Nothing of it trained, calibrated or stopped anything."
-            if source == challenge2017.NAME and _from_recipe(model)
-            else "Whether the model had seen any of it is not known here."
-        )
+        f"{result['groups']:,} recordings. " + _seen(model, source)
         for source, result in external.items()
+    ]
+
+
+def _seen(model: ModelFolder, source: str) -> str:
+    if model.metrics.get("threshold", {}).get("set") == source:
+        return "The threshold was chosen on it afterwards."
+    if source == challenge2017.NAME and _from_recipe(model):
+        return "Nothing of it trained, calibrated or stopped anything."
+    return "Whether the model had seen any of it is not known here."
+
+
+def _threshold(chosen: dict[str, Any]) -> list[str]:
+    """What the threshold was chosen on, where it was chosen after the training."""
+    labels = "segments graded by eye" if chosen["labels"] == "graded" else "segments"
+    n = chosen["n"]
+    return [
+        f"High from int8 score {chosen['threshold_int8']} on (P(high) "
+        f"{probability(chosen['threshold_int8']):.3f}; it was {chosen['before']}), chosen on",
+        f"{chosen['set']} ({n['high']:,} high and {n['low']:,} low {labels} of "
+        f"{chosen['groups']:,} recordings) by: {chosen['rule']}.",
+        f"There Se is {Figure.of(chosen['se']):.3f} and Sp {Figure.of(chosen['sp']):.3f}, which "
+        "is no test: it was chosen so.",
+    ]
+
+
+def _moved(result: dict[str, Any], model: ModelFolder) -> list[str]:
+    """That figures were taken at another threshold than the model's, where they were."""
+    before = result.get("threshold", model.threshold_int8)
+    if before == model.threshold_int8:
+        return []
+    return [
+        f"Taken at int8 score {before}, before the threshold was moved to {model.threshold_int8}: "
+        "AUC and",
+        "calibration hold for both, Se, Sp, Acc and BAcc for that one.",
+        "",
     ]
 
 
@@ -407,6 +441,14 @@ def refuse_seen(model: ModelFolder, source: str, segments: LabelledSet) -> None:
     places = (name.partition("@")[0].split("/") for name in model.calibration_ids)
     calibrated = {word for place in places for word in place} & segments.records
     trained = _from_recipe(model) and source in TRAINING_SETS
+    chosen = model.metrics.get("threshold", {})
+    if chosen.get("digest") == segments.digest or (
+        source in PUBLISHED and chosen.get("set") == source
+    ):
+        raise ArgumentError(
+            f"{model.path}: its threshold was chosen on {source}, so figures on it are no test to "
+            f"record: leave --record out or give another set"
+        )
     if trained or (source in PUBLISHED and calibrated):
         raise ArgumentError(
             f"{model.path}: was made with recordings of {source}, so figures on them are no test "
