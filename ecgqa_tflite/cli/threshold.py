@@ -116,3 +116,5 @@ def _print(found: dict[str, Any]) -> None:
         f"high, {first['n']['low']:,} low, {first['groups']:,} recordings"
         + (f"; chosen by {found['rule']}" if "rule" in found else "")
     )
+    if found["seen"]:
+        click.echo(f"Recordings of {found['set']} trained the model: these figures flatter it.")

@@ -17,6 +17,7 @@ from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.evaluation.failures import DIRECTIONS, GRADES, KINDS
 from ecgqa_tflite.evaluation.figures import FIGURES, HEADINGS, Figure
 from ecgqa_tflite.evaluation.footprint import footprint
+from ecgqa_tflite.evaluation.operating import taken_before
 from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, json_text, open_model, seal
 from ecgqa_tflite.output import whole_folder
 from ecgqa_tflite.plots.calibration import calibration_svg
@@ -220,18 +221,18 @@ def _threshold(chosen: dict[str, Any]) -> list[str]:
         f"{chosen['set']} ({n['high']:,} high and {n['low']:,} low {labels} of "
         f"{chosen['groups']:,} recordings) by: {chosen['rule']}.",
         f"There Se is {Figure.of(chosen['se']):.3f} and Sp {Figure.of(chosen['sp']):.3f}, which "
-        "is no test: it was chosen so.",
+        "is no test: it was chosen so."
+        + (" Recordings of it trained the model, which flatters both." if chosen["seen"] else ""),
     ]
 
 
 def _moved(result: dict[str, Any], model: ModelFolder) -> list[str]:
     """That figures were taken at another threshold than the model's, where they were."""
-    before = result.get("threshold", model.threshold_int8)
-    if before == model.threshold_int8:
+    if not taken_before(result, model.metrics):
         return []
     return [
-        f"Taken at int8 score {before}, before the threshold was moved to {model.threshold_int8}: "
-        "AUC and",
+        f"Taken at int8 score {result['threshold']}, before the threshold was moved to "
+        f"{model.threshold_int8}: AUC and",
         "calibration hold for both, Se, Sp, Acc and BAcc for that one.",
         "",
     ]
@@ -428,6 +429,17 @@ def refuse_unrecordable(model: ModelFolder) -> None:
             )
 
 
+def made_with(model: ModelFolder, source: str, segments: LabelledSet) -> bool:
+    """Whether recordings of a public set trained or calibrated the model; see :func:`refuse_seen`.
+
+    Of a folder of the user's it can't be known, and the answer is no.
+    """
+    places = (name.partition("@")[0].split("/") for name in model.calibration_ids)
+    calibrated = {word for place in places for word in place} & segments.records
+    trained = _from_recipe(model) and source in TRAINING_SETS
+    return trained or (source in PUBLISHED and bool(calibrated))
+
+
 def refuse_seen(model: ModelFolder, source: str, segments: LabelledSet) -> None:
     """Raise :class:`ArgumentError` where figures on a public set are no test of the model.
 
@@ -438,9 +450,6 @@ def refuse_seen(model: ModelFolder, source: str, segments: LabelledSet) -> None:
     source, segments
         Name (:func:`~ecgqa_tflite.datasets.folders.set_name`) of the set, and the set.
     """
-    places = (name.partition("@")[0].split("/") for name in model.calibration_ids)
-    calibrated = {word for place in places for word in place} & segments.records
-    trained = _from_recipe(model) and source in TRAINING_SETS
     chosen = model.metrics.get("threshold", {})
     if chosen.get("digest") == segments.digest or (
         source in PUBLISHED and chosen.get("set") == source
@@ -449,7 +458,7 @@ def refuse_seen(model: ModelFolder, source: str, segments: LabelledSet) -> None:
             f"{model.path}: its threshold was chosen on {source}, so figures on it are no test to "
             f"record: leave --record out or give another set"
         )
-    if trained or (source in PUBLISHED and calibrated):
+    if made_with(model, source, segments):
         raise ArgumentError(
             f"{model.path}: was made with recordings of {source}, so figures on them are no test "
             f"to record: leave --record out or give another set"

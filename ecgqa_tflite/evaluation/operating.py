@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -158,3 +159,19 @@ def _middle(points: list[OperatingPoint], chosen: list[bool]) -> OperatingPoint:
 def float_threshold(threshold_int8: int) -> float:
     """P(high) from which a float softmax, rounded as the int8 one is, reaches an int8 score."""
     return (threshold_int8 - SCORE_ZERO_POINT - 0.5) * SCORE_SCALE
+
+
+def taken_before(table: Mapping[str, Any], metrics: Mapping[str, Any]) -> bool:
+    """Whether a table of figures was taken at another threshold than a sealed model's own.
+
+    Parameters
+    ----------
+    table
+        Of the float or the int8 network.
+    metrics
+        Of the model: without ``threshold`` its threshold was never moved.
+    """
+    if "threshold" not in metrics:
+        return False
+    now = metrics["threshold"]["threshold_int8"]
+    return table.get("threshold", now) not in (now, float_threshold(now))

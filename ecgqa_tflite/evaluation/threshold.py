@@ -24,7 +24,7 @@ from ecgqa_tflite.datasets.challenge2017 import Graded
 from ecgqa_tflite.datasets.folders import load_folder, set_name
 from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.errors import ArgumentError
-from ecgqa_tflite.evaluation.card import write_card
+from ecgqa_tflite.evaluation.card import made_with, write_card
 from ecgqa_tflite.evaluation.figures import score_table
 from ecgqa_tflite.evaluation.models import Kernels, int8_scores
 from ecgqa_tflite.evaluation.operating import (
@@ -81,7 +81,8 @@ class Job:
         Returns
         -------
         dict
-            ``set``, ``digest``, ``kernels``, ``labels`` (``inherited`` or ``graded``),
+            ``set``, ``digest``, ``kernels``, ``seen`` (recordings of it trained the
+            model), ``labels`` (``inherited`` or ``graded``),
             ``points``: those worth showing, each with ``threshold_int8``, ``p_high``, ``why`` and
             :func:`~ecgqa_tflite.evaluation.figures.score_table`; ``now`` and, with a rule,
             ``chosen`` are among them, by their index.
@@ -114,6 +115,7 @@ class Job:
             "set": set_name(self.data, segments),
             "digest": segments.digest,
             "kernels": self.kernels,
+            "seen": made_with(self.model, set_name(self.data, segments), segments),
             "labels": "inherited" if self.graded is None else "graded",
             "points": rows,
             "now": shown.index(self._now(points)),
@@ -232,6 +234,7 @@ def seal_at(
     metrics["threshold"] = {
         "set": found["set"],
         "digest": found["digest"],
+        "seen": found["seen"],
         "labels": found["labels"],
         "kernels": found["kernels"],
         "rule": found["rule"],
