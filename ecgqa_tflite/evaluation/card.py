@@ -12,6 +12,7 @@ from typing import Any
 from ecgqa_tflite.datasets import challenge2011, challenge2017, mitdb
 from ecgqa_tflite.datasets.folders import PUBLISHED
 from ecgqa_tflite.datasets.labelled import LabelledSet
+from ecgqa_tflite.datasets.rhythms import VENTRICULAR, WORDS
 from ecgqa_tflite.decisions import probability
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.evaluation.failures import DIRECTIONS, GRADES, KINDS
@@ -96,7 +97,8 @@ def model_card(model: ModelFolder, picture: str | None = None) -> str:
     for source, result in external.items():
         if "failures" in result:
             lines += [f"## Errors looked at: {source}", "", *_failures(result["failures"]), ""]
-    lines += ["## Limits", "", *_limits(external), ""]
+    lines += _rhythms(metrics.get("rhythms", {}))
+    lines += ["## Limits", "", *_limits(metrics), ""]
     return "\n".join(lines)
 
 
@@ -313,6 +315,9 @@ def _external(result: dict[str, Any], spec: FrontEnd) -> list[str]:
     if "flips" in result:
         notes.append(_flips(result["flips"]))
     lines += ["", " ".join(notes)]
+    lines += _classes(result.get("classes"))
+    lines += _stretches(result.get("stretches", {}))
+    lines += _robustness(result.get("robustness", {}))
     if "graded" in result:
         called = result["graded"]["b_called_high"]
         lines += [
@@ -324,6 +329,49 @@ def _external(result: dict[str, Any], spec: FrontEnd) -> list[str]:
             + ("" if called is None else f" B, in between, is called high in {called:.1%}."),
         ]
     return lines
+
+
+def _classes(classes: dict[str, dict[str, Any]] | None) -> list[str]:
+    """By the set's own classes, where it has some."""
+    if not classes:
+        return []
+    rows = [
+        f"| {name} | {row['n']:,} | {row['groups']:,} | {Figure.of(row['called_high']):.3f} |"
+        for name, row in classes.items()
+    ]
+    head = ["", "| class of the recording | segments | recordings | called high |"]
+    return [*head, "|---|---|---|---|", *rows]
+
+
+def _stretches(stretches: dict[str, dict[str, Any]]) -> list[str]:
+    """Decisions on several segments, where recordings are long enough."""
+    if len(stretches) < 2:
+        return []
+    rows = [
+        f"| {length} s | {table['n']['high']:,} | {table['n']['low']:,} "
+        f"| {Figure.of(table['bacc']):.3f} | {Figure.of(table['one']):.3f} "
+        f"| {Figure.of(table['auc']):.3f} |"
+        for length, table in stretches.items()
+    ]
+    return [
+        "",
+        "| decided on, by the mean score | high | low | BAcc | segments one by one | AUC |",
+        "|---|---|---|---|---|---|",
+        *rows,
+    ]
+
+
+def _robustness(changes: dict[str, dict[str, Any]]) -> list[str]:
+    """Decisions that one change changes."""
+    if not changes:
+        return []
+    rows = [
+        f"| {name} | {row['changed']} of {row['n']} | {Figure.of(row['share']):.1%} "
+        f"| {row['to_high']} | {row['to_low']} |"
+        for name, row in changes.items()
+    ]
+    head = ["", "| changed in the signal | decisions changed | share | to high | to low |"]
+    return [*head, "|---|---|---|---|---|", *rows]
 
 
 def _curves(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -392,9 +440,79 @@ def _failures(failures: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _limits(external: dict[str, Any]) -> list[str]:
+def _rhythms(sets: dict[str, dict[str, Any]]) -> list[str]:
+    """What is called high by rhythm, set by set; records that trained apart."""
+    lines: list[str] = []
+    for name, parts in sets.items():
+        for part, words in PART_WORDS.items():
+            if part not in parts:
+                continue
+            lines += [f"### {name}, {words}", ""]
+            if "graded" in parts[part]:
+                lines += [*_graded_by_rhythm(parts[part]["graded"]), ""]
+            if "rhythms" in parts[part]:
+                lines += [*_by_rhythm(parts[part]["rhythms"]), ""]
+    if not lines:
+        return []
     return [
-        "- Not tested: children, pacemakers, ventricular arrhythmia as groups; rest and effort",
+        "## By rhythm",
+        "",
+        "Segments wholly in one annotated rhythm. Nobody says which of them can be read: high is",
+        "right where beats can be told, low where they can't (fibrillation, noise). Segments whose",
+        "signal itself shows that it is lost (flat, held, clipped) count as called low.",
+        "",
+        *lines,
+    ]
+
+
+PART_WORDS = {
+    "held_out": "records that trained nothing",
+    "trained_on": "records that trained the model",
+}
+
+
+def _by_rhythm(rhythms: dict[str, dict[str, Any]]) -> list[str]:
+    rows = [
+        f"| {WORDS.get(name, name)} ({name}) | {row['n']:,} | {row['groups']} "
+        f"| {Figure.of(row['called_high']):.3f} | {row['n'] - row['reasons'].get('ok', 0):,} |"
+        for name, row in sorted(rhythms.items(), key=lambda pair: -pair[1]["n"])
+    ]
+    return [
+        "| rhythm | segments | patients | called high | lost signal |",
+        "|---|---|---|---|---|",
+        *rows,
+    ]
+
+
+def _graded_by_rhythm(graded: dict[str, Any]) -> list[str]:
+    rows = [
+        f"| {grade}: {GRADES[grade]} | {row['n']} | {row['groups']} "
+        f"| {Figure.of(row['called_high']):.3f} |"
+        for grade, row in graded["grades"].items()
+    ] + [
+        f"| A, {WORDS.get(name, name)} | {row['n']} | {row['groups']} "
+        f"| {Figure.of(row['called_high']):.3f} |"
+        for name, row in graded["readable"].items()
+    ]
+    lines = ["| graded by eye | windows | patients | called high |", "|---|---|---|---|", *rows]
+    if "table" in graded:
+        lines += ["", f"A against C: AUC {Figure.of(graded['table']['auc']):.3f}."]
+    return lines
+
+
+def _limits(metrics: dict[str, Any]) -> list[str]:
+    rhythms = {
+        name
+        for parts in metrics.get("rhythms", {}).values()
+        for part in parts.values()
+        for name in part.get("rhythms", {})
+    }
+    tested = rhythms >= VENTRICULAR
+    return [
+        "- Not tested: children, "
+        + ("" if rhythms & {"P", "PM"} else "pacemakers, ")
+        + ("" if tested else "ventricular arrhythmia as groups, ")
+        + "rest and effort",
         "  apart; chest patches, textile or in-ear electrodes, 12-lead electrodes other than those",
         "  of the sets above; a vest in motion; signals clipped by a real amplifier; mains hum or",
         "  rates below those of the sets; skin tones, ages or sexes apart.",
@@ -499,6 +617,18 @@ def write_card(
         seal(folder)
         open_model(folder)
     return replace(open_model(path), path=model.path)
+
+
+def add_rhythms(model: ModelFolder, sets: Mapping[str, Any]) -> ModelFolder:
+    """Note figures by rhythm, by set, in ``metrics.json`` and write the card anew.
+
+    Parameters
+    ----------
+    sets
+        ``sets`` of :meth:`ecgqa_tflite.evaluation.rhythms.RhythmJob.run`.
+    """
+    rhythms = {**model.metrics.get("rhythms", {}), **sets}
+    return write_card(model, {**model.metrics, "rhythms": rhythms})
 
 
 def add_external(

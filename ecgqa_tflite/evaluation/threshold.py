@@ -8,8 +8,6 @@ figures of it are no test of that model any more
 from __future__ import annotations
 
 import copy
-import csv
-import io
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,11 +22,11 @@ from ecgqa_tflite.datasets.challenge2017 import Graded
 from ecgqa_tflite.datasets.folders import load_folder, set_name
 from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.errors import ArgumentError
+from ecgqa_tflite.evaluation.breakdown import csv_text
 from ecgqa_tflite.evaluation.card import made_with, write_card
 from ecgqa_tflite.evaluation.figures import score_table
 from ecgqa_tflite.evaluation.models import Kernels, int8_scores
 from ecgqa_tflite.evaluation.operating import (
-    COLUMNS,
     OperatingPoint,
     Rule,
     choose,
@@ -184,11 +182,7 @@ class Job:
         found: dict[str, Any],
     ) -> None:
         if self.table is not None:
-            out = io.StringIO()
-            writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(point.row() for point in points)
-            self._text(self.table, out.getvalue())
+            self._text(self.table, csv_text([point.row() for point in points]))
         if self.curve is not None:
             name = f"{self.model.name} on {found['set']}"
             marks = [("now", shown[found["now"]])]
