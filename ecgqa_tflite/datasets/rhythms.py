@@ -252,7 +252,7 @@ def graded_segments(
     for window in windows:
         key = window.set_name, window.record
         if key not in recordings:
-            recordings[key] = read_recording(_folder_of(data, window.set_name) / window.record)
+            recordings[key] = read_recording(folder_of(data, window.set_name) / window.record)
         recording = recordings[key]
         first = round(window.start_s * recording.fs_hz)
         stop = first + round(spec.segment_s * recording.fs_hz)
@@ -269,8 +269,14 @@ def graded_segments(
     return found
 
 
-def _folder_of(data: Path, name: str) -> Path:
-    """Where a set's records lie: in ``data/name``, or in ``data`` where that is its name."""
+def folder_of(data: Path, name: str) -> Path:
+    """Where a set's records lie: in ``data/name``, or in ``data`` where that is its name.
+
+    Raises
+    ------
+    DatasetError
+        In neither.
+    """
     below = data / name
     if below.is_dir():
         return below

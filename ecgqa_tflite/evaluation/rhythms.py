@@ -6,7 +6,7 @@ with what the signal itself ruled out. Grades, where there are some, say what it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.assess import Assessor
+from ecgqa_tflite.datasets.mitdb import SAME_PATIENT
 from ecgqa_tflite.datasets.rhythms import (
     GradedWindow,
     RhythmSegments,
     annotated_folders,
+    folder_of,
     graded_segments,
     read_graded_windows,
     rhythm_segments,
@@ -30,6 +32,7 @@ from ecgqa_tflite.evaluation.breakdown import by_name, csv_text
 from ecgqa_tflite.evaluation.card import add_rhythms, refuse_unrecordable
 from ecgqa_tflite.evaluation.figures import score_table
 from ecgqa_tflite.evaluation.models import Kernels
+from ecgqa_tflite.evaluation.seen import trained_groups
 from ecgqa_tflite.model_folder import ModelFolder, json_text
 from ecgqa_tflite.output import refuse_existing, whole_file
 from ecgqa_tflite.progress import Progress, ticks
@@ -39,9 +42,6 @@ from ecgqa_tflite.spec import Quality
 COLUMNS = ("id", "recording", "rhythm", "trained_on", "reason", "score", "p_high", "called")
 PARTS = {"held_out": False, "trained_on": True}
 """Records that the model was not trained on, and those that it was: by name, and whether it was."""
-
-Seen = Callable[[NDArray[np.str_]], NDArray[np.bool_]]
-"""From names of patients, ``set/patient``, whether recordings of theirs trained the model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,9 +137,9 @@ class RhythmJob:
 
     def _judge(self, folder: Path, tell: Progress) -> Judged:
         parts = rhythm_segments(folder, self.model.spec, ticks(tell, f"reading {folder.name}"))
-        return _together([self._scored(part, tell) for part in parts])
+        return _together([self._scored(part, folder, tell) for part in parts])
 
-    def _scored(self, part: RhythmSegments, tell: Progress) -> Judged:
+    def _scored(self, part: RhythmSegments, folder: Path, tell: Progress) -> Judged:
         assessor = Assessor(
             self.model, part.segments.fs_hz, threads=self.threads,
             reference_kernels=self.kernels == "reference",
@@ -148,7 +148,7 @@ class RhythmJob:
         called = part.segments.ok & (scores >= self.model.threshold_int8)
         return Judged(
             part.ids, part.group, part.rhythm, part.segments.status, scores, called,
-            seen(self.model, part.group),
+            seen(self.model, folder, part.group),
         )  # fmt: skip
 
     def _graded(self, windows: list[GradedWindow]) -> dict[str, tuple[Judged, NDArray[np.str_]]]:
@@ -168,7 +168,8 @@ class RhythmJob:
         group = np.array([f"{window.set_name}/{window.record}"])
         ids = np.array([f"{group[0]}/{window.lead}@{window.start_s:.2f}"])
         part = RhythmSegments(segments, np.array([window.rhythm]), group, ids)
-        return self._scored(part, lambda *_: None)
+        folder = folder_of(self.data, window.set_name)
+        return self._scored(part, folder, lambda *_: None)
 
     def _figures(
         self, judged: Judged | None, graded: tuple[Judged, NDArray[np.str_]] | None
@@ -217,9 +218,11 @@ class RhythmJob:
             temporary.write_text(text, encoding="utf-8")
 
 
-def seen(model: ModelFolder, group: NDArray[np.str_]) -> NDArray[np.bool_]:
-    """Whether recordings of each patient, ``set/patient``, trained the model; shape (n,)."""
-    return np.zeros(len(group), bool)
+def seen(model: ModelFolder, folder: Path, group: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Whether each patient, ``set/patient``, of a folder trained the model; shape (n,)."""
+    records = (path.stem for path in folder.glob("*.hea"))
+    names = [f"{folder.name}/{SAME_PATIENT.get(name, name)}" for name in records]
+    return np.isin(group, list(trained_groups(model, folder.name, names)))
 
 
 def _together(parts: Sequence[Judged]) -> Judged:

@@ -96,6 +96,25 @@ def test_shares_by_rhythm_and_by_grade(model: Path, annotated: Path, tmp_path: P
     assert "| ventricular fibrillation (VF) | 8 | 2 |" in card
 
 
+def test_records_that_trained_the_model_stand_apart(annotated: Path, tmp_path: Path) -> None:
+    composition = {"validation_share": 0.5, "seed": 0, "held_out": ["vfdb/901"]}
+    out = tmp_path / "figures.json"
+    for segments, parts in (
+        ({"tachycardia_recorded": {"segments": 1, "groups": 1}}, {"held_out", "trained_on"}),
+        ({"clean": {"segments": 1, "groups": 1}}, {"held_out"}),  # trained without vfdb
+    ):
+        model = tiny_model.folder(
+            tmp_path / str(len(parts)),
+            recipe={"composition": composition},
+            metrics=tiny_model.METRICS | {"training": {"segments": segments}},
+        )
+        arguments = (model.path, annotated, "--json", out, "--resamples", 0, "--overwrite")
+        assert evaluate(*arguments).exit_code == 0
+        found = json.loads(out.read_text())["sets"]["vfdb"]
+        assert set(found) == parts
+        assert found["held_out"]["rhythms"]["VF"]["n"] == 8 // len(parts)
+
+
 def test_what_labels_are_needed_for_is_refused(model: Path, annotated: Path) -> None:
     done = evaluate(model, annotated / "vfdb", "--robustness", 5)
     assert done.exit_code == 1 and "no labels" in done.stderr
