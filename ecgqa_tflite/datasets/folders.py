@@ -24,7 +24,7 @@ MARKERS = {
 
 PUBLISHED = {
     challenge2017.NAME: (r"A0\d{4}", 300.0),
-    challenge2011.NAME: (r"[12]\d{6}", 500.0),
+    challenge2011.NAME: (challenge2011.RECORD_NAME, challenge2011.FS_HZ),
     mitdb.NAME: (r"[12]\d\d", 360.0),
 }
 """Names of a public set's recordings and their sampling rate, Hz."""

@@ -37,9 +37,6 @@ SOURCES = {
 }
 """What a source of the balanced sets is, for a reader."""
 
-TRAINING_SETS = (challenge2011.NAME, mitdb.NAME)
-"""Public sets whose ECG the balanced sets are made of."""
-
 
 def model_card(model: ModelFolder, picture: str | None = None) -> str:
     """The card's text, Markdown: it says what the JSON beside the model says, and no more.
@@ -80,6 +77,8 @@ def model_card(model: ModelFolder, picture: str | None = None) -> str:
     ]
     if "threshold" in metrics:
         lines += ["## Threshold", "", *_threshold(metrics["threshold"]), ""]
+    if any("validation" in epoch for epoch in training.get("epochs", [])):
+        lines += ["## Epochs", "", *_by_epoch(training["epochs"]), ""]
     if tables := {kind: validation[kind] for kind in ("float", "int8") if kind in validation}:
         lines += ["## Validation (patients and recordings held out)", "", *_tables(tables), ""]
         lines += _moved(validation.get("int8", {}), model)
@@ -173,8 +172,9 @@ def _trained_on(
     return [
         "| trained on | class | segments | recordings or patients | validated on | of |",
         "|---|---|---|---|---|---|",
-        *_source_rows(composition, training["segments"], validation.get("segments", {})),
+        *_source_rows(composition, training, validation.get("segments", {})),
         "",
+        *_lead_labels(training),
         *_labels(composition),
         "",
     ]
@@ -245,16 +245,53 @@ def _from_recipe(model: ModelFolder) -> bool:
     return "composition" in model.recipe
 
 
-def _source_rows(
-    composition: dict[str, Any], train: dict[str, Any], validation: dict[str, Any]
-) -> list[str]:
+def _by_epoch(history: list[dict[str, Any]]) -> list[str]:
+    """A row per epoch; validation beside it, which stopped and chose nothing."""
     rows = []
+    for number, epoch in enumerate(history, 1):
+        held = epoch.get("validation", {})
+        cells = [f"{Figure(held.get(name)):.4f}" for name in ("loss", "accuracy", "auc")]
+        rows.append(
+            f"| {number} | {epoch['loss']:.4f} | {epoch['accuracy']:.4f} | "
+            + " | ".join(cells)
+            + " |"
+        )
+    return [
+        "| epoch | loss | accuracy | validation: loss | accuracy | AUC |",
+        "|---|---|---|---|---|---|",
+        *rows,
+        "",
+        "The training's loss has smoothed labels and augmented images, validation's neither; it",
+        "stopped and chose nothing.",
+    ]
+
+
+def _lead_labels(training: dict[str, Any]) -> list[str]:
+    """Where the labels of leads are from, where that was noted."""
+    if "leads" not in training:
+        return []
+    if training["lead_labels"] == "by recording":
+        return [f"Each lead of {training['leads']} has the label of its recording.", ""]
+    if training["leads"] != challenge2011.NAME:
+        return [f"The leads of {training['leads']} are labelled one by one, by their owner.", ""]
+    return [
+        "Labels of challenge-2011's leads are the ECGAssess project's (Kramer et al. 2022), not",
+        "PhysioNet's.",
+        "",
+    ]
+
+
+def _source_rows(
+    composition: dict[str, Any], training: dict[str, Any], validation: dict[str, Any]
+) -> list[str]:
+    rows, train, leads = [], training["segments"], training.get("leads", challenge2011.NAME)
     for quality in ("high", "low"):
         for source, _ in composition[quality]:
             if source in train:
                 used, held = train[source], validation.get(source, {"segments": 0, "groups": 0})
+                what = SOURCES.get(source, source).replace(challenge2011.NAME, leads)
                 rows.append(
-                    f"| {SOURCES.get(source, source)} | {quality} | {used['segments']:,} "
+                    f"| {what} | {quality} | {used['segments']:,} "
                     f"| {used['groups']:,} | {held['segments']:,} | {held['groups']:,} |"
                 )
     return rows
@@ -554,7 +591,8 @@ def made_with(model: ModelFolder, source: str, segments: LabelledSet) -> bool:
     """
     places = (name.partition("@")[0].split("/") for name in model.calibration_ids)
     calibrated = {word for place in places for word in place} & segments.records
-    trained = _from_recipe(model) and source in TRAINING_SETS
+    leads = model.metrics.get("training", {}).get("leads", challenge2011.NAME)
+    trained = _from_recipe(model) and source in (leads, mitdb.NAME)
     return trained or (source in PUBLISHED and bool(calibrated))
 
 

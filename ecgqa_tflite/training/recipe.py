@@ -16,6 +16,7 @@ from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.spec import FrontEnd
 
 RECIPE_FORMAT = 1
+QUICK_SEGMENTS, QUICK_EPOCHS = 2_000, 2
 
 Precision = Literal["float32", "bfloat16"]
 """What a training multiplies in; weights are float32 in either."""
@@ -176,6 +177,12 @@ class Recipe(Schedule):
         n_validation = max(2, n_train // 5)
         composition = replace(self.composition, n_train=n_train, n_validation=n_validation)
         return replace(self, composition=composition)
+
+    def quick(self) -> Recipe:
+        """The same in some minutes: few segments and epochs, to see that everything is there."""
+        return replace(
+            self.of_size(QUICK_SEGMENTS), epochs=QUICK_EPOCHS, warmup_steps=20, n_calibration=50
+        )
 
 
 def digest_of(*parts: Any) -> str:
