@@ -133,7 +133,7 @@ def command(
       ecgqa evaluate light_cnn data/challenge-2017 --json figures.json
       ecgqa evaluate models/mine data/challenge-2017 --float --record
       ecgqa evaluate models/mine data/challenge-2017 --compare light_cnn
-      ecgqa evaluate models/mine data/challenge-2017 --decisions d.csv --robustness 500
+      ecgqa evaluate models/mine data/mine --decisions d.csv --robustness 500
       ecgqa evaluate models/mine data/vfdb --record
       ecgqa evaluate models/mine data/challenge-2017 \\
           --gallery errors.html --errors errors.csv
