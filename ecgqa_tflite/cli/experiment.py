@@ -190,7 +190,7 @@ def noise_stress(
     Examples:
       ecgqa experiment noise-stress --data data -o n
       ecgqa experiment noise-stress --data data -o n --packages build/peers
-      ecgqa experiment noise-stress --data data -o n --model models/mine --no-peers
+      ecgqa experiment noise-stress --data data -o n --model mine --no-peers
     """
     if packages is not None:
         sys.path.append(packages)  # last: numpy and scipy stay ours
