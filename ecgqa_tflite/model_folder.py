@@ -10,26 +10,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ecgqa_tflite
-from ecgqa_tflite.errors import ModelError, SpecError, SpecMismatchError
-from ecgqa_tflite.output import whole_folder
+from ecgqa_tflite import strict_json
+from ecgqa_tflite.errors import EcgqaError, ModelError, SpecError, SpecMismatchError
+from ecgqa_tflite.escape import is_printable
+from ecgqa_tflite.output import MANIFEST, SUMS, whole_folder
 from ecgqa_tflite.resources import models_dir
 from ecgqa_tflite.spec import FrontEnd
 
 MODEL_FORMAT = 1
 """Format number of ``model.json``."""
 
-SUMS = "SHA256SUMS"
-MANIFEST = "manifest.json"
+MOST_CHARS = 200
+"""Longest licence, architecture or version."""
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -119,7 +121,11 @@ class ModelFolder(Trained):
         card = self.path / "MODEL_CARD.md"
         if not card.is_file():
             return f"# {self.name}\n"
-        return re.sub(r"(?m)^!\[.*\]\(.*\)\n\n", "", card.read_text(encoding="utf-8"))
+        try:
+            text = card.read_text(encoding="utf-8")
+        except ValueError as error:
+            raise ModelError(f"{card}: is not UTF-8 text; get the model again") from error
+        return re.sub(r"(?m)^!\[.*\]\(.*\)\n\n", "", text)
 
     def with_network(
         self,
@@ -221,7 +227,7 @@ def open_model(name_or_path: str | Path) -> ModelFolder:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; :class:`ModelError` where it is missing, broken or no object."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = strict_json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"{path}: can't be read ({error.strerror})") from error
     except ValueError as error:
@@ -290,9 +296,13 @@ def _verify(path: Path, sums: Mapping[str, str]) -> None:
     for name, expected in sums.items():
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ModelError(f"{path}: its list of files names {name!r}, outside the folder")
-        if not (path / name).is_file():
+        try:
+            found = sha256_of(path / name) if (path / name).is_file() else None
+        except OSError as error:
+            raise ModelError(f"{path}: {name[:80]!r} can't be read ({error.strerror})") from error
+        if found is None:
             raise ModelError(f"{path / name}: is missing; get the model again")
-        if sha256_of(path / name) != expected:
+        if found != expected:
             raise ModelError(
                 f"{path / name}: differs from its SHA-256: corrupt or edited; get the model again"
             )
@@ -311,8 +321,12 @@ def _from_parts(path: Path, parts: Mapping[str, Any], sums: Mapping[str, str]) -
             f"its spec makes images of {list(spec.image_shape)}"
         )
     threshold, threshold_int8 = float(get("threshold", int, float)), get("threshold_int8", int)
-    if not (math.isfinite(threshold) and -128 <= threshold_int8 <= 127):
+    if not (0 <= threshold <= 1 and -128 <= threshold_int8 <= 127):
         raise ModelError(f"{path}: thresholds {threshold}, {threshold_int8} are out of range")
+    words = {key: get(key, str) for key in ("architecture", "licence", "tool_version")}
+    for key, text in words.items():
+        if not is_printable(text, MOST_CHARS):
+            raise ModelError(f"{path}: its {key} is not 1 to {MOST_CHARS} printable characters")
     files = {key: get(key, str, type(None)) for key in ("weights", "tflite")}
     for file in files.values():
         if file is not None and file not in sums:
@@ -320,15 +334,13 @@ def _from_parts(path: Path, parts: Mapping[str, Any], sums: Mapping[str, str]) -
     return ModelFolder(
         path=path,
         name=name,
-        architecture=get("architecture", str),
+        **words,
         arguments=arguments,
         spec=spec,
         threshold=threshold,
         threshold_int8=threshold_int8,
-        licence=get("licence", str),
-        tool_version=get("tool_version", str),
-        recipe=parts.get("recipe") or {},
-        metrics=parts.get("metrics") or {},
+        recipe=_object(path, parts, "recipe"),
+        metrics=_object(path, parts, "metrics"),
         calibration_ids=_calibration_ids(path, parts),
         weights_name=files["weights"],
         tflite_name=files["tflite"],
@@ -366,6 +378,26 @@ def _spec(path: Path, parts: Mapping[str, Any], trained_with: str) -> FrontEnd:
             f"{spec.short_hash}; get the model again"
         )
     return spec
+
+
+def _object(path: Path, parts: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = parts.get(key) or {}
+    if not isinstance(value, dict):
+        raise ModelError(f"{path}: its {key} is no JSON object; get the model again")
+    return value
+
+
+@contextmanager
+def understood(path: Path) -> Iterator[None]:
+    """Turn what reading metrics of another shape raises into :class:`ModelError`."""
+    try:
+        yield
+    except EcgqaError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        raise ModelError(
+            f"{path}: its metrics are not what a training writes ({error!r}); get the model again"
+        ) from error
 
 
 def _calibration_ids(path: Path, parts: Mapping[str, Any]) -> tuple[str, ...]:

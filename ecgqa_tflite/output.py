@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,11 +13,44 @@ from pathlib import Path
 
 from ecgqa_tflite.errors import ArgumentError, OutputExistsError
 
+SUMS = "SHA256SUMS"
+MANIFEST = "manifest.json"
+
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raise :class:`OutputExistsError` where ``path`` exists and may not be replaced."""
+    """Raise :class:`OutputExistsError` where ``path`` exists and may not be replaced.
+
+    Of a folder nothing goes but what its own list of files names: a user's files are spared.
+    """
     if os.path.lexists(path) and not overwrite:  # a link that leads nowhere is there too
         raise OutputExistsError(f"{path} exists already: name another output or pass --overwrite")
+    if not path.is_dir():
+        return
+    listed = _listed(path)
+    found = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if not p.is_dir())
+    if foreign := [name for name in found if name not in listed]:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise OutputExistsError(
+            f"{path} holds files that this tool has not written ({foreign[0]}{more}): name another "
+            f"output, or move them"
+        )
+
+
+def _listed(folder: Path) -> set[str]:
+    """Files that a folder of ours says it holds, its list among them; none where there is none."""
+    listed: set[str] = set()
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+        names = {m[1] for line in lines if (m := re.fullmatch(r"[0-9a-f]{64} [ *](.+)", line))}
+        listed |= names | ({SUMS} if names else set())
+    except (OSError, ValueError):
+        pass
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        listed |= {*manifest["files"], MANIFEST}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        pass
+    return listed
 
 
 def refuse_unwritable(path: Path) -> None:
@@ -74,19 +109,30 @@ def whole_file(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
+def whole_folder(
+    path: str | Path, overwrite: bool = False, *, carried: bool = False
+) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; it becomes ``path`` if the block succeeds.
 
     A folder that is replaced is moved aside first and removed last, so an interruption leaves
     the old or the new one, whole.
 
+    Parameters
+    ----------
+    carried
+        The block copies what is there, so files that no list names may be there.
+
     Raises
     ------
     OutputExistsError
-        ``path`` exists and ``overwrite`` is false; nothing has been written.
+        ``path`` exists and ``overwrite`` is false, or it is or holds what this package has not
+        written; nothing has been written.
     """
     path = Path(path)
-    refuse_existing(path, overwrite)
+    if not carried:
+        refuse_existing(path, overwrite)
+    if path.is_file():
+        raise OutputExistsError(f"{path} is a file, and a folder is to be written: name another")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:

@@ -50,6 +50,21 @@ class SegmentStatus(enum.StrEnum):
     """A tenth of the samples or more lie on the segment's extremes."""
 
 
+def signal_status(samples: NDArray[np.int16], front_end: NativeFrontEnd) -> NDArray[np.str_]:
+    """What a device finds in segments before any network.
+
+    Parameters
+    ----------
+    samples
+        int16, shape (n, segment_len).
+
+    Returns
+    -------
+    str, shape (n,): values of :class:`SegmentStatus`, all but ``gap``.
+    """
+    return np.asarray(BY_REASON[front_end.reasons(samples)])
+
+
 BY_REASON = np.array(["ok", "flat", "held", "clipped", "gap"])
 """By their number in ``firmware_bridge/include/ecgqa/reason.h``; a test holds the two together."""
 
@@ -234,7 +249,7 @@ def _batches(
             block[~whole[:, 0]] = 0.0
             low, high = np.where(whole, low, 0.0), np.where(whole, high, 0.0)
         samples = _quantise(block, low, high)
-        status = BY_REASON[cutter.front_end.reasons(samples)]
+        status = signal_status(samples, cutter.front_end)
         status[~whole[:, 0]] = SegmentStatus.GAP.value
         samples[status != SegmentStatus.OK.value] = 0
         first = n_before + start

@@ -23,7 +23,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgqa_tflite import strict_json
 from ecgqa_tflite.errors import SamplingRateError, SpecError
+from ecgqa_tflite.escape import is_printable
 
 Scaling = Literal["minmax", "qrs"]
 Conditioning = Literal["none", "baseline"]
@@ -79,6 +81,18 @@ COLORMAPS: dict[str, NDArray[np.uint8]] = {
     "grey": _colours(np.arange(256)[:, None]),
 }
 """Colour of each index, uint8, shape (256, channels), by name: an entry is all of a colour map."""
+
+BOUNDS = {
+    "segment_s": (0.1, 60.0),
+    "f_max_hz": (0.1, 2500.0),
+    "f_min_hz": (0.01, 2500.0),
+    "gamma": (1.0, 12.0),
+    "time_bandwidth": (3.0, 240.0),
+}
+"""Least and most of each number, far beyond what an ECG needs: what the tables can be made for."""
+
+LABEL_CHARS = 64
+"""Longest name of a class."""
 
 SCORE_SCALE = 1 / 256
 """quant_scale of a score: softmax of class 1, 0..1, as int8."""
@@ -140,6 +154,9 @@ class FrontEnd:
         numbers = [getattr(self, name) for name in REALS]
         if not all(math.isfinite(x) and x > 0 for x in (*numbers, *self.qrs_band_hz)):
             raise SpecError("every length, frequency and wavelet parameter must be finite and > 0")
+        for name, (low, high) in BOUNDS.items():
+            if not low <= getattr(self, name) <= high:
+                raise SpecError(f"{name} {getattr(self, name):g}: must be {low:g} to {high:g}")
         if not self.f_min_hz < self.f_max_hz:
             raise SpecError(f"f_min_hz {self.f_min_hz} must be below f_max_hz {self.f_max_hz}")
         if not (8 <= self.rows <= 512 and 8 <= self.cols <= 512):
@@ -152,8 +169,10 @@ class FrontEnd:
             )
         if self.colormap not in tuple(COLORMAPS):
             raise SpecError(f"colormap {self.colormap!r}: must be {_either(COLORMAPS)}")
-        if len(self.labels) != 2:
-            raise SpecError("labels must name class 0 and class 1")
+        if len(self.labels) != 2 or not all(is_printable(x, LABEL_CHARS) for x in self.labels):
+            raise SpecError(
+                f"labels must name class 0 and class 1 in 1 to {LABEL_CHARS} printable characters"
+            )
         if self.scaling == "qrs" and not self.qrs_rows.size:
             raise SpecError(f"no row has its centre frequency in qrs_band_hz {self.qrs_band_hz}")
 
@@ -279,7 +298,7 @@ class FrontEnd:
     def from_json(cls, text: str) -> FrontEnd:
         """Inverse of :meth:`to_json`; raises :class:`SpecError` as :meth:`from_dict` does."""
         try:
-            data = json.loads(text)
+            data = strict_json.loads(text)
         except ValueError as error:
             raise SpecError(f"spec is not JSON: {error}") from error
         return cls.from_dict(data)

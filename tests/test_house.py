@@ -19,7 +19,7 @@ from ecgqa_tflite.cli import COMMANDS, main
 PACKAGE = REPO / "ecgqa_tflite"
 
 ORDER = (
-    "errors",
+    "errors escape strict_json",
     "progress spec output resources",
     "recording frontend model_folder",
     "segments",

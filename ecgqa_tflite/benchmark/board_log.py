@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ecgqa_tflite.benchmark.protocol import Timing, timing
 from ecgqa_tflite.benchmark.results import Kind, Row, exact
 from ecgqa_tflite.boards import boards
-from ecgqa_tflite.engine.c_source import array, cwt_source
+from ecgqa_tflite.engine.c_source import array
 from ecgqa_tflite.engine.device_source import Device, device_sources
 from ecgqa_tflite.errors import FormatError, SelfTestError, ToolError
 from ecgqa_tflite.resources import firmware_bridge_dir
@@ -192,7 +192,6 @@ def write_program(device: Device, segments: NDArray[np.int16], folder: Path) -> 
     """Write the generated half of the board's program: bundle, tables, segments; the C files."""
     folder.mkdir(parents=True, exist_ok=True)
     sources = device_sources(device, None)
-    sources["ecgqa_cwt_tables.c"] = cwt_source(device.tables, "ecgqa_cwt_tables")
     sources["ecgqa_bench_segments.c"] = (
         "#include <stdint.h>\n\nextern const int16_t ecgqa_bench_segments[];\n"
         "extern const uint32_t ecgqa_bench_n_segments;\n"

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.boards import boards
-from ecgqa_tflite.engine.c_source import cwt_source
 from ecgqa_tflite.engine.device_source import Device, device_sources, golden, plan_device
 from ecgqa_tflite.engine.golden import golden_samples
 from ecgqa_tflite.errors import ArgumentError, SelfTestError
@@ -142,7 +141,6 @@ def run_path(
     generated = out / "generated"
     generated.mkdir(parents=True, exist_ok=True)
     sources = device_sources(device, golden(device, segments[0]))
-    sources["ecgqa_cwt_tables.c"] = cwt_source(device.tables, "ecgqa_cwt_tables")
     for name, text in sources.items():
         (generated / name).write_text(text)
     recording = out / "segments.bin"

@@ -18,13 +18,14 @@ from ecgqa_tflite.devices import DEFAULT, TARGETS, BundleKind, Parts, Prepared, 
 from ecgqa_tflite.engine import model_source
 from ecgqa_tflite.engine.golden import make_golden
 from ecgqa_tflite.engine.identity_source import identity_header
-from ecgqa_tflite.engine.image_source import image_sources
+from ecgqa_tflite.engine.image_source import image_name, image_sources
 from ecgqa_tflite.errors import ArgumentError, ModelError
+from ecgqa_tflite.escape import markdown, without_html
 from ecgqa_tflite.evaluation.operating import taken_before
 from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.frontend.colormap import image, to_int8
-from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, json_text, sha256_of
-from ecgqa_tflite.output import refuse_existing, whole_folder
+from ecgqa_tflite.model_folder import ModelFolder, json_text, sha256_of, understood
+from ecgqa_tflite.output import MANIFEST, refuse_existing, whole_folder
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.segments import BY_REASON
 from ecgqa_tflite.spec import FrontEnd
@@ -133,19 +134,22 @@ def export_bundle(
     golden = make_golden(model.spec, fs_hz, tflite)
     parts = Parts(model, tflite, front_end_tables, fs_hz, golden, collect, hop_s)
     prepared = device.prepare(parts)
-    gate = pass_gate(
-        model.metrics,
-        limits,
-        distinct_golden_scores=len({row.tobytes() for row in golden.scores}),
-        ram_bytes=prepared.ram_bytes,
-        flash_bytes=prepared.flash_bytes,
-    )
+    with understood(model.path):
+        gate = pass_gate(
+            model.metrics,
+            limits,
+            distinct_golden_scores=len({row.tobytes() for row in golden.scores}),
+            ram_bytes=prepared.ram_bytes,
+            flash_bytes=prepared.flash_bytes,
+        )
+        accuracy_lines(model.metrics)  # said before anything is written
     manifest = _manifest(parts, prepared, counted, gate)
     with whole_folder(out, overwrite) as folder:
         _write(folder, parts, prepared, device, manifest)
         _write_templates(folder, manifest, device, prepared)
         manifest["files"] = _sums(folder)
-        report = report_html(manifest, golden, prepared.memory_map)
+        with understood(model.path):
+            report = report_html(manifest, golden, prepared.memory_map)
         (folder / "report.html").write_text(report, encoding="utf-8")
         manifest["files"] = _sums(folder)
         (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")
@@ -220,10 +224,13 @@ def _write_sources(folder: Path, parts: Parts, prepared: Prepared, *, firmware: 
     """The front end's C for every target, the network's and the golden vectors' for a firmware."""
     built = parts.tables
     identity = identity_of(parts.model, parts.graph)
-    sources = model_source.tables_sources(built) | identity_header(identity, built.spec_hash)
+    model_id = int(identity["model_id"], 16)
+    sources = model_source.tables_sources(built, model_id) | identity_header(
+        identity, built.spec_hash
+    )
     shape = prepared.input_shape
     if shape is not None:
-        sources |= image_sources(parts.model.spec, built, parts.fs_hz, shape)
+        sources |= image_sources(parts.model.spec, built, parts.fs_hz, shape, model_id)
     if firmware:
         array, tflite = prepared.device_tflite
         images = None
@@ -243,7 +250,7 @@ def _write_sources(folder: Path, parts: Parts, prepared: Prepared, *, firmware: 
 
 def _card(model: ModelFolder) -> str:
     """The model's card, pointing to the manifest instead of to files that lie beside the model."""
-    text = model.card_text
+    text = without_html(model.card_text)
     for there, here in CARD_WORDS.items():
         text = text.replace(there, here)
     return text
@@ -310,11 +317,12 @@ def _write_templates(
         "cols": cols,
         "channels": channels,
         "colormap": spec.colormap,
+        "image_name": image_name(int(manifest["model_id"], 16), manifest["segment_len"]),
         "threshold_s8": model["threshold_int8"],
         "reasons": tuple(BY_REASON.tolist()),
-        "low": spec.labels[0],
-        "high": spec.labels[1],
-        "licence": model["licence"],
+        "low": markdown(spec.labels[0]),
+        "high": markdown(spec.labels[1]),
+        "licence": markdown(model["licence"]),
         "arithmetic": arithmetic(manifest),
         "tflite_bytes": f"{counted['file_bytes']:,}",
         "tables_bytes": f"{manifest['tables_bytes']:,}",

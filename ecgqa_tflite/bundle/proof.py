@@ -18,7 +18,8 @@ from ecgqa_tflite.engine.golden import Golden, run_network
 from ecgqa_tflite.errors import ModelError, SelfTestError
 from ecgqa_tflite.frontend.colormap import image, to_int8
 from ecgqa_tflite.frontend.native import NativeFrontEnd
-from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, open_model, read_json
+from ecgqa_tflite.model_folder import ModelFolder, open_model, read_json
+from ecgqa_tflite.output import MANIFEST
 from ecgqa_tflite.tflite.identity import read_identity
 from ecgqa_tflite.tflite.numbers import check_numbers
 from ecgqa_tflite.tflite.read import read_tflite

@@ -14,8 +14,14 @@ from ecgqa_tflite.bundle.gate import MEASURED, Limits
 from ecgqa_tflite.convert.quantisation import Quantisation
 from ecgqa_tflite.devices import DEFAULT, require_float
 from ecgqa_tflite.errors import ArgumentError, ModelError, SelfTestError
-from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, open_model, read_json, sha256_of
-from ecgqa_tflite.output import refuse_existing, refuse_swallowing, refuse_unwritable, whole_folder
+from ecgqa_tflite.model_folder import ModelFolder, open_model, read_json, sha256_of
+from ecgqa_tflite.output import (
+    MANIFEST,
+    refuse_existing,
+    refuse_swallowing,
+    refuse_unwritable,
+    whole_folder,
+)
 from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.resources import default_cache
 
@@ -53,6 +59,8 @@ class Request:
         Manifest of a bundle that must come out again, byte for byte.
     overwrite
         Replace ``out`` where it exists.
+    trust
+        Let code run that a Keras model of one's own brings.
 
     Raises
     ------
@@ -76,6 +84,7 @@ class Request:
     verify: bool = False
     like: Path | None = None
     overwrite: bool = False
+    trust: bool = False
 
     def __post_init__(self) -> None:
         if self.spec is None and self.threshold is not None:
@@ -167,7 +176,7 @@ class Request:
             from ecgqa_tflite.convert.measure import measured
 
             own = None if self.spec is None else self.model
-            made = measured(made, self.validate, MEASURED, own=own)
+            made = measured(made, self.validate, MEASURED, own=own, trust=self.trust)
         bundle = export_bundle(
             made,
             scratch / "bundle",
@@ -193,6 +202,7 @@ class Request:
                 self.threshold,
                 quantisation=self.quantisation,
                 progress=progress,
+                trust=self.trust,
             )
             return own, None
         opened = open_model(self.model)

@@ -11,7 +11,8 @@ from ecgqa_tflite.boards import boards
 from ecgqa_tflite.bundle.proof import Proof, prove
 from ecgqa_tflite.devices import find_target
 from ecgqa_tflite.errors import SelfTestError
-from ecgqa_tflite.model_folder import MANIFEST, read_json
+from ecgqa_tflite.model_folder import read_json
+from ecgqa_tflite.output import MANIFEST
 
 BOARD = "mps2-an386"
 """A Cortex-M4 with memory enough for every golden vector."""

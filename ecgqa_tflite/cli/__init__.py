@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from ecgqa_tflite.errors import EcgqaError
+from ecgqa_tflite.escape import terminal
 
 COMMANDS: dict[str, str] = {
     "assess": "Tell which seconds of a recording can be trusted.",
@@ -57,7 +58,7 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except EcgqaError as error:
-        raise click.ClickException(" ".join(str(error).split())) from error
+        raise click.ClickException(terminal(" ".join(str(error).split()))) from error
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
         if module not in EXTRAS:

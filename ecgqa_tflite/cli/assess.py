@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +26,7 @@ from ecgqa_tflite.decisions import Decision, merged, spans
 from ecgqa_tflite.decisions.csv import csv_text
 from ecgqa_tflite.decisions.json import json_text, report
 from ecgqa_tflite.errors import ArgumentError
+from ecgqa_tflite.escape import terminal
 from ecgqa_tflite.model_folder import open_model
 from ecgqa_tflite.output import refuse_existing, refuse_unwritable_file, whole_file
 from ecgqa_tflite.progress import Count
@@ -168,8 +170,9 @@ def _table(what: dict[str, Any], decisions: Sequence[Decision]) -> Table:
     """Runs of equal quality."""
     runs = merged(spans(decisions))
     decimals = 0 if all(r.start_s.is_integer() and r.end_s.is_integer() for r in runs) else 2
+    names = f"{what['record']}   lead {what['lead']}   {what['fs_hz']:g} Hz   {what['model']}"
     table = Table(
-        title=f"{what['record']}   lead {what['lead']}   {what['fs_hz']:g} Hz   {what['model']}",
+        title=escape(terminal(names)),  # a recording's own words are not markup
         title_justify="left",
         box=None,
         header_style="bold",

@@ -29,7 +29,7 @@ from ecgqa_tflite.devices import BENCHES
 from ecgqa_tflite.engine.device_source import plan_device
 from ecgqa_tflite.errors import ArgumentError, DatasetError, EcgqaError, ToolError
 from ecgqa_tflite.frontend.tables import build as tables_of_front_end
-from ecgqa_tflite.model_folder import json_text, open_model
+from ecgqa_tflite.model_folder import json_text, open_model, seal
 from ecgqa_tflite.output import refuse_existing, whole_file, whole_folder
 from ecgqa_tflite.spec import FrontEnd
 
@@ -140,6 +140,7 @@ def _write(report: Report, text: str, out: Path, overwrite: bool) -> None:
             pictures.save_all(report, folder)
         else:
             click.echo("no pictures: pip install '.[train]'", err=True)
+        seal(folder)
     click.echo(f"\nWritten: {out}: {', '.join(sorted(p.name for p in out.iterdir()))}")
 
 
@@ -219,6 +220,7 @@ def firmware_command(
     )
     with whole_folder(out, overwrite) as folder:
         board_log.export_program(device, samples, folder)
+        seal(folder)
     click.echo(f"Written: {out}: see its README.md")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ecgqa_tflite.bundle.export import Bundle, accuracy_lines
@@ -21,6 +22,7 @@ from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.convert.quantisation import METHODS
 from ecgqa_tflite.devices import DEFAULT, TARGETS
 from ecgqa_tflite.errors import ArgumentError
+from ecgqa_tflite.escape import terminal
 from ecgqa_tflite.quantize.snr import worst_layers
 
 IN_MANIFEST = {"target", "fs_hz", "quantize", "collect", "hop_s"}
@@ -108,6 +110,12 @@ IN_MANIFEST = {"target", "fs_hz", "quantize", "collect", "hop_s"}
     "--from-manifest",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Redo a bundle as its manifest.json says, and compare; MODEL: the bundle itself.",
+)
+@click.option(
+    "--trust",
+    is_flag=True,
+    help="With --spec: let MODEL's own code run. A SavedModel is a program, and an .h5 with a "
+    "Lambda layer holds some: without this they are refused, unread.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the output.")
 def command(
@@ -211,11 +219,11 @@ def _summary(bundle: Bundle) -> Table:
     table.add_row(*_runtime(manifest))
     table.add_row(
         "input",
-        f"{image['name']}, int8, scale 1/255, zero point {image['zero_point']}",
+        f"{escape(terminal(image['name']))}, int8, scale 1/255, zero point {image['zero_point']}",
     )
     table.add_row(
         "output",
-        f"{scores['name']}, int8, scale {scores['quant_scale']:g}, zero point "
+        f"{escape(terminal(scores['name']))}, int8, scale {scores['quant_scale']:g}, zero point "
         f"{scores['zero_point']}; high quality from {model['threshold_int8']}",
     )
     for line in accuracy_lines(manifest["metrics"]):

@@ -35,7 +35,7 @@ POSITIVE = click.IntRange(min=1)
 SHARED: tuple[Decorator, ...] = (
     click.option(
         "--data", required=True, type=FOLDER,
-        help="Folder that holds challenge-2011, mitdb and nstdb.",
+        help="Folder that holds challenge-2011, mitdb and nstdb, and may hold arrhythmia.",
     ),
     click.option(
         "--test", "test_folder", required=True, type=FOLDER,

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ecgqa_tflite.escape import terminal
 from ecgqa_tflite.model_folder import json_text
 from ecgqa_tflite.tflite.inspect import inspect_tflite
 
@@ -43,7 +44,7 @@ def _print(found: dict[str, Any]) -> None:
     facts.add_column(overflow="fold")
 
     def fact(name: str, text: str) -> None:
-        facts.add_row(name, escape(text))  # a file's own words are not markup
+        facts.add_row(name, escape(terminal(text)))  # a file's own words are not markup
 
     fact("file", f"{found['file_bytes']:,} bytes, SHA-256 {found['sha256'][:16]}")
     fact("network", found["model_id"])
@@ -75,6 +76,9 @@ def _print(found: dict[str, Any]) -> None:
         shape = " x ".join(map(str, layer["shape"]))
         row = (layer["operator"], layer["output"], shape, layer["dtype"])
         layers.add_row(
-            str(i), *map(escape, row), f"{layer['macs']:,}", f"{layer['constant_bytes']:,}"
+            str(i),
+            *(escape(terminal(x)) for x in row),
+            f"{layer['macs']:,}",
+            f"{layer['constant_bytes']:,}",
         )
     console.print(layers)

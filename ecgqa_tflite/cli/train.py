@@ -23,7 +23,7 @@ PRESET = "wearable"
     "--data",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder that holds challenge-2011, mitdb and nstdb.",
+    help="Folder that holds challenge-2011, mitdb and nstdb, and may hold arrhythmia.",
 )
 @click.option(
     "-o",
@@ -100,8 +100,12 @@ def command(
 ) -> None:
     """Train a network on challenge-2011, mitdb and nstdb and write its model folder.
 
+    DATA/arrhythmia may hold vfdb, cudb and challenge-2015-vt, PhysioNet's files in a folder each,
+    and graded.csv, windows of them graded A or C (set,record,lead,start_s,read_1,read_2). What of
+    it is missing is named, and left out: then no recorded ventricular arrhythmia trains.
+
     Segments, scalograms and a checkpoint per epoch are kept in the cache: the same command goes on
-    where it was killed. The float network calls high from P(high) 0.5 on; the int8 network, which
+    where it was killed. The float network calls high from P(high) 0.6 on; the int8 network, which
     is made too, gets the threshold that decides most like it on held-out patients.
 
     challenge-2011's LEADS.csv (record, lead, quality: good or bad) labels its leads one by one. It
@@ -139,8 +143,11 @@ def command(
     look = {"colormap": colormap, "scaling": scaling, "rows": size, "cols": size}
     spec = replace(spec, **given(look))
 
+    from ecgqa_tflite.datasets.arrhythmia import missing
     from ecgqa_tflite.training.run import train
 
+    if absent := missing(data):
+        click.echo(f"Note: {data} has no {', '.join(absent)}: trained without", err=True)
     with progress() as tell:
         model = train(
             data,

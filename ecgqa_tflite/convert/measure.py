@@ -25,7 +25,12 @@ RESAMPLES = 500
 
 
 def measured(
-    model: ModelFolder, folder: str | Path, key: str, own: str | Path | None = None
+    model: ModelFolder,
+    folder: str | Path,
+    key: str,
+    own: str | Path | None = None,
+    *,
+    trust: bool = False,
 ) -> ModelFolder:
     """The model with figures on a labelled folder, float and int8, in its metrics under ``key``.
 
@@ -36,6 +41,8 @@ def measured(
     own
         The user's network that ``model`` was made of (:func:`~ecgqa_tflite.convert.own_model.
         own_model`). A ``.tflite`` has no float form: figures are of int8 alone.
+    trust
+        Let its own code run: :func:`~ecgqa_tflite.convert.own_model.load_keras`.
 
     Raises
     ------
@@ -54,7 +61,7 @@ def measured(
     if own is None:
         floats = float_scores(model, segments)
     elif Path(own).suffix != ".tflite":
-        floats = _p_high(load_keras(Path(own)), model.spec, segments)
+        floats = _p_high(load_keras(Path(own), trust), model.spec, segments)
     found: dict[str, Any] = evaluate(model, segments, scores, floats, n_boot=RESAMPLES)
     if floats is not None:
         found["flips"]["segments"] = flipped_segments(

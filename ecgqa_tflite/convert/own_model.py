@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ def own_model(
     *,
     quantisation: Quantisation = AS_IT_IS,
     progress: Progress | None = None,
+    trust: bool = False,
 ) -> ModelFolder:
     """Make a model folder of an int8 ``.tflite``, a Keras ``.h5`` or a SavedModel.
 
@@ -51,6 +54,8 @@ def own_model(
         this package has sealed says.
     quantisation
         Of a Keras network.
+    trust
+        Let the model's own code run: see :func:`load_keras`.
 
     Raises
     ------
@@ -73,11 +78,13 @@ def own_model(
             )
         made = _int8_file(path, spec, spec_file, threshold)
     elif quantisation.method == "ptq":
-        made = _calibrated(path, spec, p_high, quantisation.calibrate)
+        if quantisation.calibrate is None:
+            raise ArgumentError(f"{path}: is not int8; give recordings with --calibrate FOLDER")
+        made = _calibrated(load_keras(path, trust), path, spec, p_high, quantisation.calibrate)
     elif quantisation.data is not None:
-        made = _trained_on(path, spec, p_high, quantisation.data, progress)
+        made = _trained_on(load_keras(path, trust), path, spec, p_high, quantisation.data, progress)
     else:
-        tflite = float_network(load_keras(path))
+        tflite = float_network(load_keras(path, trust))
         _fits(Int8Network(tflite), spec, path)
         made = Made(tflite, int8_threshold(p_high), {"quantisation": {"method": "none"}})
     name = re.sub(r"\W+", "_", path.stem.lower(), flags=re.ASCII).strip("_")[:64]
@@ -119,11 +126,10 @@ def _int8_file(path: Path, spec: FrontEnd, spec_file: Path, threshold: float | N
     return Made(tflite, threshold_int8, {}, licence=sealed["licence"])
 
 
-def _calibrated(path: Path, spec: FrontEnd, threshold: float, recordings: Path | None) -> Made:
+def _calibrated(
+    network: Any, path: Path, spec: FrontEnd, threshold: float, recordings: Path
+) -> Made:
     """A Keras network quantised after training."""
-    if recordings is None:
-        raise ArgumentError(f"{path}: is not int8; give recordings with --calibrate FOLDER")
-    network = load_keras(path)
     calibration = calibration_from_folder(recordings, spec)
     tflite = quantise_ptq(network, calibration.images)
     _fits(Int8Network(tflite), spec, path)
@@ -131,13 +137,18 @@ def _calibrated(path: Path, spec: FrontEnd, threshold: float, recordings: Path |
 
 
 def _trained_on(
-    path: Path, spec: FrontEnd, threshold: float, data: Path, progress: Progress | None
+    network: Any,
+    path: Path,
+    spec: FrontEnd,
+    threshold: float,
+    data: Path,
+    progress: Progress | None,
 ) -> Made:
     """A Keras network trained on with quantisation, by the default recipe: its own isn't known."""
     from ecgqa_tflite.convert.qat import ending_in_logits
     from ecgqa_tflite.convert.retrain import retrained, training_data
 
-    network, recipe, cache = load_keras(path), Recipe(), default_cache()
+    recipe, cache = Recipe(), default_cache()
     _takes(network, spec, path)
     ending_in_logits(network)  # said before any work
     sets = training_data(data, spec, recipe, cache, progress=progress)
@@ -168,13 +179,19 @@ def _require_fit(shape: tuple[int, ...], classes: int, spec: FrontEnd, path: Pat
         )
 
 
-def load_keras(path: Path) -> Any:
+def load_keras(path: Path, trust: bool = False) -> Any:
     """The network of a Keras ``.h5`` or SavedModel.
+
+    Parameters
+    ----------
+    trust
+        Load what can run code of its author's: a SavedModel, whose graph may write files, and an
+        ``.h5`` with a Lambda layer, an operation by name or a class outside Keras.
 
     Raises
     ------
     ModelError
-        There is none.
+        There is none, or it can run code and is not trusted.
     ConversionError
         Keras can't load it.
     """
@@ -182,6 +199,8 @@ def load_keras(path: Path) -> Any:
         raise ModelError(f"{path}: no such file")
     if not (path.suffix == ".h5" or (path / "saved_model.pb").is_file()):
         raise ModelError(f"{path}: is not a .tflite, Keras .h5 or SavedModel")
+    if not trust:
+        _refuse_code(path)
     from ecgqa_tflite.networks._keras import keras
 
     try:
@@ -191,3 +210,47 @@ def load_keras(path: Path) -> Any:
     if not isinstance(network, keras.Model):
         raise ConversionError(f"{path}: is a SavedModel without a Keras model; save it with Keras")
     return network
+
+
+CODE = {
+    *("Lambda", "TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod"),
+    *("InstanceMethod", "TFOp", "SlicingOp", "__lambda__", "function"),
+}
+"""Classes of a Keras configuration that hold code, or name a function to call."""
+KERAS_MODULES = ("keras", "tf_keras", "builtins")
+"""Modules of which a configuration may name a class; others would be imported."""
+
+
+def _refuse_code(path: Path) -> None:
+    """Raise :class:`ModelError` where loading could run code that the file brings or names."""
+    told = "; pass --trust if you know where it comes from"
+    if path.is_dir():
+        raise ModelError(f"{path}: a SavedModel is a program, which may read and write files{told}")
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            config = json.loads(file.attrs.get("model_config", "{}"))
+        found = next(_code_in(config), None)
+    except (OSError, ValueError, RecursionError, TypeError) as error:
+        raise ConversionError(f"{path}: Keras can't load it ({first_line(error)})") from error
+    if found is not None:
+        raise ModelError(f"{path}: holds {found}, which can run its author's code{told}")
+
+
+def _code_in(config: Any) -> Iterator[str]:
+    """What in a Keras configuration is code or names some."""
+    if isinstance(config, list):
+        for value in config:
+            yield from _code_in(value)
+    if not isinstance(config, dict):
+        return
+    kind, module = config.get("class_name"), config.get("module")
+    if kind in CODE or (isinstance(kind, str) and ">" in kind):
+        yield f"a layer of class {kind}"
+    if isinstance(module, str) and module.split(".")[0] not in KERAS_MODULES:
+        yield f"a class of module {module}"
+    if config.get("registered_name") and ">" in str(config["registered_name"]):
+        yield f"the class {config['registered_name']}"
+    for value in config.values():
+        yield from _code_in(value)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ecgqa_tflite.convert.qat import ending_in_logits, qat_recipe, quantise_qat
 from ecgqa_tflite.convert.quantisation import Made
 from ecgqa_tflite.datasets import challenge2011, challenge2017
-from ecgqa_tflite.datasets.balanced import NOISE, build
+from ecgqa_tflite.datasets.balanced import build
+from ecgqa_tflite.datasets.drawn import MADE
 from ecgqa_tflite.datasets.folders import load_folder
 from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.datasets.splits import held_out_groups
@@ -92,7 +93,7 @@ def training_data(
     recipe
         Its composition, number of calibration segments and seed are used.
     cache
-        Folder for mixtures and index maps.
+        Folder for the sets and index maps.
     seen
         Ids of segments that the float network was trained on, as many as are known.
 
@@ -104,7 +105,7 @@ def training_data(
         nothing trains.
     """
     if (data / "nstdb").is_dir():
-        sets = build(data, spec, recipe.composition, cache, workers, progress)
+        sets = build(data, spec, recipe.composition, cache, progress)
         train, validation = sets.train, sets.validation
     else:
         train, validation = _split(load_folder(data, spec), data, recipe, seen)
@@ -161,10 +162,10 @@ def _groups(segments: LabelledSet, folder: Path, seen: Sequence[str]) -> set[str
 def _refuse_seen(validation: LabelledSet, seen: Sequence[str], folder: Path) -> None:
     """Refuse to validate on a record of which the float network is known to have seen a segment.
 
-    Noise alone is not a record: its recordings are in both sets, other stretches of them.
+    Noise alone and what is made by rule are no records: their names are in both sets.
     """
     both = _records(seen) & _records(
-        str(name) for part in validation.parts if part.source != NOISE for name in part.ids
+        str(name) for part in validation.parts if part.source not in MADE for name in part.ids
     )
     if both:
         raise DatasetError(

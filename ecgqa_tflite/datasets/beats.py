@@ -7,6 +7,7 @@ a segment: a human's "R peaks can't be identified" in a form that can be compute
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -91,5 +92,9 @@ def _distance(times: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
 
 def qrs_band(signal_mv: NDArray[Any], fs_hz: float) -> NDArray[np.float64]:
     """The signal in the QRS band (zero phase, 4th order), along the last axis."""
-    sos = butter(2, QRS_BAND_HZ, "bandpass", fs=fs_hz, output="sos")
-    return np.asarray(sosfiltfilt(sos, np.asarray(signal_mv, float), axis=-1))
+    return np.asarray(sosfiltfilt(_qrs_filter(fs_hz), np.asarray(signal_mv, float), axis=-1))
+
+
+@cache
+def _qrs_filter(fs_hz: float) -> NDArray[np.float64]:
+    return np.asarray(butter(2, QRS_BAND_HZ, "bandpass", fs=fs_hz, output="sos"))

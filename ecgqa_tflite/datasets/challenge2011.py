@@ -88,6 +88,11 @@ def labelled_names(folder: Path) -> list[str]:
     return [Path(name).name for name in _training_labels(folder)[1]]  # listed as folder/name, too
 
 
+def labelled_folder(folder: Path) -> Path:
+    """Where :func:`labelled_recordings` reads."""
+    return _training_labels(folder)[0]
+
+
 def _training_labels(
     folder: Path,
 ) -> tuple[Path, dict[str, dict[str, Quality]] | dict[str, Quality]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,8 @@ from ecgqa_tflite.recording import read_recording
 NAME = "mitdb"
 BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")
 """Annotation symbols that mark a beat (PhysioNet's list)."""
+WIDE = frozenset("VFELR/")
+"""Those of broad beats: ventricular, fusion, escape, bundle branch block, paced."""
 BARS = frozenset("~|![]")
 """Change of signal quality, QRS-like artefact, ventricular flutter: no clean segment near them."""
 BAR_MARGIN_S = 10.0
@@ -45,6 +47,8 @@ class AnnotatedLead:
         Times of the known beats from the start, s, ascending.
     bars_s
         Times of annotations that spoil their surroundings, s, ascending.
+    wide_s
+        Times of those known beats that are broad, s, ascending.
     """
 
     name: str
@@ -53,6 +57,7 @@ class AnnotatedLead:
     fs_hz: float
     beats_s: NDArray[np.float64]
     bars_s: NDArray[np.float64]
+    wide_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     @property
     def duration_s(self) -> float:
@@ -100,7 +105,7 @@ def read_leads(folder: Path, record: str) -> Iterator[AnnotatedLead]:
         raise DatasetError(f"{folder / record}.atr can't be read: {error}") from error
     symbols = np.array(annotation.symbol)
     times = np.asarray(annotation.sample) / recording.fs_hz
-    beats, bars = (np.isin(symbols, list(kind)) for kind in (BEATS, BARS))
+    beats, bars, wide = (np.isin(symbols, list(kind)) for kind in (BEATS, BARS, WIDE))
     for column, lead in enumerate(recording.lead_names):
         yield AnnotatedLead(
             f"{NAME}/{record}/{lead}",
@@ -109,4 +114,5 @@ def read_leads(folder: Path, record: str) -> Iterator[AnnotatedLead]:
             recording.fs_hz,
             times[beats],
             times[bars],
+            times[wide],
         )

@@ -6,6 +6,7 @@ runtime of another format number.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,20 @@ def array(name: str, values: NDArray[Any], *, static: bool = True) -> str:
     lines.append(line)
     head = f"{'static ' if static else ''}const {c_type(values.dtype)} {name}[{values.size}] = {{"
     return "\n".join([head, *lines, "};", ""])
+
+
+def own_name(stem: str, *of: object) -> str:
+    """``stem`` with 12 hex digits of what it belongs to: a symbol that no other bundle has.
+
+    Two bundles link into one firmware, and code that was compiled with one's headers does not
+    link with the other. C99 tells external names apart by 31 characters; these have 29 at most.
+    """
+    return f"{stem}_{hashlib.sha256(repr(of).encode()).hexdigest()[:12]}"
+
+
+def renamed(stem: str, own: str) -> str:
+    """What lets sources say ``stem`` and the linker see ``own``."""
+    return f"/* The linker's name: this bundle's own. */\n#define {stem} {own}\n"
 
 
 def preamble(what: str, spec_hash: int, header: str, format_macro: str, number: int) -> str:

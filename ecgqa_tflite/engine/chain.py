@@ -45,7 +45,7 @@ def read_network(graph: Graph, activity: Mapping[int, NDArray[np.int64]] | None 
     image = shape4(graph.operators[0], graph.tensors[graph.inputs[0]])
     first = chain.layers[0]
     chain.layers[0] = replace(first, from_index=first.kind.colours)
-    layers = _trimmed(chain.layers)
+    layers = trimmed(chain.layers)
     for i in range(len(layers) - 1):
         if activity is not None and all(
             x.kind.packed and x.kind.convolves for x in layers[i : i + 2]
@@ -111,7 +111,7 @@ def _reordered(layer: Layer, following: Layer, order: NDArray[np.int64]) -> tupl
     )
 
 
-def _trimmed(layers: list[Layer]) -> list[Layer]:
+def trimmed(layers: list[Layer]) -> list[Layer]:
     """Leave out rows and columns at the end that no later layer uses."""
     done: list[Layer] = []
     needed: Shape | None = None

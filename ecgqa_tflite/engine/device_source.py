@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.engine.activity import channel_activity
-from ecgqa_tflite.engine.c_source import array, preamble
+from ecgqa_tflite.engine.c_source import array, own_name, preamble, renamed
 from ecgqa_tflite.engine.golden import fnv1a
 from ecgqa_tflite.engine.layers import Layer
+from ecgqa_tflite.engine.model_source import tables_name, tables_sources
 from ecgqa_tflite.engine.nn_source import model_id, nn_source
 from ecgqa_tflite.engine.planner import Plan, plan_tflite
 from ecgqa_tflite.errors import ArgumentError, ConversionError
@@ -157,7 +158,7 @@ def golden(
 def device_sources(
     device: Device, vectors: GoldenPath | None, *, golden_bytes: bool = False
 ) -> dict[str, str]:
-    """C files of the network and of ``ecgqa_bundle``; the tables' file is ``cwt_source``'s.
+    """C files of the tables, the network and ``ecgqa_bundle``.
 
     Parameters
     ----------
@@ -169,16 +170,26 @@ def device_sources(
     """
     network = nn_source(
         device.plan,
-        "ecgqa_model",
+        _model_name(device),
         lut=colormap.lut(device.spec.colormap),
         spec_hash=device.spec_hash,
         model_id=model_id(device.tflite),
     )
     return {
+        **tables_sources(device.tables, model_id(device.tflite)),
         "ecgqa_model.c": network,
         "ecgqa_bundle.h": _header(device),
         "ecgqa_bundle.c": _bundle(device, vectors, golden_bytes),
     }
+
+
+def _model_name(device: Device) -> str:
+    return own_name("ecgqa_model", model_id(device.tflite), device.tables.segment_len)
+
+
+def _bundle_name(device: Device) -> str:
+    what = (device.tables.segment_len, device.hop_len, device.collect, device.threshold_int8)
+    return own_name("ecgqa_bundle", model_id(device.tflite), *what)
 
 
 def _header(device: Device) -> str:
@@ -190,6 +201,7 @@ def _header(device: Device) -> str:
             "ECGQA_BUNDLE_FORMAT",
             BUNDLE_FORMAT,
         ).replace("#include", "#ifndef ECGQA_BUNDLE_H\n#define ECGQA_BUNDLE_H\n\n#include", 1)
+        + renamed("ecgqa_bundle", _bundle_name(device))
         + f"/* What ecgqa_workspace_bytes(&ecgqa_bundle) answers. */\n"
         f"#define ECGQA_WORKSPACE_BYTES {device.workspace_bytes}u\n"
         f"#define ECGQA_SEGMENT_LEN {device.tables.segment_len}u\n"
@@ -204,12 +216,13 @@ def _header(device: Device) -> str:
 
 
 def _bundle(device: Device, vectors: GoldenPath | None, golden_bytes: bool) -> str:
+    tables, model = tables_name(device.tables, model_id(device.tflite)), _model_name(device)
     text = (
         "/* Generated with ecgqa_bundle.h. Do not edit. */\n"
         '#include "ecgqa_bundle.h"\n\n'
         '#ifdef __cplusplus\nextern "C" {\n#endif\n'
-        "extern const ecgqa_cwt_tables_t ecgqa_cwt_tables;\n"
-        "extern const ecgqa_nn_model_t ecgqa_model;\n"
+        f"extern const ecgqa_cwt_tables_t {tables};\n"
+        f"extern const ecgqa_nn_model_t {model};\n"
         "#ifdef __cplusplus\n}\n#endif\n\n"
     )
     pointer = "NULL"
@@ -231,8 +244,8 @@ def _bundle(device: Device, vectors: GoldenPath | None, golden_bytes: bool) -> s
         "threshold_s8": device.threshold_int8,
         "reserved": "{0, 0}",
         "workspace_bytes": device.workspace_bytes,
-        "cwt": "&ecgqa_cwt_tables",
-        "model": "&ecgqa_model",
+        "cwt": f"&{tables}",
+        "model": f"&{model}",
         "golden": pointer,
     }
     body = "\n".join(f"    {value}, /* {key} */" for key, value in cells.items())

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from ecgqa_tflite.engine import model_source
+from ecgqa_tflite.escape import c_string
 
 
 def identity_header(identity: dict[str, Any], spec_hash: int) -> dict[str, str]:
@@ -27,7 +27,7 @@ def identity_header(identity: dict[str, Any], spec_hash: int) -> dict[str, str]:
         "OUTPUT_ZERO_POINT": f"({identity['output']['zero_point']})",
     }
     lines = [f"#define ECGQA_{key} {value}" for key, value in numbers.items()]
-    lines += [f"#define ECGQA_{key} {json.dumps(value)}" for key, value in text.items()]
+    lines += [f"#define ECGQA_{key} {c_string(value)}" for key, value in text.items()]
     stem = "ecgqa_identity"
     what = (
         "Which network this is; the .tflite says the same of itself.\n"

@@ -109,11 +109,17 @@ def _keep_bytes(tables: Tables) -> int:
     return -(-front_end_bytes(tables).keep // 8) * 8
 
 
+def image_name(model_id: int, segment_len: int) -> str:
+    """The linker's name of ``ecgqa_image`` in the bundle of a network."""
+    return c_source.own_name(STEM, model_id, segment_len)
+
+
 def image_sources(
     spec: FrontEnd,
     tables: Tables,
     fs_hz: float,
     input_shape: tuple[int, int, int],
+    model_id: int,
 ) -> dict[str, str]:
     """Header and source of ``ecgqa_image``.
 
@@ -124,6 +130,8 @@ def image_sources(
     input_shape
         (rows, cols, channels) of the network's input: the spec's image, or that with blocks of
         pixels folded into one (:mod:`ecgqa_tflite.tflite.space_to_depth`).
+    model_id
+        First 8 bytes of the network's digest.
     """
     rows, cols, channels = spec.image_shape
     out_rows, out_cols, depth = input_shape
@@ -141,7 +149,7 @@ def image_sources(
         "image_bytes": out_rows * out_cols * depth,
         "workspace": image_workspace_bytes(tables),
         "fs_hz": fs_hz,
-        "high": f"of class 1, {spec.labels[1]!r}",
+        "high": "of class 1, ECGQA_LABEL_1",
         "stem": STEM,
         "rows": rows,
         "cols": cols,
@@ -159,7 +167,8 @@ def image_sources(
             "From samples to the network's input.",
             "#include <stddef.h>\n#include <stdint.h>\n\n"
             '#include "ecgqa/reason.h"\n#include "ecgqa/status.h"\n#include "ecgqa_identity.h"\n',
-            _HEADER.format(**words),
+            c_source.renamed(STEM, image_name(model_id, tables.segment_len))
+            + _HEADER.format(**words),
         ),
         f"{STEM}.c": model_source.stamp("From samples to the network's input.", tables.spec_hash)
         + _SOURCE.format(**words),

@@ -67,6 +67,7 @@ def tflite_sources(name: str, tflite: bytes, spec_hash: int) -> dict[str, str]:
             spec_hash,
             f"{name}.tflite.",
             "#include <stdint.h>\n",
+            f"{c_source.renamed(stem, c_source.own_name(stem[:18], stem, tflite))}"
             f"#define {length} {len(tflite)}u\n\n"
             f"/* The file, 16-byte aligned. */\nextern const uint8_t {stem}[{length}];\n",
         ),
@@ -78,19 +79,28 @@ def tflite_sources(name: str, tflite: bytes, spec_hash: int) -> dict[str, str]:
     }
 
 
-def tables_sources(tables: Tables) -> dict[str, str]:
+TABLES = "ecgqa_cwt_tables"
+
+
+def tables_name(tables: Tables, model_id: int) -> str:
+    """The linker's name of the front end's tables in the bundle of a network."""
+    return c_source.own_name(TABLES, model_id, tables.segment_len)
+
+
+def tables_sources(tables: Tables, model_id: int) -> dict[str, str]:
     """Header and source of the front end's tables: ``ecgqa_cwt_tables``."""
-    stem = "ecgqa_cwt_tables"
+    stem, own = TABLES, tables_name(tables, model_id)
     return {
         f"{stem}.h": header(
             stem,
             tables.spec_hash,
             "Tables of the front end.",
             '#include "ecgqa/cwt.h"\n',
+            f"{c_source.renamed(stem, own)}"
             f"/* {tables.segment_len} samples to {tables.rows} x {tables.cols} indices. */\n"
             f"extern const ecgqa_cwt_tables_t {stem};\n",
         ),
-        f"{stem}.c": c_source.cwt_source(tables, stem),
+        f"{stem}.c": c_source.cwt_source(tables, own),
     }
 
 

@@ -10,30 +10,54 @@ from dataclasses import replace
 from typing import Any
 
 from ecgqa_tflite.datasets import challenge2011, challenge2017, mitdb
+from ecgqa_tflite.datasets.drawn import (
+    FOUND_SNR_DB,
+    FOUND_SPURIOUS,
+    LOST_ERRORS,
+    POOR_ERRORS,
+    POOR_SNR_DB,
+)
 from ecgqa_tflite.datasets.folders import PUBLISHED
 from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.datasets.rhythms import VENTRICULAR, WORDS
 from ecgqa_tflite.decisions import probability
 from ecgqa_tflite.errors import ArgumentError
+from ecgqa_tflite.escape import markdown
 from ecgqa_tflite.evaluation.failures import DIRECTIONS, GRADES, KINDS
 from ecgqa_tflite.evaluation.figures import FIGURES, HEADINGS, Figure
 from ecgqa_tflite.evaluation.footprint import footprint
 from ecgqa_tflite.evaluation.operating import taken_before
-from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, json_text, open_model, seal
-from ecgqa_tflite.output import whole_folder
+from ecgqa_tflite.model_folder import ModelFolder, json_text, open_model, seal
+from ecgqa_tflite.output import MANIFEST, whole_folder
 from ecgqa_tflite.plots.calibration import calibration_svg
 from ecgqa_tflite.spec import MAX_SEGMENT_LEN, FrontEnd
 
 SOURCES = {
     "leads_good": "challenge-2011 leads labelled good",
+    "leads_disturbed": "the same with one step, spike or wander",
     "clean": "mitdb, clean segments whose beats all show",
+    "disturbed": "the same with one step, spike or wander",
     "mixtures_found": "clean ECG with noise, every beat still found",
+    "rhythms": "mitdb, wide, slow or fast beats",
+    "pauses": "mitdb with a pause of 1.3 to 4 s",
+    "tachycardia": "monomorphic tachycardia made by rule",
+    "rhythms_recorded": "vfdb, other rhythms than ventricular, QRS plain",
+    "tachycardia_recorded": "vfdb, ventricular tachycardia and flutter that repeat themselves",
+    "graded_high": "vfdb, cudb, challenge-2015: windows graded A, training's shifted too",
     "leads_bad": "challenge-2011 leads labelled bad",
     "mixtures_lost": "clean ECG with noise, beats lost",
-    "mixtures_unclear": "clean ECG with noise, beats unclear",
-    "clipped": "clean ECG cut off on the rails of an amplifier",
+    "mixtures_poor": "clean ECG with noise, poor signal-to-noise ratio, beats unclear",
     "mixtures_low_snr": "clean ECG with noise, poor signal-to-noise ratio",
+    "hidden": "clean ECG, noise over 1.3 to 4 s of it",
     "noise": "noise alone (nstdb and synthetic)",
+    "hum": "clean ECG that mains hum replaces for 1.5 s or more",
+    "hum_alone": "mains hum alone",
+    "waves": "waves that are no ECG",
+    "bells": "pulse waves",
+    "fibrillation": "fibrillation made by rule",
+    "fibrillation_recorded": "vfdb, fibrillation without complexes",
+    "graded_low": "vfdb, cudb, challenge-2015: windows graded C, training's shifted too",
+    "clipped": "clean ECG cut off on the rails of an amplifier",
 }
 """What a source of the balanced sets is, for a reader."""
 
@@ -135,7 +159,7 @@ def _glance(model: ModelFolder) -> list[str]:
             f"{probability(model.threshold_int8):.3f}); float: from {model.threshold:.3f}",
         ),
         ("start", _start(model.recipe, training.get("pretraining"))),
-        ("licence", model.licence),
+        ("licence", markdown(model.licence)),
     ]
     return ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows)]
 
@@ -299,26 +323,38 @@ def _source_rows(
 
 def _labels(composition: dict[str, Any]) -> list[str]:
     """How segments got their labels, as the composition says."""
-    rule = composition["mixture"]
-    unclear = "mixtures_unclear" in dict(composition["low"])
-    lines = [
+    return [
+        *(_by_detectors(composition["mixture"]) if "mixture" in composition else _by_beats()),
+        "No patient, recording or stretch of noise is in both sets; identical recordings were",
+        "counted once."
+        + (
+            f" Held out by name: {', '.join(composition['held_out'])}."
+            if composition.get("held_out")
+            else ""
+        ),
+    ]
+
+
+def _by_beats() -> list[str]:
+    """The label of what is mixed, today."""
+    return [
+        "Labels of mixtures follow from where the beats are known to be, in the conditioned",
+        f"segment's QRS band: high where none is lost, at most {FOUND_SPURIOUS} more peak would be "
+        f"taken for one and",
+        f"the signal-to-noise ratio (5-25 Hz) exceeds {FOUND_SNR_DB:g} dB; low from {LOST_ERRORS} "
+        f"errors on, or from {POOR_ERRORS} below",
+        f"{POOR_SNR_DB:g} dB; the rest is left out.",
+    ]
+
+
+def _by_detectors(rule: dict[str, Any]) -> list[str]:
+    """The label of what was mixed before version 0.2, whose recipes name a rule for it."""
+    return [
         "Labels of mixtures follow from what the noise does to the beats: low where two detectors",
         "(XQRS, GQRS) both err on two or more (lost), "
-        + (f"where one errs at all below {rule['high_snr_db']:g} dB (unclear), " if unclear else "")
-        + f"or the signal-to-noise ratio (5-25 Hz) is below {rule['low_snr_db']:g} dB;",
+        f"or the signal-to-noise ratio (5-25 Hz) is below {rule['low_snr_db']:g} dB;",
         f"high where both find every beat and it exceeds {rule['high_snr_db']:g} dB; the rest is "
         "left out.",
-    ]
-    if rule["see_through"]:
-        lines.append(f"Noise of kind {', '.join(rule['see_through'])} makes no segment low.")
-    if composition["agreed_leads"]:
-        lines.append("Leads entered only where the detectors' agreement bears out their label.")
-    if composition["jump_share"]:
-        lines.append(f"{composition['jump_share']:.0%} of all segments got a baseline jump on top.")
-    return [
-        *lines,
-        "No patient, recording or stretch of noise is in both sets; identical recordings were",
-        "counted once.",
     ]
 
 
@@ -648,7 +684,7 @@ def write_card(
     texts["MODEL_CARD.md"] = model_card(described, CURVE if curves else None)
     if curves:
         texts[CURVE] = calibration_svg(curves)
-    with whole_folder(path, overwrite=True) as folder:
+    with whole_folder(path, overwrite=True, carried=True) as folder:
         shutil.copytree(path, folder, copy_function=shutil.copyfile, dirs_exist_ok=True)
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")

@@ -33,8 +33,14 @@ from ecgqa_tflite.evaluation.operating import (
     float_threshold,
     operating_points,
 )
-from ecgqa_tflite.model_folder import MANIFEST, MODEL_NAME, ModelFolder, json_text, write_model
-from ecgqa_tflite.output import refuse_existing, refuse_swallowing, refuse_unwritable, whole_file
+from ecgqa_tflite.model_folder import MODEL_NAME, ModelFolder, json_text, write_model
+from ecgqa_tflite.output import (
+    MANIFEST,
+    refuse_existing,
+    refuse_swallowing,
+    refuse_unwritable,
+    whole_file,
+)
 from ecgqa_tflite.plots.operating import operating_svg
 from ecgqa_tflite.progress import Progress, ticks
 

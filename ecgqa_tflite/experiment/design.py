@@ -18,7 +18,7 @@ LIGHT_REPEATS, INCEPTION_REPEATS, ABLATION_REPEATS, FOREST_REPEATS = 10, 3, 3, 1
 QUICK_REPEATS, QUICK_INCEPTION_REPEATS = 2, 1
 QUICK_RECORDINGS = 300
 """Recordings of the external test that ``quick`` scores, beside those that were graded."""
-QUICK_SEGMENTS, QUICK_EPOCHS, QUICK_STRETCHES = 2_000, 2, (6, 1)
+QUICK_SEGMENTS, QUICK_EPOCHS = 2_000, 2
 QUICK_INCEPTION_PIXELS = 113
 QUICK_NEUROKIT = ("zhao2018",)
 BASE = "base"
@@ -268,7 +268,6 @@ def quick_recipe(recipe: Recipe) -> Recipe:
         recipe.composition,
         n_train=QUICK_SEGMENTS,
         n_validation=QUICK_SEGMENTS // 5,
-        stretches_per_lead=QUICK_STRETCHES,
     )
     return replace(
         recipe, epochs=QUICK_EPOCHS, warmup_steps=20, n_calibration=50, composition=composition

@@ -98,9 +98,7 @@ class Session:
     def sets(self) -> BalancedSets:
         """Training and validation segments of the first row: what baselines learn from."""
         first = self.experiment.rows[0]
-        return build(
-            self.data, first.spec, first.recipe.composition, self.cache, self.workers, self.progress
-        )
+        return build(self.data, first.spec, first.recipe.composition, self.cache, self.progress)
 
     def path_of(self, row: str, seed: int) -> Path:
         """JSON of a run; its scores and its model lie beside it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import ModelError
 from ecgqa_tflite.tflite.read import Graph, Operator
@@ -15,6 +16,7 @@ from ecgqa_tflite.tflite.read import Graph, Operator
 SOFTMAX_UNIT = 1 << 26
 """Steps of a softmax's fixed-point input: 31 - 5 fractional bits (``PreprocessSoftmaxScaling``)."""
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+RESCALED = ("MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D", "QUANTIZE", "RELU", "RELU6", "LOGISTIC")
 EXPONENTS = (-31, 30)
 """Shifts that LiteRT's ``QuantizeMultiplier`` keeps: below, all becomes 0; above, the most."""
 
@@ -31,11 +33,14 @@ def check_numbers(graph: Graph, source: str = "model") -> None:
         problem = None
         if op.name == "SOFTMAX" and op.inputs:
             problem = _softmax(graph, op)
+        elif op.name in RESCALED and op.inputs:
+            problem = _rescaling(graph, op)
         elif op.name in WEIGHTED and len(op.inputs) > 1:
             problem = _requantisation(graph, op)
         if problem:
             raise ModelError(
-                f"{source}: damaged .tflite (operator {op.index}, {op.name}: {problem}); get it "
+                f"{source}: a dead network or a damaged .tflite (operator {op.index}, {op.name}: "
+                f"{problem}): its scores would all be the same; train it further, or get the file "
                 f"again"
             )
 
@@ -54,6 +59,21 @@ def _softmax(graph: Graph, op: Operator) -> str | None:
     return None
 
 
+def _rescaling(graph: Graph, op: Operator) -> str | None:
+    """Of an operator whose output has another scale than its input."""
+    x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    if x.quant_scale.size != 1 or y.quant_scale.size != 1:
+        return None
+    return _out_of_range(x.quant_scale.astype(np.float64) / y.quant_scale.astype(np.float64))
+
+
+def _out_of_range(real: NDArray[np.float64]) -> str | None:
+    exponents = np.frexp(real)[1]
+    low, high = EXPONENTS
+    wrong = (exponents < low) | (exponents > high)
+    return f"requantisation by {real[wrong][0]:g}" if wrong.any() else None
+
+
 def _requantisation(graph: Graph, op: Operator) -> str | None:
     x, weights = (graph.tensors[i] for i in op.inputs[:2])
     y = graph.tensors[op.outputs[0]]
@@ -64,7 +84,4 @@ def _requantisation(graph: Graph, op: Operator) -> str | None:
         others = tuple(i for i in range(weights.data.ndim) if i != weights.axis)
         scales = scales[np.any(weights.data != 0, axis=others)]
     real = float(x.quant_scale[0]) * scales / float(y.quant_scale[0])
-    exponents = np.frexp(real)[1]
-    low, high = EXPONENTS
-    wrong = (exponents < low) | (exponents > high)
-    return f"requantisation by {real[wrong][0]:g}" if wrong.any() else None
+    return _out_of_range(real)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ecgqa_tflite.errors import ArgumentError, ModelError
 from ecgqa_tflite.progress import Count
 from ecgqa_tflite.spec import SCORE_ZERO_POINT, Quality
+from ecgqa_tflite.tflite.numbers import check_numbers
 from ecgqa_tflite.tflite.read import Graph, Tensor, read_tflite
 
 INPUT_SCALE = np.float32(1.0 / 255.0)
@@ -142,6 +143,7 @@ class Int8Network:
             raise ArgumentError(f"threads {threads}: must be at least 1")
         self.graph = read_tflite(tflite, source)
         check_int8_contract(self.graph, source)
+        check_numbers(self.graph, source)
         self._bytes = tflite
         self._source = source
         self._input = self.graph.tensors[self.graph.inputs[0]]

@@ -17,6 +17,9 @@ from ecgqa_tflite.spec import FrontEnd
 
 RECIPE_FORMAT = 1
 QUICK_SEGMENTS, QUICK_EPOCHS = 2_000, 2
+KEPT = ("n_train", "n_validation", "validation_share", "seed")
+"""What is taken of a composition of before version 0.2, which names a rule for mixtures: it holds
+out the same patients and records, but its sources are gone, and today's stand in for them."""
 
 Precision = Literal["float32", "bfloat16"]
 """What a training multiplies in; weights are float32 in either."""
@@ -137,6 +140,8 @@ class Recipe(Schedule):
             raise ArgumentError(f"a recipe is a JSON object of format {RECIPE_FORMAT}")
         known = {f.name for f in dataclasses.fields(cls)}
         plain = {k: v for k, v in data.items() if k in known}
+        if "mixture" in (composition := plain.get("composition") or {}):
+            plain["composition"] = {k: composition[k] for k in KEPT if k in composition}
         recipe: Recipe = _from_plain(cls, plain, "recipe")
         return recipe
 

@@ -5,20 +5,6 @@
 
 /* ---- which rows, when ------------------------------------------------------------------------ */
 
-/* Input rows that output row `out_row` can't do without; never more than there are. */
-static uint32_t rows_needed(const ecgqa_nn_layer_t *l, uint32_t out_row)
-{
-    const uint32_t end = out_row * l->kernel.stride_rows + l->kernel.rows - l->kernel.pad_top;
-    return end < l->in.rows ? end : l->in.rows;
-}
-
-/* First input row that output row `out_row` uses. */
-static uint32_t first_row(const ecgqa_nn_layer_t *l, uint32_t out_row)
-{
-    const uint32_t start = out_row * l->kernel.stride_rows;
-    return start > l->kernel.pad_top ? start - l->kernel.pad_top : 0u;
-}
-
 /* Whole rows of the (pooled) output after `out_rows` rows of the layer. */
 static uint32_t rows_out(const ecgqa_nn_layer_t *l, uint32_t out_rows)
 {
@@ -52,7 +38,7 @@ static int can_run(const ecgqa_nn_t *net, uint32_t layer)
     if (ecgqa_nn_accumulates(l)) {
         return p->out_row <= l->in.rows && (p->out_row == l->in.rows || p->out_row < p->rows_in);
     }
-    return p->out_row < l->out.rows && p->rows_in >= rows_needed(l, p->out_row);
+    return p->out_row < l->out.rows && p->rows_in >= ecgqa_nn_rows_needed(l, p->out_row);
 }
 
 /* After a row of output: rows that no other one needs go, the rest moves up in the window. */
@@ -60,7 +46,7 @@ static void advance(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
-    const uint32_t base = ecgqa_nn_accumulates(l) ? p->out_row : first_row(l, p->out_row);
+    const uint32_t base = ecgqa_nn_accumulates(l) ? p->out_row : ecgqa_nn_first_row(l, p->out_row);
     const uint32_t gone = base - p->base;
     const uint32_t bytes = ecgqa_nn_row_bytes(l);
     if (gone == 0u) {
@@ -161,7 +147,7 @@ static int is_idle(const ecgqa_nn_t *net)
 static int row_is_used(const ecgqa_nn_layer_t *l, uint32_t base, uint32_t row)
 {
     return row >= base &&
-           (ecgqa_nn_accumulates(l) || row < rows_needed(l, (uint32_t)l->out.rows - 1u));
+           (ecgqa_nn_accumulates(l) || row < ecgqa_nn_rows_needed(l, (uint32_t)l->out.rows - 1u));
 }
 
 uint16_t ecgqa_nn_next_row(const ecgqa_nn_t *net)

@@ -125,6 +125,17 @@ static int pool_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *
            fits(model, l->accumulators_at, 4u * (uint64_t)l->out.channels, 4);
 }
 
+/* The window holds the rows of an output row, and those kept after the last one. The first layer is
+ * handed every row of the image and keeps none that it has no use for; a later one is handed all
+ * that the layer before it makes, which the planner has trimmed to those it uses. */
+static int window_holds(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
+{
+    const uint32_t kept = l == model->layers ? ecgqa_nn_rows_needed(l, (uint32_t)l->out.rows - 1u)
+                                             : (uint32_t)l->in.rows;
+    return l->window_rows >= (l->kernel.rows < l->in.rows ? l->kernel.rows : l->in.rows) &&
+           kept <= ecgqa_nn_first_row(l, l->out.rows) + l->window_rows;
+}
+
 static int layer_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
 {
     const uint64_t row = ecgqa_nn_row_bytes(l);
@@ -146,11 +157,7 @@ static int layer_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t 
         return l->in.rows < UINT16_MAX && /* it counts one more */
                accumulating_is_valid(model, l);
     }
-    /* Rows that come after the last output row stay in the window. */
-    if (!window_is_valid(&l->kernel, &l->in, &l->out) ||
-        (uint32_t)l->in.rows + l->kernel.pad_top >
-            (uint32_t)l->out.rows * l->kernel.stride_rows + l->window_rows ||
-        l->window_rows < (l->kernel.rows < l->in.rows ? l->kernel.rows : l->in.rows)) {
+    if (!window_is_valid(&l->kernel, &l->in, &l->out) || !window_holds(model, l)) {
         return 0;
     }
     if (l->kind == ECGQA_NN_MAX_POOL_2D || l->kind == ECGQA_NN_AVERAGE_POOL_2D) {

@@ -33,6 +33,21 @@ static inline int ecgqa_nn_accumulates(const ecgqa_nn_layer_t *layer)
     return layer->kind == ECGQA_NN_FULLY_CONNECTED || layer->kind == ECGQA_NN_MEAN;
 }
 
+/* Input rows that output row `out_row` can't do without; never more than there are. */
+static inline uint32_t ecgqa_nn_rows_needed(const ecgqa_nn_layer_t *layer, uint32_t out_row)
+{
+    const uint32_t end =
+        out_row * layer->kernel.stride_rows + layer->kernel.rows - layer->kernel.pad_top;
+    return end < layer->in.rows ? end : layer->in.rows;
+}
+
+/* First input row that output row `out_row` uses. */
+static inline uint32_t ecgqa_nn_first_row(const ecgqa_nn_layer_t *layer, uint32_t out_row)
+{
+    const uint32_t start = out_row * layer->kernel.stride_rows;
+    return start > layer->kernel.pad_top ? start - layer->kernel.pad_top : 0u;
+}
+
 static inline ecgqa_nn_progress_t *ecgqa_nn_progress(const ecgqa_nn_t *net, uint32_t layer)
 {
     return (ecgqa_nn_progress_t *)(void *)(net->workspace + net->model->progress_at) + layer;

@@ -1,6 +1,7 @@
 /* Softmax in fixed point, as TensorFlow Lite's reference kernel computes it: the exponential and
  * the reciprocal of gemmlowp's fixedpoint.h, so the same bits. Q5.26 is a number with 5 integer
  * bits, Q12.19 one with 12, Q31 one with none. */
+#include "ecgqa/fixed.h"
 #include "nn_internal.h"
 
 enum { INTEGER_BITS = 5, SUM_INTEGER_BITS = 12 };
@@ -94,7 +95,7 @@ void ecgqa_nn_softmax(int8_t *scores, const int8_t *logits, uint32_t len,
             sum += shr_away(exp_of(scaled(logits[c] - most, softmax)), SUM_INTEGER_BITS);
         }
     }
-    const uint32_t headroom = (uint32_t)__builtin_clz((uint32_t)sum);
+    const uint32_t headroom = 32u - ecgqa_bit_length((uint32_t)sum);
     const int32_t inverse =
         reciprocal_of_one_plus((int32_t)(((uint32_t)sum << headroom) - UINT32_C(0x80000000)));
     for (uint32_t c = 0u; c < len; ++c) {

@@ -232,7 +232,7 @@ static void rows_and_taps_that_have_no_place_are_refused(void **unused)
                 REFUSED(copy, &copy.model, layers[i].gather, 0);
                 ++taps;
             }
-            if (i + 1u < n && ecgqa_nn_accumulates(l + 1) && !ecgqa_nn_accumulates(l) &&
+            if (i > 0u && i + 1u < n && ecgqa_nn_accumulates(l + 1) && !ecgqa_nn_accumulates(l) &&
                 l->pool.rows == 0u && l->out.rows > 1u &&
                 l->in.rows + l->kernel.pad_top > l->kernel.stride_rows + l->window_rows) {
                 copy_model(&copy, m);

@@ -204,3 +204,15 @@ def test_scalogram_of_bad_input(demo_record: Path, tmp_path: Path) -> None:
     assert "ends in" in run(out="a.bmp")
     (tmp_path / "mine.png").write_bytes(b"mine")
     assert "exists already" in run(out="mine.png")
+
+
+def test_a_leads_name_does_not_steer_the_screen(tmp_path: Path) -> None:
+    write_wfdb(simulate_demo(seed=3, fs_hz=250.0), tmp_path / "esc")
+    header = tmp_path / "esc.hea"
+    lines = header.read_text().splitlines()
+    lines[1] = " ".join(lines[1].split(" ")[:8]) + " \x1b[31mRED\x1b]0;own\x07[bold]"
+    header.write_text("\n".join(lines) + "\n")
+    said = CliRunner().invoke(cli.main, ["assess", str(tmp_path / "esc")])
+    assert said.exit_code == 0, said.output
+    assert "\x1b" not in said.output and "\x07" not in said.output
+    assert "RED" in said.output and "[bold]" in said.output

@@ -19,7 +19,8 @@ from conftest import require_tool
 
 from ecgqa_tflite.bundle import proof
 from ecgqa_tflite.cli.convert import command
-from ecgqa_tflite.model_folder import MANIFEST, open_model, seal
+from ecgqa_tflite.model_folder import open_model, seal
+from ecgqa_tflite.output import MANIFEST
 from ecgqa_tflite.recording.simulator import simulate
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb
 from ecgqa_tflite.tflite.read import network_digest, read_tflite

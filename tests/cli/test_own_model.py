@@ -6,20 +6,23 @@ import copy
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tiny_model
 from ai_edge_litert import schema_py_generated as schema
 from click.testing import CliRunner, Result
+from conftest import require_module
 
 from ecgqa_tflite.bundle.export import export_bundle
 from ecgqa_tflite.bundle.gate import MEASURED
 from ecgqa_tflite.cli import main
 from ecgqa_tflite.convert.measure import measured
-from ecgqa_tflite.convert.own_model import own_model
+from ecgqa_tflite.convert.own_model import _code_in, load_keras, own_model
 from ecgqa_tflite.errors import ConversionError
-from ecgqa_tflite.model_folder import MANIFEST, open_model
+from ecgqa_tflite.model_folder import open_model
+from ecgqa_tflite.output import MANIFEST
 from ecgqa_tflite.recording.simulator import simulate
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb
 from ecgqa_tflite.tflite.flatbuffer import pack, unpack
@@ -81,12 +84,66 @@ def test_a_sealed_tflite_keeps_its_spec_threshold_and_licence(tmp_path: Path) ->
     refused(convert(sealed, "--spec", other, "-o", tmp_path / "o"), "give the spec.json that")
 
 
+TRUST = {"h5": (), "saved_model": ("--trust",)}
+
+
+def with_code(kind: str, marker: Path) -> Any:
+    """A network that writes a file when it is loaded or run."""
+    from ecgqa_tflite.networks._keras import keras, tf
+
+    class Writes(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            with tf.control_dependencies([tf.io.write_file(str(marker), "was here")]):
+                return tf.identity(x)
+
+    name = str(marker)
+    layers = {
+        "lambda": lambda: keras.layers.Lambda(lambda x: (open(name, "w").close(), x)[1]),
+        "saved_model": Writes,
+        "operation": lambda: lambda x: tf.math.multiply(x, 2.0),
+    }
+    image = keras.layers.Input(tiny_model.SPEC.image_shape)
+    x = keras.layers.Conv2D(4, 3, 4, activation="relu")(layers[kind]()(image))
+    x = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x))
+    return keras.Model(image, keras.layers.Softmax()(x))
+
+
+@pytest.mark.parametrize("kind", ["lambda", "operation", "saved_model"])
+def test_a_models_own_code_is_not_run(
+    spec: Path, recordings: Path, tmp_path: Path, kind: str
+) -> None:
+    require_module("tensorflow")
+    marker, path = tmp_path / "marker", tmp_path / ("m" if kind == "saved_model" else "m.h5")
+    with_code(kind, marker).save(str(path))
+    marker.unlink(missing_ok=True)
+    given = (path, "--spec", spec, "--calibrate", recordings, "-o", tmp_path / "out")
+    refused(convert(*given), "--trust")
+    assert not marker.exists()
+    if kind == "saved_model":  # or the test would prove nothing
+        load_keras(path, trust=True)(np.zeros((1, *tiny_model.SPEC.image_shape), np.float32))
+        assert marker.exists()
+
+
+def test_code_in_a_configuration() -> None:
+    conv = {"class_name": "Conv2D", "module": "keras.layers", "config": {"activation": "relu"}}
+    plain = {"class_name": "Functional", "module": "keras", "config": {"layers": [conv]}}
+    assert not list(_code_in(plain))
+    for cell in (
+        {"class_name": "Lambda"},
+        {"class_name": "TFOpLambda"},
+        {"class_name": "system", "module": "os"},
+        {"class_name": "Mine>Layer"},
+        {"class_name": "Layer", "registered_name": "Mine>Layer"},
+    ):
+        assert list(_code_in({"config": {"layers": [[plain], {"config": cell}]}})), cell
+
+
 @pytest.mark.parametrize("kind", ["h5", "saved_model"])
 def test_a_keras_model(spec: Path, recordings: Path, tmp_path: Path, kind: str) -> None:
     path = tmp_path / ("own.h5" if kind == "h5" else "own")
     tiny_model.network().save(str(path))
     done = convert(path, "--spec", spec, "--calibrate", recordings, "-o", tmp_path / "out",
-                   "--gate", "flipped=0.2")  # fmt: skip
+                   "--gate", "flipped=0.2", *TRUST[kind])  # fmt: skip
     assert done.exit_code == 0, done.output
     manifest = json.loads((tmp_path / "out" / MANIFEST).read_text())
     assert manifest["gate"]["measured_on"] == "the calibration segments"
@@ -293,7 +350,7 @@ def test_a_keras_model_on_labelled_recordings(
     path = tmp_path / ("own.h5" if kind == "h5" else "own")
     tiny_model.network().save(str(path))
     given = (path, "--spec", spec, "--calibrate", recordings, "--validate", labelled)
-    done = convert(*given, "-o", tmp_path / "out", *OFF)
+    done = convert(*given, "-o", tmp_path / "out", *OFF, *TRUST[kind])
     assert done.exit_code == 0, done.output
     manifest = json.loads((tmp_path / "out" / MANIFEST).read_text())
     figures = manifest["gate"]["figures"]

@@ -12,7 +12,7 @@ from conftest import require_module
 from labelled_recordings import write_labelled
 
 from ecgqa_tflite.cli.convert import command
-from ecgqa_tflite.model_folder import MANIFEST
+from ecgqa_tflite.output import MANIFEST
 
 require_module("tensorflow_model_optimization")
 

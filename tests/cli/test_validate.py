@@ -14,7 +14,8 @@ from conftest import require_tool
 
 from ecgqa_tflite.bundle import validation
 from ecgqa_tflite.cli import main
-from ecgqa_tflite.model_folder import MANIFEST, open_model, seal, sha256_of
+from ecgqa_tflite.model_folder import open_model, seal, sha256_of
+from ecgqa_tflite.output import MANIFEST
 from ecgqa_tflite.quantize.flips import MOST
 from ecgqa_tflite.recording.simulator import Heart, simulate
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb

@@ -103,11 +103,25 @@ def _odd(shape: tuple[int, int, int]) -> Any:
     return keras.Model(image, layers.Softmax()(layers.Dense(5)(x)), name="odd")
 
 
+def _stem(shape: tuple[int, int, int]) -> Any:
+    """Rows of the image that nothing uses: 48 rows, of which pooling leaves the last two out."""
+    from ecgqa_tflite.networks._keras import keras
+
+    layers = keras.layers
+    image = x = layers.Input(shape)
+    x = layers.Conv2D(8, 3, 2, activation="relu")(x)
+    x = layers.MaxPooling2D(2, 2)(x)
+    x = layers.Conv2D(8, 3, activation="relu")(x)
+    x = layers.Dense(2)(layers.Flatten()(x))
+    return keras.Model(image, layers.Softmax()(x), name="stem")
+
+
 KINDS = {
     "alpha_50": Kind(227, 227, "jet", _light(0.5)),
     "alpha_25": Kind(227, 227, "jet", _light(0.25)),
     "small": Kind(113, 113, "grey", _small),
     "ds_cnn": Kind(113, 113, "grey", _ds_cnn),
+    "stem": Kind(48, 48, "grey", _stem),
     "odd": Kind(113, 97, "jet", _odd),
 }
 

@@ -17,7 +17,7 @@ from segments_for_boards import FS_HZ, edge_segments, fnv1a, real_segments
 from targets import every_board, usable
 
 from ecgqa_tflite.boards import boards
-from ecgqa_tflite.engine import c_source, device_source
+from ecgqa_tflite.engine import device_source
 from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.resources import firmware_bridge_dir
@@ -54,7 +54,6 @@ class Case:
         wrong = replace(right, **disturbed)  # type: ignore[arg-type]
         vectors = device_source.golden(right, samples, rows=rows)
         sources = device_source.device_sources(wrong, vectors, golden_bytes=golden_bytes)
-        sources["ecgqa_cwt_tables.c"] = c_source.cwt_source(wrong.tables, "ecgqa_cwt_tables")
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in sources.items():
             (folder / name).write_text(text)

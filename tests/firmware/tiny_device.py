@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ecgqa_tflite.engine import c_source, device_source
+from ecgqa_tflite.engine import device_source
 from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.spec import FrontEnd
@@ -65,7 +65,6 @@ def write(made: device_source.Device, folder: Path, *, golden_bytes: bool = True
     """The generated C files of a device."""
     vectors = device_source.golden(made, samples(made.spec))
     sources = device_source.device_sources(made, vectors, golden_bytes=golden_bytes)
-    sources["ecgqa_cwt_tables.c"] = c_source.cwt_source(made.tables, "ecgqa_cwt_tables")
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in sources.items():
         (folder / name).write_text(text)

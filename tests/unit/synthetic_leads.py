@@ -55,10 +55,11 @@ def write_training_sets(root: Path) -> None:
         rows += [f"{i},I,good", f"{i},II,bad"]
     (root / "challenge-2011" / "LEADS.csv").write_text("\n".join(rows) + "\n")
     for i in range(4):
-        lead = pulse_train(70, 0.7 + 0.05 * i, seed=20 + i)
+        lead = pulse_train(70, 0.8 + 0.05 * i, seed=20 + i)
         write("mitdb", f"{100 + i}", lead.signal_mv[:, None], 250, ["MLII"])
         marks = np.round(lead.beats_s * 250).astype(int)
-        wfdb.wrann(f"{100 + i}", "atr", marks, ["N"] * len(marks), write_dir=str(root / "mitdb"))
+        kinds = ["N", "V"] * len(marks)
+        wfdb.wrann(f"{100 + i}", "atr", marks, kinds[: len(marks)], write_dir=str(root / "mitdb"))
     for kind in ("bw", "em", "ma"):
         noise = rng.normal(size=(360 * 300, 1)).cumsum(0) / 50 + rng.normal(size=(360 * 300, 1))
         write("nstdb", kind, noise, 360, ["noise1"])

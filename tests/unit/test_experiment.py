@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -40,9 +41,7 @@ RECIPE = Recipe(
     learning_rate=5e-3,
     warmup_steps=2,
     n_calibration=8,
-    composition=Composition(
-        n_train=48, n_validation=16, validation_share=0.3, stretches_per_lead=(12, 2)
-    ),
+    composition=Composition(n_train=48, n_validation=16, validation_share=0.3),
 )
 
 
@@ -288,7 +287,7 @@ def test_a_baseline_run_anew_changes_the_differences_to_it(
     assert read_differences(out)["differences"]["light_scratch_seed0"] == before
     tell.heard.clear()
     path = out / "runs" / "random_forest_seed0.json"
-    path.write_text(path.read_text().replace('"threshold": 0.5', '"threshold": 2.0'))
+    path.write_text(re.sub(r'("threshold": )0\.\d+', r"\g<1>2.0", path.read_text()))
     keep_differences(out, external, tell)
     after = read_differences(out)["differences"]["light_scratch_seed0"]
     assert tell.count("against") == 1

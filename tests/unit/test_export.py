@@ -32,7 +32,8 @@ from ecgqa_tflite.errors import (
     SelfTestError,
 )
 from ecgqa_tflite.frontend.native import NativeFrontEnd
-from ecgqa_tflite.model_folder import MANIFEST, ModelFolder, open_model, seal, sha256_of
+from ecgqa_tflite.model_folder import ModelFolder, open_model, seal, sha256_of
+from ecgqa_tflite.output import MANIFEST
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.tflite.read import network_digest, read_tflite
 from ecgqa_tflite.tflite.run import Int8Network
@@ -374,9 +375,9 @@ MUTATIONS = {
     "wavelet": ("ecgqa_cwt_tables", nth_number("psi_q15", 100), r"\g<1>9", "segment 0 differs"),
     "spec": ("ecgqa_cwt_tables", r"()UINT64_C\(0x[0-9a-f]+\)", "1", "different spec hashes"),
     "array": ("tiny_tflite", nth_number("tiny_tflite", 5000), r"\g<1>1 ^ \2", "array differs"),
-    "weight": ("ecgqa_model", nth_number("model_2_weights", 9), r"\g<1>1 ^ \2",
+    "weight": ("ecgqa_model", nth_number("_2_weights", 9), r"\g<1>1 ^ \2",
                "layer constants differs: layer 1"),
-    "multiplier": ("ecgqa_model", nth_number("model_4_multiplier_q31", 1), r"\g<1>8 ^ \2",
+    "multiplier": ("ecgqa_model", nth_number("_4_multiplier_q31", 1), r"\g<1>8 ^ \2",
                    "layer constants differs: layer 3"),
 }  # fmt: skip
 
@@ -475,10 +476,22 @@ def test_an_existing_folder_stays(model: ModelFolder, bundle: Bundle) -> None:
 
 
 def test_overwrite_replaces(model: ModelFolder, tmp_path: Path) -> None:
-    (tmp_path / "bundle").mkdir()
+    export_bundle(model, tmp_path / "bundle")
+    manifest = tmp_path / "bundle" / MANIFEST
     (tmp_path / "bundle/old").write_text("old")
+    listed = json.loads(manifest.read_text())
+    listed["files"]["old"] = ""
+    manifest.write_text(json.dumps(listed))
     export_bundle(model, tmp_path / "bundle", overwrite=True)
     assert not (tmp_path / "bundle/old").exists()
+
+
+def test_overwrite_spares_what_is_not_ours(model: ModelFolder, tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle/thesis.txt").write_text("old")
+    with pytest.raises(OutputExistsError, match="thesis"):
+        export_bundle(model, tmp_path / "bundle", overwrite=True)
+    assert (tmp_path / "bundle/thesis.txt").read_text() == "old"
 
 
 @pytest.mark.parametrize("fs_hz", [50.0, 91.0, 257.0, float("nan"), -1.0])

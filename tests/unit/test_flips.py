@@ -15,7 +15,7 @@ from ecgqa_tflite.bundle.export import Bundle, export_bundle
 from ecgqa_tflite.bundle.gate import MEASURED, flips_of
 from ecgqa_tflite.bundle.report import report_html
 from ecgqa_tflite.engine.golden import Golden
-from ecgqa_tflite.model_folder import MANIFEST
+from ecgqa_tflite.output import MANIFEST
 from ecgqa_tflite.quantize.flips import MOST, flipped_segments, samples_of
 from ecgqa_tflite.recording.simulator import simulate
 

@@ -12,7 +12,8 @@ import pytest
 import tiny_model
 
 from ecgqa_tflite.errors import EcgqaError, ModelError, OutputExistsError, SpecMismatchError
-from ecgqa_tflite.model_folder import SUMS, ModelFolder, open_model, seal
+from ecgqa_tflite.model_folder import ModelFolder, open_model, seal
+from ecgqa_tflite.output import SUMS
 from ecgqa_tflite.spec import FrontEnd
 
 

@@ -3,7 +3,14 @@ import os
 import pytest
 
 from ecgqa_tflite.errors import OutputExistsError
-from ecgqa_tflite.output import whole_file, whole_folder
+from ecgqa_tflite.output import MANIFEST, SUMS, refuse_existing, whole_file, whole_folder
+
+
+def ours(path, *names):
+    """A folder as this package writes it: what it holds is listed."""
+    for name in names:
+        (path / name).write_text(name)
+    (path / SUMS).write_text("".join(f"{'0' * 64}  {name}\n" for name in names))
 
 
 def test_a_file_appears_whole(tmp_path):
@@ -37,7 +44,7 @@ def test_nothing_is_overwritten_without_being_asked(tmp_path, context):
 def test_a_folder_is_replaced_whole_or_kept(tmp_path):
     path = tmp_path / "a"
     path.mkdir()
-    (path / "old").write_text("old")
+    ours(path, "old")
     with pytest.raises(RuntimeError), whole_folder(path, overwrite=True) as temporary:
         raise RuntimeError
     assert (path / "old").read_text() == "old"
@@ -51,7 +58,7 @@ def test_a_folder_is_replaced_whole_or_kept(tmp_path):
 def test_an_interrupt_between_the_renames_brings_the_old_folder_back(tmp_path, monkeypatch, last):
     path = tmp_path / "a"
     path.mkdir()
-    (path / "old").write_text("old")
+    ours(path, "old")
     replace, calls = os.replace, []
 
     def interrupted(a, b):
@@ -63,5 +70,43 @@ def test_an_interrupt_between_the_renames_brings_the_old_folder_back(tmp_path, m
     monkeypatch.setattr(os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt), whole_folder(path, overwrite=True) as temporary:
         (temporary / "new").write_text("new")
-    assert [p.name for p in path.iterdir()] == (["new"] if last else ["old"])
+    assert sorted(p.name for p in path.iterdir()) == (["new"] if last else [SUMS, "old"])
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("listed", [None, SUMS, MANIFEST])
+def test_overwrite_spares_a_users_own_files(tmp_path, listed):
+    path = tmp_path / "precious"
+    (path / "src").mkdir(parents=True)
+    (path / "src" / "main.c").write_text("int main(void) { return 0; }")
+    if listed == SUMS:
+        ours(path, "model.json")
+    elif listed == MANIFEST:
+        (path / "model.json").write_text("{}")
+        (path / MANIFEST).write_text('{"files": {"model.json": "0"}}')
+    with pytest.raises(OutputExistsError, match=r"src/main\.c.*another"):
+        refuse_existing(path, overwrite=True)
+    with pytest.raises(OutputExistsError), whole_folder(path, overwrite=True):
+        pass
+    assert (path / "src" / "main.c").is_file()
+    (path / "src" / "main.c").unlink()
+    (path / "src").rmdir()
+    with whole_folder(path, overwrite=True) as folder:
+        (folder / "new").write_text("new")
+    assert [p.name for p in path.iterdir()] == ["new"]
+
+
+def test_overwrite_makes_no_folder_of_a_file(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("mine")
+    with pytest.raises(OutputExistsError, match="file"), whole_folder(path, overwrite=True):
+        pass
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("text", ["[", "[]", '{"files": 1}', "\udcff", "[" * 100_000])
+def test_a_list_that_is_none_lists_nothing(tmp_path, text):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / MANIFEST).write_text(text, errors="surrogateescape")
+    with pytest.raises(OutputExistsError, match=MANIFEST):
+        refuse_existing(tmp_path / "out", overwrite=True)

@@ -246,9 +246,7 @@ def groups(segments: LabelledSet) -> set[str]:
     return set(segments.group.tolist())
 
 
-SMALL = Composition(
-    n_train=48, n_validation=16, validation_share=0.35, stretches_per_lead=(12, 2), seed=1
-)
+SMALL = Composition(n_train=48, n_validation=16, validation_share=0.35, seed=1)
 
 
 def test_it_holds_out_what_the_float_training_did(public: Path, tmp_path: Path) -> None:

@@ -210,3 +210,14 @@ def test_an_activation_with_an_absurd_scale(odd: Any) -> None:
 
 def test_sound_numbers_pass(data: bytes) -> None:
     check_numbers(read_tflite(data))
+
+
+def test_a_dead_head_is_said_before_litert_aborts() -> None:
+    """A head of zeros: its logits' range is nothing, their scale 7.8e-9."""
+    graph = unpack(tiny_model.tflite())
+    data = read_tflite(tiny_model.tflite())
+    logits = data.operators[-1].inputs[0]
+    graph.subgraphs[0].tensors[logits].quantization.scale = np.array([7.84e-9], np.float32)
+    with pytest.raises(ModelError, match=r"dead network.*train it further") as caught:
+        Int8Network(bytes(pack(graph)), reference_kernels=True)
+    assert "\n" not in str(caught.value)

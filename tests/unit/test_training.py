@@ -39,7 +39,7 @@ def test_recipe_round_trips_through_json() -> None:
 
 def test_a_recipe_of_before_a_field_existed_has_its_default() -> None:
     plain = TINY.to_dict()
-    del plain["precision"], plain["composition"]["clipped_share"]
+    del plain["precision"], plain["composition"]["held_out"]
     assert Recipe.from_dict(plain) == TINY
 
 
@@ -349,18 +349,16 @@ def test_a_whole_training_leaves_a_model_that_opens(data: Path, tmp_path: Path) 
     from ecgqa_tflite.model_folder import open_model
     from ecgqa_tflite.training.run import train
 
-    composition = Composition(
-        n_train=48, n_validation=16, validation_share=0.3, stretches_per_lead=(12, 2)
-    )
+    composition = Composition(n_train=48, n_validation=16, validation_share=0.3)
     recipe = replace(TINY, composition=composition, epochs=1)
     out, cache = tmp_path / "tiny", tmp_path / "cache"
     said: set[str] = set()
     train(data, out, SPEC, recipe, cache, progress=lambda what, d, t: said.add(what.split(",")[0]))
     model = open_model(out)
-    assert {"mixing noise into clean leads", "making scalograms", "training"} <= said
+    assert {"drawing segments", "making scalograms", "training"} <= said
     assert Recipe.from_dict(model.recipe) == recipe
     assert len(model.calibration_ids) == 8
-    assert model.threshold == THRESHOLD == 0.5
+    assert model.threshold == THRESHOLD == 0.6
     assert model.metrics["validation"]["int8"]["n"] == {"high": 8, "low": 8}
     assert model.metrics["external"] == {}
     card = (out / "MODEL_CARD.md").read_text()
@@ -456,6 +454,6 @@ def test_a_set_too_small_says_so(data: Path, tmp_path: Path) -> None:
     from ecgqa_tflite.datasets.balanced import build
 
     with pytest.raises(DatasetError, match="ask for fewer segments"):
-        build(data, SPEC, Composition(stretches_per_lead=(1, 1)), tmp_path)
+        build(data, SPEC, Composition(high=(("leads_good", 1.0),)), tmp_path)
     with pytest.raises(DatasetError, match="ecgqa data get"):
         build(tmp_path, SPEC, Composition(), tmp_path)

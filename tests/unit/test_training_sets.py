@@ -11,20 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_leads import FS_HZ, pulse_train
 
-from ecgqa_tflite.datasets.balanced import Composition
-from ecgqa_tflite.datasets.beats import count_errors, detect_beats, qrs_band
+from ecgqa_tflite.datasets.beats import count_errors, detect_beats
 from ecgqa_tflite.datasets.labelled import (
     LabelledSegments,
     LabelledSet,
     by_rate,
     first_of_identical,
-)
-from ecgqa_tflite.datasets.mixtures import (
-    MixtureRule,
-    beats_before,
-    clean_starts_s,
-    mix_lead,
-    with_agreed_beats,
 )
 from ecgqa_tflite.datasets.noise import KINDS, RECORDED, NoiseBank
 from ecgqa_tflite.datasets.splits import held_out_groups
@@ -156,80 +148,11 @@ def test_noise_of_every_kind_at_any_rate(kind: str) -> None:
         assert name.startswith(kind)
 
 
-def test_mixtures_are_labelled_by_what_noise_does() -> None:
-    lead = pulse_train(120)
-    beats = beats_before(lead)
-    loud = mix_lead(lead, beats, bank(), 4, MixtureRule(snr_db=(-15, -12)), SPEC, 1)
-    soft = mix_lead(lead, beats, bank(), 4, MixtureRule(snr_db=(25, 30)), SPEC, 1)
-    assert loud.beats_lost.mean() > 0.8 and not loud.beats_found.any()
-    assert soft.beats_found.mean() > 0.9 and not soft.beats_lost.any()
-    assert len(set(soft.ids)) == len(soft.ids)
-    assert soft.samples.shape[1] == SPEC.segment_len(FS_HZ)
-
-
-def test_mixtures_have_the_ratio_that_was_asked_for() -> None:
-    lead = pulse_train(120)
-    rule = MixtureRule(snr_db=(10, 10), kinds=(("white", 1.0),))
-    mixed = mix_lead(lead, beats_before(lead), bank(), 6, rule, SPEC, 2)
-    assert np.abs(mixed.snr_db - 10).max() < 2.5
-    # what was mixed in shows in the samples: band power falls as the ratio rises
-    noisier = mix_lead(
-        lead, beats_before(lead), bank(), 6, replace(rule, snr_db=(-10, -10)), SPEC, 2
-    )
-    quiet, loud = (
-        np.sort(np.abs(qrs_band(m.samples, FS_HZ)), axis=1)[:, 600].mean()
-        / np.abs(m.samples.astype(float)).max(axis=1).mean()
-        for m in (mixed, noisier)
-    )
-    assert loud > 1.5 * quiet
-
-
-def test_the_same_seed_mixes_the_same() -> None:
-    lead = pulse_train(60)
-    beats = beats_before(lead)
-    a, b, c = (mix_lead(lead, beats, bank(), 2, MixtureRule(), SPEC, s) for s in (1, 1, 2))
-    assert np.array_equal(a.samples, b.samples) and list(a.ids) == list(b.ids)
-    assert not np.array_equal(a.samples, c.samples)
-
-
-def test_mixtures_kept_are_of_one_leads_beats_bars_rate_and_group() -> None:
-    from ecgqa_tflite.datasets.balanced import _Job, _job_hash
-
-    lead = pulse_train(10)
-    others = (
-        replace(lead, beats_s=lead.beats_s + 0.01),
-        replace(lead, bars_s=np.array([5.0])),
-        replace(lead, bars_s=lead.beats_s, beats_s=lead.bars_s),
-        replace(lead, fs_hz=360.0),
-        replace(lead, group="set/2"),
-        replace(lead, name="set/1/II"),
-        replace(lead, signal_mv=2 * lead.signal_mv),
-    )
-    names = {
-        _job_hash(_Job((one,), 1, "clean"), bank(), SPEC, Composition()) for one in (lead, *others)
-    }
-    assert len(names) == 1 + len(others)
-    again = _job_hash(_Job((lead,), 1, "clean"), bank(), SPEC, Composition())
-    assert again in names
-
-
 def test_what_a_training_depends_on_are_samples_rates_and_labels() -> None:
     a = some(3)
     flipped = replace(a, quality=1 - a.quality)
     assert LabelledSet((a,)).digest == LabelledSet((some(3, source="other"),)).digest
     assert len({LabelledSet(parts).digest for parts in ((a,), (flipped,), (a, a), ())}) == 4
-
-
-def test_short_leads_are_mirrored_and_their_beats_come_from_agreement() -> None:
-    lead = replace(pulse_train(10), beats_s=np.zeros(0))
-    beats = beats_before(lead)
-    agreed = with_agreed_beats(lead, beats)
-    assert agreed is not None and len(agreed.beats_s) > 10
-    assert list(clean_starts_s(agreed, beats, SPEC)) == [0.0, 5.0]
-    mixed = mix_lead(agreed, beats, bank(), 1, MixtureRule(), SPEC, 1)
-    assert len(mixed.samples) == 2
-    silent = replace(lead, signal_mv=np.zeros(2500, np.float32))
-    assert with_agreed_beats(silent, beats_before(silent)) is None
 
 
 # ---- loaders, on folders written here -----------------------------------------------------------
@@ -373,42 +296,10 @@ def test_mitdb_leads_come_with_beats_bars_and_patient(tmp_path: Path) -> None:
         mitdb.record_names(tmp_path.parent)
 
 
-def test_clipped_segments_are_low_and_lie_on_rails() -> None:
-    from ecgqa_tflite.datasets.balanced import _clipped
-
-    rng = np.random.default_rng(0)
-    samples = np.rint(8000 * rng.standard_normal((40, 1250))).clip(-32767, 32767).astype(np.int16)
-    part = LabelledSegments(
-        samples, FS_HZ, np.ones(40, np.uint8), np.array(["g"] * 40),
-        np.array([f"s{i}" for i in range(40)]), "clean",
-    )  # fmt: skip
-    out = _clipped(part, (0.4, 0.6), rng)
-    assert not out.quality.any() and all(name.endswith("+clipped") for name in out.ids)
-    for row in out.samples:
-        on_rails = np.mean((row == row.min()) | (row == row.max()))
-        assert 0.38 < on_rails < 0.62
-    assert part.quality.all()  # the part it came from is as it was
-
-
-def test_jumps_move_the_baseline_and_keep_the_label() -> None:
-    from ecgqa_tflite.datasets.balanced import _with_jumps
+def test_jumps_are_of_height_one() -> None:
     from ecgqa_tflite.datasets.noise import jump
-    from ecgqa_tflite.segments import quantise
 
     rng = np.random.default_rng(0)
     for _ in range(50):
         x = jump(1250, FS_HZ, rng)
         assert np.isfinite(x).all() and np.abs(x).max() <= 1
-    one = quantise(pulse_train(5).signal_mv)
-    n = 200
-    names = np.array([f"s/{i}" for i in range(n)])
-    part = LabelledSegments(
-        np.tile(one, (n, 1)), FS_HZ, np.ones(n, np.uint8), names, names, "clean"
-    )
-    composition = Composition(jump_share=0.25, jump_height=(5.0, 5.0))
-    out = _with_jumps(part, composition, np.random.default_rng(1))
-    moved = np.array([name.endswith("+jump") for name in out.ids])
-    assert 0.15 < moved.mean() < 0.35
-    assert np.array_equal(out.samples[~moved], part.samples[~moved])
-    assert (out.samples[moved] != part.samples[moved]).any(axis=1).all()
-    assert np.array_equal(out.quality, part.quality)

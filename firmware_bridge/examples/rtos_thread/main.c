@@ -18,7 +18,7 @@ typedef struct {
 
 static chunk_t queue[QUEUE_CHUNKS];
 static size_t queue_in, queue_out; /* counted up for ever, under `lock` */
-static int ended;
+static int ended, failed;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 
@@ -31,8 +31,12 @@ static void *collect(void *unused)
     (void)unused;
     while ((chunk.n = app_read_samples(chunk.samples, CHUNK_LEN)) > 0) {
         (void)pthread_mutex_lock(&lock);
-        while (queue_in - queue_out == QUEUE_CHUNKS) {
+        while (queue_in - queue_out == QUEUE_CHUNKS && !failed) {
             (void)pthread_cond_wait(&changed, &lock);
+        }
+        if (failed) { /* nobody takes chunks any more */
+            (void)pthread_mutex_unlock(&lock);
+            return NULL;
         }
         queue[queue_in % QUEUE_CHUNKS] = chunk;
         ++queue_in;
@@ -72,6 +76,9 @@ static ecgqa_status_t assess(const chunk_t *chunk)
     size_t taken;
     for (size_t i = 0u; i < chunk->n && status == ECGQA_OK; i += taken) {
         status = ecgqa_push(&context, chunk->samples + i, chunk->n - i, &taken, &event);
+        if (status == ECGQA_OK && taken == 0u && event != ECGQA_EVENT_SEGMENT) {
+            status = ECGQA_ERR_NOT_READY; /* or the loop would never end */
+        }
         if (status == ECGQA_OK && event == ECGQA_EVENT_SEGMENT) {
             status = ecgqa_classify(&context, &decision);
             if (status == ECGQA_OK) {
@@ -96,6 +103,10 @@ int app_main(void)
     while (status == ECGQA_OK && next_chunk(&chunk)) {
         status = assess(&chunk);
     }
+    (void)pthread_mutex_lock(&lock);
+    failed = status != ECGQA_OK;
+    (void)pthread_cond_broadcast(&changed);
+    (void)pthread_mutex_unlock(&lock);
     (void)pthread_join(collector, NULL);
     return status;
 }

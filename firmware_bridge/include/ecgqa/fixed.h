@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "ecgqa/status.h" /* which cores this runs on */
+
 /* Cortex-M4, M7, M33 and up: the same values in fewer instructions. */
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__thumb2__) && \
     !defined(ECGQA_PORTABLE)
@@ -129,7 +131,18 @@ static inline int16_t ecgqa_saturate_s16(int32_t a)
 /* Bits that a needs: 0 for 0, 32 for 2^31 and more. */
 static inline unsigned ecgqa_bit_length(uint32_t a)
 {
+#if defined(__GNUC__) && !defined(ECGQA_PORTABLE)
     return a == 0u ? 0u : 32u - (unsigned)__builtin_clz(a);
+#else
+    unsigned bits = 0u;
+    for (unsigned step = 16u; step > 0u; step /= 2u) {
+        if ((a >> step) != 0u) {
+            a >>= step;
+            bits += step;
+        }
+    }
+    return bits + (a != 0u ? 1u : 0u);
+#endif
 }
 
 /* A host's build that looks at every argument: firmware_bridge/host. */

@@ -3,6 +3,18 @@
 #ifndef ECGQA_STATUS_H
 #define ECGQA_STATUS_H
 
+#include <limits.h>
+
+/* Weights are packed as little-endian words, and products of int16 are sums in int. */
+#if (defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) || \
+    defined(__BIG_ENDIAN__) || defined(__ARMEB__) || defined(__ARM_BIG_ENDIAN) ||  \
+    defined(__MIPSEB__) || defined(__s390__)
+#error "this library runs on little-endian cores"
+#endif
+#if INT_MAX < 2147483647
+#error "this library needs an int of 32 bits or more"
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -21,6 +33,7 @@ typedef enum {
 #define ECGQA_STATUS_ENUM(name, value, text) name = (value),
     ECGQA_STATUS_LIST(ECGQA_STATUS_ENUM)
 #undef ECGQA_STATUS_ENUM
+    ECGQA_STATUS_LAST = ECGQA_ERR_SELFTEST /* C++98 takes no comma before the brace */
 } ecgqa_status_t;
 
 /* What a status means, in English; never null, whatever the value. */

@@ -7,11 +7,16 @@
 #include "ecgqa/status.h"
 #include "ecgqa_cwt_tables.h"
 #include "ecgqa_golden.h"
+#include "ecgqa_identity.h"
 #if ECGQA_GOLDEN_ENGINE
 #include "ecgqa_bundle.h"
 #else
 #include "ecgqa_image.h"
 #endif
+
+/* What the header says is a string of C, whatever the model's maker wrote. */
+static const char *const identity[] = {ECGQA_MODEL_NAME, ECGQA_LABEL_0, ECGQA_LABEL_1,
+                                       ECGQA_LICENCE};
 
 /* Ample for any front end; a firmware takes what the functions below answer. */
 static uint32_t memory[32768];
@@ -217,6 +222,14 @@ static int whole_path_differs(void)
 
 int main(void)
 {
+    size_t i;
+
+    for (i = 0; i < sizeof identity / sizeof identity[0]; i++) {
+        if (identity[i][0] == '\0') {
+            printf("identity: a name is empty\n");
+            return 1;
+        }
+    }
     if (fnv1a(ECGQA_GOLDEN_TFLITE, ECGQA_GOLDEN_TFLITE_LEN) != ECGQA_GOLDEN_TFLITE_DIGEST) {
         printf("model: the .tflite array differs from the one the golden vectors were made with\n");
         return 1;
