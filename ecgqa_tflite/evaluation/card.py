@@ -244,7 +244,7 @@ def _threshold(chosen: dict[str, Any]) -> list[str]:
     return [
         f"High from int8 score {chosen['threshold_int8']} on (P(high) "
         f"{probability(chosen['threshold_int8']):.3f}; it was {chosen['before']}), chosen on",
-        f"{chosen['set']} ({n['high']:,} high and {n['low']:,} low {labels} of "
+        f"{markdown(chosen['set'])} ({n['high']:,} high and {n['low']:,} low {labels} of "
         f"{chosen['groups']:,} recordings) by: {chosen['rule']}.",
         f"There Se is {Figure.of(chosen['se']):.3f} and Sp {Figure.of(chosen['sp']):.3f}, which "
         "is no test: it was chosen so."
@@ -294,10 +294,11 @@ def _lead_labels(training: dict[str, Any]) -> list[str]:
     """Where the labels of leads are from, where that was noted."""
     if "leads" not in training:
         return []
+    whose = markdown(training["leads"])
     if training["lead_labels"] == "by recording":
-        return [f"Each lead of {training['leads']} has the label of its recording.", ""]
+        return [f"Each lead of {whose} has the label of its recording.", ""]
     if training["leads"] != challenge2011.NAME:
-        return [f"The leads of {training['leads']} are labelled one by one, by their owner.", ""]
+        return [f"The leads of {whose} are labelled one by one, by their owner.", ""]
     return [
         "Labels of challenge-2011's leads are the ECGAssess project's (Kramer et al. 2022), not",
         "PhysioNet's.",
@@ -308,7 +309,8 @@ def _lead_labels(training: dict[str, Any]) -> list[str]:
 def _source_rows(
     composition: dict[str, Any], training: dict[str, Any], validation: dict[str, Any]
 ) -> list[str]:
-    rows, train, leads = [], training["segments"], training.get("leads", challenge2011.NAME)
+    rows, train = [], training["segments"]
+    leads = markdown(training.get("leads", challenge2011.NAME))
     for quality in ("high", "low"):
         for source, _ in composition[quality]:
             if source in train:
@@ -520,7 +522,7 @@ def _rhythms(sets: dict[str, dict[str, Any]]) -> list[str]:
         for part, words in PART_WORDS.items():
             if part not in parts:
                 continue
-            lines += [f"### {name}, {words}", ""]
+            lines += [f"### {markdown(name)}, {words}", ""]
             if "graded" in parts[part]:
                 lines += [*_graded_by_rhythm(parts[part]["graded"]), ""]
             if "rhythms" in parts[part]:
@@ -546,7 +548,7 @@ PART_WORDS = {
 
 def _by_rhythm(rhythms: dict[str, dict[str, Any]]) -> list[str]:
     rows = [
-        f"| {WORDS.get(name, name)} ({name}) | {row['n']:,} | {row['groups']} "
+        f"| {markdown(f'{WORDS.get(name, name)} ({name})')} | {row['n']:,} | {row['groups']} "
         f"| {Figure.of(row['called_high']):.3f} | {row['n'] - row['reasons'].get('ok', 0):,} |"
         for name, row in sorted(rhythms.items(), key=lambda pair: -pair[1]["n"])
     ]
@@ -563,7 +565,7 @@ def _graded_by_rhythm(graded: dict[str, Any]) -> list[str]:
         f"| {Figure.of(row['called_high']):.3f} |"
         for grade, row in graded["grades"].items()
     ] + [
-        f"| A, {WORDS.get(name, name)} | {row['n']} | {row['groups']} "
+        f"| A, {markdown(WORDS.get(name, name))} | {row['n']} | {row['groups']} "
         f"| {Figure.of(row['called_high']):.3f} |"
         for name, row in graded["readable"].items()
     ]
