@@ -18,7 +18,7 @@ elapsed = $$(( ($$(date +%s) - $(STARTED)) / 60 )) min $$(( ($$(date +%s) - $(ST
 export OMP_NUM_THREADS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format clean pictures readme bench-frontend bench-page bench-peers \
+.PHONY: help setup demo test lint format clean pictures readme bench-frontend bench-page peers bench-peers \
 	aarch64-root test-aarch64
 
 help: ## list the targets
@@ -83,10 +83,15 @@ bench-frontend: setup ## time the C front end, the float64 reference and pywt on
 
 # In a folder of their own, 700 MB: what they depend on must not replace what we have.
 PEERS := build/peers
-bench-peers: setup ## time other wavelet transforms, runtimes and a quality index in the same run
-	@for peer in ssqueezepy neurokit2 fCWT; do test -e $(PEERS)/.$$peer || { mkdir -p $(PEERS); \
-		$(BIN)/python -m pip install --quiet --target $(PEERS) $$peer >$(PEERS)/$$peer.log 2>&1 || \
+# ecg-quality asks for a TensorFlow of its own, half a gigabyte; ours will do
+WITHOUT_DEPENDENCIES := ecg-quality
+peers: setup ## install what we are held against into build/peers, where it installs
+	@for peer in ssqueezepy neurokit2 fCWT biosqi ecg-quality; do test -e $(PEERS)/.$$peer || { mkdir -p $(PEERS); \
+		case " $(WITHOUT_DEPENDENCIES) " in *" $$peer "*) alone=--no-deps;; *) alone=;; esac; \
+		$(BIN)/python -m pip install --quiet $$alone --target $(PEERS) $$peer >$(PEERS)/$$peer.log 2>&1 || \
 		echo "$$peer does not install here: see $(PEERS)/$$peer.log"; touch $(PEERS)/.$$peer; }; done
+
+bench-peers: peers ## time other wavelet transforms, runtimes and a quality index in the same run
 	$(BIN)/ecgqa bench peers --packages $(PEERS) --json build/bench/peers.json --overwrite
 
 AARCH64_ROOT := $(CURDIR)/build/aarch64_root

@@ -50,6 +50,8 @@ class Assessor:
         From one segment's start to the next one's, s; None means no overlap and no space.
     threads
         Segments are shared among so many; the answer does not depend on it.
+    reference_kernels
+        Scores of a device, to the bit; slower by far.
 
     Raises
     ------
@@ -62,12 +64,20 @@ class Assessor:
     """
 
     def __init__(
-        self, model: ModelFolder, fs_hz: float, *, hop_s: float | None = None, threads: int = 1
+        self,
+        model: ModelFolder,
+        fs_hz: float,
+        *,
+        hop_s: float | None = None,
+        threads: int = 1,
+        reference_kernels: bool = False,
     ) -> None:
         self.model = model
         self.fs_hz = fs_hz
         self._cutter = Cutter(fs_hz, model.spec, hop_s)
-        self._scorer = Scorer(model.tflite_path, threads=threads)
+        self._scorer = Scorer(
+            model.tflite_path, threads=threads, reference_kernels=reference_kernels
+        )
 
     def reset(self) -> None:
         """Forget the samples of a segment that isn't whole; the next sample is at 0 s."""

@@ -150,6 +150,7 @@ class ModelFolder(Trained):
             "training": self.metrics.get("training", {}) | {"tflite_bytes": len(tflite)},
             "validation": {k: validation[k] for k in ("segments", "float") if k in validation},
             "external": {},
+            **({"threshold": self.metrics["threshold"]} if "threshold" in self.metrics else {}),
             **measured,
         }
         model = replace(

@@ -23,7 +23,7 @@ ARGUMENTS = {"classes": 2, "alpha": 0.125, "input_shape": list(SPEC.image_shape)
 _FIGURES: dict[str, Any] = {
     name: {"value": value, "low": None, "high": None}
     for name, value in {"se": 0.7, "sp": 0.8, "acc": 0.75, "bacc": 0.75, "auc": 0.8}.items()
-} | {"n": {"high": 10, "low": 10}}
+} | {"n": {"high": 10, "low": 10}, "groups": 5, "tie_share": 0.0}
 METRICS = {
     "training": {},
     "validation": {"segments": {}, "float": _FIGURES, "int8": _FIGURES},

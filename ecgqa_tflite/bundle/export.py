@@ -21,6 +21,7 @@ from ecgqa_tflite.engine.identity_source import identity_header
 from ecgqa_tflite.engine.image_source import image_name, image_sources
 from ecgqa_tflite.errors import ArgumentError, ModelError
 from ecgqa_tflite.escape import markdown, without_html
+from ecgqa_tflite.evaluation.operating import taken_before
 from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.frontend.colormap import image, to_int8
 from ecgqa_tflite.model_folder import ModelFolder, json_text, sha256_of, understood
@@ -349,5 +350,7 @@ def accuracy_lines(metrics: Mapping[str, Any]) -> list[str]:
             if t and t["bacc"]["value"] is not None and t["auc"]["value"] is not None
         ]
         if figures:
-            lines.append(f"{name}: {'; '.join(figures)}")
+            before = any(taken_before(t, metrics) for t in tables_.values() if t)
+            moved = ", BAcc at the threshold before it was moved" if before else ""
+            lines.append(f"{name}: {'; '.join(figures)}{moved}")
     return lines

@@ -20,6 +20,7 @@ from ecgqa_tflite.bundle.render import render
 from ecgqa_tflite.decisions import probability
 from ecgqa_tflite.engine.golden import Golden
 from ecgqa_tflite.evaluation.figures import HEADINGS, Figure
+from ecgqa_tflite.evaluation.operating import taken_before
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.quantize.flips import samples_of
@@ -83,6 +84,8 @@ def _accuracy(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
                     key: {"value": f"{Figure(f.value):.3f}", "interval": f.interval(".3f")}
                     for key, f in found.items()
                 }
+                if taken_before(table, metrics):
+                    kind = f"{kind}, at the threshold before it was moved"
                 rows.append({"set": name, "kind": kind, "cells": cells, "n": table.get("n")})
     return rows
 

@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "targets": "List the devices that a bundle can be made for.",
     "bench": "Tell what a segment costs on each device.",
     "evaluate": "Score a model on a labelled set, with intervals.",
+    "threshold": "Choose from which score a model calls high.",
     "pretrain": "Train a network's body on photographs.",
     "train": "Train a model and write its folder.",
     "experiment": "Repeat the paper's table and its ablations.",

@@ -21,6 +21,9 @@ from ecgqa_tflite.progress import Progress
 
 LOG_INTERVAL_S = 30.0
 """Where stderr is not a terminal, a line so often takes the place of the bars."""
+PACE_S = 180.0
+"""How far back the pace is taken from: longer than an epoch's validation, which no step counts."""
+NOTED_S = 1.0
 
 
 @contextmanager
@@ -59,16 +62,18 @@ def progress(*, at_least_s: float = 0.0) -> Iterator[Progress]:
 
 def _lines(console: Console, at_least_s: float) -> Progress:
     started = time.monotonic()
-    begun: dict[str, float] = {}
+    paces: dict[str, Pace] = {}
     last: dict[str, float] = {}
 
     def tell(what: str, done: int, total: int) -> None:
         kind, now = what.split(",")[0], time.monotonic()
-        since = now - begun.setdefault(kind, now)
+        pace = paces.setdefault(kind, Pace())
+        pace.note(now, done)
         whole = done == total and now - started >= at_least_s
         if whole or now - last.get(kind, started) >= LOG_INTERVAL_S:
             last[kind] = now
-            left = f", about {since * (total - done) / done:.0f} s left" if 0 < done < total else ""
+            left_s = pace.left_s(total)
+            left = "" if done == total or left_s is None else f", about {left_s:.0f} s left"
             console.print(
                 f"{now - started:6.0f} s  {what}: {done} of {total}{left}",
                 highlight=False,
@@ -76,3 +81,31 @@ def _lines(console: Console, at_least_s: float) -> Progress:
             )
 
     return tell
+
+
+class Pace:
+    """How long work will take at the pace of its last minutes.
+
+    Not of all of it: what was done before this run took no time of it, and the first step, which
+    compiles, says nothing of the next ones.
+    """
+
+    def __init__(self) -> None:
+        self._notes: list[tuple[float, int]] = []
+
+    def note(self, now_s: float, done: int) -> None:
+        """Take note of what is done at a time, s."""
+        notes = self._notes
+        if len(notes) < 2 or now_s - notes[-2][0] >= NOTED_S:
+            notes.append((now_s, done))
+        else:
+            notes[-1] = now_s, done
+        while len(notes) > 2 and now_s - notes[1][0] >= PACE_S:
+            del notes[0]
+
+    def left_s(self, total: int) -> float | None:
+        """Seconds to go; None where nothing can be told yet."""
+        (first_s, first), (now_s, done) = self._notes[0], self._notes[-1]
+        if done <= first or now_s <= first_s:
+            return None
+        return (total - done) * (now_s - first_s) / (done - first)

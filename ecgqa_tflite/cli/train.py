@@ -66,6 +66,10 @@ PRESET = "wearable"
     help="bfloat16: about half the time where the processor has it.",
 )
 @click.option("--segments", type=int, help="Training segments; a fifth as many validate.")
+@click.option(
+    "--quick", is_flag=True,
+    help="2,000 segments and 2 epochs: see in minutes that everything is there and works.",
+)  # fmt: skip
 @click.option("--seed", type=int, help="Of the network, the order and the augmentation.")
 @click.option(
     "--cache",
@@ -88,6 +92,7 @@ def command(
     initial_weights: str | None,
     from_scratch: bool,
     segments: int | None,
+    quick: bool,
     cache: Path | None,
     workers: int,
     overwrite: bool,
@@ -103,8 +108,14 @@ def command(
     where it was killed. The float network calls high from P(high) 0.6 on; the int8 network, which
     is made too, gets the threshold that decides most like it on held-out patients.
 
+    challenge-2011's LEADS.csv (record, lead, quality: good or bad) labels its leads one by one. It
+    isn't PhysioNet's: the labels are the ECGAssess project's (github.com/LinusKra/ECGAssess, 450
+    recordings). Without it a training works too: every lead has the label of its recording, which
+    is coarser, and the card says so. Recordings of your own in its place are named as yours.
+
     \b
     Examples:
+      ecgqa train --data data -o models/try --quick
       ecgqa train --data data -o models/mine
       ecgqa train --data data -o models/small --alpha 0.25 --colormap grey
       ecgqa train --data data -o models/again \\
@@ -120,6 +131,8 @@ def command(
     if recipe_file is not None:
         recipe = Recipe.again(recipe_file, initial_weights, from_scratch)
         beside = recipe_file.with_name("spec.json")
+    if quick:
+        recipe = recipe.quick()
     if segments is not None:
         recipe = recipe.of_size(segments)
     recipe = replace(recipe, **given(changes))

@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import wfdb
 from numpy.typing import NDArray
 
 from ecgqa_tflite.datasets.labelled import LabelledSegments, LabelledSet, by_rate
 from ecgqa_tflite.datasets.layout import read_text
+from ecgqa_tflite.datasets.rhythms import MARGIN_S, VENTRICULAR, stretches
 from ecgqa_tflite.datasets.visible import conditioned, contrast, envelope, periodicity
 from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.frontend.native import NativeFrontEnd
@@ -35,7 +35,6 @@ from ecgqa_tflite.spec import FrontEnd, Quality
 
 NAME = "arrhythmia"
 SETS = ("vfdb", "cudb", "challenge-2015-vt")
-VENTRICULAR = frozenset({"VT", "VFL", "VF"})
 UNTOLD = frozenset({"NOISE", "ASYS", "VER", "SBR"})
 """Rhythms whose windows are of no use: noise of any kind, and next to no beats."""
 GRADED_NAME = "graded.csv"
@@ -86,7 +85,9 @@ class GradedWindow:
     quality: Quality
 
 
-def rhythm_windows(folder: Path, segment_s: float, margin_s: float = 0.5) -> Iterator[RhythmWindow]:
+def rhythm_windows(
+    folder: Path, segment_s: float, margin_s: float = MARGIN_S
+) -> Iterator[RhythmWindow]:
     """Windows side by side in each rhythm of a folder with ``.atr`` files (vfdb's).
 
     Parameters
@@ -108,27 +109,15 @@ def rhythm_windows(folder: Path, segment_s: float, margin_s: float = 0.5) -> Ite
         recording = read_recording(path.with_suffix(""))
         signal, fs_hz = recording.signal_mv, recording.fs_hz
         length, margin = round(segment_s * fs_hz), round(margin_s * fs_hz)
-        for start, stop, rhythm in _rhythms(path, len(signal)):
+        for stretch in stretches(path.with_suffix(""), recording.duration_s, fs_hz):
+            start, stop = (round(t * fs_hz) for t in (stretch.start_s, stretch.end_s))
             for first in range(start + margin, stop - margin - length + 1, length):
                 for lead in range(signal.shape[1]):
                     piece = signal[first : first + length, lead]
                     if np.isfinite(piece).all():
-                        yield RhythmWindow(path.stem, lead, first / fs_hz, rhythm, piece, fs_hz)
-
-
-def _rhythms(path: Path, n_samples: int) -> list[tuple[int, int, str]]:
-    """(first sample, end, name) of each stretch of one rhythm."""
-    try:
-        annotation = wfdb.rdann(str(path.with_suffix("")), "atr")
-    except (OSError, ValueError, IndexError) as error:
-        raise DatasetError(f"{path} can't be read: {error}") from error
-    changes = [
-        (int(sample), note.strip("\0").lstrip("("))
-        for sample, note in zip(annotation.sample, annotation.aux_note, strict=True)
-        if note.startswith("(")
-    ]
-    ends = [sample for sample, _ in changes[1:]] + [n_samples]
-    return [(start, end, name) for (start, name), end in zip(changes, ends, strict=True)]
+                        yield RhythmWindow(
+                            path.stem, lead, first / fs_hz, stretch.rhythm, piece, fs_hz
+                        )
 
 
 def read_graded(path: Path) -> list[GradedWindow]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,6 +21,11 @@ from ecgqa_tflite.recording import Recording, read_recording
 from ecgqa_tflite.spec import FrontEnd, Quality
 
 NAME = "challenge-2011"
+LEADS = "LEADS.csv"
+"""Labels by lead. Those of challenge-2011 are the ECGAssess project's (Kramer, Menon and Elgendi,
+Frontiers in Digital Health 2022; github.com/LinusKra/ECGAssess), not PhysioNet's."""
+RECORD_NAME, FS_HZ = r"[12]\d{6}", 500.0
+"""Of the published set."""
 QUALITY = {"good": Quality.HIGH, "bad": Quality.LOW}
 
 
@@ -97,6 +103,24 @@ def _training_labels(
         found = find_folder(folder, "RECORDS-acceptable", NAME)
         return found, read_record_labels(found)
     return found, read_lead_labels(found)
+
+
+def whose_leads(folder: Path) -> tuple[str, str]:
+    """Whose leads :func:`labelled_recordings` reads, and how they are labelled.
+
+    Recordings of a user's own take challenge-2011's place, and shouldn't pass under its name.
+
+    Returns
+    -------
+    tuple of str
+        ``challenge-2011`` where every recording is named as its are, else the folder's name; and
+        ``by lead`` or ``by recording``.
+    """
+    found, labels = _training_labels(folder)
+    published = all(re.fullmatch(RECORD_NAME, Path(name).name) for name in labels)
+    own = f"own-{found.name}" if found.name == NAME else found.name
+    by_lead = (found / LEADS).exists()
+    return NAME if published else own, "by lead" if by_lead else "by recording"
 
 
 def labelled_recordings(

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ecgqa_tflite.datasets import challenge2011, challenge2017, mitdb
 from ecgqa_tflite.datasets.labelled import LabelledSet
+from ecgqa_tflite.datasets.rhythms import annotated_folders
 from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.progress import Tick
 from ecgqa_tflite.spec import FrontEnd
@@ -20,7 +24,7 @@ MARKERS = {
 
 PUBLISHED = {
     challenge2017.NAME: (r"A0\d{4}", 300.0),
-    challenge2011.NAME: (r"[12]\d{6}", 500.0),
+    challenge2011.NAME: (challenge2011.RECORD_NAME, challenge2011.FS_HZ),
     mitdb.NAME: (r"[12]\d\d", 360.0),
 }
 """Names of a public set's recordings and their sampling rate, Hz."""
@@ -35,10 +39,25 @@ def load_folder(folder: Path, spec: FrontEnd, tick: Tick | None = None) -> Label
     Raises
     ------
     DatasetError
-        The folder is missing, has none of the layouts or several labelled folders, or its labels
-        are not what they should be.
+        As :func:`labelled_base`, or its labels are not what they should be.
     RecordingError
         A recording that the labels name is missing or corrupt.
+    """
+    base = labelled_base(folder)
+    if _layout(base) == "REFERENCE.csv":
+        return challenge2017.segments(base, spec, tick)
+    if _layout(base) == "LEADS.csv":
+        return challenge2011.lead_segments(challenge2011.labelled_recordings(base, tick), spec)
+    return challenge2011.record_segments(base, spec, tick)
+
+
+def labelled_base(folder: Path) -> Path:
+    """The folder itself, or the one inside it, that holds labels and recordings.
+
+    Raises
+    ------
+    DatasetError
+        The folder is missing, has none of the layouts or several labelled folders.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -51,12 +70,31 @@ def load_folder(folder: Path, spec: FrontEnd, tick: Tick | None = None) -> Label
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise DatasetError(f"{folder} holds several labelled folders: {names}; give one of them")
-    (base,) = found
-    if _layout(base) == "REFERENCE.csv":
-        return challenge2017.segments(base, spec, tick)
-    if _layout(base) == "LEADS.csv":
-        return challenge2011.lead_segments(challenge2011.labelled_recordings(base, tick), spec)
-    return challenge2011.record_segments(base, spec, tick)
+    return found[0]
+
+
+def is_annotated(folder: Path) -> bool:
+    """Whether a folder holds annotated records, or folders of such, and no labels."""
+    try:
+        labelled_base(folder)
+    except DatasetError:
+        return bool(annotated_folders(folder))
+    return False
+
+
+def classes(folder: Path, segments: LabelledSet) -> NDArray[np.str_] | None:
+    """The class that the set gives each segment's recording, where it tells more than two.
+
+    Returns
+    -------
+    str, shape (n,)
+        challenge-2017's N, A, O or ~; None of sets that only tell high from low.
+    """
+    base = labelled_base(folder)
+    if _layout(base) != "REFERENCE.csv":
+        return None
+    labels = challenge2017.read_reference(base)
+    return np.array([labels[str(name).rpartition("/")[2]] for name in segments.group])
 
 
 def _layout(folder: Path) -> str | None:

@@ -19,12 +19,14 @@ from ecgqa_tflite.datasets.drawn import (
 )
 from ecgqa_tflite.datasets.folders import PUBLISHED
 from ecgqa_tflite.datasets.labelled import LabelledSet
+from ecgqa_tflite.datasets.rhythms import VENTRICULAR, WORDS
 from ecgqa_tflite.decisions import probability
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.escape import markdown
 from ecgqa_tflite.evaluation.failures import DIRECTIONS, GRADES, KINDS
 from ecgqa_tflite.evaluation.figures import FIGURES, HEADINGS, Figure
 from ecgqa_tflite.evaluation.footprint import footprint
+from ecgqa_tflite.evaluation.operating import taken_before
 from ecgqa_tflite.model_folder import ModelFolder, json_text, open_model, seal
 from ecgqa_tflite.output import MANIFEST, whole_folder
 from ecgqa_tflite.plots.calibration import calibration_svg
@@ -58,9 +60,6 @@ SOURCES = {
     "clipped": "clean ECG cut off on the rails of an amplifier",
 }
 """What a source of the balanced sets is, for a reader."""
-
-TRAINING_SETS = (challenge2011.NAME, mitdb.NAME)
-"""Public sets whose ECG the balanced sets are made of."""
 
 
 def model_card(model: ModelFolder, picture: str | None = None) -> str:
@@ -100,22 +99,29 @@ def model_card(model: ModelFolder, picture: str | None = None) -> str:
         *_tested_on(model, external),
         "",
     ]
+    if "threshold" in metrics:
+        lines += ["## Threshold", "", *_threshold(metrics["threshold"]), ""]
+    if any("validation" in epoch for epoch in training.get("epochs", [])):
+        lines += ["## Epochs", "", *_by_epoch(training["epochs"]), ""]
     if tables := {kind: validation[kind] for kind in ("float", "int8") if kind in validation}:
         lines += ["## Validation (patients and recordings held out)", "", *_tables(tables), ""]
+        lines += _moved(validation.get("int8", {}), model)
         if "flips" in validation:
-            lines += [
-                f"{_flips(validation['flips'])} The int8 threshold is",
-                "where its decisions here agree best with the float ones.",
-            ]
+            lines += [_flips(validation["flips"])]
+            if "threshold" not in metrics:
+                lines += ["The int8 threshold is where its decisions here agree best with the "
+                          "float ones."]  # fmt: skip
             lines += [""]
     for source, result in external.items():
         lines += [f"## External test: {source}", "", *_external(result, spec), ""]
+        lines += _moved(result, model)
     if curves := _curves(metrics):
         lines += ["## Calibration of P(high)", "", *_calibration(curves, picture), ""]
     for source, result in external.items():
         if "failures" in result:
             lines += [f"## Errors looked at: {source}", "", *_failures(result["failures"]), ""]
-    lines += ["## Limits", "", *_limits(external), ""]
+    lines += _rhythms(metrics.get("rhythms", {}))
+    lines += ["## Limits", "", *_limits(metrics), ""]
     return "\n".join(lines)
 
 
@@ -192,8 +198,9 @@ def _trained_on(
     return [
         "| trained on | class | segments | recordings or patients | validated on | of |",
         "|---|---|---|---|---|---|",
-        *_source_rows(composition, training["segments"], validation.get("segments", {})),
+        *_source_rows(composition, training, validation.get("segments", {})),
         "",
+        *_lead_labels(training),
         *_labels(composition),
         "",
     ]
@@ -219,13 +226,43 @@ def _tested_on(model: ModelFolder, external: dict[str, Any]) -> list[str]:
         return ["No external test has been run: `ecgqa evaluate MODEL DATA --record` does it."]
     return [
         f"Tested on {source}: {result['n']['high'] + result['n']['low']:,} segments of "
-        f"{result['groups']:,} recordings. "
-        + (
-            "Nothing of it trained, calibrated or stopped anything."
-            if source == challenge2017.NAME and _from_recipe(model)
-            else "Whether the model had seen any of it is not known here."
-        )
+        f"{result['groups']:,} recordings. " + _seen(model, source)
         for source, result in external.items()
+    ]
+
+
+def _seen(model: ModelFolder, source: str) -> str:
+    if model.metrics.get("threshold", {}).get("set") == source:
+        return "The threshold was chosen on it afterwards."
+    if source == challenge2017.NAME and _from_recipe(model):
+        return "Nothing of it trained, calibrated or stopped anything."
+    return "Whether the model had seen any of it is not known here."
+
+
+def _threshold(chosen: dict[str, Any]) -> list[str]:
+    """What the threshold was chosen on, where it was chosen after the training."""
+    labels = "segments graded by eye" if chosen["labels"] == "graded" else "segments"
+    n = chosen["n"]
+    return [
+        f"High from int8 score {chosen['threshold_int8']} on (P(high) "
+        f"{probability(chosen['threshold_int8']):.3f}; it was {chosen['before']}), chosen on",
+        f"{markdown(chosen['set'])} ({n['high']:,} high and {n['low']:,} low {labels} of "
+        f"{chosen['groups']:,} recordings) by: {chosen['rule']}.",
+        f"There Se is {Figure.of(chosen['se']):.3f} and Sp {Figure.of(chosen['sp']):.3f}, which "
+        "is no test: it was chosen so."
+        + (" Recordings of it trained the model, which flatters both." if chosen["seen"] else ""),
+    ]
+
+
+def _moved(result: dict[str, Any], model: ModelFolder) -> list[str]:
+    """That figures were taken at another threshold than the model's, where they were."""
+    if not taken_before(result, model.metrics):
+        return []
+    return [
+        f"Taken at int8 score {result['threshold']}, before the threshold was moved to "
+        f"{model.threshold_int8}: AUC and",
+        "calibration hold for both, Se, Sp, Acc and BAcc for that one.",
+        "",
     ]
 
 
@@ -234,16 +271,55 @@ def _from_recipe(model: ModelFolder) -> bool:
     return "composition" in model.recipe
 
 
-def _source_rows(
-    composition: dict[str, Any], train: dict[str, Any], validation: dict[str, Any]
-) -> list[str]:
+def _by_epoch(history: list[dict[str, Any]]) -> list[str]:
+    """A row per epoch; validation beside it, which stopped and chose nothing."""
     rows = []
+    for number, epoch in enumerate(history, 1):
+        held = epoch.get("validation", {})
+        cells = [f"{Figure(held.get(name)):.4f}" for name in ("loss", "accuracy", "auc")]
+        rows.append(
+            f"| {number} | {epoch['loss']:.4f} | {epoch['accuracy']:.4f} | "
+            + " | ".join(cells)
+            + " |"
+        )
+    return [
+        "| epoch | loss | accuracy | validation: loss | accuracy | AUC |",
+        "|---|---|---|---|---|---|",
+        *rows,
+        "",
+        "The training's loss has smoothed labels and augmented images, validation's neither; it",
+        "stopped and chose nothing.",
+    ]
+
+
+def _lead_labels(training: dict[str, Any]) -> list[str]:
+    """Where the labels of leads are from, where that was noted."""
+    if "leads" not in training:
+        return []
+    whose = markdown(training["leads"])
+    if training["lead_labels"] == "by recording":
+        return [f"Each lead of {whose} has the label of its recording.", ""]
+    if training["leads"] != challenge2011.NAME:
+        return [f"The leads of {whose} are labelled one by one, by their owner.", ""]
+    return [
+        "Labels of challenge-2011's leads are the ECGAssess project's (Kramer et al. 2022), not",
+        "PhysioNet's.",
+        "",
+    ]
+
+
+def _source_rows(
+    composition: dict[str, Any], training: dict[str, Any], validation: dict[str, Any]
+) -> list[str]:
+    rows, train = [], training["segments"]
+    leads = markdown(training.get("leads", challenge2011.NAME))
     for quality in ("high", "low"):
         for source, _ in composition[quality]:
             if source in train:
                 used, held = train[source], validation.get(source, {"segments": 0, "groups": 0})
+                what = SOURCES.get(source, source).replace(challenge2011.NAME, leads)
                 rows.append(
-                    f"| {SOURCES.get(source, source)} | {quality} | {used['segments']:,} "
+                    f"| {what} | {quality} | {used['segments']:,} "
                     f"| {used['groups']:,} | {held['segments']:,} | {held['groups']:,} |"
                 )
     return rows
@@ -316,6 +392,9 @@ def _external(result: dict[str, Any], spec: FrontEnd) -> list[str]:
     if "flips" in result:
         notes.append(_flips(result["flips"]))
     lines += ["", " ".join(notes)]
+    lines += _classes(result.get("classes"))
+    lines += _stretches(result.get("stretches", {}))
+    lines += _robustness(result.get("robustness", {}))
     if "graded" in result:
         called = result["graded"]["b_called_high"]
         lines += [
@@ -327,6 +406,49 @@ def _external(result: dict[str, Any], spec: FrontEnd) -> list[str]:
             + ("" if called is None else f" B, in between, is called high in {called:.1%}."),
         ]
     return lines
+
+
+def _classes(classes: dict[str, dict[str, Any]] | None) -> list[str]:
+    """By the set's own classes, where it has some."""
+    if not classes:
+        return []
+    rows = [
+        f"| {name} | {row['n']:,} | {row['groups']:,} | {Figure.of(row['called_high']):.3f} |"
+        for name, row in classes.items()
+    ]
+    head = ["", "| class of the recording | segments | recordings | called high |"]
+    return [*head, "|---|---|---|---|", *rows]
+
+
+def _stretches(stretches: dict[str, dict[str, Any]]) -> list[str]:
+    """Decisions on several segments, where recordings are long enough."""
+    if len(stretches) < 2:
+        return []
+    rows = [
+        f"| {length} s | {table['n']['high']:,} | {table['n']['low']:,} "
+        f"| {Figure.of(table['bacc']):.3f} | {Figure.of(table['one']):.3f} "
+        f"| {Figure.of(table['auc']):.3f} |"
+        for length, table in stretches.items()
+    ]
+    return [
+        "",
+        "| decided on, by the mean score | high | low | BAcc | segments one by one | AUC |",
+        "|---|---|---|---|---|---|",
+        *rows,
+    ]
+
+
+def _robustness(changes: dict[str, dict[str, Any]]) -> list[str]:
+    """Decisions that one change changes."""
+    if not changes:
+        return []
+    rows = [
+        f"| {name} | {row['changed']} of {row['n']} | {Figure.of(row['share']):.1%} "
+        f"| {row['to_high']} | {row['to_low']} |"
+        for name, row in changes.items()
+    ]
+    head = ["", "| changed in the signal | decisions changed | share | to high | to low |"]
+    return [*head, "|---|---|---|---|---|", *rows]
 
 
 def _curves(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -395,9 +517,79 @@ def _failures(failures: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _limits(external: dict[str, Any]) -> list[str]:
+def _rhythms(sets: dict[str, dict[str, Any]]) -> list[str]:
+    """What is called high by rhythm, set by set; records that trained apart."""
+    lines: list[str] = []
+    for name, parts in sets.items():
+        for part, words in PART_WORDS.items():
+            if part not in parts:
+                continue
+            lines += [f"### {markdown(name)}, {words}", ""]
+            if "graded" in parts[part]:
+                lines += [*_graded_by_rhythm(parts[part]["graded"]), ""]
+            if "rhythms" in parts[part]:
+                lines += [*_by_rhythm(parts[part]["rhythms"]), ""]
+    if not lines:
+        return []
     return [
-        "- Not tested: children, pacemakers, ventricular arrhythmia as groups; rest and effort",
+        "## By rhythm",
+        "",
+        "Segments wholly in one annotated rhythm. Nobody says which of them can be read: high is",
+        "right where beats can be told, low where they can't (fibrillation, noise). Segments whose",
+        "signal itself shows that it is lost (flat, held, clipped) count as called low.",
+        "",
+        *lines,
+    ]
+
+
+PART_WORDS = {
+    "held_out": "records that trained nothing",
+    "trained_on": "records that trained the model",
+}
+
+
+def _by_rhythm(rhythms: dict[str, dict[str, Any]]) -> list[str]:
+    rows = [
+        f"| {markdown(f'{WORDS.get(name, name)} ({name})')} | {row['n']:,} | {row['groups']} "
+        f"| {Figure.of(row['called_high']):.3f} | {row['n'] - row['reasons'].get('ok', 0):,} |"
+        for name, row in sorted(rhythms.items(), key=lambda pair: -pair[1]["n"])
+    ]
+    return [
+        "| rhythm | segments | patients | called high | lost signal |",
+        "|---|---|---|---|---|",
+        *rows,
+    ]
+
+
+def _graded_by_rhythm(graded: dict[str, Any]) -> list[str]:
+    rows = [
+        f"| {grade}: {GRADES[grade]} | {row['n']} | {row['groups']} "
+        f"| {Figure.of(row['called_high']):.3f} |"
+        for grade, row in graded["grades"].items()
+    ] + [
+        f"| A, {markdown(WORDS.get(name, name))} | {row['n']} | {row['groups']} "
+        f"| {Figure.of(row['called_high']):.3f} |"
+        for name, row in graded["readable"].items()
+    ]
+    lines = ["| graded by eye | windows | patients | called high |", "|---|---|---|---|", *rows]
+    if "table" in graded:
+        lines += ["", f"A against C: AUC {Figure.of(graded['table']['auc']):.3f}."]
+    return lines
+
+
+def _limits(metrics: dict[str, Any]) -> list[str]:
+    rhythms = {
+        name
+        for parts in metrics.get("rhythms", {}).values()
+        for part in parts.values()
+        for name in part.get("rhythms", {})
+    }
+    tested = rhythms >= VENTRICULAR
+    return [
+        "- Not tested: children, "
+        + ("" if rhythms & {"P", "PM"} else "pacemakers, ")
+        + ("" if tested else "ventricular arrhythmia as groups, ")
+        + "rest and effort",
         "  apart; chest patches, textile or in-ear electrodes, 12-lead electrodes other than those",
         "  of the sets above; a vest in motion; signals clipped by a real amplifier; mains hum or",
         "  rates below those of the sets; skin tones, ages or sexes apart.",
@@ -432,6 +624,18 @@ def refuse_unrecordable(model: ModelFolder) -> None:
             )
 
 
+def made_with(model: ModelFolder, source: str, segments: LabelledSet) -> bool:
+    """Whether recordings of a public set trained or calibrated the model; see :func:`refuse_seen`.
+
+    Of a folder of the user's it can't be known, and the answer is no.
+    """
+    places = (name.partition("@")[0].split("/") for name in model.calibration_ids)
+    calibrated = {word for place in places for word in place} & segments.records
+    leads = model.metrics.get("training", {}).get("leads", challenge2011.NAME)
+    trained = _from_recipe(model) and source in (leads, mitdb.NAME)
+    return trained or (source in PUBLISHED and bool(calibrated))
+
+
 def refuse_seen(model: ModelFolder, source: str, segments: LabelledSet) -> None:
     """Raise :class:`ArgumentError` where figures on a public set are no test of the model.
 
@@ -442,10 +646,15 @@ def refuse_seen(model: ModelFolder, source: str, segments: LabelledSet) -> None:
     source, segments
         Name (:func:`~ecgqa_tflite.datasets.folders.set_name`) of the set, and the set.
     """
-    places = (name.partition("@")[0].split("/") for name in model.calibration_ids)
-    calibrated = {word for place in places for word in place} & segments.records
-    trained = _from_recipe(model) and source in TRAINING_SETS
-    if trained or (source in PUBLISHED and calibrated):
+    chosen = model.metrics.get("threshold", {})
+    if chosen.get("digest") == segments.digest or (
+        source in PUBLISHED and chosen.get("set") == source
+    ):
+        raise ArgumentError(
+            f"{model.path}: its threshold was chosen on {source}, so figures on it are no test to "
+            f"record: leave --record out or give another set"
+        )
+    if made_with(model, source, segments):
         raise ArgumentError(
             f"{model.path}: was made with recordings of {source}, so figures on them are no test "
             f"to record: leave --record out or give another set"
@@ -486,6 +695,18 @@ def write_card(
         seal(folder)
         open_model(folder)
     return replace(open_model(path), path=model.path)
+
+
+def add_rhythms(model: ModelFolder, sets: Mapping[str, Any]) -> ModelFolder:
+    """Note figures by rhythm, by set, in ``metrics.json`` and write the card anew.
+
+    Parameters
+    ----------
+    sets
+        ``sets`` of :meth:`ecgqa_tflite.evaluation.rhythms.RhythmJob.run`.
+    """
+    rhythms = {**model.metrics.get("rhythms", {}), **sets}
+    return write_card(model, {**model.metrics, "rhythms": rhythms})
 
 
 def add_external(

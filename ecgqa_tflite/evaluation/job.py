@@ -8,20 +8,37 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ecgqa_tflite.datasets.challenge2017 import Graded
-from ecgqa_tflite.datasets.folders import load_folder, set_name
+from ecgqa_tflite.datasets.folders import classes, labelled_base, load_folder, set_name
+from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.evaluation import failures
+from ecgqa_tflite.evaluation.breakdown import (
+    by_name,
+    by_recording,
+    by_stretch,
+    confusion,
+    csv_text,
+    decision_rows,
+)
 from ecgqa_tflite.evaluation.card import add_external, refuse_seen, refuse_unrecordable
 from ecgqa_tflite.evaluation.failures import Reading
 from ecgqa_tflite.evaluation.models import (
     FloatFrontEnd,
+    Kernels,
     compare,
     evaluate,
     float_scores,
     int8_scores,
+    probabilities,
 )
+from ecgqa_tflite.evaluation.operating import operating_points
+from ecgqa_tflite.evaluation.robustness import draw_windows, robustness
 from ecgqa_tflite.model_folder import ModelFolder, json_text
 from ecgqa_tflite.output import refuse_existing, whole_file
+from ecgqa_tflite.plots.operating import operating_svg
 from ecgqa_tflite.progress import Progress, ticks
 
 
@@ -41,8 +58,15 @@ class Job:
         Segments of the set graded by eye.
     readings
         What a reader saw in the errors drawn, by segment id. Without ``sheet`` they are counted.
+    kernels
+        Of LiteRT, for the int8 scores.
+    robust
+        Windows of the set that are judged again with something changed
+        (:mod:`~ecgqa_tflite.evaluation.robustness`); 0: none.
     json_file, gallery, sheet
         Files to write: the figures, pictures of errors, the errors drawn as CSV.
+    decisions, recordings, roc
+        Files to write: a row per segment and a row per recording (CSV); Se over 1 - Sp (SVG).
     sample, seed
         Errors drawn at random, and the seed of the draw.
     record
@@ -55,7 +79,12 @@ class Job:
     float_front_end: FloatFrontEnd | None = None
     graded: Graded | None = None
     readings: Mapping[str, Reading] | None = None
+    kernels: Kernels = "fast"
+    robust: int = 0
     json_file: Path | None = None
+    decisions: Path | None = None
+    recordings: Path | None = None
+    roc: Path | None = None
     gallery: Path | None = None
     sheet: Path | None = None
     sample: int = 48
@@ -72,9 +101,10 @@ class Job:
         -------
         dict
             :func:`~ecgqa_tflite.evaluation.models.evaluate`, with ``model``, ``spec_hash``,
-            ``set``, its ``digest`` and, as asked for, ``failures``
-            (:func:`~ecgqa_tflite.evaluation.failures.tally`) and ``difference``
-            (:func:`~ecgqa_tflite.evaluation.models.compare`), which isn't recorded.
+            ``set``, its ``digest``, ``kernels``, ``confusion``, ``classes`` (where the set has
+            some) and ``stretches`` (:mod:`~ecgqa_tflite.evaluation.breakdown`) and, as asked for,
+            ``robustness``, ``failures`` (:func:`~ecgqa_tflite.evaluation.failures.tally`) and
+            ``difference`` (:func:`~ecgqa_tflite.evaluation.models.compare`), which isn't recorded.
 
         Raises
         ------
@@ -90,7 +120,7 @@ class Job:
         source = set_name(self.data, segments)
         if self.record:
             refuse_seen(self.model, source, segments)
-        score = partial(int8_scores, segments=segments, threads=self.threads)
+        score = partial(int8_scores, segments=segments, kernels=self.kernels, threads=self.threads)
         scores = score(self.model, progress=partial(tell, "int8"))
         p_high, compared = None, {}
         if self.float_front_end is not None:
@@ -103,7 +133,10 @@ class Job:
             )
         figures = evaluate(self.model, segments, scores, p_high, self.graded, self.resamples)
         figures |= {"model": self.model.name, "spec_hash": self.model.spec.hash}
-        figures |= {"set": source, "digest": segments.digest}
+        figures |= {"set": source, "digest": segments.digest, "kernels": self.kernels}
+        figures |= self._broken_down(segments, scores)
+        if self.robust:
+            figures["robustness"] = self._robustness(segments, tell)
         if p_high is not None:
             figures["float"]["front_end"] = self.float_front_end
         if self.rival is not None:
@@ -111,6 +144,7 @@ class Job:
             compared["difference"] = compare(
                 self.model, scores, self.rival, theirs, segments, self.graded, self.resamples
             )
+        self._tabulate(segments, scores)
         found = failures.find_failures(segments, scores, self.model.threshold_int8)
         filled = self._look(found, figures, tell)
         if self.json_file is not None:
@@ -124,9 +158,58 @@ class Job:
         """What can't be done is said before any work."""
         if self.record:
             refuse_unrecordable(self.model)
-        for path in (self.json_file, self.gallery, self.sheet):
+        outputs = (
+            self.json_file, self.gallery, self.sheet, self.decisions, self.recordings, self.roc
+        )  # fmt: skip
+        for path in outputs:
             if path is not None:
                 refuse_existing(path, self.overwrite)
+
+    def _broken_down(self, segments: LabelledSet, scores: NDArray[np.int8]) -> dict[str, Any]:
+        """``confusion``, ``classes`` where the set has some, and ``stretches``."""
+        called = scores >= self.model.threshold_int8
+        found: dict[str, Any] = {"confusion": confusion(segments.quality, called)}
+        if (names := classes(self.data, segments)) is not None:
+            found["classes"] = by_name(names, called, segments.group, self.resamples)
+        segment_s = self.model.spec.segment_s
+        found["stretches"] = by_stretch(
+            segments, scores, self.model.threshold_int8, segment_s, self.resamples
+        )
+        return found
+
+    def _robustness(self, segments: LabelledSet, tell: Progress) -> dict[str, Any]:
+        usable = np.flatnonzero(segments.usable)
+        windows = draw_windows(
+            labelled_base(self.data), segments.ids[usable], segments.group[usable],
+            self.model.spec, self.robust, self.seed, ticks(tell, "reading windows"),
+        )  # fmt: skip
+        tick = ticks(tell, "changing them")
+        return robustness(self.model, windows, self.seed, self.resamples, tick)
+
+    def _tabulate(self, segments: LabelledSet, scores: NDArray[np.int8]) -> None:
+        """Write the tables and the curve that are asked for."""
+        level = self.model.threshold_int8
+        if self.decisions is not None:
+            more = {}
+            if (names := classes(self.data, segments)) is not None:
+                more["class"] = names
+            if self.graded is not None:
+                grades = dict(zip(self.graded.ids, self.graded.agreed, strict=True))
+                more["grade"] = np.array([grades.get(name, "") for name in segments.ids])
+            rows = decision_rows(segments, scores, probabilities(scores), level, more)
+            self._write(self.decisions, csv_text(rows))
+        if self.recordings is not None:
+            rows = by_recording(segments, scores >= level)
+            self._write(self.recordings, csv_text(rows))
+        if self.roc is not None:
+            points = operating_points(segments.quality, scores)
+            now = next(p for p in points if p.threshold_int8 >= level)
+            name = f"{self.model.name} on {set_name(self.data, segments)}"
+            curve = operating_svg(
+                {name: [(p.se, p.sp) for p in points]},
+                {name: [(f"int8 {now.threshold_int8}", (now.se, now.sp))]},
+            )
+            self._write(self.roc, curve)
 
     def _look(self, found: list[failures.Failure], figures: dict[str, Any], tell: Progress) -> str:
         """Draw the errors, count what was read of them into ``figures``; the sheet's text."""

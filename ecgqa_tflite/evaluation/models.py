@@ -24,6 +24,8 @@ from ecgqa_tflite.progress import Count, within
 from ecgqa_tflite.segments import Segments, SegmentStatus
 
 FloatFrontEnd = Literal["integer", "reference"]
+Kernels = Literal["fast", "reference"]
+"""LiteRT's optimised kernels, or its reference kernels: a device's own scores, to the bit."""
 CHUNK = 512
 """Segments that the float network is asked at a time."""
 
@@ -32,6 +34,7 @@ def int8_scores(
     model: ModelFolder,
     segments: LabelledSet,
     *,
+    kernels: Kernels = "fast",
     threads: int = 1,
     progress: Count | None = None,
 ) -> NDArray[np.int8]:
@@ -47,7 +50,9 @@ def int8_scores(
     for part, place in segments.placed():
         status = np.where(part.usable, SegmentStatus.OK, SegmentStatus.GAP).astype(np.str_)
         plain = Segments(part.samples, np.zeros(len(part)), status, part.fs_hz)
-        assessor = Assessor(model, part.fs_hz, threads=threads)
+        assessor = Assessor(
+            model, part.fs_hz, threads=threads, reference_kernels=kernels == "reference"
+        )
         out[place] = assessor.scores(plain, progress=within(progress, place.start, len(out)))
     return out
 

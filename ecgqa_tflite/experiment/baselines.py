@@ -25,8 +25,17 @@ TREES = 400
 LEAF = 3
 """Fewest training segments in a leaf: probabilities then take more values than votes."""
 
-NeuroKitMethod = Literal["averageQRS", "zhao2018", "templatematch"]
+NeuroKitMethod = Literal["averageQRS", "zhao2018", "templatematch", "dissimilarity", "ho2025"]
+"""``dissimilarity`` and ``ho2025`` from NeuroKit2 0.3.0 on."""
 NEUROKIT_METHODS: tuple[NeuroKitMethod, ...] = ("averageQRS", "zhao2018", "templatematch")
+LOWEST: dict[NeuroKitMethod, float] = {
+    "averageQRS": 0.0,
+    "zhao2018": 0.0,
+    "templatematch": -1.0,
+    "dissimilarity": -1e6,
+    "ho2025": 0.0,
+}
+"""Score where no beats are found."""
 ZHAO2018 = {"Unacceptable": 0.0, "Barely acceptable": 1.0, "Excellent": 2.0}
 """Scores of the classes that ``zhao2018`` answers."""
 
@@ -94,8 +103,10 @@ def neurokit_scores(
     """Quality by NeuroKit2's ``ecg_quality`` on what its ``ecg_clean`` makes of a segment.
 
     ``averageQRS`` (its default) and ``templatematch`` are means over the segment's samples, 0..1
-    and -1..1; ``zhao2018`` has three classes (:data:`ZHAO2018`). A segment on which NeuroKit2 ends
-    in an error, because it finds no beats, scores lowest. Some 40 to 70 ms per segment and core.
+    and -1..1; ``dissimilarity`` is minus such a mean, ``ho2025`` the share of the segment where two
+    detectors agree; ``zhao2018`` has three classes (:data:`ZHAO2018`). A segment on which
+    NeuroKit2 ends in an error, because it finds no beats, scores lowest. Some 40 to 70 ms per
+    segment and core.
 
     Returns
     -------
@@ -134,7 +145,7 @@ class NeuroKit:
             return np.array([self._one(nk, segment, round(fs_hz)) for segment in samples])
 
     def _one(self, nk: Any, samples: NDArray[np.int16], fs_hz: int) -> float:
-        lowest = {"zhao2018": 0.0, "averageQRS": 0.0, "templatematch": -1.0}[self.method]
+        lowest = LOWEST[self.method]
         if not samples.any():
             return lowest
         try:
@@ -145,7 +156,9 @@ class NeuroKit:
         if isinstance(answer, str):
             return ZHAO2018[answer]
         known = np.asarray(answer, float)[np.isfinite(answer)]
-        return float(known.mean()) if known.size else lowest
+        if not known.size:
+            return lowest
+        return float(-np.abs(known).mean() if self.method == "dissimilarity" else known.mean())
 
 
 def _in_chunks(

@@ -18,7 +18,6 @@ LIGHT_REPEATS, INCEPTION_REPEATS, ABLATION_REPEATS, FOREST_REPEATS = 10, 3, 3, 1
 QUICK_REPEATS, QUICK_INCEPTION_REPEATS = 2, 1
 QUICK_RECORDINGS = 300
 """Recordings of the external test that ``quick`` scores, beside those that were graded."""
-QUICK_SEGMENTS, QUICK_EPOCHS = 2_000, 2
 QUICK_INCEPTION_PIXELS = 113
 QUICK_NEUROKIT = ("zhao2018",)
 BASE = "base"
@@ -259,19 +258,7 @@ def _row(
 ) -> Row:
     """A row by the recipe that is given for it, with what it is about."""
     recipe = replace(recipes.get(name, recipes[BASE]), **changes)
-    return Row(name, label, spec, quick_recipe(recipe) if quick else recipe, seeds)
-
-
-def quick_recipe(recipe: Recipe) -> Recipe:
-    """The recipe with less of everything that takes time."""
-    composition = replace(
-        recipe.composition,
-        n_train=QUICK_SEGMENTS,
-        n_validation=QUICK_SEGMENTS // 5,
-    )
-    return replace(
-        recipe, epochs=QUICK_EPOCHS, warmup_steps=20, n_calibration=50, composition=composition
-    )
+    return Row(name, label, spec, recipe.quick() if quick else recipe, seeds)
 
 
 def _seeds(seeds: Sequence[int] | None, repeats: int | None, default: int) -> tuple[int, ...]:

@@ -6,7 +6,6 @@ import hashlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,21 +149,6 @@ def float_logits(
 
 def _batches(indices: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:
     return [indices[i : i + size] for i in range(0, len(indices), size)]
-
-
-def ten_seconds(group: NDArray[Any]) -> NDArray[np.intp]:
-    """Pairs of consecutive segments of one recording, without overlap, shape (n_pairs, 2).
-
-    Parameters
-    ----------
-    group
-        Recording of each segment; a recording's segments stand together, in order of time.
-    """
-    new = np.r_[True, group[1:] != group[:-1]]
-    start = np.maximum.accumulate(np.where(new, np.arange(len(group)), 0))
-    place = np.arange(len(group)) - start
-    first = np.flatnonzero((place[:-1] % 2 == 0) & ~new[1:])
-    return np.column_stack([first, first + 1])
 
 
 def reference_maps(

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgqa_tflite.evaluation.breakdown import stretches
 from ecgqa_tflite.evaluation.figures import Figure, score_table
 from ecgqa_tflite.evaluation.models import graded_table
-from ecgqa_tflite.experiment.external import ExternalTest, ten_seconds
+from ecgqa_tflite.experiment.external import ExternalTest
 from ecgqa_tflite.spec import Quality
 
 RESAMPLES_PAIRS = 500
@@ -56,7 +57,7 @@ def figures_of(
 
 def pairs_of(test: ExternalTest, score: NDArray[Any], threshold: float) -> dict[str, Any]:
     """Decisions on ten seconds, by the mean of two scores, and on five for the same stretches."""
-    pairs = ten_seconds(test.group)
+    pairs = stretches(test.group, 2)
     both = pairs.ravel()
     mean = score[pairs].astype(float).mean(axis=1)
     first = pairs[:, 0]

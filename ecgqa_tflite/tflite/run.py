@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +272,8 @@ class Scorer:
     ----------
     threads
         Batches of segments are shared among so many.
+    reference_kernels
+        See :class:`Int8Network`.
 
     Raises
     ------
@@ -278,10 +281,12 @@ class Scorer:
         See :class:`Int8Network`.
     """
 
-    def __init__(self, tflite: bytes | Path, *, threads: int = 1) -> None:
-        self._tflite = tflite
+    def __init__(
+        self, tflite: bytes | Path, *, threads: int = 1, reference_kernels: bool = False
+    ) -> None:
+        self._new = partial(Int8Network, tflite, reference_kernels=reference_kernels)
         self._threads = threads
-        self._idle = [Int8Network(tflite)]
+        self._idle = [self._new()]
 
     def scores(
         self,
@@ -315,7 +320,7 @@ class Scorer:
             try:
                 network = self._idle.pop()
             except IndexError:  # all at work
-                network = Int8Network(self._tflite)
+                network = self._new()
             try:
                 return network.scores(images(batch))[:, Quality.HIGH]
             finally:

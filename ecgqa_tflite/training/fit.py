@@ -24,14 +24,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import DatasetError, ModelError
+from ecgqa_tflite.evaluation.figures import score_table
 from ecgqa_tflite.output import whole_file
 from ecgqa_tflite.progress import Progress
-from ecgqa_tflite.spec import FrontEnd
+from ecgqa_tflite.spec import FrontEnd, Quality
 from ecgqa_tflite.training.images import augmented
 from ecgqa_tflite.training.recipe import Recipe, Schedule, digest_of
 
 CHECKPOINT = "checkpoint.npz"
 
+Judge = Callable[[], dict[str, float]]
+"""Figures of the network as it is, after an epoch."""
 Batches = Callable[[int], Iterator[tuple[Any, Any]]]
 """From the number of an epoch to its batches: images (uint8) and classes (int32)."""
 
@@ -111,7 +114,8 @@ def fit(
     recipe: Recipe,
     work: Path,
     progress: Progress | None = None,
-) -> list[dict[str, float]]:
+    judge: Judge | None = None,
+) -> list[dict[str, Any]]:
     """Train ``network`` in place.
 
     Parameters
@@ -126,11 +130,14 @@ def fit(
         Folder for the checkpoint; a run that finds one goes on after it.
     progress
         Called each step.
+    judge
+        Asked after each epoch (:func:`validator`); it chooses nothing.
 
     Returns
     -------
     list of dict
-        Per epoch: ``loss`` (with label smoothing), ``accuracy`` and ``seconds``.
+        Per epoch: ``loss`` (with label smoothing), ``accuracy``, ``seconds`` and, where there is a
+        judge, ``validation``.
 
     Raises
     ------
@@ -141,7 +148,32 @@ def fit(
     def batches(epoch: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
         return _batches(index_maps, quality, spec, recipe, epoch)
 
-    return fit_batches(network, batches, len(index_maps), recipe, work, progress)
+    return fit_batches(network, batches, len(index_maps), recipe, work, progress, judge)
+
+
+def validator(
+    network: Any, index_maps: NDArray[np.uint8], quality: NDArray[np.uint8], spec: FrontEnd
+) -> Judge:
+    """What :func:`fit` notes of validation after each epoch: ``loss``, ``accuracy``, ``auc``.
+
+    Loss without label smoothing, and accuracy at P(high) 0.5: they go with the training's, and the
+    model's own figures with its own threshold are worked out at the end.
+    """
+    from ecgqa_tflite.networks.logits import logit_function
+
+    high = quality == Quality.HIGH
+
+    def judge() -> dict[str, float]:
+        logits = logit_function(network, spec)(index_maps)
+        table = score_table(quality, logits, 0.0, np.arange(len(logits)), n_boot=0)
+        found = {
+            "loss": float(np.logaddexp(0, np.where(high, -logits, logits)).mean()),
+            "accuracy": table["acc"]["value"],
+            "auc": table["auc"]["value"],
+        }
+        return {name: round(value, 5) for name, value in found.items() if value is not None}
+
+    return judge
 
 
 def fit_batches(
@@ -151,7 +183,8 @@ def fit_batches(
     schedule: Schedule,
     work: Path,
     progress: Progress | None = None,
-) -> list[dict[str, float]]:
+    judge: Judge | None = None,
+) -> list[dict[str, Any]]:
     """Train ``network`` in place on the batches of each epoch; :func:`fit` says what comes back.
 
     Parameters
@@ -182,6 +215,8 @@ def fit_batches(
         tf.TensorSpec((schedule.batch,), tf.int32),
     )
     history = _restore(work, twin, optimiser)
+    if history:
+        tell(f"going on from epoch {len(history) + 1} of {schedule.epochs}", 1, 1)
     for epoch in range(len(history), schedule.epochs):
         started, sums = time.monotonic(), np.zeros(2)
         dataset = tf.data.Dataset.from_generator(
@@ -194,13 +229,15 @@ def fit_batches(
             sums += float(loss), float(accuracy)
             tell(f"training, epoch {epoch + 1}, loss {sums[0] / (done + 1):.3f}", at + 1, n_steps)
         loss_mean, accuracy_mean = sums / steps_per_epoch
-        history.append(
-            {
-                "loss": round(float(loss_mean), 5),
-                "accuracy": round(float(accuracy_mean), 5),
-                "seconds": round(time.monotonic() - started, 1),
-            }
-        )
+        noted: dict[str, Any] = {
+            "loss": round(float(loss_mean), 5),
+            "accuracy": round(float(accuracy_mean), 5),
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        if judge is not None:
+            network.set_weights(twin.get_weights())
+            noted["validation"] = judge()
+        history.append(noted)
         _save(work, twin, optimiser, history)
     if twin is not network:
         network.set_weights(twin.get_weights())
@@ -256,14 +293,14 @@ def _batches(
         yield images, quality[chosen].astype(np.int32)
 
 
-def _save(work: Path, network: Any, optimiser: Any, history: list[dict[str, float]]) -> None:
+def _save(work: Path, network: Any, optimiser: Any, history: list[dict[str, Any]]) -> None:
     weights = {f"weight/{i}": w for i, w in enumerate(network.get_weights())}
     states = {f"optimiser/{i}": v.numpy() for i, v in enumerate(optimiser.variables)}
     with whole_file(work / CHECKPOINT, overwrite=True) as temporary:
         np.savez(temporary, history=json.dumps(history), **weights, **states)
 
 
-def _restore(work: Path, network: Any, optimiser: Any) -> list[dict[str, float]]:
+def _restore(work: Path, network: Any, optimiser: Any) -> list[dict[str, Any]]:
     """Put a checkpoint back, if there is one, and return its history."""
     path = work / CHECKPOINT
     if not path.exists():
@@ -272,5 +309,5 @@ def _restore(work: Path, network: Any, optimiser: Any) -> list[dict[str, float]]
         network.set_weights([saved[f"weight/{i}"] for i in range(len(network.get_weights()))])
         for i, variable in enumerate(optimiser.variables):
             variable.assign(saved[f"optimiser/{i}"])
-        history: list[dict[str, float]] = json.loads(str(saved["history"]))
+        history: list[dict[str, Any]] = json.loads(str(saved["history"]))
         return history

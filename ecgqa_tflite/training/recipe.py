@@ -16,6 +16,7 @@ from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.spec import FrontEnd
 
 RECIPE_FORMAT = 1
+QUICK_SEGMENTS, QUICK_EPOCHS = 2_000, 2
 KEPT = ("n_train", "n_validation", "validation_share", "seed")
 """What is taken of a composition of before version 0.2, which names a rule for mixtures: it holds
 out the same patients and records, but its sources are gone, and today's stand in for them."""
@@ -181,6 +182,12 @@ class Recipe(Schedule):
         n_validation = max(2, n_train // 5)
         composition = replace(self.composition, n_train=n_train, n_validation=n_validation)
         return replace(self, composition=composition)
+
+    def quick(self) -> Recipe:
+        """The same in some minutes: few segments and epochs, to see that everything is there."""
+        return replace(
+            self.of_size(QUICK_SEGMENTS), epochs=QUICK_EPOCHS, warmup_steps=20, n_calibration=50
+        )
 
 
 def digest_of(*parts: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgqa_tflite.datasets import challenge2011
 from ecgqa_tflite.datasets.balanced import build
 from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.errors import ArgumentError
@@ -22,13 +23,16 @@ from ecgqa_tflite.output import refuse_existing, refuse_swallowing, refuse_unwri
 from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.tflite.run import high_scores
-from ecgqa_tflite.training.fit import fit, new_network, work_folder
+from ecgqa_tflite.training.fit import fit, new_network, validator, work_folder
 from ecgqa_tflite.training.images import index_maps
 from ecgqa_tflite.training.recipe import Recipe
 
 THRESHOLD = 0.6
 """High from this P(high) on: where light_cnn and light_cnn_small err alike on both classes of
 validation (7-8 %). At 0.5 both call half of challenge-2011's bad leads high."""
+
+LEAST = 2
+"""Segments of a set: one of each quality."""
 
 
 def train(
@@ -68,13 +72,20 @@ def train(
         A set is missing or too small.
     """
     _refuse(out, overwrite, data, cache)
+    _refuse_few(recipe)
     network, pretraining = new_network(recipe, spec, out.name), _pretraining(recipe)
+    leads, lead_labels = challenge2011.whose_leads(data)
+    if progress is not None and lead_labels == "by recording":
+        progress(
+            f"{leads} has no {challenge2011.LEADS}: its leads are labelled {lead_labels}", 1, 1
+        )
     sets = build(data, spec, recipe.composition, cache, progress)
     maps = index_maps(sets.train, spec, cache, workers, progress)
     validation_maps = index_maps(sets.validation, spec, cache, workers, progress)
 
     work = work_folder(cache, network, recipe.to_dict(), spec.hash, sets.train.digest)
-    history = fit(network, maps, sets.train.quality, spec, recipe, work, progress)
+    judge = validator(network, validation_maps, sets.validation.quality, spec)
+    history = fit(network, maps, sets.train.quality, spec, recipe, work, progress, judge)
 
     chosen = calibration(sets.train, recipe.n_calibration, recipe.seed)
     from ecgqa_tflite.networks.logits import logit_function
@@ -87,6 +98,8 @@ def train(
     )
     training = {
         "epochs": history,
+        "leads": leads,
+        "lead_labels": lead_labels,
         "segments": sets.train.census(),
         "parameters": int(network.count_params()),
         "tflite_bytes": len(tflite),
@@ -118,6 +131,19 @@ def _refuse(out: Path, overwrite: bool, *inputs: Path) -> None:
         raise ArgumentError(
             f"{out}: its last part names the model and must match {MODEL_NAME.pattern}: name "
             f"another output"
+        )
+
+
+def _refuse_few(recipe: Recipe) -> None:
+    """Counts that can't work are said before the sets are made."""
+    n, of = recipe.composition.n_train, recipe.composition.n_validation
+    if n < recipe.batch:
+        raise ArgumentError(
+            f"{n} training segments are fewer than a batch of {recipe.batch}: ask for more"
+        )
+    if min(n, of) < LEAST:
+        raise ArgumentError(
+            f"{n} training and {of} validation segments: at least {LEAST} of each are needed"
         )
 
 

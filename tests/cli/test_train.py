@@ -129,6 +129,16 @@ def test_a_recipes_start_is_named_anew(given: dict[str, Any], tmp_path: Path) ->
     assert train(*arguments, "--from", "body", "--from-scratch").exit_code == 2
 
 
+def test_quick_is_small_whatever_the_recipe(given: dict[str, Any], tmp_path: Path) -> None:
+    path = saved(tmp_path, alpha=0.5, epochs=40)
+    train("--data", "d", "-o", "o", "--recipe", path, "--quick")
+    quick = given["recipe"]
+    assert quick.alpha == 0.5 and quick.epochs == 2
+    assert (quick.composition.n_train, quick.composition.n_validation) == (2000, 400)
+    train("--data", "d", "-o", "o", "--quick", "--epochs", 1, "--segments", 500)
+    assert given["recipe"].epochs == 1 and given["recipe"].composition.n_train == 500
+
+
 @pytest.mark.parametrize("name", ["light_cnn", "light_cnn_small", "inception_v1"])
 def test_shipped_recipes_can_be_repeated(name: str, given: dict[str, Any]) -> None:
     folder = open_model(name).path

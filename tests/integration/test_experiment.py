@@ -20,7 +20,7 @@ from ecgqa_tflite.errors import ArgumentError, DatasetError
 from ecgqa_tflite.evaluation.models import int8_scores as scores_of_segments
 from ecgqa_tflite.experiment import design, merge, runs, tables
 from ecgqa_tflite.experiment import run as experiment_run
-from ecgqa_tflite.experiment.external import ExternalTest, int8_scores, read_test, ten_seconds
+from ecgqa_tflite.experiment.external import ExternalTest, int8_scores, read_test
 from ecgqa_tflite.experiment.pictures import front
 from ecgqa_tflite.experiment.report import keep_design, write_report
 from ecgqa_tflite.experiment.rival import keep_differences, read_differences
@@ -420,12 +420,6 @@ def test_spread_of_little() -> None:
     assert merge.spread([])["mean"] is None
     one = merge.spread([0.5, None])
     assert one["mean"] == one["low"] == one["high"] == 0.5 and one["sd"] is None
-
-
-def test_ten_seconds_stay_in_a_recording() -> None:
-    group = np.array(["a"] * 3 + ["b"] + ["c"] * 4 + ["d"] * 2)
-    assert ten_seconds(group).tolist() == [[0, 1], [4, 5], [6, 7], [8, 9]]
-    assert ten_seconds(np.array(["a"])).shape == (0, 2)
 
 
 def test_a_sample_holds_all_that_is_rare(external: ExternalTest) -> None:

@@ -108,6 +108,10 @@ def test_accuracy_is_said_where_it_was_measured(bundle: Bundle) -> None:
     assert lines == [f"validation: {both}", f"elsewhere: {both}"]
     text = (bundle.path / "README.md").read_text()
     assert all(line in text for line in lines)
+    moved = {"threshold": {"threshold_int8": 9}}
+    for table in tiny_model.METRICS["external"].values():
+        lines = accuracy_lines(moved | {"external": {"elsewhere": table | {"threshold": 0}}})
+        assert lines[0].endswith("BAcc at the threshold before it was moved")
     assert accuracy_lines({}) == accuracy_lines({"external": {}, "validation": {}}) == []
 
 

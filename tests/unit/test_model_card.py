@@ -29,7 +29,8 @@ from ecgqa_tflite.evaluation.failures import DIRECTIONS, tally
 from ecgqa_tflite.evaluation.figures import compare_decisions, reliability, score_table
 from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.model_folder import ModelFolder, open_model
-from ecgqa_tflite.plots.calibration import LEAST, LEFT, SIDE, TOP, calibration_svg
+from ecgqa_tflite.plots.calibration import LEAST, calibration_svg
+from ecgqa_tflite.plots.square import LEFT, SIDE, TOP
 from ecgqa_tflite.training.recipe import Recipe
 
 RECIPE = Recipe(alpha=0.125, composition=Composition(n_train=2, n_validation=2)).to_dict()

@@ -294,12 +294,13 @@ def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path: Path) -> None:
 
     with pytest.raises(KilledError):
         fit(new_network(TINY, SPEC, "t"), maps, quality, SPEC, TINY, tmp_path / "cut", kill)
-    steps: list[int] = []
+    told: list[tuple[str, int]] = []
     resumed = new_network(TINY, SPEC, "t")
     again = fit(
-        resumed, maps, quality, SPEC, TINY, tmp_path / "cut", lambda w, d, t: steps.append(d)
+        resumed, maps, quality, SPEC, TINY, tmp_path / "cut", lambda w, d, t: told.append((w, d))
     )
-    assert steps[0] == 5 and len(again) == 4
+    assert told[0] == ("going on from epoch 2 of 4", 1)
+    assert told[1][1] == 5 and len(again) == 4
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         assert np.array_equal(a, b)
     logits = logit_function(resumed, SPEC)(maps)
@@ -307,6 +308,30 @@ def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path: Path) -> None:
 
     with pytest.raises(DatasetError, match="fewer than a batch"):
         fit(whole, maps[:3], quality[:3], SPEC, TINY, tmp_path / "few")
+
+
+def test_validation_is_noted_after_each_epoch_and_changes_nothing(tmp_path: Path) -> None:
+    require_module("tf_keras")
+    from ecgqa_tflite.networks.logits import logit_function
+    from ecgqa_tflite.training.fit import fit, new_network, validator
+
+    (maps, quality), (held, truth) = separable(64), separable(20)
+    weights = []
+    for recipe in (TINY, replace(TINY, precision="bfloat16")):
+        network = new_network(recipe, SPEC, "tiny")
+        judge = validator(network, held, truth, SPEC)
+        work = tmp_path / recipe.precision
+        history = fit(network, maps, quality, SPEC, recipe, work, judge=judge)
+        notes = [epoch["validation"] for epoch in history]
+        assert len(notes) == 4 and set(notes[0]) == {"loss", "accuracy", "auc"}
+        logits = logit_function(network, SPEC)(held)
+        assert notes[-1]["accuracy"] == pytest.approx(((logits >= 0) == truth).mean())
+        assert notes[-1] == judge()
+        weights.append(network.get_weights())
+    plain = new_network(TINY, SPEC, "tiny")
+    fit(plain, maps, quality, SPEC, TINY, tmp_path / "plain")
+    for a, b in zip(plain.get_weights(), weights[0], strict=True):
+        assert np.array_equal(a, b)
 
 
 # ---- the whole ----------------------------------------------------------------------------------
@@ -338,6 +363,8 @@ def test_a_whole_training_leaves_a_model_that_opens(data: Path, tmp_path: Path) 
     assert model.metrics["external"] == {}
     card = (out / "MODEL_CARD.md").read_text()
     assert "leads labelled good" in card and "No external test" in card
+    assert "## Epochs" in card and len(model.metrics["training"]["epochs"]) == 1
+    assert "validation" in model.metrics["training"]["epochs"][0]
     with pytest.raises(OutputExistsError):
         train(data, out, SPEC, recipe, cache)
     # nothing of an unfinished run is left, and what was made is found again
@@ -373,6 +400,7 @@ def test_a_checkpoint_is_of_one_start_and_one_set_of_labels(
             raise StopError
 
         monkeypatch.setattr(run, "build", lambda *_: BalancedSets(part, part))
+        monkeypatch.setattr(run.challenge2011, "whose_leads", lambda _: ("mine", "by lead"))
         monkeypatch.setattr(pretrain, "load_body", lambda _: body)
         monkeypatch.setattr(run, "fit", stop)
         recipe = replace(TINY, initial_weights="body")
@@ -392,6 +420,8 @@ def test_a_checkpoint_is_of_one_start_and_one_set_of_labels(
         ("file/mine", {}, {}, "nothing can be written"),
         ("mine", {"initial_weights": "typo"}, {}, "no such model"),
         ("mine", {"alpha": 0.0}, {}, "alpha"),
+        ("mine", {"batch": 32, "composition": Composition(n_train=31)}, {}, "fewer than a batch"),
+        ("mine", {"composition": Composition(n_validation=1)}, {}, "1 validation segments"),
         ("mine", {}, {"rows": 60, "cols": 60}, "77 x 77"),
     ],
 )
