@@ -42,7 +42,7 @@ def test_targets_one_table_one_json_and_pictures(small_model: ModelFolder, tmp_p
     for words in ("cortex-m4", "instructions", "engine", "measured", "coral: libedgetpu.so.1"):
         assert words in done.stdout, words
     assert sorted(p.name for p in out.iterdir()) == [
-        "latency.png", "pareto.png", "report.json", "stages.png", "table.txt",
+        "SHA256SUMS", "latency.png", "pareto.png", "report.json", "stages.png", "table.txt",
     ]  # fmt: skip
     assert (out / "table.txt").read_text() in done.stdout
     report = json.loads((out / "report.json").read_text())

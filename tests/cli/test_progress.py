@@ -31,7 +31,7 @@ def test_a_log_tells_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     out = io.StringIO()
-    tell = module._lines(Console(file=out, width=200))
+    tell = module._lines(Console(file=out, width=200), 0.0)
     for step in range(900, 961):
         tell(f"training, epoch 3, loss {1 / step:.3f}", step, 1000)
         now[0] += 1.0
