@@ -31,7 +31,7 @@ ORDER = (
     "evaluation",
     "training",
     "convert",
-    "bundle experiment",
+    "bundle bulk experiment",
     "cli",
 )
 """Rooms, lowest first. A room imports from lines above its own alone, in functions too."""

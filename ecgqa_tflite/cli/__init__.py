@@ -21,6 +21,7 @@ from ecgqa_tflite.errors import EcgqaError
 
 COMMANDS: dict[str, str] = {
     "assess": "Tell which seconds of a recording can be trusted.",
+    "bulk": "Assess an archive, on one machine or a cluster.",
     "scalogram": "Draw a segment of a recording as the network sees it.",
     "convert": "Make a full-int8 model and its firmware bundle.",
     "validate": "Prove a bundle again, on this machine.",
@@ -36,8 +37,12 @@ COMMANDS: dict[str, str] = {
 """Command names and what ``ecgqa --help`` says of them, in the order in which it lists them."""
 
 EXTRAS: dict[str, str] = {
+    "distributed": "cluster",
+    "gcsfs": "cloud",
     "matplotlib": "train",
+    "pyarrow": "bulk",
     "pywt": "train",
+    "s3fs": "cloud",
     "sklearn": "train",
     "tensorflow": "train",
     "tensorflow_model_optimization": "train",
