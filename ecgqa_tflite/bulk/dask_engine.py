@@ -120,7 +120,8 @@ def _settled(
 
     waiting = iter(todo)
     running: dict[Future, list[Entry]] = {}
-    done = as_completed()
+    with client.as_current():
+        done = as_completed()
     round_of = f"{at_once}-{id(todo):x}"
     submitted = 0
 
