@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ecgqa_tflite.bulk.plan import Entry
 from ecgqa_tflite.bulk.processes import TRIES, poisoned
+from ecgqa_tflite.bulk.run import GO_ON
 from ecgqa_tflite.bulk.work import Job, Outcome, Worker
 from ecgqa_tflite.errors import ToolError
 
@@ -33,8 +35,15 @@ BATCH_ENTRIES = 32
 AHEAD = 2
 """Batches that are submitted for each thread of the cluster."""
 
-WAIT_S = 60
-"""For the first worker."""
+CONNECT_S = 30
+"""For the scheduler to answer."""
+
+WAIT_S = 300
+"""For a worker, the first or the next where all have gone: clusters take their time."""
+
+POLL_S = 0.02
+LOOK_S = 5.0
+"""Whether a batch is done, and whether there are workers."""
 
 
 def run_dask(entries: Sequence[Entry], job: Job, scheduler: str, workers: int) -> Iterator[Outcome]:
@@ -84,7 +93,12 @@ def _client(scheduler: str, workers: int) -> Iterator[Client]:
     from distributed import Client, LocalCluster
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # deaths are told by what follows
-    dask.config.set({"distributed.scheduler.allowed-failures": TRIES - 1})
+    dask.config.set(
+        {
+            "distributed.scheduler.allowed-failures": TRIES - 1,
+            "distributed.comm.timeouts.connect": WAIT_S,  # a busy machine starts workers slowly
+        }
+    )
     cluster: Any = None
     try:
         if scheduler == LOCAL:
@@ -96,13 +110,13 @@ def _client(scheduler: str, workers: int) -> Iterator[Client]:
                 dashboard_address=None,
                 memory_limit=0,  # Worker has a limit of its own
             )
-        client = Client(cluster or scheduler, timeout=WAIT_S, set_as_default=False)
+        client = Client(cluster or scheduler, timeout=CONNECT_S, set_as_default=False)
         client.wait_for_workers(1, timeout=WAIT_S)
     except (OSError, TimeoutError) as error:
         if cluster is not None:
             cluster.close()
         raise ToolError(
-            f"{scheduler}: no Dask scheduler with a worker answers in {WAIT_S} s"
+            f"{scheduler}: no Dask scheduler answers there, or none with a worker"
         ) from error
     try:
         yield client
@@ -137,7 +151,9 @@ def _settled(
 
     try:
         fill()
-        for future in done:
+        while running:
+            _await(client, done)
+            future = next(done)
             batch = running.pop(future)
             try:
                 yield batch, future.result()
@@ -146,9 +162,27 @@ def _settled(
             future.release()
             fill()
     except (CancelledError, OSError, TimeoutError) as error:
-        raise ToolError(
-            "the Dask scheduler has gone; what was done is kept: the same command goes on"
-        ) from error
+        raise ToolError(f"the Dask scheduler has gone; {GO_ON}") from error
+
+
+def _await(client: Client, done: Any) -> None:
+    """Return as soon as a batch is done.
+
+    Raises
+    ------
+    ToolError
+        There has been no worker for ``WAIT_S``.
+    """
+    seen = looked = time.monotonic()
+    while not done.has_ready():
+        time.sleep(POLL_S)
+        now = time.monotonic()
+        if now - looked > LOOK_S:
+            looked = now
+            if client.nthreads():
+                seen = now
+            elif now - seen > WAIT_S:
+                raise ToolError(f"no Dask worker for {WAIT_S} s; {GO_ON}")
 
 
 def _settle(batch: list[Entry], job: Job) -> list[Outcome]:
