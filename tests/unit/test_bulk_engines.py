@@ -148,7 +148,9 @@ def test_twenty_poison_files(engine: str, tmp_path: Path, monkeypatch: pytest.Mo
                 yield outcome
 
         so_far = run(seen())
-    assert so_far.n == {"done": 40, "kept": 0, "aside": len(paths), "unread": 0}
+    # what a batch had done before it died is kept
+    assert so_far.n["done"] + so_far.n["kept"] == 40
+    assert so_far.n["aside"] == len(paths) and not so_far.unread
     reasons = {o.entry.path: o.reason for o in came if o.kind == "aside"}
     assert set(reasons) == set(map(str, paths))
     killed = [reason for reason in reasons.values() if reason == poison_files.POISONED]
