@@ -107,7 +107,7 @@ def _client(scheduler: str, workers: int) -> Iterator[Client]:
                 threads_per_worker=1,
                 processes=True,
                 protocol="tcp://",
-                dashboard_address=None,
+                dashboard_address=":0",
                 memory_limit=0,  # Worker has a limit of its own
             )
         client = Client(cluster or scheduler, timeout=CONNECT_S, set_as_default=False)

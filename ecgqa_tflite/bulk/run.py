@@ -26,6 +26,10 @@ class Run:
     ----------
     n
         Entries by :data:`~ecgqa_tflite.bulk.work.Kind`.
+    n_bytes
+        Of the entries that came, those apart whose result was there.
+    n_bytes_kept
+        Of those.
     recorded_s
         Seconds of ECG that were assessed.
     took_s
@@ -39,6 +43,8 @@ class Run:
     n: dict[str, int] = field(
         default_factory=lambda: {"done": 0, "kept": 0, "aside": 0, "unread": 0}
     )
+    n_bytes: int = 0
+    n_bytes_kept: int = 0
     recorded_s: float = 0.0
     took_s: float = 0.0
     slowest: list[Outcome] = field(default_factory=list)
@@ -68,6 +74,10 @@ def run(outcomes: Iterable[Outcome], tell: Callable[[Run], None] | None = None) 
     started = time.monotonic()
     for outcome in outcomes:
         so_far.n[outcome.kind] += 1
+        if outcome.kind == "kept":
+            so_far.n_bytes_kept += outcome.entry.n_bytes
+        else:
+            so_far.n_bytes += outcome.entry.n_bytes
         so_far.recorded_s += outcome.recorded_s
         so_far.took_s = time.monotonic() - started
         if outcome.kind == "aside":

@@ -286,9 +286,16 @@ def _run(
     job = Job(plan.options, place.url, int(memory))
     came = archive.outcomes(entries, job, workers=workers, scheduler=scheduler)
 
+    n_bytes = sum(entry.n_bytes for entry in entries)
+
     def so_far(run: Run) -> None:
-        rate = f"{run.recorded_s / 3600:.1f} h, {run.hours_per_s:.2f} h/s"
-        tell(f"records, {rate}", run.n_settled, len(entries))
+        # records may be half a minute or a week: time goes by their bytes
+        tell(
+            f"kB, {run.n_settled} of {len(entries)} records, {run.recorded_s / 3600:.1f} h, "
+            f"{run.hours_per_s:.2f} h/s",
+            run.n_bytes // 1000,
+            (n_bytes - run.n_bytes_kept) // 1000,
+        )
 
     try:
         return run(came, so_far)

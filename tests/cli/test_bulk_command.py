@@ -49,6 +49,7 @@ def test_all_steps_at_once_and_again(ecg: Path, tmp_path: Path) -> None:
     assert "exists already" in ecgqa("merge", tmp_path / "out").output
 
 
+@pytest.mark.usefixtures("one_process")
 def test_steps(ecg: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     planned = ecgqa("plan", f"{ecg}/*.npy", "-o", out, *MODEL, "--fs", 250, "--slurm", 2)
@@ -105,6 +106,7 @@ def test_a_scheduler_that_is_not_there(
     assert done.exit_code == 1 and "no Dask scheduler" in done.output
 
 
+@pytest.mark.usefixtures("one_process")
 def test_spans_and_parquet(ecg: Path, tmp_path: Path) -> None:
     require_module("pyarrow")
     asked = (f"{ecg}/n*.npy", "-o", tmp_path / "out", *MODEL, "--fs", 250, "--workers", 1)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,7 @@ def test_processes_name_the_record_that_kills(
         expected = in_this_process(plan, tmp_path / "one")
         out = tmp_path / "two"
         job = Job(plan.options, str(out), MEMORY)
-        came = list(run_processes(plan.entries, job, 2))
+        came = list(run_processes(plan.entries, job, 1))
     kinds = {Path(o.entry.path).stem: (o.kind, o.reason) for o in came}
     assert kinds["segfault"] == ("aside", poison_files.POISONED)
     assert kinds["bug"] == ("aside", "unexpected KeyError: 'a fault of the reader'")
@@ -85,7 +86,8 @@ def test_processes_name_the_record_that_kills(
     assert sorted(o.entry.path for o in came) == sorted(e.path for e in plan.entries)
     assert {name: v for name, v in tree(out).items() if name.startswith("results")} == expected
     # set aside for good, and not read again
-    assert {o.kind for o in run_processes(plan.entries, job, 1)} == {"kept", "aside"}
+    worker = Worker(replace(job, memory_bytes=None))
+    assert {worker.settle(entry).kind for entry in plan.entries} == {"kept", "aside"}
 
 
 def test_a_killed_worker_and_a_killed_driver_lose_nothing(tmp_path: Path) -> None:

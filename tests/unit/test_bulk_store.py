@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -148,6 +147,7 @@ def store(
     s3fs.S3FileSystem.clear_instance_cache()
 
 
+@pytest.mark.usefixtures("one_process")
 def test_records_and_results_in_a_store(store: tuple[Proxy, str], tmp_path: Path) -> None:
     proxy, bucket = store
     done = CliRunner().invoke(
@@ -193,6 +193,7 @@ def test_a_fault_that_stays_is_one_line_and_resumable(
     assert not list(Path("/tmp").glob("ecgqa-*/r2.dat"))
 
 
+@pytest.mark.usefixtures("one_process")
 def test_an_output_that_fails_stops_the_run(store: tuple[Proxy, str], tmp_path: Path) -> None:
     proxy, bucket = store
     plan = make_plan(Request((f"{tmp_path}/ecg/*.hea",)), options())
@@ -206,4 +207,3 @@ def test_an_output_that_fails_stops_the_run(store: tuple[Proxy, str], tmp_path: 
     proxy.faults.clear()
     done = CliRunner().invoke(main, run)
     assert done.exit_code == 0 and "4 done" in done.output
-    shutil.rmtree(tmp_path / "ecg")
