@@ -39,6 +39,7 @@ def run_processes(entries: Sequence[Entry], job: Job, workers: int) -> Iterator[
     """
     todo, suspects = deque(entries), deque[Entry]()
     deaths: Counter[str] = Counter()
+    failed_starts = 0
     pool = [_Process(job) for _ in range(min(workers, len(entries)))]
     try:
         while todo or suspects or any(process.entry for process in pool):
@@ -52,9 +53,17 @@ def run_processes(entries: Sequence[Entry], job: Job, workers: int) -> Iterator[
                     raise answer
                 if isinstance(answer, Outcome):
                     yield answer
+                elif answer == _READY:
+                    failed_starts = 0
                 elif answer is None:
                     pool[pool.index(process)] = _Process(job)
-                    if entry is None:
+                    if entry is None:  # died as it started, or with nothing to do
+                        failed_starts += 1
+                        if failed_starts == TRIES:
+                            raise ToolError(
+                                f"{TRIES} workers ended as they started (exit code "
+                                f"{process.exit_code}): more memory for each, or fewer --workers"
+                            )
                         continue
                     deaths[entry.key] += 1
                     if deaths[entry.key] < TRIES:
@@ -101,12 +110,6 @@ class _Process:
         try:
             answer: Outcome | EcgqaError | str = self.connection.recv()
         except (EOFError, OSError):
-            if not self._ready:
-                self._process.join()
-                raise ToolError(
-                    f"a worker ended as it started (exit code {self._process.exitcode}): more "
-                    "memory for each, or fewer --workers"
-                ) from None
             self.end()
             return None
         self._ready = True
@@ -118,6 +121,11 @@ class _Process:
         self._process.kill()
         self._process.join()
         self.connection.close()
+
+    @property
+    def exit_code(self) -> int | None:
+        """As the system has it, minus the signal's number where one ended it."""
+        return self._process.exitcode
 
 
 def _that_tell(pool: Sequence[_Process]) -> list[_Process]:
