@@ -97,6 +97,7 @@ def _client(scheduler: str, workers: int) -> Iterator[Client]:
         {
             "distributed.scheduler.allowed-failures": TRIES - 1,
             "distributed.comm.timeouts.connect": WAIT_S,  # a busy machine starts workers slowly
+            "distributed.worker.profile.enabled": False,  # it samples stacks all the time
         }
     )
     cluster: Any = None

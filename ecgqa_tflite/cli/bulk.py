@@ -55,7 +55,7 @@ PLANNING: tuple[Decorator, ...] = (
     ),
     click.option(
         "--form", type=click.Choice(["json", "parquet"]), default="json", show_default=True,
-        help="Of the result files; parquet takes a twentieth of the space.",
+        help="Of the result files; parquet is far smaller for long records.",
     ),
     click.option(
         "--overwrite", is_flag=True, help="Plan again; results that still hold are kept."
