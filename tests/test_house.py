@@ -243,8 +243,10 @@ def test_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def readme_commands() -> list[str]:
-    """Lines of the README's console blocks that start one of our commands."""
-    blocks = re.findall(r"```(?:console|sh|bash)\n(.*?)```", (REPO / "README.md").read_text(), re.S)
+    """Lines of console blocks in README and docs that start one of our commands."""
+    documents = [REPO / "README.md", *(PACKAGE / "docs").glob("*.md")]
+    text = "\n".join(path.read_text() for path in documents)
+    blocks = re.findall(r"```(?:console|sh|bash)\n(.*?)```", text, re.S)
     lines = [
         line.removeprefix("$ ").partition("  #")[0].strip()
         for block in blocks
