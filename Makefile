@@ -18,7 +18,8 @@ elapsed = $$(( ($$(date +%s) - $(STARTED)) / 60 )) min $$(( ($$(date +%s) - $(ST
 export OMP_NUM_THREADS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format clean pictures readme bench-frontend bench-page peers bench-peers \
+.PHONY: help setup demo test setup-slurm test-slurm lint format clean pictures readme \
+	bench-frontend bench-page peers bench-peers \
 	aarch64-root test-aarch64
 
 help: ## list the targets
@@ -59,6 +60,14 @@ demo: setup ## a simulated recording, its assessment, two pictures and a proven 
 
 test: setup ## every test (firmware under QEMU too, where its tools are installed)
 	$(BIN)/python -m pytest $(TEST_ARGS)
+
+setup-slurm: ## install a one-node SLURM for test-slurm (apt-get)
+	$(if $(filter 0,$(shell id -u)),,sudo )apt-get install -y --no-install-recommends \
+		slurmctld slurmd slurm-client munge
+
+test-slurm: setup ## archives under a one-node SLURM, and with twenty poison files (minutes; root)
+	$(BIN)/python -m pytest -p no:xdist -m archives tests/unit/test_bulk_slurm.py \
+		tests/unit/test_bulk_engines.py
 
 lint: setup ## ruff and mypy (lint-c: the C sources)
 	$(BIN)/ruff check .

@@ -83,3 +83,7 @@ class OutputExistsError(EcgqaError):
 
 class ToolError(EcgqaError):
     """A compiler, emulator or other outside program that is missing or failed."""
+
+
+class StorageError(EcgqaError):
+    """A disk or store that can't be read or written now; what was done is kept."""

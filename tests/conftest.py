@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,19 @@ def demo_record(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     write_demo(folder)
     return folder / "demo"
+
+
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Archives are run in this process: starting others takes seconds, and has its own tests."""
+    from ecgqa_tflite.bulk import processes
+    from ecgqa_tflite.bulk.work import Worker
+
+    monkeypatch.setattr(
+        processes,
+        "run_processes",
+        lambda entries, job, workers: map(Worker(replace(job, memory_bytes=None)).settle, entries),
+    )
 
 
 def _run_folder(factory: pytest.TempPathFactory) -> Path:

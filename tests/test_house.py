@@ -31,7 +31,7 @@ ORDER = (
     "evaluation",
     "training",
     "convert",
-    "bundle experiment",
+    "bundle bulk experiment",
     "cli",
 )
 """Rooms, lowest first. A room imports from lines above its own alone, in functions too."""
@@ -166,6 +166,7 @@ def test_an_upward_import_is_seen(planted: str, tmp_path: Path) -> None:
 def test_a_base_install_can_import_it(path: Path) -> None:
     """What the extra ``train`` brings is imported inside functions only."""
     extra = TENSORFLOW | {"joblib", "matplotlib", "neurokit2", "pywt", "sklearn"}
+    extra |= {"dask", "distributed", "duckdb", "fsspec", "pyarrow", "s3fs"}
     assert not at_import(path) & extra, path
 
 
@@ -242,8 +243,10 @@ def test_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def readme_commands() -> list[str]:
-    """Lines of the README's console blocks that start one of our commands."""
-    blocks = re.findall(r"```(?:console|sh|bash)\n(.*?)```", (REPO / "README.md").read_text(), re.S)
+    """Lines of console blocks in README and docs that start one of our commands."""
+    documents = [REPO / "README.md", *(PACKAGE / "docs").glob("*.md")]
+    text = "\n".join(path.read_text() for path in documents)
+    blocks = re.findall(r"```(?:console|sh|bash)\n(.*?)```", text, re.S)
     lines = [
         line.removeprefix("$ ").partition("  #")[0].strip()
         for block in blocks
@@ -256,9 +259,9 @@ def parse(command: click.Command, arguments: list[str], name: str) -> None:
     """Let click parse ``arguments`` without running anything."""
     if isinstance(command, click.Group):
         with click.Context(command, info_name=name) as context:
-            sub = command.get_command(context, arguments[0])
+            sub_name, sub, rest = command.resolve_command(context, arguments)
         assert sub is not None, f"README: no command {name} {arguments[0]}"
-        parse(sub, arguments[1:], f"{name} {arguments[0]}")
+        parse(sub, rest, f"{name} {sub_name}")
         return
     if "--help" in arguments:
         return

@@ -24,6 +24,7 @@ from ecgqa_tflite.escape import terminal
 
 COMMANDS: dict[str, str] = {
     "assess": "Tell which seconds of recordings can be trusted.",
+    "bulk": "Assess an archive, on one machine or a cluster.",
     "stream": "Tell of samples as they come in whether they can be trusted.",
     "formats": "List the formats of recordings that are read.",
     "scalogram": "Draw a segment of a recording as the network sees it.",
@@ -42,10 +43,13 @@ COMMANDS: dict[str, str] = {
 """Command names and what ``ecgqa --help`` says of them, in the order in which it lists them."""
 
 EXTRAS: dict[str, str] = {
+    "distributed": "cluster",
+    "gcsfs": "cloud",
     "matplotlib": "train",
     "edfio": "edf",
     "pyarrow": "bulk",
     "pywt": "train",
+    "s3fs": "cloud",
     "serial": "serial",
     "sklearn": "train",
     "tensorflow": "train",

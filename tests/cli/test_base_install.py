@@ -15,7 +15,9 @@ from ecgqa_tflite.model_folder import ModelFolder
 
 pytestmark = pytest.mark.slow
 
-ABSENT = ("tensorflow", "tf_keras", "tflite_micro", "ethosu", "sklearn", "pywt")
+ABSENT = (
+    "tensorflow", "tf_keras", "tflite_micro", "ethosu", "sklearn", "pywt", "pyarrow", "distributed",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,8 @@ def test_assess_and_bench(
     out = tmp_path / "decisions.json"
     run(environment / "ecgqa", "assess", demo_record, "--json", out, cwd=tmp_path)
     assert json.loads(out.read_text())["records"][0]["leads"][0]["n_segments"] == 18
+    archive = run(environment / "ecgqa", "bulk", demo_record, "-o", tmp_path / "out", cwd=tmp_path)
+    assert "in 1 of 1 records" in archive
     report = tmp_path / "report"
     text = run(
         environment / "ecgqa", "bench", small_model.path, "--target", "host", "--target", "tflm",
