@@ -10,12 +10,14 @@ header(5) and signal(5) of the WFDB Applications Guide.
 from __future__ import annotations
 
 import datetime
+import os
 import re
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import wfdb.io._signal as decoder
+import wfdb
 from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import RecordingError
@@ -37,6 +39,15 @@ MAX_SEGMENTS = 20_000
 
 FLAC_SAMPLES_PER_BYTE = 8192
 """More than FLAC makes of a byte: a constant block of 65,535 samples takes about ten."""
+
+BYTES_PER_SAMPLE = {
+    "8": 1.0, "16": 2.0, "24": 3.0, "32": 4.0, "61": 2.0, "80": 1.0, "160": 2.0, "212": 1.5,
+    "310": 4 / 3, "311": 4 / 3,
+}  # fmt: skip
+"""By format, as signal(5) has them."""
+
+COMPRESSED = ("508", "516", "524")
+"""FLAC."""
 
 FILE_SUFFIXES = (".hea", ".dat", ".mat")
 
@@ -127,8 +138,10 @@ class WfdbFile(RecordingFile):
             Signal(name, units[name, v], header.fs_hz * rate, total * rate, held[name, v] * rate)
             for (name, v), rate in zip(self._keys, self._rates, strict=True)
         )
-        self._formats = {s.fmt for p in self._parts for s in p.header.signals}
-        if "8" in self._formats:  # first differences: from the start or not at all
+        self._decoder = _Decoder()
+        if any(
+            s.fmt == "8" for p in self._parts for s in p.header.signals
+        ):  # first differences: from the start or not at all
             self.chunk = max(s.n_samples for s in signals)
         super().__init__(path, Contents(signals, header.start, tuple(notes)), options)
 
@@ -170,7 +183,7 @@ class WfdbFile(RecordingFile):
         values = np.full((end - begin) * described.per_frame, np.nan)
         reach = min(end, held)
         if begin < reach:
-            got = _frames(part.header, described, held, begin, reach)
+            got = self._decoder.frames(part.header, described, held, begin, reach)
             values[: got.size] = got
         own, unit = mv_per_unit(described.unit), mv_per_unit(self.signals[index].unit)
         if own != unit and own is not None and unit is not None:
@@ -181,41 +194,56 @@ class WfdbFile(RecordingFile):
         return np.asarray(np.interp(times, np.arange(values.size), values), np.float64)
 
 
-def _frames(
-    header: _Header, wanted: _Described, held: int, begin: int, end: int
-) -> NDArray[np.float64]:
-    """Physical values of one signal, frames ``begin`` to ``end`` of a segment."""
-    group = [s for s in header.signals if s.file == wanted.file]
-    at = next(i for i, s in enumerate(group) if s is wanted)
-    path = _signal_path(header, wanted.file)
-    try:
-        digits = decoder._rd_segment(
-            file_name=[path.name] * len(group),
-            dir_name=str(path.parent.absolute()),
-            pn_dir=None,
-            fmt=[s.fmt for s in group],
-            n_sig=len(group),
-            sig_len=held,
-            byte_offset=[s.offset for s in group],
-            samps_per_frame=[s.per_frame for s in group],
-            skew=[s.skew for s in group],
-            init_value=[s.first for s in group],
-            sampfrom=begin,
-            sampto=end,
-            channels=[at],
-            ignore_skew=False,
-        )[0]
-    except Exception as error:  # a decoder's complaint, whatever its type
-        raise RecordingError(
-            f"{header.path}: {path.name} can't be decoded as format {wanted.fmt}: "
-            f"{' '.join(str(error).split()) or type(error).__name__}"
-        ) from error
-    values = np.asarray(digits, np.float64)
-    invalid = values == decoder._digi_nan(wanted.fmt)
-    values -= wanted.baseline
-    values /= wanted.gain
-    values[invalid] = np.nan
-    return values
+class _Decoder:
+    """Hands signal files to wfdb under headers that it reads; published ones it often refuses.
+
+    A header of our own and a link to the signal file stand in a temporary folder, so that wfdb's
+    public functions do, whatever the names, dates, gains and units of the real header are.
+    """
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="ecgqa-", ignore_cleanup_errors=True)
+        self._records: dict[tuple[Path, Path], str] = {}
+
+    def frames(
+        self, header: _Header, wanted: _Described, held: int, begin: int, end: int
+    ) -> NDArray[np.float64]:
+        """Physical values of one signal, frames ``begin`` to ``end`` of a segment."""
+        path = _signal_path(header, wanted.file)
+        group = [s for s in header.signals if s.file == wanted.file]
+        key = (header.path, path)
+        try:
+            if key not in self._records:
+                self._records[key] = self._describe(path, group, held)
+            (values,) = wfdb.rdrecord(
+                self._records[key],
+                sampfrom=begin,
+                sampto=end,
+                channels=[next(i for i, s in enumerate(group) if s is wanted)],
+                smooth_frames=False,
+            ).e_p_signal
+        except Exception as error:  # a decoder's complaint, whatever its type
+            raise RecordingError(
+                f"{header.path}: {path.name} can't be decoded as format {wanted.fmt}: "
+                f"{' '.join(str(error).split()) or type(error).__name__}"
+            ) from error
+        digits = np.asarray(values, np.float64)  # at a gain of 1; NaN where WFDB's code says so
+        return np.asarray((digits - wanted.baseline) / wanted.gain, np.float64)
+
+    def _describe(self, path: Path, group: list[_Described], held: int) -> str:
+        """Name of a record that holds one signal file, ``held`` frames long."""
+        name = str(Path(self._folder.name) / f"s{len(self._records)}")
+        try:
+            os.symlink(path.absolute(), f"{name}.dat")
+        except OSError:  # Windows lets few users link symbolically
+            os.link(path, f"{name}.dat")
+        stem = Path(name).name
+        lines = [f"{stem} {len(group)} 1 {held}"] + [
+            f"{stem}.dat {s.fmt}x{s.per_frame}:{s.skew}+{s.offset} 1(0)/mV 0 0 {s.first} 0 0"
+            for s in group
+        ]
+        Path(f"{name}.hea").write_text("\n".join(lines) + "\n", encoding="ascii")
+        return name
 
 
 def _whole(header: _Header) -> _Part:
@@ -246,7 +274,7 @@ def _whole(header: _Header) -> _Part:
 
 
 def _compressed(header: _Header, file: str) -> bool:
-    return any(s.fmt in decoder.COMPRESSED_FMTS for s in header.signals if s.file == file)
+    return any(s.fmt in COMPRESSED for s in header.signals if s.file == file)
 
 
 def _held(header: _Header) -> dict[str, int]:
@@ -259,13 +287,13 @@ def _held(header: _Header) -> dict[str, int]:
         group = [header.signals[i] for i in where]
         fmt = group[0].fmt
         formats = sorted({s.fmt for s in group})
-        if len(formats) > 1 or fmt not in decoder.BYTES_PER_SAMPLE:
+        if len(formats) > 1 or fmt not in (*BYTES_PER_SAMPLE, *COMPRESSED):
             raise RecordingError(f"{header.path}: signal format {'/'.join(formats)} of {name}")
         if where != list(range(where[0], where[0] + len(where))):
             raise RecordingError(f"{header.path}: the signals of {name} are not listed together")
         size = _signal_path(header, name).stat().st_size
         per_frame = sum(s.per_frame for s in group)
-        if fmt in decoder.COMPRESSED_FMTS:
+        if fmt in COMPRESSED:
             if header.frames is None:
                 raise RecordingError(f"{header.path} must state the number of samples of {name}")
             # what it holds shows when it is decoded; this is what it can't hold
@@ -276,7 +304,7 @@ def _held(header: _Header) -> dict[str, int]:
                 )
             held[name] = header.frames
         else:
-            bytes_per_frame = per_frame * decoder.BYTES_PER_SAMPLE[fmt]
+            bytes_per_frame = per_frame * BYTES_PER_SAMPLE[fmt]
             held[name] = max(int((size - group[0].offset) / bytes_per_frame), 0)
     return held
 
@@ -325,37 +353,50 @@ def _segments(header: _Header) -> list[_Part]:
         )
     if not frames:
         raise RecordingError(f"{header.path} says that the record holds no samples")
+    known = _named_segments(header, header.segments)
     parts: list[_Part] = []
-    known: dict[str, tuple[_Header, dict[str, int]] | None] = {}
     start = 0
     for name, length in header.segments:
-        if name != "~":
-            if name not in known:
-                known[name] = _segment(header, name, length)
-            found = known[name]
-            if found is not None:
-                segment, held = found
-                held = {file: min(n, length) for file, n in held.items()}
-                parts.append(_Part(segment, start, start + length, held))
-                if held and min(held.values()) < length:
-                    header.notes.append(
-                        f"segment {name} holds {min(held.values())} samples a signal, fewer than "
-                        f"the {length} announced: the rest is a gap"
-                    )
+        found = known.get(name)
+        if found is not None:
+            segment, there = found
+            held = {file: min(n, length) for file, n in there.items()}
+            parts.append(_Part(segment, start, start + length, held))
+            fewest = min(held.values(), default=length)
+            if fewest < length:
+                header.notes.append(
+                    f"segment {name} holds {fewest} samples a signal, fewer than the {length} "
+                    "announced: the rest is a gap"
+                )
         start += length
     if not any(part.held for part in parts):
-        gone = [name for name, found in known.items() if found is None]
-        if gone:
-            raise RecordingError(
-                f"{header.path.with_name(gone[0] + '.hea')} is missing, and so is every other "
-                f"segment: put them beside {header.path.name}"
-            )
-        raise RecordingError(
-            f"{header.path} has no segment with a signal, gaps alone: no signal in mV, uV or V"
-        )
+        _refuse_empty(header, [name for name, found in known.items() if found is None])
     # the record's end may be a gap
     parts.append(_Part(_Header(header.path, header.fs_hz, None), frames, frames, {}))
     return parts
+
+
+def _named_segments(
+    header: _Header, segments: list[tuple[str, int]]
+) -> dict[str, tuple[_Header, dict[str, int]] | None]:
+    """What each segment that is named holds, once however often it comes."""
+    known: dict[str, tuple[_Header, dict[str, int]] | None] = {}
+    for name, length in segments:
+        if name != "~" and name not in known:
+            known[name] = _segment(header, name, length)
+    return known
+
+
+def _refuse_empty(header: _Header, missing: list[str]) -> None:
+    """Say of a record without a sample why it has none."""
+    if missing:
+        raise RecordingError(
+            f"{header.path.with_name(missing[0] + '.hea')} is missing, and so is every other "
+            f"segment: put them beside {header.path.name}"
+        )
+    raise RecordingError(
+        f"{header.path} has no segment with a signal, gaps alone: no signal in mV, uV or V"
+    )
 
 
 def _segment(header: _Header, name: str, length: int) -> tuple[_Header, dict[str, int]] | None:
@@ -386,23 +427,7 @@ def _segment(header: _Header, name: str, length: int) -> tuple[_Header, dict[str
 
 def _read_header(path: Path) -> _Header:
     """A header, every field checked."""
-    try:
-        if path.stat().st_size > MAX_HEADER_BYTES:
-            raise RecordingError(f"{path} is over {MAX_HEADER_BYTES} bytes: not a WFDB header")
-        content = path.read_bytes()
-    except OSError as error:
-        raise RecordingError(f"{path} can't be read: {error.strerror}") from error
-    if content[:8].strip() in (b"0", b"\xffBIOSEMI"):
-        raise RecordingError(f"{path} is an EDF file, not a WFDB header: rename it to .edf")
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise RecordingError(f"{path} is UTF-16 text: save it as UTF-8")
-    if _OTHER_LINE_ENDS.search(content) or b"\0" in content:
-        raise RecordingError(f"{path} is not a WFDB header: it holds control characters")
-    text, _ = decode(content)
-    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
-    lines = [line for line in lines if line and not line.startswith("#")]
-    if not lines or max(map(len, lines)) > MAX_HEADER_LINE:
-        raise RecordingError(f"{path} is not a WFDB header: no record line, or one too long")
+    lines = _lines(path)
     header, n_signals, n_segments = _record_line(path, lines[0])
     if n_segments is not None:
         if not 1 <= n_segments <= MAX_SEGMENTS:
@@ -422,6 +447,28 @@ def _read_header(path: Path) -> _Header:
         )
     header.signals = [_signal_line(header, i, line) for i, line in enumerate(lines[1:])]
     return header
+
+
+def _lines(path: Path) -> list[str]:
+    """A header's lines without comments, at least the record line."""
+    try:
+        if path.stat().st_size > MAX_HEADER_BYTES:
+            raise RecordingError(f"{path} is over {MAX_HEADER_BYTES} bytes: not a WFDB header")
+        content = path.read_bytes()
+    except OSError as error:
+        raise RecordingError(f"{path} can't be read: {error.strerror}") from error
+    if content[:8].strip() in (b"0", b"\xffBIOSEMI"):
+        raise RecordingError(f"{path} is an EDF file, not a WFDB header: rename it to .edf")
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise RecordingError(f"{path} is UTF-16 text: save it as UTF-8")
+    if _OTHER_LINE_ENDS.search(content) or b"\0" in content:
+        raise RecordingError(f"{path} is not a WFDB header: it holds control characters")
+    text, _ = decode(content)
+    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not lines or max(map(len, lines)) > MAX_HEADER_LINE:
+        raise RecordingError(f"{path} is not a WFDB header: no record line, or one too long")
+    return lines
 
 
 def _record_line(path: Path, line: str) -> tuple[_Header, int, int | None]:
@@ -484,45 +531,49 @@ def _segment_line(path: Path, line: str) -> tuple[str, int]:
 
 def _signal_line(header: _Header, number: int, line: str) -> _Described:
     """Signal line: file format[xn][:skew][+offset] [gain[(baseline)][/unit] [bits [zero ...]]]."""
-    path = header.path
-    for gap in re.finditer(r"\s+(?=\d)", line):  # file names hold spaces, now and then
-        file, rest = line[: gap.start()], line[gap.end() :]
-        fields = _SIGNAL_REST.fullmatch(rest)
-        if fields is not None and (
-            " " not in line[: gap.start()]
-            or re.search(r"\.\w+$", file)
-            or (path.parent / file).is_file()
-        ):
-            break
-    else:
-        raise RecordingError(f"{path}: signal line {number} can't be understood: {line[:40]!r}")
+    file, fields = _fields(header.path, number, line)
     numbers = [int(n) for n in (fields["numbers"] or "").split()]
     zero = numbers[1] if len(numbers) > 1 else 0
     first = numbers[2] if len(numbers) > 2 else zero
-    gain = float(fields["gain"] or 0)
-    if gain == 0:
-        header.notes.append(
-            f"signal {number} is uncalibrated: taken as {DEFAULT_GAIN:g} counts per mV, "
-            "WFDB's default"
-        )
-        gain = DEFAULT_GAIN
-    if not np.isfinite(gain):
-        raise RecordingError(f"{path}: gain {gain} of signal {number}: write the right one")
     per_frame = int(fields["per_frame"] or 1)
     if not 1 <= per_frame <= 10_000:
-        raise RecordingError(f"{path}: {per_frame} samples per frame of signal {number}")
+        raise RecordingError(f"{header.path}: {per_frame} samples per frame of signal {number}")
     return _Described(
         file=file,
         fmt=fields["format"],
         per_frame=per_frame,
         skew=int(fields["skew"] or 0),
         offset=int(fields["offset"] or 0),
-        gain=gain,
+        gain=_gain(header, number, float(fields["gain"] or 0)),
         baseline=int(fields["baseline"]) if fields["baseline"] else zero,
         first=first,
         unit=(fields["unit"] or "mV").replace("^", ""),
         name=fields["name"] or "",
     )
+
+
+def _fields(path: Path, number: int, line: str) -> tuple[str, re.Match[str]]:
+    """File name and the fields after it; file names hold spaces, now and then."""
+    for gap in re.finditer(r"\s+(?=\d)", line):
+        file = line[: gap.start()]
+        fields = _SIGNAL_REST.fullmatch(line[gap.end() :])
+        one_name = " " not in file or re.search(r"\.\w+$", file) or (path.parent / file).is_file()
+        if fields is not None and one_name:
+            return file, fields
+    raise RecordingError(f"{path}: signal line {number} can't be understood: {line[:40]!r}")
+
+
+def _gain(header: _Header, number: int, stated: float) -> float:
+    if not np.isfinite(stated):
+        raise RecordingError(
+            f"{header.path}: gain {stated} of signal {number}: write the right one"
+        )
+    if stated:
+        return stated
+    header.notes.append(
+        f"signal {number} is uncalibrated: taken as {DEFAULT_GAIN:g} counts per mV, WFDB's default"
+    )
+    return DEFAULT_GAIN
 
 
 def _names(header: _Header) -> list[str]:
