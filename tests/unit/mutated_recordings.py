@@ -104,7 +104,6 @@ def _peak_bytes() -> int:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as temporary:
         found = run(Path(temporary), list(MAKERS), int(sys.argv[1]))
