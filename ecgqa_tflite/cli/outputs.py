@@ -100,8 +100,8 @@ class Outputs:
         if len(set(files)) < len(files):
             raise ArgumentError("two outputs have the same name: give each its own")
         for file in files:
-            refuse_existing(file, self._overwrite)
             refuse_unwritable_file(file)
+            refuse_existing(file, self._overwrite)
         refuse_inputs(self.files, recordings)
 
     def check_file(self, file: RecordingFile) -> None:

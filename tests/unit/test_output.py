@@ -1,9 +1,11 @@
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
-from ecgqa_tflite.errors import OutputExistsError
-from ecgqa_tflite.output import whole_file, whole_folder
+from ecgqa_tflite.errors import ArgumentError, OutputExistsError
+from ecgqa_tflite.output import refuse_unwritable_file, whole_file, whole_folder
 
 
 def test_a_file_appears_whole(tmp_path):
@@ -65,3 +67,17 @@ def test_an_interrupt_between_the_renames_brings_the_old_folder_back(tmp_path, m
         (temporary / "new").write_text("new")
     assert [p.name for p in path.iterdir()] == (["new"] if last else ["old"])
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes")
+def test_a_device_is_never_replaced(tmp_path: Path) -> None:
+    """A file in the place of the null device would break the whole machine."""
+    os.mkfifo(tmp_path / "pipe")
+    for refuse in (
+        lambda: refuse_unwritable_file(tmp_path / "pipe"),
+        lambda: whole_file(tmp_path / "pipe", overwrite=True).__enter__(),
+    ):
+        with pytest.raises(ArgumentError, match="a device or pipe"):
+            refuse()
+    assert (tmp_path / "pipe").is_fifo()
+    assert len(list(tmp_path.iterdir())) == 1

@@ -10,6 +10,8 @@ from pathlib import Path
 import mutated_recordings
 import numpy as np
 import pytest
+import scipy.io
+import scipy.sparse
 from recording_files import MAKERS, Made, ecg, edf_bytes, ishne, polar
 
 from ecgqa_tflite.errors import ArgumentError, RecordingError
@@ -222,7 +224,7 @@ def test_drop_outs_in_the_time_column_are_gaps(tmp_path: Path) -> None:
     expected = SIGNAL.copy()
     expected[500:777] = np.nan
     np.testing.assert_allclose(got.lead(), expected, atol=6e-5, equal_nan=True)
-    assert "1 gaps in the time stamps, 1.11 s in all" in got.notes
+    assert "1 gap in the time stamps, 1.11 s in all" in got.notes
 
 
 def test_a_column_may_be_named(tmp_path: Path) -> None:
@@ -284,9 +286,33 @@ def test_npy_values_beyond_float64_are_missing(tmp_path: Path) -> None:
     assert np.isnan(open_recording(tmp_path / "b.npy", options=options).lead()).all()
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_mat_structures_cells_and_text_are_sound(tmp_path: Path, compressed: bool) -> None:
+    inner = {"ecg": SIGNAL, "fs": 250.0, "notes": np.array(["a", "b"], object)}
+    content = {"s": inner, "flag": np.array([True]), "name": "x", "empty": np.empty((0, 0)),
+               "z": np.array([1j]), "sparse": scipy.sparse.eye(3).tocsc()}  # fmt: skip
+    scipy.io.savemat(tmp_path / "m.mat", content, do_compression=compressed)
+    opened = open_recording(tmp_path / "m.mat")
+    np.testing.assert_allclose(opened.lead(), SIGNAL, atol=1e-6)
+
+
+def test_a_mat_file_with_a_type_that_is_none_is_refused(tmp_path: Path) -> None:
+    """scipy ends the process on it."""
+    scipy.io.savemat(tmp_path / "m.mat", {"ecg": SIGNAL, "fs": 250.0})
+    content = (tmp_path / "m.mat").read_bytes()
+    at = content.index(b"ecg\0") + 4
+    assert content[at : at + 4] == b"\x09\0\0\0"  # miDOUBLE
+    for kind in (0, 8, 14, 15, 19, 0x3D09):
+        (tmp_path / "m.mat").write_bytes(
+            content[:at] + kind.to_bytes(4, "little") + content[at + 4 :]
+        )
+        with pytest.raises(RecordingError, match="corrupt or truncated"):
+            open_recording(tmp_path / "m.mat")
+
+
 def test_polar_says_what_was_lost_and_doubled(tmp_path: Path) -> None:
     opened = open_recording(polar(tmp_path).path)
-    assert opened.notes[0].startswith("1 gaps in the time stamps")
+    assert opened.notes[0].startswith("1 gap in the time stamps")
     assert opened.notes[1].startswith("73 rows whose time stamps repeat")
     assert opened.start == datetime.datetime(2021, 10, 19, 14, 51, 24, 411000)
 
@@ -307,12 +333,25 @@ def test_ishne_data_follow_the_variable_block(tmp_path: Path, variable: bytes) -
         (b"%PDF-1.4\n", "PDF document"), (b"PK\x03\x04", "ZIP archive"),
         (b"\x1f\x8b\x08", "gzip-compressed: unpack it"), (b"\x89HDF\r\n\x1a\n", "HDF5 file"),
         (b"PAR1", "Parquet file"), (b"\x89PNG\r\n", "PNG picture"), (b"", "is empty"),
+        (b'{"fs": 250, "ecg": [1]}', "JSON that holds no ECG"),
+        (bytes(257) + b"ustar", "tar archive: unpack it"),
     ],
 )  # fmt: skip
 def test_what_is_known_and_not_read_is_named(tmp_path: Path, head: bytes, says: str) -> None:
     (tmp_path / "x.ecgfile").write_bytes(head + (bytes(40) if head else b""))
     with pytest.raises(RecordingError, match=says):
         open_recording(tmp_path / "x.ecgfile")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "says"),
+    [("xlsx", "save the sheet as CSV"), ("npz", "numpy.save"), ("mwf", "MFER"),
+     ("html", "web page")],
+)  # fmt: skip
+def test_what_its_name_tells(tmp_path: Path, suffix: str, says: str) -> None:
+    (tmp_path / f"x.{suffix}").write_bytes(b"PK\x03\x04 anything")
+    with pytest.raises(RecordingError, match=says):
+        open_recording(tmp_path / f"x.{suffix}")
 
 
 def test_clinical_formats_name_their_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,7 +369,7 @@ def test_paths_that_are_none(tmp_path: Path) -> None:
         ("https://physionet.org/files/mitdb/1.0.0/100", "nothing is fetched from a URL"),
         (tmp_path / "night", "night.edf is there: name that"),
         ("mitdb/100", "ecgqa data get mitdb"),
-        (tmp_path, "is a folder"),
+        (tmp_path, "is a folder, not a recording, and holds none"),
     ):
         with pytest.raises(RecordingError, match=says):
             open_recording(path)

@@ -162,7 +162,7 @@ class EdfFile(RecordingFile):
         gaps = int((np.diff(onsets) > duration_s + 1e-3).sum())
         if gaps:
             total = onsets[-1] + duration_s - self._n_records * duration_s
-            notes.append(f"{gaps} gaps between data records, {total:.2f} s in all")
+            notes.append(f"{gaps} gap{'s' * (gaps > 1)} between data records, {total:.2f} s in all")
         return onsets
 
 

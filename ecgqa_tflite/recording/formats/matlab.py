@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ecgqa_tflite.errors import RecordingError
+from ecgqa_tflite.recording import mat5
 from ecgqa_tflite.recording.file import ArrayFile, Reader, ReadOptions, RecordingFile, require_rate
 from ecgqa_tflite.recording.formats.numpy_file import leads_of
 
@@ -39,9 +41,12 @@ def _content(path: Path) -> dict[str, Any]:
 
     if path.stat().st_size > MAX_BYTES:
         raise RecordingError(f"{path} is over {MAX_BYTES} bytes: cut it")
+    content = path.read_bytes()
+    if content.startswith(b"MATLAB 5.0") and not mat5.is_sound(content, MAX_BYTES):
+        raise RecordingError(f"{path}: a .mat file that is corrupt or truncated")
     try:
         # struct_as_record keeps what is in it data; no object is made
-        return dict(loadmat(path, squeeze_me=True, struct_as_record=True))
+        return dict(loadmat(io.BytesIO(content), squeeze_me=True, struct_as_record=True))
     except NotImplementedError as error:
         raise RecordingError(f"{path} is an HDF5 .mat (version 7.3): save it with -v7") from error
     except Exception as error:  # scipy raises whatever its parsing met

@@ -56,7 +56,7 @@ DEFAULT_GAIN = 200.0
 
 _RECORD_REST = re.compile(
     r"(?:/(?P<segments>\d+))?\s+(?P<signals>\d+)"
-    r"(?:\s+(?P<fs>\d*\.?\d+\.?)(?:/\S*)?(?:\s+(?P<length>\d+)(?:\s+(?P<when>.*))?)?)?"
+    r"(?:\s+(?P<fs>\d*[.,]?\d+\.?(?:[eE][-+]?\d+)?)(?:/\S*)?(?:\s+(?P<length>\d+)(?:\s+(?P<when>.*))?)?)?"
 )
 _SIGNAL_REST = re.compile(
     r"(?P<format>\d+)(?:x(?P<per_frame>\d+))?(?::(?P<skew>\d+))?(?:\+(?P<offset>\d+))?"
@@ -65,6 +65,7 @@ _SIGNAL_REST = re.compile(
 )
 _TIME = re.compile(r"(?<![\d:])(\d{1,2}):(\d{1,2})(?::(\d{1,2}))?(?:\.(\d{1,6})\d*)?(?![\d:])")
 _DATE = re.compile(r"(?<!\d)(\d{1,2})([/.-])(\d{1,2}|[A-Za-z]{3})\2(\d{4})(?!\d)")
+_ISO_DATE = re.compile(r"(?<!\d)(\d{4})-(\d\d)-(\d\d)(?!\d)")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 # these end a line to str.splitlines and to nobody else
 _OTHER_LINE_ENDS = re.compile(rb"[\x0b\x0c\x1c-\x1e]")
@@ -113,7 +114,7 @@ class WfdbFile(RecordingFile):
     """A WFDB record, single- or multi-segment."""
 
     def __init__(self, path: Path, options: ReadOptions) -> None:
-        header = _read_header(path)
+        header = _read_header(path, options.fs_hz)
         notes = header.notes
         self._parts = _segments(header) if header.segments is not None else [_whole(header)]
         total = max((part.stop for part in self._parts), default=0)
@@ -425,10 +426,10 @@ def _segment(header: _Header, name: str, length: int) -> tuple[_Header, dict[str
     return part, held
 
 
-def _read_header(path: Path) -> _Header:
-    """A header, every field checked."""
+def _read_header(path: Path, fs_hz: float | None = None) -> _Header:
+    """A header, every field checked; ``fs_hz`` stands for a rate that can't be."""
     lines = _lines(path)
-    header, n_signals, n_segments = _record_line(path, lines[0])
+    header, n_signals, n_segments = _record_line(path, lines[0], fs_hz)
     if n_segments is not None:
         if not 1 <= n_segments <= MAX_SEGMENTS:
             raise RecordingError(f"{path}: {n_segments} segments: must be 1 to {MAX_SEGMENTS}")
@@ -471,24 +472,30 @@ def _lines(path: Path) -> list[str]:
     return lines
 
 
-def _record_line(path: Path, line: str) -> tuple[_Header, int, int | None]:
+def _record_line(path: Path, line: str, fs_hz: float | None) -> tuple[_Header, int, int | None]:
     """Record line: name[/segments] signals [fs[/counter[(base)]] [samples [time [date]]]]."""
     stem = path.stem
     name = stem if re.match(re.escape(stem) + r"[/\s]", line) else re.split(r"[/\s]", line)[0]
     fields = _RECORD_REST.fullmatch(line[len(name) :])
     if not name or fields is None:
-        raise RecordingError(f"{path}: corrupt record line; fetch or write the record again")
+        raise RecordingError(
+            f"{path}: corrupt record line {line[:60]!r}: name, number of signals, sampling rate "
+            "and number of samples are wanted; fetch or write the record again"
+        )
     header = _Header(path, DEFAULT_FS_HZ, int(fields["length"] or 0) or None)
     if fields["fs"] is None:
         header.notes.append(
             f"no sampling rate in {path.name}: {DEFAULT_FS_HZ:g} Hz, WFDB's default"
         )
     else:
-        header.fs_hz = float(fields["fs"])
+        header.fs_hz = float(fields["fs"].replace(",", "."))
     if not 0 < header.fs_hz < 1e6:
-        raise RecordingError(
-            f"{path}: sampling rate {header.fs_hz} Hz: corrupt header, write the right one"
-        )
+        if fs_hz is None:
+            raise RecordingError(
+                f"{path}: sampling rate {header.fs_hz} Hz: corrupt header, write the right one or "
+                "give it with --fs HZ"
+            )
+        header.fs_hz = fs_hz
     if fields["when"]:
         header.start, ignored = _start(fields["when"])
         if ignored:
@@ -510,7 +517,10 @@ def _start(text: str) -> tuple[Start | None, str]:
             time = datetime.time(
                 int(hour), int(minute), int(second), int((fraction or "0").ljust(6, "0"))
             )
-        if found := _DATE.search(rest):
+        if found := _ISO_DATE.search(rest):
+            rest = rest.replace(found[0], " ", 1)
+            date = datetime.date(*map(int, found.groups()))
+        elif found := _DATE.search(rest):
             rest = rest.replace(found[0], " ", 1)
             month = found[3].lower()
             number = _MONTHS.index(month) + 1 if month in _MONTHS else int(month)
@@ -593,7 +603,8 @@ def _sniff(head: bytes, path: Path) -> bool:
 
 def find_header(path: Path) -> Path | None:
     """The header of the record that ``path`` names, with or without one of ``FILE_SUFFIXES``."""
-    candidates = [path.with_name(path.name + ".hea")]
+    # a shell that completes r.hea and r.dat leaves "r."
+    candidates = [path.with_name((path.name.rstrip(".") or path.name) + ".hea")]
     if path.suffix.lower() in FILE_SUFFIXES:
         candidates.insert(0, path.with_suffix(".hea"))
     for candidate in candidates:
