@@ -227,8 +227,9 @@ class _Strip:
         plots.check_picture_suffix(path, plots.STRIP_SUFFIXES)
         plots.check_stretch(file.duration_s, self.from_s, self.to_s)
 
-    def write(self, path: Path, file: RecordingFile, assessed: Assessed) -> str:
+    def write(self, path: Path, file: RecordingFile, run: Run) -> str:
         """Draw it; what is to be said of it."""
+        (assessed,) = run.assessed
         names = [lead.lead for lead in assessed.leads]
         likeliest = file.leads[file.lead_index()].name
         lead = assessed.leads[names.index(likeliest) if likeliest in names else 0]
@@ -238,7 +239,7 @@ class _Strip:
                 file.lead(lead.lead) * np.float32(lead.scale),
                 lead.fs_hz,
                 spans(lead.decisions),
-                title=f"{assessed.record}   lead {lead.lead}",
+                title=f"{assessed.record}   lead {lead.lead}   {run.model.name}",
                 start_s=self.from_s,
                 end_s=self.to_s,
                 progress=functools.partial(tell, "rows drawn"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ecgqa_tflite.decisions.report import Assessed, Run
+from ecgqa_tflite.decisions.report import Run
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.output import refuse_existing, refuse_inputs, refuse_unwritable_file, whole_file
 from ecgqa_tflite.recording.file import RecordingFile
@@ -18,9 +18,9 @@ STDOUT = "-"
 MakeText = Callable[[Run], str]
 """The text of a file about everything that was assessed."""
 
-WriteFile = Callable[[Path, RecordingFile, Assessed], str]
-"""Writes a file about one recording to the path given, a temporary one; what is to be said of it,
-empty for nothing."""
+WriteFile = Callable[[Path, RecordingFile, Run], str]
+"""Writes a file about one recording, the only one of the run, to the path given, a temporary one;
+what is to be said of it, empty for nothing."""
 
 CheckFile = Callable[[Path, RecordingFile], None]
 """Raises where the file can't be written about this recording, before it is assessed."""
@@ -130,7 +130,7 @@ class Outputs:
                     temporary.write_text(text, encoding="utf-8", newline="")
             if output.write is not None:
                 with whole_file(output.path, self._overwrite) as temporary:
-                    said = output.write(temporary, file, run.assessed[0])
+                    said = output.write(temporary, file, run)
                 if said:
                     yield said
             yield f"Written: {output.path}"

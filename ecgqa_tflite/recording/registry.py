@@ -62,19 +62,28 @@ def expanded(names: Sequence[str]) -> list[Path]:
     """See :func:`ecgqa_tflite.recording.expanded`."""
     found: dict[Path, Path] = {}
     for name in names:
-        path = Path(name)
-        header = wfdb.find_header(path)
-        inside: list[Path] = []
-        if path.is_dir() and header is None:
-            inside = [p for p in path.rglob("*") if not _hidden(p.relative_to(path))]
-        elif glob.has_magic(name) and sibling(path) is None and header is None:
-            inside = [Path(p) for p in glob.glob(name, recursive=True)]
-            inside += [q for p in inside if p.is_dir() for q in p.rglob("*")]
         # where nothing is inside, opening it says so
-        for recording in _recordings(inside) or [path]:
+        for recording in _recordings(_inside(name)) or [Path(name)]:
             whole = wfdb.find_header(recording) or recording
             found.setdefault(whole.absolute(), recording)
     return list(found.values())
+
+
+def _inside(name: str) -> list[Path]:
+    """Files of a folder or pattern; none for what names a recording."""
+    path = Path(name)
+    if wfdb.find_header(path) is not None:
+        return []
+    if path.is_dir():
+        return _below(path)
+    if not glob.has_magic(name) or sibling(path) is not None:
+        return []
+    found = [Path(p) for p in glob.glob(name, recursive=True)]
+    return found + [p for folder in found if folder.is_dir() for p in _below(folder)]
+
+
+def _below(folder: Path) -> list[Path]:
+    return [p for p in folder.rglob("*") if not _hidden(p.relative_to(folder))]
 
 
 def _hidden(path: Path) -> bool:

@@ -98,7 +98,7 @@ def test_a_name_with_a_dot(tmp_path: Path) -> None:
 
 
 def test_relative_paths_and_odd_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "a [1] b*?"
+    folder = tmp_path / "a [1] b*? c::d"
     folder.mkdir()
     write(folder)
     monkeypatch.chdir(folder)
