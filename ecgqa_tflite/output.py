@@ -64,7 +64,16 @@ def refuse_unwritable_file(path: Path) -> None:
     """Raise :class:`ArgumentError` where no file ``path`` can be made, before any work."""
     if path.is_dir():
         raise ArgumentError(f"{path} is a folder, and a file is to be written: name another output")
+    refuse_special(path)
     _refuse_unwritable_place(path)
+
+
+def refuse_special(path: Path) -> None:
+    """Raise :class:`ArgumentError` for a device or pipe: a file would take its place."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ArgumentError(
+            f"{path} is no file but a device or pipe, which is not replaced: name a file"
+        )
 
 
 def _refuse_unwritable_place(path: Path) -> None:
@@ -101,8 +110,11 @@ def whole_file(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     ------
     OutputExistsError
         ``path`` exists and ``overwrite`` is false; nothing has been written.
+    ArgumentError
+        It is a device or pipe.
     """
     path = Path(path)
+    refuse_special(path)
     refuse_existing(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)

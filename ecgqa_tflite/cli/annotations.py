@@ -10,7 +10,7 @@ from ecgqa_tflite.cli import need
 from ecgqa_tflite.cli.outputs import Outputs, WriteFile
 from ecgqa_tflite.decisions.edf_annotations import write_edf
 from ecgqa_tflite.decisions.events import events_json, events_tsv
-from ecgqa_tflite.decisions.report import Assessed
+from ecgqa_tflite.decisions.report import Assessed, Run
 from ecgqa_tflite.decisions.wfdb_annotations import check_annotator, write_annotations
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.recording.file import RecordingFile
@@ -44,8 +44,8 @@ def add_annotations(outputs: Outputs, path: Path, model: ModelFolder) -> None:
 def _writer(write: Callable[[Path, Assessed], None]) -> WriteFile:
     """What writes a file of which nothing is to be said."""
 
-    def quiet(to: Path, _: RecordingFile, assessed: Assessed) -> str:
-        write(to, assessed)
+    def quiet(to: Path, _: RecordingFile, run: Run) -> str:
+        write(to, run.assessed[0])
         return ""
 
     return quiet

@@ -251,11 +251,9 @@ def _cost(run: Run, took_s: float, threads: int) -> str:
     return f"{took_s:.2f} s on {threads} thread{'s' if threads > 1 else ''}{rate}"
 
 
-def _write_page(
-    model: ModelFolder, full: bool, path: Path, file: RecordingFile, assessed: Assessed
-) -> str:
+def _write_page(model: ModelFolder, full: bool, path: Path, file: RecordingFile, run: Run) -> str:
     """The page of every lead that was assessed."""
-    leads = [(lead.lead, lead.decisions) for lead in assessed.leads]
+    leads = [(lead.lead, lead.decisions) for lead in run.assessed[0].leads]
     with progress(at_least_s=LOG_INTERVAL_S) as tell:
         write_page(path, file, leads, model, full=full, progress=tell)
     return ""
@@ -273,8 +271,9 @@ class _Strip:
         plots.check_picture_suffix(path, plots.STRIP_SUFFIXES)
         plots.check_stretch(file.duration_s, self.from_s or 0.0, self.to_s)
 
-    def write(self, path: Path, file: RecordingFile, assessed: Assessed) -> str:
+    def write(self, path: Path, file: RecordingFile, run: Run) -> str:
         """Draw it; what is to be said of it."""
+        (assessed,) = run.assessed
         names = [lead.lead for lead in assessed.leads]
         likeliest = file.leads[file.lead_index()].name
         lead = assessed.leads[names.index(likeliest) if likeliest in names else 0]
@@ -284,7 +283,7 @@ class _Strip:
                 file.lead(lead.lead) * np.float32(lead.scale),
                 lead.fs_hz,
                 spans(lead.decisions),
-                title=f"{assessed.record}   lead {lead.lead}",
+                title=f"{assessed.record}   lead {lead.lead}   {run.model.name}",
                 start_s=self.from_s,
                 end_s=self.to_s,
                 progress=functools.partial(tell, "rows drawn"),

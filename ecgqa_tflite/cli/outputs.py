@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ecgqa_tflite.decisions.report import Assessed, Run
+from ecgqa_tflite.decisions.report import Run
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.output import refuse_existing, refuse_inputs, refuse_unwritable_file, whole_file
 from ecgqa_tflite.recording.file import RecordingFile
@@ -18,9 +18,9 @@ STDOUT = "-"
 MakeText = Callable[[Run], str]
 """The text of a file about everything that was assessed."""
 
-WriteFile = Callable[[Path, RecordingFile, Assessed], str]
-"""Writes a file about one recording to the path given, a temporary one; what is to be said of it,
-empty for nothing."""
+WriteFile = Callable[[Path, RecordingFile, Run], str]
+"""Writes a file about one recording, the only one of the run, to the path given, a temporary one;
+what is to be said of it, empty for nothing."""
 
 WriteRun = Callable[[Path, Run], None]
 """Writes a file about everything that was assessed to the path given, a temporary one."""
@@ -109,8 +109,8 @@ class Outputs:
         if len(set(files)) < len(files):
             raise ArgumentError("two outputs have the same name: give each its own")
         for file in files:
-            refuse_existing(file, self._overwrite)
             refuse_unwritable_file(file)
+            refuse_existing(file, self._overwrite)
         refuse_inputs(self.files, recordings)
 
     def check_file(self, file: RecordingFile) -> None:
@@ -142,7 +142,7 @@ class Outputs:
                     output.write_run(temporary, run)
             if output.write is not None:
                 with whole_file(output.path, self._overwrite) as temporary:
-                    said = output.write(temporary, file, run.assessed[0])
+                    said = output.write(temporary, file, run)
                 if said:
                     yield said
             yield f"Written: {output.path}"

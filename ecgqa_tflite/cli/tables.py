@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from rich.markup import escape
@@ -100,25 +101,34 @@ def summary_lines(run: Run) -> Iterator[str]:
     )
     several = any(len(a.leads) > 1 for a in run.assessed)
     line = f"Usable {_length(usable)} of {_length(total)}" + (" (any lead)" if several else "")
-    longest = max(
-        ((p.longest[1] - p.longest[0], p.longest[0], a)
-         for p, a in zip(parts, run.assessed, strict=True) if p.longest is not None),
-        key=lambda found: found[0], default=None,
-    )  # fmt: skip
-    if longest is not None:
-        length, start_s, assessed = longest
-        of = f" of {escape(assessed.record)}" if len(run.assessed) > 1 else ""
-        line += f"; longest usable run {_length(length)} from {_from(assessed, start_s)}{of}"
-    yield line
-    low: dict[str, float] = {}
-    for part in parts:
-        for reason, seconds in part.low_s.items():
-            low[reason] = low.get(reason, 0.0) + seconds
-    if low:
-        ordered = sorted(low.items(), key=lambda item: -item[1])
-        yield "Low: " + ", ".join(f"{_WHY[reason]} {_length(s)}" for reason, s in ordered)
+    yield line + _longest(run.assessed, parts)
+    if low := _reasons(parts):
+        yield f"Low: {low}"
     if len(run.assessed) == 1:
         yield from _hours(run.assessed[0], parts[0])
+
+
+def _longest(all_assessed: Sequence[Assessed], parts: Sequence[Summary]) -> str:
+    """The longest usable run of all."""
+    runs = [
+        (part.longest[1] - part.longest[0], part.longest[0], assessed)
+        for part, assessed in zip(parts, all_assessed, strict=True)
+        if part.longest is not None
+    ]
+    if not runs:
+        return ""
+    length, start_s, assessed = max(runs, key=lambda run: run[0])
+    of = f" of {escape(assessed.record)}" if len(parts) > 1 else ""
+    return f"; longest usable run {_length(length)} from {_from(assessed, start_s)}{of}"
+
+
+def _reasons(parts: Sequence[Summary]) -> str:
+    """How long the quality was low for which reason, most first."""
+    low: Counter[str] = Counter()
+    for part in parts:
+        for reason, seconds in part.low_s.items():
+            low[reason] += seconds  # type: ignore[assignment]
+    return ", ".join(f"{_WHY[reason]} {_length(s)}" for reason, s in low.most_common())
 
 
 def _hours(assessed: Assessed, summary: Summary) -> Iterator[str]:

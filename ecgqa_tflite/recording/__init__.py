@@ -101,10 +101,7 @@ class Recording:
 def expanded(names: Sequence[str]) -> list[Path]:
     """Recordings that are named, by folders and patterns (``*``, ``?``, ``[``) too; each once.
 
-    Raises
-    ------
-    RecordingError
-        A folder or a pattern without a recording.
+    A folder or pattern without a recording comes back as it is: opening it says what is wrong.
     """
     from ecgqa_tflite.recording import registry
 

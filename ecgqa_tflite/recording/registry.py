@@ -40,8 +40,6 @@ def open_file(path: str | Path, options: ReadOptions | None = None) -> Recording
     path = Path(path)
     if path.is_dir() and wfdb.find_header(path) is None:
         raise RecordingError(f"{path} is a folder, not a recording{_example(path)}")
-    if "::" in str(path.absolute()):
-        raise RecordingError(f"{path}: wfdb can't open a path with '::': rename it")
     found = sibling(path)
     if found is None:
         header = wfdb.find_header(path)
@@ -62,22 +60,30 @@ def open_file(path: str | Path, options: ReadOptions | None = None) -> Recording
 
 def expanded(names: Sequence[str]) -> list[Path]:
     """See :func:`ecgqa_tflite.recording.expanded`."""
-    found: list[Path] = []
+    found: dict[Path, Path] = {}
     for name in names:
-        path = Path(name)
-        if path.is_dir() and wfdb.find_header(path) is None:
-            inside = [p for p in path.rglob("*") if not _hidden(p.relative_to(path))]
-        elif glob.has_magic(name) and sibling(path) is None and wfdb.find_header(path) is None:
-            inside = [Path(p) for p in glob.glob(name, recursive=True)]
-            inside += [q for p in inside if p.is_dir() for q in p.rglob("*")]
-        else:
-            found.append(path)
-            continue
-        recordings = _recordings(inside)
-        if not recordings:
-            raise RecordingError(f"{name} holds no recording: `ecgqa formats` lists what is read")
-        found += recordings
-    return list(dict.fromkeys(found))
+        # where nothing is inside, opening it says so
+        for recording in _recordings(_inside(name)) or [Path(name)]:
+            whole = wfdb.find_header(recording) or recording
+            found.setdefault(whole.absolute(), recording)
+    return list(found.values())
+
+
+def _inside(name: str) -> list[Path]:
+    """Files of a folder or pattern; none for what names a recording."""
+    path = Path(name)
+    if wfdb.find_header(path) is not None:
+        return []
+    if path.is_dir():
+        return _below(path)
+    if not glob.has_magic(name) or sibling(path) is not None:
+        return []
+    found = [Path(p) for p in glob.glob(name, recursive=True)]
+    return found + [p for folder in found if folder.is_dir() for p in _below(folder)]
+
+
+def _below(folder: Path) -> list[Path]:
+    return [p for p in folder.rglob("*") if not _hidden(p.relative_to(folder))]
 
 
 def _hidden(path: Path) -> bool:
@@ -151,11 +157,17 @@ def _refuse_idle(path: Path, reader: Reader, options: ReadOptions) -> None:
 
 def _example(folder: Path) -> str:
     records = sorted(p.stem for p in folder.glob("*.hea"))[:1]
-    return f": name one of its records, for example {folder / records[0]}" if records else ""
+    if records:
+        return f": name one of its records, for example {folder / records[0]}"
+    return ", and holds none: `ecgqa formats` lists what is read"
 
 
 def _missing(path: Path) -> str:
     """What to say of a path where nothing is."""
+    if path.is_symlink():
+        return f"{path} is a link to {path.readlink()}, which is missing"
+    if glob.has_magic(str(path)):
+        return f"{path} holds no recording: `ecgqa formats` lists what is read"
     beside = []
     if path.parent.is_dir():
         stem = path.stem if path.suffix else path.name

@@ -59,7 +59,7 @@ class Timeline:
         gaps = int((self.runs[1:, 2] > ends).sum())
         if gaps:
             lost = (self.n_samples - self.n_held) / self.fs_hz
-            told.append(f"{gaps} gaps in the time stamps, {lost:.2f} s in all")
+            told.append(f"{gaps} gap{'s' * (gaps > 1)} in the time stamps, {lost:.2f} s in all")
         if self.n_dropped:
             told.append(f"{self.n_dropped} rows whose time stamps repeat or go back: left out")
         return told

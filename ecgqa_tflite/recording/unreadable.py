@@ -11,7 +11,7 @@ _CONVERT = "export it as EDF or CSV from the maker's program"
 
 _BY_HEAD: tuple[tuple[bytes, str, str], ...] = (
     (b"%PDF", "is a PDF document", _PICTURE),
-    (b"PK\x03\x04", "is a ZIP archive (or Excel workbook)", _UNPACK),
+    (b"PK\x03\x04", "is a ZIP archive", _UNPACK),
     (b"\x1f\x8b", "is gzip-compressed", _UNPACK),
     (b"BZh", "is bzip2-compressed", _UNPACK),
     (b"\xfd7zXZ", "is xz-compressed", _UNPACK),
@@ -40,7 +40,16 @@ _BY_HEAD: tuple[tuple[bytes, str, str], ...] = (
     (b"\x7fELF", "is a program", "name a recording"),
     (b"MZ", "is a program", "name a recording"),
 )
+_SHEET = ("is a workbook", "save the sheet as CSV")
 _BY_SUFFIX = {
+    ".xlsx": _SHEET,
+    ".xlsm": _SHEET,
+    ".ods": _SHEET,
+    ".npz": ("is an archive of NumPy arrays", "save the ECG alone with numpy.save"),
+    ".mwf": ("is an MFER file", _CONVERT),
+    ".html": ("is a web page", "export the samples (CSV, EDF or DICOM)"),
+    ".htm": ("is a web page", "export the samples (CSV, EDF or DICOM)"),
+    ".set": ("is an EEGLAB data set", "export it as EDF"),
     ".acq": ("is a BIOPAC AcqKnowledge file", _CONVERT),
     ".adicht": ("is a LabChart file", _CONVERT),
     ".smr": ("is a Spike2 file", _CONVERT),
@@ -55,12 +64,16 @@ _BY_SUFFIX = {
 def why_not(head: bytes, path: Path) -> str | None:
     """What a file is that is known and not read, with the remedy; None for any other."""
     begin = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
+    if head and path.suffix.lower() in _BY_SUFFIX:
+        what, remedy = _BY_SUFFIX[path.suffix.lower()]
+        return f"{what}: {remedy}"
+    if head[257:262] == b"ustar":
+        return f"is a tar archive: {_UNPACK}"
     for mark, what, remedy in _BY_HEAD:
         if head.startswith(mark) or begin.startswith(mark):
             return f"{what}: {remedy}"
-    if path.suffix.lower() in _BY_SUFFIX:
-        what, remedy = _BY_SUFFIX[path.suffix.lower()]
-        return f"{what}: {remedy}"
     if not head:
         return "is empty: fetch or export it again"
+    if begin[:1] in (b"{", b"["):
+        return f"is JSON that holds no ECG of a kind that is known: {_ARRAY}"
     return None

@@ -84,6 +84,11 @@ HEADERS: dict[str, tuple[Make, str, str]] = {
     "date of odd order": (
         lambda f: record(f, top="r 1 250 5000 01/02/2003 10:11:12"), HIGH, "2003-02-01 10:11:12",
     ),
+    "an ISO date": (
+        lambda f: record(f, top="r 1 250 5000 10:11:12 2003-02-01"), HIGH, "2003-02-01 10:11:12",
+    ),
+    "a rate with a comma": (lambda f: record(f, top="r 1 250,0 5000"), HIGH, "250 Hz"),
+    "a rate with an exponent": (lambda f: record(f, top="r 1 2.5e2 5000"), HIGH, "250 Hz"),
     "no rate": (lambda f: record(f, top="r 1"), HIGH, "250 Hz, WFDB's default"),
     "no length": (lambda f: record(f, top="r 1 250 0"), HIGH, ""),
     "a dot in the name": (lambda f: record(f, "P01.night1"), HIGH, "P01.night1"),
@@ -131,6 +136,9 @@ def test_headers_that_say_what_to_do(tmp_path: Path) -> None:
     record(tmp_path, "nu", gain="1000/NU")
     assert "--unit" in said(tmp_path, tmp_path / "nu", code=1)
     assert HIGH in said(tmp_path, tmp_path / "nu", "--unit", "uV")
+    record(tmp_path, "zero", fs_hz=0)
+    assert "give it with --fs HZ" in said(tmp_path, tmp_path / "zero", code=1)
+    assert HIGH in said(tmp_path, tmp_path / "zero", "--fs", 250)
     record(tmp_path, "slow", fs_hz=50)
     assert "at least 92 Hz" in said(tmp_path, tmp_path / "slow", code=1)
 
@@ -315,16 +323,21 @@ def test_records_folders_and_patterns(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "two" / "notes.txt").write_text("slept well\n")
     (tmp_path / "two" / "p.hea").write_text("p/2 1 250 10000\ns_1 5000\ns_1 5000\n")
     record(tmp_path / "two", "s_1")
-    done = assess("one/r", "one/r.hea", "two", "two/*.csv", "--json", "-")
+    done = assess("one/r", "one/r.hea", "./one/r.", "two", "two/*.csv", "--json", "-")
     assert done.exit_code == 0, done.output
     paths = [Path(r["path"]).as_posix() for r in json.loads(done.stdout)["records"]]
-    assert paths == ["one/r", "one/r.hea", "two/deep/r.hea", "two/ecg.csv", "two/p.hea"]
+    assert paths == ["one/r", "two/deep/r.hea", "two/ecg.csv", "two/p.hea"]
     done = assess("one", "two")
     assert "20 of 20 segments" in done.stdout
     for path in ("one/r.hea", "two/deep/r.hea", "two/ecg.csv", "two/p.hea"):
         assert path in done.stdout
     assert "Usable 1:40 of 1:40; longest usable run 0:40 from 0:00 of p" in done.stdout
     assert "holds no recording" in said(tmp_path, "two/*.edf", code=1)
+    (tmp_path / "none").mkdir()
+    done = assess("none", "one", "*.edf")
+    assert done.exit_code == 3
+    assert "Passed over: none is a folder, not a recording, and holds none" in done.stderr
+    assert "Passed over: *.edf holds no recording" in done.stderr
 
 
 def test_a_bad_file_is_said_and_passed_over(tmp_path: Path) -> None:

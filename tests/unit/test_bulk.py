@@ -21,15 +21,21 @@ from ecgqa_tflite.bulk.dask_engine import BATCH_ENTRIES, batches
 from ecgqa_tflite.bulk.inventory import find
 from ecgqa_tflite.bulk.merge import merge
 from ecgqa_tflite.bulk.plan import ModelId, Options, Plan, Request, make_plan, part_of
-from ecgqa_tflite.bulk.results import decode, encode, read_aside, read_result, result_name
+from ecgqa_tflite.bulk.results import (
+    decode,
+    encode,
+    read_aside,
+    read_result,
+    result_name,
+    result_of,
+)
 from ecgqa_tflite.bulk.run import UNREAD_IN_A_ROW, run
 from ecgqa_tflite.bulk.slurm import job_array
 from ecgqa_tflite.bulk.storage import Folder, LocalFolder, folder
 from ecgqa_tflite.bulk.work import Job, Outcome, Worker
-from ecgqa_tflite.decisions.json import report
 from ecgqa_tflite.errors import ArgumentError, OutputExistsError, StorageError
 from ecgqa_tflite.model_folder import open_model
-from ecgqa_tflite.recording import Recording, read_recording
+from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.recording.simulator import simulate
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb
 
@@ -154,10 +160,8 @@ def test_a_result_is_what_assess_says(form: Any, tmp_path: Path) -> None:
     assert [o.kind for o in settle(plan, out.url)] == ["kept", "kept"]
     model = open_model(MODEL)
     for entry, result in zip(plan.entries, results(plan, out), strict=True):
-        recording = read_recording(entry.path)
-        expected = report(recording, model, assess(recording, model, lead="II"), "II")
-        assert result is not None
-        assert {name: result[name] for name in expected} == expected
+        lead = open_recording(entry.path).recording("II")
+        assert result == result_of(entry.key, lead, model, assess(lead, model))
 
     name = result_name(plan.entries[0].key, form)
     content = (tmp_path / "out" / name).read_bytes()
@@ -190,8 +194,8 @@ def test_spans_join_without_a_seam(fs_hz: float, hop_s: float | None, tmp_path: 
     assert merged[0] == merged[1]
     model, one_pass = open_model(MODEL), []
     for path in (tmp_path / "r0", tmp_path / "r1"):
-        recording = read_recording(path)
-        one_pass += report(recording, model, assess(recording, model, hop_s=hop_s))["decisions"]
+        lead = open_recording(path).recording(None)
+        one_pass += result_of("", lead, model, assess(lead, model, hop_s=hop_s))["decisions"]
     assert decisions == one_pass
 
 

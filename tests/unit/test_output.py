@@ -1,9 +1,18 @@
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
-from ecgqa_tflite.errors import OutputExistsError
-from ecgqa_tflite.output import MANIFEST, SUMS, refuse_existing, whole_file, whole_folder
+from ecgqa_tflite.errors import ArgumentError, OutputExistsError
+from ecgqa_tflite.output import (
+    MANIFEST,
+    SUMS,
+    refuse_existing,
+    refuse_unwritable_file,
+    whole_file,
+    whole_folder,
+)
 
 
 def ours(path, *names):
@@ -110,3 +119,17 @@ def test_a_list_that_is_none_lists_nothing(tmp_path, text):
     (tmp_path / "out" / MANIFEST).write_text(text, errors="surrogateescape")
     with pytest.raises(OutputExistsError, match=MANIFEST):
         refuse_existing(tmp_path / "out", overwrite=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes")
+def test_a_device_is_never_replaced(tmp_path: Path) -> None:
+    """A file in the place of the null device would break the whole machine."""
+    os.mkfifo(tmp_path / "pipe")
+    for refuse in (
+        lambda: refuse_unwritable_file(tmp_path / "pipe"),
+        lambda: whole_file(tmp_path / "pipe", overwrite=True).__enter__(),
+    ):
+        with pytest.raises(ArgumentError, match="a device or pipe"):
+            refuse()
+    assert (tmp_path / "pipe").is_fifo()
+    assert len(list(tmp_path.iterdir())) == 1

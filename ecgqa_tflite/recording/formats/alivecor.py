@@ -84,11 +84,12 @@ def _document(path: Path, options: ReadOptions) -> RecordingFile:
         kind = "raw" if data.get("raw") else "enhanced"
         body: dict[str, Any] = data[kind]
         nv = float(body["amplitudeResolution"])
-        leads = {
-            _JSON_LEADS.get(name, str(name)): np.asarray(samples, np.float64) * nv
-            for name, samples in body["samples"].items()
-            if isinstance(samples, list) and samples
-        }
+        with np.errstate(over="ignore", invalid="ignore"):  # what isn't finite is missing
+            leads = {
+                _JSON_LEADS.get(name, str(name)): np.asarray(samples, np.float64) * nv
+                for name, samples in body["samples"].items()
+                if isinstance(samples, list) and samples
+            }
         rate = float(body["frequency"]) or None
         if not leads or any(a.ndim != 1 for a in leads.values()):
             raise ValueError("no lead")

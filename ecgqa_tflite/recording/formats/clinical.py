@@ -34,7 +34,9 @@ def _kind(head: bytes, path: Path) -> str | None:
         for root, name in _ROOTS.items():
             if re.search(rb"<(?:\w+:)?" + root + rb"\b", head[:4096]):
                 return name
-        return "an XML file"
+        return (
+            None if re.search(rb"<!DOCTYPE html|<html|<svg", head[:4096], re.I) else "an XML file"
+        )
     if head[2:6] == b"\0" * 4 or path.suffix.lower() == ".scp" or head[16:22] == b"SCPECG":
         return (
             "an SCP-ECG file" if path.suffix.lower() == ".scp" or head[16:22] == b"SCPECG" else None

@@ -85,32 +85,35 @@ def layout(head: bytes, *, whole: bool) -> Layout | None:
         return None
     body = [i for i, line in enumerate(lines) if line.strip()]
     tail = body[len(body) // 2 :] if len(body) > 6 else body[-max(1, len(body) - 1) :]
-    best: tuple[float, int, int, str, str] | None = None
+    fits = []
     for rank, (delimiter, decimal) in enumerate(itertools.product(_DELIMITERS, ".,")):
-        if delimiter == decimal:
-            continue
-        rows = [_fields(lines[i], delimiter) for i in tail]
-        width, alike = Counter(map(len, rows)).most_common(1)[0]
-        cells = [c for row in rows if len(row) == width for c in row]
-        good = sum(_is_value(c, decimal) for c in cells) / max(len(cells), 1)
-        numeric = any(_is_number(c, decimal) for c in cells)
-        share = good * alike / len(rows)
-        if not numeric or share < 0.7:
-            continue
-        header = _header_width(lines, tail[0], delimiter)
-        # of two ways that both fit, the one whose header has as many fields, then the wider
-        score = (
-            round(share, 2) + (0.5 if header == width else 0),
-            width,
-            -rank,
-            delimiter,
-            decimal,
-        )
-        best = max(best, score) if best is not None else score
-    if best is None:
+        fit = _fit(lines, tail, delimiter, decimal)
+        if fit is not None:
+            fits.append((*fit, -rank, delimiter, decimal))
+    if not fits:
         return None
-    _, width, _, delimiter, decimal = best
+    _, width, _, delimiter, decimal = max(fits)
     return _laid_out(lines, width, delimiter, decimal, encoding)
+
+
+def _fit(
+    lines: list[str], tail: list[int], delimiter: str, decimal: str
+) -> tuple[float, int] | None:
+    """How well the rows ``tail`` fall into numbers, and how many fields they have; None: not."""
+    if delimiter == decimal:
+        return None
+    rows = [_fields(lines[i], delimiter) for i in tail]
+    if not rows:
+        return None
+    width, alike = Counter(map(len, rows)).most_common(1)[0]
+    cells = [c for row in rows if len(row) == width for c in row]
+    good = sum(_is_value(c, decimal) for c in cells) / max(len(cells), 1)
+    share = good * alike / len(rows)
+    if share < 0.7 or not any(_is_number(c, decimal) for c in cells):
+        return None
+    # of two ways that both fit, the one whose header has as many fields, then the wider
+    header = 0.5 if _header_width(lines, tail[0], delimiter) == width else 0.0
+    return round(share, 2) + header, width
 
 
 def _laid_out(
@@ -118,31 +121,32 @@ def _laid_out(
 ) -> Layout | None:
     """The layout once delimiter and decimal mark are known."""
     tables = [(i, _fields(line, delimiter)) for i, line in enumerate(lines) if line.strip()]
-    first = next(
-        (
-            at for at, (_, row) in enumerate(tables)
-            if len(row) == width and any(_is_number(c, decimal) for c in row)
-            and all(_is_value(c, decimal) for c in row)
-        ),
-        None,
-    )  # fmt: skip
+    wide = [(i, row) for i, row in tables if len(row) == width]
+    first = next((at for at, (_, row) in enumerate(wide) if _is_row(row, decimal)), None)
     if first is None:
         return None
-    above = [_plain(row) for _, row in tables[:first] if len(row) == width]
-    above = [row for row in above if not row[0].startswith("# {")]
-    names = [""] * width
-    units = [""] * width
+    above = [_plain(row) for _, row in wide[:first]]
+    names, units = _titles([row for row in above if not row[0].startswith("# {")], width)
+    skip = wide[first][0]
+    rows = tuple(tuple(row) for _, row in wide[first:])
+    return Layout(delimiter, decimal, skip, names, units, tuple(lines[:skip]), rows, encoding)
+
+
+def _is_row(row: list[str], decimal: str) -> bool:
+    return any(_is_number(c, decimal) for c in row) and all(_is_value(c, decimal) for c in row)
+
+
+def _titles(above: list[list[str]], width: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names and units of the columns, from the rows above the numbers."""
+    names, units = [""] * width, [""] * width
     if above and _are_units(above[-1]):
         units = above.pop()
     if above:
         names = above[-1]
-    for i, name in enumerate(names):
-        names[i], found = _split_unit(name)
-        units[i] = units[i].strip("()[]") or found
-    rows = tuple(tuple(row) for _, row in tables[first:] if len(row) == width)
-    skip = tables[first][0]
-    return Layout(
-        delimiter, decimal, skip, tuple(names), tuple(units), tuple(lines[:skip]), rows, encoding
+    split = [_split_unit(name) for name in names]
+    return (
+        tuple(name for name, _ in split),
+        tuple(unit.strip("()[]") or found for unit, (_, found) in zip(units, split, strict=True)),
     )
 
 
@@ -192,28 +196,17 @@ class DelimitedFile(RecordingFile):
         for i, name in enumerate(names):
             values = [row[i] for row in found.rows]
             plain = name.casefold().strip()
-            if _COUNT_NAME.search(plain) and not _TIME_NAME.search(plain):
+            called_time = bool(_TIME_NAME.search(plain))
+            if _COUNT_NAME.search(plain) and not called_time:
                 continue
-            dates = sum(bool(_STAMP.match(v.strip("[]'\" "))) for v in values)
-            if dates > len(values) / 2:
+            if sum(map(_is_stamp, values)) > len(values) / 2:
                 return i, 0.0
-            if not (_TIME_NAME.search(plain) or (i == 0 and len(names) > 1 and not stated)):
+            if not called_time and not (i == 0 and len(names) > 1 and not stated):
                 continue
             numbers = _numbers(values, found.decimal)
             numbers = numbers[np.isfinite(numbers)]
-            steps = np.diff(numbers)
-            if (
-                len(steps) < 2
-                or np.median(steps) < 0
-                or (steps >= 0).mean() < 0.9
-                or not steps.any()
-            ):
-                continue
-            if not _TIME_NAME.search(plain) and name and not _never_signal(numbers):
-                continue
-            if not _TIME_NAME.search(plain) and set(steps.tolist()) == {1.0}:
-                continue  # counts samples
-            return i, _ticks(numbers, found.units[i])
+            if _goes_on(numbers) and (called_time or _may_be_time(name, numbers)):
+                return i, _ticks(numbers, found.units[i])
         return None, 1.0
 
     def _timeline(
@@ -250,38 +243,24 @@ class DelimitedFile(RecordingFile):
     def _lead_fields(
         self, path: Path, options: ReadOptions, names: list[str], time: int | None
     ) -> list[int]:
-        found = self._layout
         if options.columns:
-            chosen = []
-            for column in options.columns:
-                text = str(column)
-                if text in names:
-                    chosen.append(names.index(text))
-                elif text.isdigit() and int(text) < len(names):
-                    chosen.append(int(text))
-                else:
-                    raise RecordingError(
-                        f"{path} has no column {text!r}: choose among "
-                        f"{', '.join(n or str(i) for i, n in enumerate(names))}"
-                    )
-            return list(dict.fromkeys(chosen))
-        chosen = []
-        for i, name in enumerate(names):
-            values = [row[i] for row in found.rows]
-            if i == time or any(_STAMP.match(v.strip("[]'\" ")) for v in values[:1]):
-                continue
-            numbers = _numbers(values, found.decimal)
-            if not np.isfinite(numbers).any():
-                continue
-            plain = name.casefold()
-            if len(names) > 1 and (
-                _TIME_NAME.search(plain) or _COUNT_NAME.search(plain) or _counts(numbers)
-            ):
-                continue
-            chosen.append(i)
+            return list(dict.fromkeys(_named(path, names, str(c)) for c in options.columns))
+        chosen = [i for i, name in enumerate(names) if i != time and self._is_signal(i, name)]
         if not chosen:
             raise RecordingError(f"{path}: no column of samples: name one with --column")
         return sorted(chosen, key=lambda i: not _names_ecg(names[i]))
+
+    def _is_signal(self, field: int, name: str) -> bool:
+        """Whether a column may hold samples, not times, dates or counts."""
+        found = self._layout
+        values = [row[field] for row in found.rows]
+        numbers = _numbers(values, found.decimal)
+        if any(map(_is_stamp, values[:1])) or not np.isfinite(numbers).any():
+            return False
+        if len(found.names) == 1:
+            return True
+        plain = name.casefold()
+        return not (_TIME_NAME.search(plain) or _COUNT_NAME.search(plain) or _counts(numbers))
 
     def _column(self, field: int, ticks: float | None = None) -> NDArray[np.floating]:
         """Every row of one column; of a time column in s."""
@@ -399,6 +378,35 @@ def _split_unit(name: str) -> tuple[str, str]:
         return found[1], found[2]
     found = re.fullmatch(r"(.*\w)[_ /](\w{1,2}V|ms|us|ns|s)", name)
     return (found[1], found[2]) if found else (name, "")
+
+
+def _is_stamp(text: str) -> bool:
+    return bool(_STAMP.match(text.strip("[]'\" ")))
+
+
+def _goes_on(numbers: NDArray[np.float64]) -> bool:
+    """Whether numbers grow, but for a few and for those that share a stamp."""
+    steps = np.diff(numbers)
+    return bool(
+        len(steps) >= 2 and np.median(steps) >= 0 and (steps >= 0).mean() >= 0.9 and steps.any()
+    )
+
+
+def _may_be_time(name: str, numbers: NDArray[np.float64]) -> bool:
+    """Whether a first column that is not called time may be it; one that counts samples is not."""
+    if name and not _never_signal(numbers):
+        return False
+    return set(np.diff(numbers).tolist()) != {1.0}
+
+
+def _named(path: Path, names: list[str], column: str) -> int:
+    """Index of a column that is named, or numbered from 0."""
+    if column in names:
+        return names.index(column)
+    if column.isdigit() and int(column) < len(names):
+        return int(column)
+    listed = ", ".join(n or str(i) for i, n in enumerate(names))
+    raise RecordingError(f"{path} has no column {column!r}: choose among {listed}")
 
 
 def _names_ecg(name: str) -> bool:

@@ -42,51 +42,51 @@ class EdfFile(RecordingFile):
     """An EDF or BDF file, read through a memory map."""
 
     def __init__(self, path: Path, options: ReadOptions) -> None:
-        self._width = 3 if path.open("rb").read(1) == b"\xff" else 2
+        with path.open("rb") as file:
+            self._width = 3 if file.read(1) == b"\xff" else 2
         notes: list[str] = []
         fixed, columns = _header(path, self._width, notes)
         self._record_bytes = sum(c.per_record for c in columns) * self._width
-        if not self._record_bytes:
-            raise RecordingError(f"{path} has no signals: there is nothing to assess")
+        self._columns = [c for c in columns if c.label not in ANNOTATIONS and c.per_record]
+        duration_s = _duration_s(path, fixed)
+        if not self._columns or not duration_s:
+            raise RecordingError(
+                f"{path} has no signals, annotations at most: there is nothing to assess"
+            )
         header_bytes = _FIXED * (1 + len(columns))
         held = max(path.stat().st_size - header_bytes, 0)
         self._data = (
             np.memmap(path, np.uint8, "r", header_bytes, held) if held else np.empty(0, "u1")
         )
+        self._n_records, self._tail = self._n_held(held, _integer(fixed[236:244], -1), notes)
+        if not self._n_records:
+            raise RecordingError(f"{path} holds no data record: fetch or export it again")
+        start = _start(fixed, notes)
+        stamps = next((c for c in columns if c.label in ANNOTATIONS), None)
+        self._onsets_s = np.arange(self._n_records) * duration_s
+        if fixed[192:236].startswith((b"EDF+D", b"BDF+D")):
+            if stamps is not None:
+                self._onsets_s = self._onsets(stamps, duration_s, notes)
+            else:
+                notes.append("discontinuous, but without time stamps: read as continuous")
+        self._places: list[NDArray[np.int64]] = []
+        signals = tuple(self._signal(c, duration_s) for c in self._columns)
+        super().__init__(path, Contents(signals, start, tuple(notes)), options)
+
+    def _n_held(self, held: int, announced: int, notes: list[str]) -> tuple[int, int]:
+        """Data records that are read, the last perhaps cut, and bytes of one that is."""
         n_full, tail = divmod(held, self._record_bytes)
-        announced = _integer(fixed[236:244], -1)
-        self._tail = 0
         if 0 <= announced <= n_full:
             if n_full > announced:
                 notes.append(f"holds {n_full} data records, {announced} announced and read")
-            n_full = announced
-        elif tail or announced > 0:
-            self._tail = tail
-            notes.append(
-                f"truncated: {announced if announced >= 0 else 'unknown'} data records announced, "
-                f"{n_full + tail / self._record_bytes:.2f} there: read to there"
-            )
-        self._n_records = n_full + bool(self._tail)
-        duration_s = _decimal(fixed[244:252])
-        if duration_s is None or duration_s < 0:
-            raise RecordingError(f"{path}: duration of a data record is no number: corrupt header")
-        if not self._n_records:
-            raise RecordingError(f"{path} holds no data record: fetch or export it again")
-        self._columns = [c for c in columns if c.label not in ANNOTATIONS and c.per_record]
-        if not self._columns or not duration_s:
-            raise RecordingError(
-                f"{path} holds annotations and no signal: there is nothing to assess"
-            )
-        start = _start(fixed, notes)
-        kind = fixed[192:236].decode("latin-1").strip()
-        self._onsets_s = np.arange(self._n_records) * duration_s
-        annotations = [c for c in columns if c.label in ANNOTATIONS]
-        if kind.startswith(("EDF+D", "BDF+D")) and annotations:
-            self._onsets_s = self._onsets(annotations[0], duration_s, notes)
-        elif kind.startswith(("EDF+D", "BDF+D")):
-            notes.append("discontinuous, but without time stamps: read as continuous")
-        signals = tuple(self._signal(c, duration_s) for c in self._columns)
-        super().__init__(path, Contents(signals, start, tuple(notes)), options)
+            return announced, 0
+        if not tail and announced <= 0:  # -1: the writer didn't know
+            return n_full, 0
+        notes.append(
+            f"truncated: {announced if announced >= 0 else 'unknown'} data records announced, "
+            f"{n_full + tail / self._record_bytes:.2f} there: read to there"
+        )
+        return n_full + bool(tail), tail
 
     def read(self, index: int, start: int, stop: int) -> NDArray[np.floating]:
         """Samples of a signal; see :meth:`RecordingFile.read`."""
@@ -104,8 +104,6 @@ class EdfFile(RecordingFile):
         return out
 
     def _signal(self, column: _Column, duration_s: float) -> Signal:
-        if not hasattr(self, "_places"):
-            self._places: list[NDArray[np.int64]] = []
         fs_hz = column.per_record / duration_s
         places = np.rint(self._onsets_s * fs_hz).astype(np.int64)
         self._places.append(places)
@@ -164,7 +162,7 @@ class EdfFile(RecordingFile):
         gaps = int((np.diff(onsets) > duration_s + 1e-3).sum())
         if gaps:
             total = onsets[-1] + duration_s - self._n_records * duration_s
-            notes.append(f"{gaps} gaps between data records, {total:.2f} s in all")
+            notes.append(f"{gaps} gap{'s' * (gaps > 1)} between data records, {total:.2f} s in all")
         return onsets
 
 
@@ -185,26 +183,36 @@ def _header(path: Path, width: int, notes: list[str]) -> tuple[bytes, list[_Colu
     columns: list[_Column] = []
     place = 0
     for i in range(count):
-        label, unit = _text(fields[0][i]), _text(fields[2][i])
-        per_record = _integer(fields[8][i], -1)
-        if not 0 <= per_record <= 2**26:
-            raise RecordingError(
-                f"{path}: {per_record} samples a record of {label}: corrupt header"
-            )
-        limits = [_decimal(fields[k][i]) for k in range(3, 7)]
-        gain, offset = 1.0, 0.0
-        low, high, d_low, d_high = limits
-        if None in limits or d_low == d_high or low == high:
-            if label not in ANNOTATIONS:
-                notes.append(f"{label} is uncalibrated: taken as it is stored")
-                unit = ""
-        else:
-            assert low is not None and high is not None and d_low is not None and d_high is not None
-            gain = (high - low) / (d_high - d_low)
-            offset = low - gain * d_low
-        columns.append(_Column(label, unit, gain, offset, per_record, place))
-        place += per_record * width
+        column = _column(path, [field[i] for field in fields], place, notes)
+        columns.append(column)
+        place += column.per_record * width
     return fixed, columns
+
+
+def _column(path: Path, fields: list[bytes], place: int, notes: list[str]) -> _Column:
+    """One signal of the header; ``place`` is its first byte in a data record."""
+    label, unit = _text(fields[0]), _text(fields[2])
+    per_record = _integer(fields[8], -1)
+    if not 0 <= per_record <= 2**26:
+        raise RecordingError(f"{path}: {per_record} samples a record of {label}: corrupt header")
+    limits = [_decimal(field) for field in fields[3:7]]
+    known = [limit for limit in limits if limit is not None]
+    if len(known) == 4 and known[0] != known[1] and known[2] != known[3]:
+        low, high, digital_low, digital_high = known
+        gain = (high - low) / (digital_high - digital_low)
+        return _Column(label, unit, gain, low - gain * digital_low, per_record, place)
+    if label not in ANNOTATIONS:
+        notes.append(f"{label} is uncalibrated: taken as it is stored")
+        unit = ""
+    return _Column(label, unit, 1.0, 0.0, per_record, place)
+
+
+def _duration_s(path: Path, fixed: bytes) -> float:
+    """Length of a data record, s; 0 where the file holds annotations alone."""
+    duration_s = _decimal(fixed[244:252])
+    if duration_s is None or duration_s < 0:
+        raise RecordingError(f"{path}: duration of a data record is no number: corrupt header")
+    return duration_s
 
 
 def _text(field: bytes) -> str:

@@ -37,17 +37,14 @@ class IshneFile(RecordingFile):
             head = file.read(_FIXED)
         if len(head) < _FIXED:
             raise RecordingError(f"{path} is truncated inside its header: fetch or export it again")
-        size = path.stat().st_size
         # offsets in the format's text count from the magic, as these do
         variable, samples, _, data_at = struct.unpack_from("<iiii", head, 10)
         (n_leads,) = struct.unpack_from("<h", head, 156)
-        names = struct.unpack_from("<12h", head, 158)
-        resolutions = struct.unpack_from("<12h", head, 206)
         (fs_hz,) = struct.unpack_from("<h", head, 272)
         notes: list[str] = []
         if not 1 <= n_leads <= 12:
             raise RecordingError(f"{path}: {n_leads} leads: an ISHNE file has 1 to 12")
-        if not 0 <= variable <= size - _FIXED:
+        if not 0 <= variable <= path.stat().st_size - _FIXED:
             raise RecordingError(f"{path}: variable block of {variable} bytes: corrupt header")
         expected = _FIXED + variable
         if data_at != expected:
@@ -56,29 +53,14 @@ class IshneFile(RecordingFile):
                 "block: read from there"
             )
         rate = checked_rate(path, options.fs_hz or fs_hz)
-        self._data = np.memmap(path, np.uint8, "r")[expected:]
-        held = self._data.size // (2 * n_leads)
-        # writers disagree whether the size counts the samples of one lead or of all
-        if samples > held and samples // n_leads != held:
-            notes.append(
-                f"truncated: {samples} samples announced, {held} a lead there: read to there"
-            )
-        n = min(samples, held) if samples > 0 else held
-        if not n:
-            raise RecordingError(f"{path} holds no samples: fetch or export it again")
-        self._frames = self._data[: n * n_leads * 2].view("<i2").reshape(n, n_leads)
-        self._nv = []
-        units = []
-        for resolution in resolutions[:n_leads]:
-            known = resolution > 0
-            self._nv.append(float(resolution) if known else 1.0)
-            units.append("nV" if known else "")
-        if not all(units):
+        data = np.memmap(path, np.uint8, "r")[expected:]
+        n = _n_samples(path, samples, data.size // (2 * n_leads), n_leads, notes)
+        self._frames = data[: n * n_leads * 2].view("<i2").reshape(n, n_leads)
+        described = _leads(head, n_leads)
+        self._nv = [nv or 1.0 for _, nv in described]
+        if not all(nv for _, nv in described):
             notes.append("a lead states no resolution: uncalibrated")
-        signals = tuple(
-            Signal(_NAMES[c] if 1 < c < len(_NAMES) else f"ch{i}", units[i], rate, n, n)
-            for i, c in enumerate(names[:n_leads])
-        )
+        signals = tuple(Signal(name, "nV" if nv else "", rate, n, n) for name, nv in described)
         super().__init__(path, Contents(signals, _start(head), tuple(notes)), options)
 
     def read(self, index: int, start: int, stop: int) -> NDArray[np.floating]:
@@ -87,6 +69,27 @@ class IshneFile(RecordingFile):
         values = digits * self._nv[index]
         values[digits == _MISSING] = np.nan
         return np.asarray(values, np.float64)
+
+
+def _leads(head: bytes, n_leads: int) -> list[tuple[str, float]]:
+    """Name of each lead and nV of a count, 0 where the file states none."""
+    codes = struct.unpack_from("<12h", head, 158)[:n_leads]
+    resolutions = struct.unpack_from("<12h", head, 206)[:n_leads]
+    return [
+        (_NAMES[code] if 1 < code < len(_NAMES) else f"ch{i}", float(max(resolution, 0)))
+        for i, (code, resolution) in enumerate(zip(codes, resolutions, strict=True))
+    ]
+
+
+def _n_samples(path: Path, stated: int, held: int, n_leads: int, notes: list[str]) -> int:
+    """Samples of a lead that are read, of ``held`` that are there."""
+    # writers disagree whether the size counts the samples of one lead or of all
+    if stated > held and stated // n_leads != held:
+        notes.append(f"truncated: {stated} samples announced, {held} a lead there: read to there")
+    n = min(stated, held) if stated > 0 else held
+    if not n:
+        raise RecordingError(f"{path} holds no samples: fetch or export it again")
+    return n
 
 
 def _start(head: bytes) -> Start | None:

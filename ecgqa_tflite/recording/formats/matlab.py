@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ecgqa_tflite.errors import RecordingError
+from ecgqa_tflite.recording import mat5
 from ecgqa_tflite.recording.file import ArrayFile, Reader, ReadOptions, RecordingFile, require_rate
 from ecgqa_tflite.recording.formats.numpy_file import leads_of
 
@@ -18,34 +20,46 @@ _SIGNAL = re.compile(r"ecg|ekg|^val$|^data$|^sig|^lead|^x$|^y$", re.IGNORECASE)
 
 
 def _open(path: Path, options: ReadOptions) -> RecordingFile:
-    from scipy.io import loadmat
-
-    if path.stat().st_size > MAX_BYTES:
-        raise RecordingError(f"{path} is over {MAX_BYTES} bytes: cut it")
-    try:
-        # struct_as_record keeps what is in it data; no object is made
-        content = loadmat(path, squeeze_me=True, struct_as_record=True)
-    except NotImplementedError as error:
-        raise RecordingError(f"{path} is an HDF5 .mat (version 7.3): save it with -v7") from error
-    except Exception as error:  # scipy raises whatever its parsing met
-        raise RecordingError(f"{path}: a .mat file that is corrupt or truncated") from error
-    arrays = {name: value for name, value in _flat(content) if isinstance(value, np.ndarray)}
-    numeric = {n: a for n, a in arrays.items() if a.dtype.kind in "iuf" and a.size > 1}
+    variables = _flat(_content(path))
+    numeric = {
+        name: value
+        for name, value in variables
+        if isinstance(value, np.ndarray) and value.dtype.kind in "iuf" and value.size > 1
+    }
     if not numeric:
         raise RecordingError(f"{path}: no array of numbers in it: save the ECG as one")
     name = _variable(path, numeric, options)
     leads = leads_of(path, numeric[name])
-    rates = [
-        float(value)
-        for key, value in _flat(content)
-        if _RATE.match(key.rsplit(".")[-1])
-        and isinstance(value, (int, float, np.number))
-        and 10 <= value <= 1e5
-    ]
-    rate = require_rate(path, options.fs_hz or (rates[0] if rates else None))
+    rate = require_rate(path, options.fs_hz or _rate(variables))
     notes = [f"variable {name} of {', '.join(numeric)}"] if len(numeric) > 1 else []
     names = [name] if len(leads) == 1 else [f"{name}[{i}]" for i in range(len(leads))]
     return ArrayFile(path, leads, [(n, "", rate) for n in names], options, None, notes)  # type: ignore[arg-type]
+
+
+def _content(path: Path) -> dict[str, Any]:
+    from scipy.io import loadmat
+
+    if path.stat().st_size > MAX_BYTES:
+        raise RecordingError(f"{path} is over {MAX_BYTES} bytes: cut it")
+    content = path.read_bytes()
+    if content.startswith(b"MATLAB 5.0") and not mat5.is_sound(content, MAX_BYTES):
+        raise RecordingError(f"{path}: a .mat file that is corrupt or truncated")
+    try:
+        # struct_as_record keeps what is in it data; no object is made
+        return dict(loadmat(io.BytesIO(content), squeeze_me=True, struct_as_record=True))
+    except NotImplementedError as error:
+        raise RecordingError(f"{path} is an HDF5 .mat (version 7.3): save it with -v7") from error
+    except Exception as error:  # scipy raises whatever its parsing met
+        raise RecordingError(f"{path}: a .mat file that is corrupt or truncated") from error
+
+
+def _rate(variables: list[tuple[str, Any]]) -> float | None:
+    """The first variable that is named as a rate and can be one, Hz."""
+    for key, value in variables:
+        number = isinstance(value, (int, float, np.number))
+        if number and _RATE.match(key.rsplit(".")[-1]) and 10 <= value <= 1e5:
+            return float(value)
+    return None
 
 
 def _variable(path: Path, numeric: dict[str, Any], options: ReadOptions) -> str:

@@ -10,12 +10,14 @@ header(5) and signal(5) of the WFDB Applications Guide.
 from __future__ import annotations
 
 import datetime
+import os
 import re
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import wfdb.io._signal as decoder
+import wfdb
 from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import RecordingError
@@ -38,6 +40,15 @@ MAX_SEGMENTS = 20_000
 FLAC_SAMPLES_PER_BYTE = 8192
 """More than FLAC makes of a byte: a constant block of 65,535 samples takes about ten."""
 
+BYTES_PER_SAMPLE = {
+    "8": 1.0, "16": 2.0, "24": 3.0, "32": 4.0, "61": 2.0, "80": 1.0, "160": 2.0, "212": 1.5,
+    "310": 4 / 3, "311": 4 / 3,
+}  # fmt: skip
+"""By format, as signal(5) has them."""
+
+COMPRESSED = ("508", "516", "524")
+"""FLAC."""
+
 FILE_SUFFIXES = (".hea", ".dat", ".mat")
 
 DEFAULT_FS_HZ = 250.0
@@ -45,7 +56,7 @@ DEFAULT_GAIN = 200.0
 
 _RECORD_REST = re.compile(
     r"(?:/(?P<segments>\d+))?\s+(?P<signals>\d+)"
-    r"(?:\s+(?P<fs>\d*\.?\d+\.?)(?:/\S*)?(?:\s+(?P<length>\d+)(?:\s+(?P<when>.*))?)?)?"
+    r"(?:\s+(?P<fs>\d*[.,]?\d+\.?(?:[eE][-+]?\d+)?)(?:/\S*)?(?:\s+(?P<length>\d+)(?:\s+(?P<when>.*))?)?)?"
 )
 _SIGNAL_REST = re.compile(
     r"(?P<format>\d+)(?:x(?P<per_frame>\d+))?(?::(?P<skew>\d+))?(?:\+(?P<offset>\d+))?"
@@ -54,6 +65,7 @@ _SIGNAL_REST = re.compile(
 )
 _TIME = re.compile(r"(?<![\d:])(\d{1,2}):(\d{1,2})(?::(\d{1,2}))?(?:\.(\d{1,6})\d*)?(?![\d:])")
 _DATE = re.compile(r"(?<!\d)(\d{1,2})([/.-])(\d{1,2}|[A-Za-z]{3})\2(\d{4})(?!\d)")
+_ISO_DATE = re.compile(r"(?<!\d)(\d{4})-(\d\d)-(\d\d)(?!\d)")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 # these end a line to str.splitlines and to nobody else
 _OTHER_LINE_ENDS = re.compile(rb"[\x0b\x0c\x1c-\x1e]")
@@ -102,7 +114,7 @@ class WfdbFile(RecordingFile):
     """A WFDB record, single- or multi-segment."""
 
     def __init__(self, path: Path, options: ReadOptions) -> None:
-        header = _read_header(path)
+        header = _read_header(path, options.fs_hz)
         notes = header.notes
         self._parts = _segments(header) if header.segments is not None else [_whole(header)]
         total = max((part.stop for part in self._parts), default=0)
@@ -127,8 +139,10 @@ class WfdbFile(RecordingFile):
             Signal(name, units[name, v], header.fs_hz * rate, total * rate, held[name, v] * rate)
             for (name, v), rate in zip(self._keys, self._rates, strict=True)
         )
-        self._formats = {s.fmt for p in self._parts for s in p.header.signals}
-        if "8" in self._formats:  # first differences: from the start or not at all
+        self._decoder = _Decoder()
+        if any(
+            s.fmt == "8" for p in self._parts for s in p.header.signals
+        ):  # first differences: from the start or not at all
             self.chunk = max(s.n_samples for s in signals)
         super().__init__(path, Contents(signals, header.start, tuple(notes)), options)
 
@@ -170,7 +184,7 @@ class WfdbFile(RecordingFile):
         values = np.full((end - begin) * described.per_frame, np.nan)
         reach = min(end, held)
         if begin < reach:
-            got = _frames(part.header, described, held, begin, reach)
+            got = self._decoder.frames(part.header, described, held, begin, reach)
             values[: got.size] = got
         own, unit = mv_per_unit(described.unit), mv_per_unit(self.signals[index].unit)
         if own != unit and own is not None and unit is not None:
@@ -181,41 +195,56 @@ class WfdbFile(RecordingFile):
         return np.asarray(np.interp(times, np.arange(values.size), values), np.float64)
 
 
-def _frames(
-    header: _Header, wanted: _Described, held: int, begin: int, end: int
-) -> NDArray[np.float64]:
-    """Physical values of one signal, frames ``begin`` to ``end`` of a segment."""
-    group = [s for s in header.signals if s.file == wanted.file]
-    at = next(i for i, s in enumerate(group) if s is wanted)
-    path = _signal_path(header, wanted.file)
-    try:
-        digits = decoder._rd_segment(
-            file_name=[path.name] * len(group),
-            dir_name=str(path.parent.absolute()),
-            pn_dir=None,
-            fmt=[s.fmt for s in group],
-            n_sig=len(group),
-            sig_len=held,
-            byte_offset=[s.offset for s in group],
-            samps_per_frame=[s.per_frame for s in group],
-            skew=[s.skew for s in group],
-            init_value=[s.first for s in group],
-            sampfrom=begin,
-            sampto=end,
-            channels=[at],
-            ignore_skew=False,
-        )[0]
-    except Exception as error:  # a decoder's complaint, whatever its type
-        raise RecordingError(
-            f"{header.path}: {path.name} can't be decoded as format {wanted.fmt}: "
-            f"{' '.join(str(error).split()) or type(error).__name__}"
-        ) from error
-    values = np.asarray(digits, np.float64)
-    invalid = values == decoder._digi_nan(wanted.fmt)
-    values -= wanted.baseline
-    values /= wanted.gain
-    values[invalid] = np.nan
-    return values
+class _Decoder:
+    """Hands signal files to wfdb under headers that it reads; published ones it often refuses.
+
+    A header of our own and a link to the signal file stand in a temporary folder, so that wfdb's
+    public functions do, whatever the names, dates, gains and units of the real header are.
+    """
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="ecgqa-", ignore_cleanup_errors=True)
+        self._records: dict[tuple[Path, Path], str] = {}
+
+    def frames(
+        self, header: _Header, wanted: _Described, held: int, begin: int, end: int
+    ) -> NDArray[np.float64]:
+        """Physical values of one signal, frames ``begin`` to ``end`` of a segment."""
+        path = _signal_path(header, wanted.file)
+        group = [s for s in header.signals if s.file == wanted.file]
+        key = (header.path, path)
+        try:
+            if key not in self._records:
+                self._records[key] = self._describe(path, group, held)
+            (values,) = wfdb.rdrecord(
+                self._records[key],
+                sampfrom=begin,
+                sampto=end,
+                channels=[next(i for i, s in enumerate(group) if s is wanted)],
+                smooth_frames=False,
+            ).e_p_signal
+        except Exception as error:  # a decoder's complaint, whatever its type
+            raise RecordingError(
+                f"{header.path}: {path.name} can't be decoded as format {wanted.fmt}: "
+                f"{' '.join(str(error).split()) or type(error).__name__}"
+            ) from error
+        digits = np.asarray(values, np.float64)  # at a gain of 1; NaN where WFDB's code says so
+        return np.asarray((digits - wanted.baseline) / wanted.gain, np.float64)
+
+    def _describe(self, path: Path, group: list[_Described], held: int) -> str:
+        """Name of a record that holds one signal file, ``held`` frames long."""
+        name = str(Path(self._folder.name) / f"s{len(self._records)}")
+        try:
+            os.symlink(path.absolute(), f"{name}.dat")
+        except OSError:  # Windows lets few users link symbolically
+            os.link(path, f"{name}.dat")
+        stem = Path(name).name
+        lines = [f"{stem} {len(group)} 1 {held}"] + [
+            f"{stem}.dat {s.fmt}x{s.per_frame}:{s.skew}+{s.offset} 1(0)/mV 0 0 {s.first} 0 0"
+            for s in group
+        ]
+        Path(f"{name}.hea").write_text("\n".join(lines) + "\n", encoding="ascii")
+        return name
 
 
 def _whole(header: _Header) -> _Part:
@@ -246,7 +275,7 @@ def _whole(header: _Header) -> _Part:
 
 
 def _compressed(header: _Header, file: str) -> bool:
-    return any(s.fmt in decoder.COMPRESSED_FMTS for s in header.signals if s.file == file)
+    return any(s.fmt in COMPRESSED for s in header.signals if s.file == file)
 
 
 def _held(header: _Header) -> dict[str, int]:
@@ -259,13 +288,13 @@ def _held(header: _Header) -> dict[str, int]:
         group = [header.signals[i] for i in where]
         fmt = group[0].fmt
         formats = sorted({s.fmt for s in group})
-        if len(formats) > 1 or fmt not in decoder.BYTES_PER_SAMPLE:
+        if len(formats) > 1 or fmt not in (*BYTES_PER_SAMPLE, *COMPRESSED):
             raise RecordingError(f"{header.path}: signal format {'/'.join(formats)} of {name}")
         if where != list(range(where[0], where[0] + len(where))):
             raise RecordingError(f"{header.path}: the signals of {name} are not listed together")
         size = _signal_path(header, name).stat().st_size
         per_frame = sum(s.per_frame for s in group)
-        if fmt in decoder.COMPRESSED_FMTS:
+        if fmt in COMPRESSED:
             if header.frames is None:
                 raise RecordingError(f"{header.path} must state the number of samples of {name}")
             # what it holds shows when it is decoded; this is what it can't hold
@@ -276,7 +305,7 @@ def _held(header: _Header) -> dict[str, int]:
                 )
             held[name] = header.frames
         else:
-            bytes_per_frame = per_frame * decoder.BYTES_PER_SAMPLE[fmt]
+            bytes_per_frame = per_frame * BYTES_PER_SAMPLE[fmt]
             held[name] = max(int((size - group[0].offset) / bytes_per_frame), 0)
     return held
 
@@ -325,37 +354,50 @@ def _segments(header: _Header) -> list[_Part]:
         )
     if not frames:
         raise RecordingError(f"{header.path} says that the record holds no samples")
+    known = _named_segments(header, header.segments)
     parts: list[_Part] = []
-    known: dict[str, tuple[_Header, dict[str, int]] | None] = {}
     start = 0
     for name, length in header.segments:
-        if name != "~":
-            if name not in known:
-                known[name] = _segment(header, name, length)
-            found = known[name]
-            if found is not None:
-                segment, held = found
-                held = {file: min(n, length) for file, n in held.items()}
-                parts.append(_Part(segment, start, start + length, held))
-                if held and min(held.values()) < length:
-                    header.notes.append(
-                        f"segment {name} holds {min(held.values())} samples a signal, fewer than "
-                        f"the {length} announced: the rest is a gap"
-                    )
+        found = known.get(name)
+        if found is not None:
+            segment, there = found
+            held = {file: min(n, length) for file, n in there.items()}
+            parts.append(_Part(segment, start, start + length, held))
+            fewest = min(held.values(), default=length)
+            if fewest < length:
+                header.notes.append(
+                    f"segment {name} holds {fewest} samples a signal, fewer than the {length} "
+                    "announced: the rest is a gap"
+                )
         start += length
     if not any(part.held for part in parts):
-        gone = [name for name, found in known.items() if found is None]
-        if gone:
-            raise RecordingError(
-                f"{header.path.with_name(gone[0] + '.hea')} is missing, and so is every other "
-                f"segment: put them beside {header.path.name}"
-            )
-        raise RecordingError(
-            f"{header.path} has no segment with a signal, gaps alone: no signal in mV, uV or V"
-        )
+        _refuse_empty(header, [name for name, found in known.items() if found is None])
     # the record's end may be a gap
     parts.append(_Part(_Header(header.path, header.fs_hz, None), frames, frames, {}))
     return parts
+
+
+def _named_segments(
+    header: _Header, segments: list[tuple[str, int]]
+) -> dict[str, tuple[_Header, dict[str, int]] | None]:
+    """What each segment that is named holds, once however often it comes."""
+    known: dict[str, tuple[_Header, dict[str, int]] | None] = {}
+    for name, length in segments:
+        if name != "~" and name not in known:
+            known[name] = _segment(header, name, length)
+    return known
+
+
+def _refuse_empty(header: _Header, missing: list[str]) -> None:
+    """Say of a record without a sample why it has none."""
+    if missing:
+        raise RecordingError(
+            f"{header.path.with_name(missing[0] + '.hea')} is missing, and so is every other "
+            f"segment: put them beside {header.path.name}"
+        )
+    raise RecordingError(
+        f"{header.path} has no segment with a signal, gaps alone: no signal in mV, uV or V"
+    )
 
 
 def _segment(header: _Header, name: str, length: int) -> tuple[_Header, dict[str, int]] | None:
@@ -384,26 +426,10 @@ def _segment(header: _Header, name: str, length: int) -> tuple[_Header, dict[str
     return part, held
 
 
-def _read_header(path: Path) -> _Header:
-    """A header, every field checked."""
-    try:
-        if path.stat().st_size > MAX_HEADER_BYTES:
-            raise RecordingError(f"{path} is over {MAX_HEADER_BYTES} bytes: not a WFDB header")
-        content = path.read_bytes()
-    except OSError as error:
-        raise RecordingError(f"{path} can't be read: {error.strerror}") from error
-    if content[:8].strip() in (b"0", b"\xffBIOSEMI"):
-        raise RecordingError(f"{path} is an EDF file, not a WFDB header: rename it to .edf")
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise RecordingError(f"{path} is UTF-16 text: save it as UTF-8")
-    if _OTHER_LINE_ENDS.search(content) or b"\0" in content:
-        raise RecordingError(f"{path} is not a WFDB header: it holds control characters")
-    text, _ = decode(content)
-    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
-    lines = [line for line in lines if line and not line.startswith("#")]
-    if not lines or max(map(len, lines)) > MAX_HEADER_LINE:
-        raise RecordingError(f"{path} is not a WFDB header: no record line, or one too long")
-    header, n_signals, n_segments = _record_line(path, lines[0])
+def _read_header(path: Path, fs_hz: float | None = None) -> _Header:
+    """A header, every field checked; ``fs_hz`` stands for a rate that can't be."""
+    lines = _lines(path)
+    header, n_signals, n_segments = _record_line(path, lines[0], fs_hz)
     if n_segments is not None:
         if not 1 <= n_segments <= MAX_SEGMENTS:
             raise RecordingError(f"{path}: {n_segments} segments: must be 1 to {MAX_SEGMENTS}")
@@ -424,24 +450,52 @@ def _read_header(path: Path) -> _Header:
     return header
 
 
-def _record_line(path: Path, line: str) -> tuple[_Header, int, int | None]:
+def _lines(path: Path) -> list[str]:
+    """A header's lines without comments, at least the record line."""
+    try:
+        if path.stat().st_size > MAX_HEADER_BYTES:
+            raise RecordingError(f"{path} is over {MAX_HEADER_BYTES} bytes: not a WFDB header")
+        content = path.read_bytes()
+    except OSError as error:
+        raise RecordingError(f"{path} can't be read: {error.strerror}") from error
+    if content[:8].strip() in (b"0", b"\xffBIOSEMI"):
+        raise RecordingError(f"{path} is an EDF file, not a WFDB header: rename it to .edf")
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise RecordingError(f"{path} is UTF-16 text: save it as UTF-8")
+    if _OTHER_LINE_ENDS.search(content) or b"\0" in content:
+        raise RecordingError(f"{path} is not a WFDB header: it holds control characters")
+    text, _ = decode(content)
+    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not lines or max(map(len, lines)) > MAX_HEADER_LINE:
+        raise RecordingError(f"{path} is not a WFDB header: no record line, or one too long")
+    return lines
+
+
+def _record_line(path: Path, line: str, fs_hz: float | None) -> tuple[_Header, int, int | None]:
     """Record line: name[/segments] signals [fs[/counter[(base)]] [samples [time [date]]]]."""
     stem = path.stem
     name = stem if re.match(re.escape(stem) + r"[/\s]", line) else re.split(r"[/\s]", line)[0]
     fields = _RECORD_REST.fullmatch(line[len(name) :])
     if not name or fields is None:
-        raise RecordingError(f"{path}: corrupt record line; fetch or write the record again")
+        raise RecordingError(
+            f"{path}: corrupt record line {line[:60]!r}: name, number of signals, sampling rate "
+            "and number of samples are wanted; fetch or write the record again"
+        )
     header = _Header(path, DEFAULT_FS_HZ, int(fields["length"] or 0) or None)
     if fields["fs"] is None:
         header.notes.append(
             f"no sampling rate in {path.name}: {DEFAULT_FS_HZ:g} Hz, WFDB's default"
         )
     else:
-        header.fs_hz = float(fields["fs"])
+        header.fs_hz = float(fields["fs"].replace(",", "."))
     if not 0 < header.fs_hz < 1e6:
-        raise RecordingError(
-            f"{path}: sampling rate {header.fs_hz} Hz: corrupt header, write the right one"
-        )
+        if fs_hz is None:
+            raise RecordingError(
+                f"{path}: sampling rate {header.fs_hz} Hz: corrupt header, write the right one or "
+                "give it with --fs HZ"
+            )
+        header.fs_hz = fs_hz
     if fields["when"]:
         header.start, ignored = _start(fields["when"])
         if ignored:
@@ -463,7 +517,10 @@ def _start(text: str) -> tuple[Start | None, str]:
             time = datetime.time(
                 int(hour), int(minute), int(second), int((fraction or "0").ljust(6, "0"))
             )
-        if found := _DATE.search(rest):
+        if found := _ISO_DATE.search(rest):
+            rest = rest.replace(found[0], " ", 1)
+            date = datetime.date(*map(int, found.groups()))
+        elif found := _DATE.search(rest):
             rest = rest.replace(found[0], " ", 1)
             month = found[3].lower()
             number = _MONTHS.index(month) + 1 if month in _MONTHS else int(month)
@@ -484,45 +541,49 @@ def _segment_line(path: Path, line: str) -> tuple[str, int]:
 
 def _signal_line(header: _Header, number: int, line: str) -> _Described:
     """Signal line: file format[xn][:skew][+offset] [gain[(baseline)][/unit] [bits [zero ...]]]."""
-    path = header.path
-    for gap in re.finditer(r"\s+(?=\d)", line):  # file names hold spaces, now and then
-        file, rest = line[: gap.start()], line[gap.end() :]
-        fields = _SIGNAL_REST.fullmatch(rest)
-        if fields is not None and (
-            " " not in line[: gap.start()]
-            or re.search(r"\.\w+$", file)
-            or (path.parent / file).is_file()
-        ):
-            break
-    else:
-        raise RecordingError(f"{path}: signal line {number} can't be understood: {line[:40]!r}")
+    file, fields = _fields(header.path, number, line)
     numbers = [int(n) for n in (fields["numbers"] or "").split()]
     zero = numbers[1] if len(numbers) > 1 else 0
     first = numbers[2] if len(numbers) > 2 else zero
-    gain = float(fields["gain"] or 0)
-    if gain == 0:
-        header.notes.append(
-            f"signal {number} is uncalibrated: taken as {DEFAULT_GAIN:g} counts per mV, "
-            "WFDB's default"
-        )
-        gain = DEFAULT_GAIN
-    if not np.isfinite(gain):
-        raise RecordingError(f"{path}: gain {gain} of signal {number}: write the right one")
     per_frame = int(fields["per_frame"] or 1)
     if not 1 <= per_frame <= 10_000:
-        raise RecordingError(f"{path}: {per_frame} samples per frame of signal {number}")
+        raise RecordingError(f"{header.path}: {per_frame} samples per frame of signal {number}")
     return _Described(
         file=file,
         fmt=fields["format"],
         per_frame=per_frame,
         skew=int(fields["skew"] or 0),
         offset=int(fields["offset"] or 0),
-        gain=gain,
+        gain=_gain(header, number, float(fields["gain"] or 0)),
         baseline=int(fields["baseline"]) if fields["baseline"] else zero,
         first=first,
         unit=(fields["unit"] or "mV").replace("^", ""),
         name=fields["name"] or "",
     )
+
+
+def _fields(path: Path, number: int, line: str) -> tuple[str, re.Match[str]]:
+    """File name and the fields after it; file names hold spaces, now and then."""
+    for gap in re.finditer(r"\s+(?=\d)", line):
+        file = line[: gap.start()]
+        fields = _SIGNAL_REST.fullmatch(line[gap.end() :])
+        one_name = " " not in file or re.search(r"\.\w+$", file) or (path.parent / file).is_file()
+        if fields is not None and one_name:
+            return file, fields
+    raise RecordingError(f"{path}: signal line {number} can't be understood: {line[:40]!r}")
+
+
+def _gain(header: _Header, number: int, stated: float) -> float:
+    if not np.isfinite(stated):
+        raise RecordingError(
+            f"{header.path}: gain {stated} of signal {number}: write the right one"
+        )
+    if stated:
+        return stated
+    header.notes.append(
+        f"signal {number} is uncalibrated: taken as {DEFAULT_GAIN:g} counts per mV, WFDB's default"
+    )
+    return DEFAULT_GAIN
 
 
 def _names(header: _Header) -> list[str]:
@@ -542,7 +603,8 @@ def _sniff(head: bytes, path: Path) -> bool:
 
 def find_header(path: Path) -> Path | None:
     """The header of the record that ``path`` names, with or without one of ``FILE_SUFFIXES``."""
-    candidates = [path.with_name(path.name + ".hea")]
+    # a shell that completes r.hea and r.dat leaves "r."
+    candidates = [path.with_name((path.name.rstrip(".") or path.name) + ".hea")]
     if path.suffix.lower() in FILE_SUFFIXES:
         candidates.insert(0, path.with_suffix(".hea"))
     for candidate in candidates:

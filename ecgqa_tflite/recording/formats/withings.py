@@ -70,24 +70,22 @@ def _row(text: str, notes: list[str]) -> dict[str, Any]:
     csv.field_size_limit(MAX_BYTES)
     rows = [r for r in csv.reader(io.StringIO(text)) if r]
     header = [c.strip().casefold() for c in rows[0]]
-    found: list[dict[str, Any]] = []
-    for row in rows:
-        cells = {h: c for h, c in zip(header, row, strict=False)} if row is not rows[0] else {}
-        lists = [c for c in row if c.lstrip().startswith("[")]
-        if lists:
-            longest = max(lists, key=len)
-            values = [float(v) for v in longest.strip().strip("[]").split(",") if v.strip()]
-            found.append(
-                {
-                    "signal": values,
-                    "start": cells.get("start") or cells.get("date") or row[0],
-                    "sampling_frequency": cells.get("frequency") or cells.get("sampling_frequency"),
-                    "duration": cells.get("duration"),
-                }
-            )
-    if len(found) > 1:
-        notes.append(f"{len(found)} ECGs in the file: the first is read")
-    return found[0]
+    recordings = [row for row in rows if any(map(_is_list, row))]
+    if len(recordings) > 1:
+        notes.append(f"{len(recordings)} ECGs in the file: the first is read")
+    row = recordings[0]
+    cells = {} if row is rows[0] else dict(zip(header, row, strict=False))
+    longest = max(filter(_is_list, row), key=len)
+    return {
+        "signal": [float(v) for v in longest.strip().strip("[]").split(",") if v.strip()],
+        "start": cells.get("start") or cells.get("date") or row[0],
+        "sampling_frequency": cells.get("frequency") or cells.get("sampling_frequency"),
+        "duration": cells.get("duration"),
+    }
+
+
+def _is_list(cell: str) -> bool:
+    return cell.lstrip().startswith("[")
 
 
 def _start(value: Any) -> Start | None:
