@@ -197,6 +197,13 @@ def open_model(name_or_path: str | Path) -> ModelFolder:
         No such model; a file is missing, differs from its SHA-256 or is not what it should be.
     SpecMismatchError
         The spec beside the model is not the one that it was trained with.
+
+    Examples
+    --------
+    >>> import ecgqa_tflite as eq
+    >>> model = eq.open_model("light_cnn_small")
+    >>> model.spec.image_shape, model.labels
+    ((113, 113, 1), ('low', 'high'))
     """
     path = _find(name_or_path)
     if (path / MANIFEST).is_file():
