@@ -2,13 +2,11 @@
 
 What most programs need is here, and nothing is imported before it is asked for:
 
-=================================== ================================================
-:func:`read_recording`              a file of any format to leads in mV
-:func:`open_model`                  a shipped model's name, or a folder, to a model
-:func:`assess`                      a recording and a model to a decision per segment
-:class:`Assessor`                   the same for samples as they come in
-:func:`convert`                     a model to a proven bundle for a device
-=================================== ================================================
+- :func:`~ecgqa_tflite.recording.read_recording`: a file of any format to leads in mV
+- :func:`~ecgqa_tflite.model_folder.open_model`: a shipped model's name, or a folder, to a model
+- :func:`~ecgqa_tflite.assess.assess`: a recording and a model to a decision per segment
+- :class:`~ecgqa_tflite.assess.Assessor`: the same for samples as they come in
+- :func:`~ecgqa_tflite.bundle.request.convert`: a model to a proven bundle for a device
 
 Examples
 --------
