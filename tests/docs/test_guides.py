@@ -46,12 +46,19 @@ def commands(block: Block) -> list[str]:
 
 
 def program(block: Block, before: list[str]) -> list[str]:
-    """What runs a block; a page's Python blocks are one program, of which each adds its output."""
+    """What runs a block; a page's Python is one program, of which each block adds its output.
+
+    One with a title is a program of its own.
+    """
     if block.language == "console":
         return ["bash", "-euc", "\n".join(commands(block))]
     quiet = "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()):\n"
     earlier = "".join(f"    {line}\n" for text in before for line in text.splitlines())
-    return [sys.executable, "-c", (quiet + earlier if before else "") + block.text]
+    return [
+        sys.executable,
+        "-c",
+        (quiet + earlier if before and not block.title else "") + block.text,
+    ]
 
 
 def runs(block: Block) -> bool:
