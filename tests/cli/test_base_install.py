@@ -48,7 +48,12 @@ def test_what_the_wheel_holds(environment: Path, tmp_path: Path) -> None:
     (wheel,) = environment.parents[1].glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    held = {"py.typed", "frontend/_ecgqa.so", "models/light_cnn/light_cnn.weights.h5"}
+    held = {
+        "py.typed",
+        "spec.schema.json",
+        "frontend/_ecgqa.so",
+        "models/light_cnn/light_cnn.weights.h5",
+    }
     assert {f"ecgqa_tflite/{name}" for name in held} <= names
     assert "ecgqa_tflite/firmware_bridge/include/ecgqa/ecgqa.h" in names
     assert not [n for n in names if n.endswith("inception_v1.weights.h5") or "/docs/" in n]
