@@ -18,7 +18,7 @@ elapsed = $$(( ($$(date +%s) - $(STARTED)) / 60 )) min $$(( ($$(date +%s) - $(ST
 export OMP_NUM_THREADS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test setup-slurm test-slurm lint format clean pictures readme \
+.PHONY: help setup demo docs test setup-slurm test-slurm lint format clean pictures readme \
 	bench-frontend bench-page peers bench-peers \
 	aarch64-root test-aarch64
 
@@ -77,6 +77,11 @@ lint: setup ## ruff and mypy (lint-c: the C sources)
 format: setup ## let ruff rewrite the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# From an empty folder, so that what a page no longer makes is gone; strict: a warning fails.
+docs: setup ## the guides and the reference as a site: build/docs/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean --config-file .ci/docs/mkdocs.yml
+	@echo "build/docs/index.html"
 
 readme: setup pictures ## write the README's figures and pictures anew
 	$(BIN)/python .ci/readme_figures.py

@@ -61,6 +61,20 @@ class Assessor:
         The hop is not at least one sample.
     ModelError
         The model can't be run.
+
+    Examples
+    --------
+    Samples as a driver hands them over, 100 at a time; each fifth second decides.
+
+    >>> import ecgqa_tflite as eq
+    >>> from ecgqa_tflite.recording.simulator import simulate
+    >>> samples_mv = simulate(12, 250, seed=1).lead()
+    >>> assessor = eq.Assessor(eq.open_model("light_cnn_small"), fs_hz=250)
+    >>> for start in range(0, samples_mv.size, 100):
+    ...     for decision in assessor.push(samples_mv[start : start + 100]):
+    ...         print(f"{decision.start_s:g} s: {decision.quality.name}, {decision.reason}")
+    0 s: HIGH, ok
+    5 s: HIGH, ok
     """
 
     def __init__(
@@ -238,6 +252,19 @@ def assess(
         The sampling rate is too low for the model's front end.
     ModelError
         The model can't be run.
+
+    Examples
+    --------
+    >>> import ecgqa_tflite as eq
+    >>> from ecgqa_tflite.recording.disturbances import Gap, MuscleNoise
+    >>> from ecgqa_tflite.recording.simulator import simulate
+    >>> recording = simulate(20, 250, seed=1, disturbances=(MuscleNoise(5, 5, 2.0), Gap(16, 1)))
+    >>> for decision in eq.assess(recording, eq.open_model("light_cnn")):
+    ...     print(f"{decision.start_s:g} s: {decision.quality.name}, {decision.reason}")
+    0 s: HIGH, ok
+    5 s: LOW, ok
+    10 s: HIGH, ok
+    15 s: LOW, gap
     """
     rate = usable_rate(recording.fs_hz, model.spec)
     assessor = Assessor(model, rate, hop_s=hop_s, threads=threads)

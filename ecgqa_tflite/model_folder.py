@@ -98,10 +98,16 @@ class ModelFolder(Trained):
 
     @property
     def weights_path(self) -> Path:
-        """The float weights; :class:`ModelError` where the folder has none (a bundle)."""
+        """The float weights; :class:`ModelError` where the folder has none (a bundle, a wheel)."""
         if self.weights_name is None:
             raise ModelError(f"{self.path}: holds no float weights; name the trained model instead")
-        return self.path / self.weights_name
+        weights = self.path / self.weights_name
+        if not weights.exists():
+            raise ModelError(
+                f"{self.name}: its float weights are too large for the wheel; name the folder "
+                f"models/{self.name} of a clone of the repository instead"
+            )
+        return weights
 
     @property
     def tflite_path(self) -> Path:
@@ -198,6 +204,13 @@ def open_model(name_or_path: str | Path) -> ModelFolder:
         No such model; a file is missing, differs from its SHA-256 or is not what it should be.
     SpecMismatchError
         The spec beside the model is not the one that it was trained with.
+
+    Examples
+    --------
+    >>> import ecgqa_tflite as eq
+    >>> model = eq.open_model("light_cnn_small")
+    >>> model.spec.image_shape, model.labels
+    ((113, 113, 1), ('low', 'high'))
     """
     path = _find(name_or_path)
     if (path / MANIFEST).is_file():
@@ -208,7 +221,7 @@ def open_model(name_or_path: str | Path) -> ModelFolder:
     if not (path / "model.json").is_file():
         raise ModelError(f"{path}: no model here (neither model.json nor {MANIFEST})")
     sums = _read_sums(path)
-    _verify(path, sums)
+    _verify(path, sums, may_miss=_left_out_of_wheels(path))
     for name in ("model.json", "spec.json"):
         if name not in sums:
             raise ModelError(f"{path / SUMS}: does not list {name}: the folder is incomplete")
@@ -292,7 +305,15 @@ def _sums_of_manifest(path: Path, manifest: Mapping[str, Any]) -> dict[str, str]
     return files
 
 
-def _verify(path: Path, sums: Mapping[str, str]) -> None:
+def _left_out_of_wheels(path: Path) -> str | None:
+    """Float weights that a shipped model may lack; ``weights_path`` says so to who wants them."""
+    try:
+        return f"{path.name}.weights.h5" if path.parent == models_dir() else None
+    except FileNotFoundError:
+        return None
+
+
+def _verify(path: Path, sums: Mapping[str, str], may_miss: str | None = None) -> None:
     for name, expected in sums.items():
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ModelError(f"{path}: its list of files names {name!r}, outside the folder")
@@ -300,6 +321,8 @@ def _verify(path: Path, sums: Mapping[str, str]) -> None:
             found = sha256_of(path / name) if (path / name).is_file() else None
         except OSError as error:
             raise ModelError(f"{path}: {name[:80]!r} can't be read ({error.strerror})") from error
+        if found is None and name == may_miss:
+            continue
         if found is None:
             raise ModelError(f"{path / name}: is missing; get the model again")
         if found != expected:
@@ -469,7 +492,7 @@ def write_model(
             tflite_name=None if tflite is None else f"{name}.tflite",
         )
         if save_weights is not None:
-            save_weights(described.weights_path)
+            save_weights(folder / f"{name}.weights.h5")
         if tflite is not None:
             described.tflite_path.write_bytes(tflite)
         texts = {

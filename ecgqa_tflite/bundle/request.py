@@ -247,6 +247,42 @@ class Converted:
     calibration: Calibration | None
 
 
+def convert(
+    model: str | Path, out: str | Path, *, progress: Progress | None = None, **choices: Any
+) -> Converted:
+    """Make a model's bundle for a device, prove it, and only then let it appear.
+
+    Parameters
+    ----------
+    model
+        A shipped model's name or a model folder; with ``spec``, a network of one's own.
+    out
+        The folder to write.
+    progress
+        Told of a training, which takes minutes.
+    **choices
+        The other attributes of :class:`Request`: ``target``, ``fs_hz``, ``quantize``, ``collect``,
+        ``overwrite``, ...
+
+    Raises
+    ------
+    TypeError
+        No such choice.
+    EcgqaError
+        As :class:`Request` and :meth:`Request.run`; nothing is left behind.
+
+    Examples
+    --------
+    >>> import ecgqa_tflite as eq
+    >>> made = eq.convert("light_cnn_small", "vest", fs_hz=500)
+    >>> made.bundle.manifest["target"]["name"], made.bundle.manifest["segment_len"]
+    ('cortex-m', 2500)
+    >>> made.bundle.proof.segments
+    10
+    """
+    return Request(model, Path(out), **choices).run(progress)
+
+
 def require_same(first: Path, second: Path) -> None:
     """Compare two bundles, byte for byte.
 

@@ -132,5 +132,18 @@ def read_recording(path: str | Path, *, options: ReadOptions | None = None) -> R
     ------
     RecordingError
         Missing, corrupt or empty; the message says what to do.
+
+    Examples
+    --------
+    A file that says neither its rate nor its unit is told both:
+
+    >>> from pathlib import Path
+    >>> import ecgqa_tflite as eq
+    >>> from ecgqa_tflite.recording.file import ReadOptions
+    >>> rows = ["ecg", *(str(n * n % 250) for n in range(2500))]
+    >>> _ = Path("watch.csv").write_text("\\n".join(rows))
+    >>> recording = eq.read_recording("watch.csv", options=ReadOptions(fs_hz=250, unit="uV"))
+    >>> recording.lead_names, recording.duration_s, recording.signal_mv.shape
+    (('ecg',), 10.0, (2500, 1))
     """
     return open_recording(path, options=options).recording()

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,29 @@ def run(program: Path, *arguments: object, cwd: Path) -> str:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_what_the_wheel_holds(environment: Path, tmp_path: Path) -> None:
+    (wheel,) = environment.parents[1].glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    held = {
+        "py.typed",
+        "spec.schema.json",
+        "frontend/_ecgqa.so",
+        "models/light_cnn/light_cnn.weights.h5",
+    }
+    assert {f"ecgqa_tflite/{name}" for name in held} <= names
+    assert "ecgqa_tflite/firmware_bridge/include/ecgqa/ecgqa.h" in names
+    assert not [n for n in names if n.endswith("inception_v1.weights.h5") or "/docs/" in n]
+    assert wheel.stat().st_size < 12e6
+    script = (
+        "from ecgqa_tflite import open_model\nfrom ecgqa_tflite.errors import ModelError\n"
+        "model = open_model('inception_v1')\nassert model.tflite_path.is_file()\n"
+        "try: model.weights_path\nexcept ModelError as error: print(error)"
+    )
+    said = run(environment / "python", "-c", script, cwd=tmp_path)
+    assert "name the folder models/inception_v1 of a clone" in said and said.count("\n") == 1
 
 
 def test_assess_and_bench(

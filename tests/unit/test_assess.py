@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ecgqa_tflite import assess as assess_module
 from ecgqa_tflite.assess import Assessor, assess
 from ecgqa_tflite.decisions import Decision, merged, spans
 from ecgqa_tflite.errors import ArgumentError, RecordingError, SamplingRateError
@@ -163,7 +163,7 @@ def test_one_assessor_reads_its_model_once(
     expected = [assess(r, small_model) for r in (recording, other)]
     assessor = Assessor(small_model, 300.0)
     for name in ("Cutter", "Scorer"):
-        monkeypatch.delattr(assess_module, name)
+        monkeypatch.delattr(sys.modules["ecgqa_tflite.assess"], name)
     monkeypatch.delattr("ecgqa_tflite.tflite.run.Int8Network._new_interpreter")
     assert [assessor.assess(r) for r in (recording, other)] == expected
     assert assessor.assess(other) == expected[1]

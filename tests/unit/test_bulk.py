@@ -35,7 +35,7 @@ from ecgqa_tflite.bulk.storage import Folder, LocalFolder, folder
 from ecgqa_tflite.bulk.work import Job, Outcome, Worker
 from ecgqa_tflite.errors import ArgumentError, OutputExistsError, StorageError
 from ecgqa_tflite.model_folder import open_model
-from ecgqa_tflite.recording import Recording
+from ecgqa_tflite.recording import Recording, open_recording
 from ecgqa_tflite.recording.simulator import simulate
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb
 
