@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.assess import Assessor
 from ecgqa_tflite.decisions import Decision
+from ecgqa_tflite.errors import SamplingRateError
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.segments import Resampler, usable_rate
 from ecgqa_tflite.spec import Quality
+
+LONGEST_PERIOD = 10_000
+"""Samples that a :class:`~ecgqa_tflite.segments.Resampler` may keep and work on at each push."""
 
 
 class LiveLead:
@@ -37,6 +41,11 @@ class LiveLead:
         rate = usable_rate(fs_hz, model.spec)
         self._assessor = Assessor(model, rate, hop_s=hop_s)
         self._resampler = None if rate == fs_hz else Resampler(fs_hz)
+        if self._resampler is not None and self._resampler.period > LONGEST_PERIOD:
+            raise SamplingRateError(
+                f"{fs_hz:g} Hz: samples that come in can't be resampled from this rate: give one "
+                f"with fewer digits"
+            )
 
     def push(self, samples_mv: NDArray[np.float32]) -> list[Decision]:
         """Decisions that more samples, shape (n,), mV, NaN where missing, make possible."""
@@ -71,7 +80,7 @@ def decide(
     fs_hz: float,
     hop_s: float | None = None,
 ) -> Iterator[tuple[int, Decision]]:
-    """Decisions, each with the column of its lead, as soon as the samples are there.
+    """Decisions, each with the column of its lead, as soon as the samples are there; by time.
 
     Parameters
     ----------
@@ -87,9 +96,11 @@ def decide(
     for block in blocks:
         while len(leads) < block.shape[1]:
             leads.append(LiveLead(model, fs_hz, hop_s))
-        for column, lead in enumerate(leads):
-            for decision in lead.push(block[:, column]):
-                yield column, decision
-    for column, lead in enumerate(leads):
-        for decision in lead.finish():
-            yield column, decision
+        yield from _by_time(lead.push(block[:, i]) for i, lead in enumerate(leads))
+    yield from _by_time(lead.finish() for lead in leads)
+
+
+def _by_time(found: Iterable[list[Decision]]) -> list[tuple[int, Decision]]:
+    """Decisions of each lead in one order, whatever pieces the samples came in."""
+    pairs = [(column, decision) for column, mine in enumerate(found) for decision in mine]
+    return sorted(pairs, key=lambda pair: (pair[1].start_s, pair[0]))

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import resample_poly
+from scipy.signal import firwin, resample_poly
 
 from ecgqa_tflite.errors import ArgumentError, RecordingError, SamplingRateError
 from ecgqa_tflite.frontend.native import NativeFrontEnd
@@ -33,7 +33,7 @@ RESAMPLED_FS_HZ = 250.0
 
 _UV_PER_MV = 1000.0
 _INT16_MAX = 32767
-_LONGEST_PERIOD = 10_000  # input samples after which a resampler's phases repeat
+_RESAMPLED_AT_ONCE = 2**18  # samples: what works on them takes several times their memory
 _BATCH = 256  # segments worked on at a time: float64 copies stay within a few MB
 
 
@@ -319,50 +319,56 @@ def at_usable_rate(
 ) -> tuple[NDArray[Any], float]:
     """A whole lead at its :func:`usable_rate`, mV, and that rate, Hz; gaps stay gaps."""
     rate = usable_rate(fs_hz, spec)
-    return (signal_mv if rate == fs_hz else _resample(signal_mv, fs_hz)), rate
+    if rate == fs_hz:
+        return signal_mv, rate
+    resampler = Resampler(fs_hz)
+    starts = range(0, signal_mv.size, _RESAMPLED_AT_ONCE)
+    parts = [resampler.push(signal_mv[start : start + _RESAMPLED_AT_ONCE]) for start in starts]
+    return np.concatenate([*parts, resampler.finish()]), rate
 
 
 class Resampler:
-    """A lead at ``RESAMPLED_FS_HZ`` as its samples come in: what :func:`at_usable_rate` makes.
+    """A lead at ``RESAMPLED_FS_HZ``, the same in whatever pieces its samples come.
 
-    Within .5 uV: a stream knows no median to take off before the filter, whose phases differ in
-    gain by 1e-4. Less near its ends, and where a gap is longer than the filter.
+    A windowed sinc, every phase of which has gain 1 at 0 Hz, so that an offset stays one. Each
+    stretch between gaps is as if its first and last sample went on; an output beside a missing
+    sample is missing.
 
     Parameters
     ----------
     fs_hz
         Sampling rate of what is pushed, Hz.
 
-    Raises
-    ------
-    SamplingRateError
-        The rate is no ratio of small numbers to 250 Hz: so much would have to be kept.
+    Attributes
+    ----------
+    period
+        Samples after which the filter's phases repeat: about so many are kept.
     """
 
     def __init__(self, fs_hz: float) -> None:
-        ratio = _ratio(fs_hz)
-        if ratio.denominator > _LONGEST_PERIOD:
-            raise SamplingRateError(
-                f"{fs_hz:g} Hz: samples that come in can't be resampled from this rate: give one "
-                f"with fewer digits"
-            )
-        self._fs_hz, self._up, self._down = fs_hz, ratio.numerator, ratio.denominator
-        # scipy.signal.resample_poly's filter reaches so many samples to each side
-        self._reach = 10 * max(self._up, self._down) // self._up + 2
+        # exact for rates of two decimals up to 1 kHz; the filter's length grows with the period
+        ratio = Fraction(RESAMPLED_FS_HZ / fs_hz).limit_denominator(100_000)
+        self._fs_hz, self._up, self.period = fs_hz, ratio.numerator, ratio.denominator
+        half = 10 * max(self._up, self.period)
+        taps = firwin(2 * half + 1, 1 / max(self._up, self.period), window=("kaiser", 5.0))
+        for phase in range(self._up):
+            taps[phase :: self._up] /= taps[phase :: self._up].sum() * self._up
+        self._taps = taps
+        self._reach = half // self._up + 2  # samples on each side that an output depends on
         self._kept: NDArray[np.float64] = np.empty(0)
         self._n_out = 0  # outputs of what is kept that were handed out
 
-    def push(self, samples_mv: NDArray[np.floating]) -> NDArray[np.float64]:
+    def push(self, samples_mv: NDArray[Any]) -> NDArray[np.float64]:
         """The outputs that more samples, shape (n,), mV, NaN where missing, can't change."""
         self._kept = np.concatenate([self._kept, samples_mv])
         sure = self._kept.size - self._reach
         if sure <= 0:
             return np.empty(0)
-        out = self._next((sure * self._up - 1) // self._down + 1)
-        # whole periods go, up to what the next output needs: its phase stays
-        used = self._n_out * self._down // self._up - self._reach
-        periods = max(used // self._down, 0)
-        self._kept = self._kept[periods * self._down :]
+        out = self._next((sure * self._up - 1) // self.period + 1)
+        # whole periods go, so that the phase stays; twice the reach, for the gap before an output
+        used = self._n_out * self.period // self._up - 2 * self._reach
+        periods = max(used // self.period, 0)
+        self._kept = self._kept[periods * self.period :]
         self._n_out -= periods * self._up
         return out
 
@@ -370,31 +376,37 @@ class Resampler:
         """The outputs up to the last sample."""
         if not self._kept.size:
             return np.empty(0)
-        return self._next(-(-self._kept.size * self._up // self._down))
+        return self._next(-(-self._kept.size * self._up // self.period))
 
     def _next(self, stop: int) -> NDArray[np.float64]:
         first, self._n_out = self._n_out, max(self._n_out, stop)
-        return _resample(self._kept, self._fs_hz)[first:stop]
+        missing = ~np.isfinite(self._kept)
+        out = resample_poly(
+            _bridged(self._kept, missing, self._reach),
+            self._up,
+            self.period,
+            window=self._taps,
+            padtype="edge",
+        )[first:stop]
+        position = np.arange(first, first + out.size) * (self._fs_hz / RESAMPLED_FS_HZ)
+        left = np.minimum(position.astype(np.int64), missing.size - 1)
+        right = np.minimum(left + (position > left), missing.size - 1)
+        out[missing[left] | missing[right]] = np.nan
+        return np.asarray(out, np.float64)
 
 
-def _ratio(fs_hz: float) -> Fraction:
-    # exact for rates of two decimals up to 1 kHz; the filter's length grows with the denominator
-    return Fraction(RESAMPLED_FS_HZ / fs_hz).limit_denominator(100_000)
+def _bridged(
+    signal: NDArray[np.float64], missing: NDArray[np.bool_], reach: int
+) -> NDArray[np.float64]:
+    """``signal`` with gaps filled: ``reach`` samples as before the gap, the others as after it.
 
-
-def _resample(signal: NDArray[np.floating], fs_hz: float) -> NDArray[np.float64]:
-    """``signal`` at ``RESAMPLED_FS_HZ``; an output sample beside a missing one is missing."""
-    ratio = _ratio(fs_hz)
-    missing = ~np.isfinite(signal)
-    if missing.all():
-        filled = np.zeros(signal.size)
-    else:
-        # the filter would spread one NaN over its whole length, so bridge gaps, then reopen them
-        index = np.arange(signal.size)
-        filled = np.interp(index, index[~missing], signal[~missing].astype(np.float64))
-    out = resample_poly(filled, ratio.numerator, ratio.denominator, padtype="median")
-    position = np.arange(out.size) * (fs_hz / RESAMPLED_FS_HZ)
-    left = np.minimum(position.astype(np.int64), signal.size - 1)
-    right = np.minimum(left + (position > left), signal.size - 1)
-    out[missing[left] | missing[right]] = np.nan
-    return np.asarray(out, np.float64)
+    One NaN would spread over the filter's whole length.
+    """
+    if not missing.any():
+        return signal
+    index = np.arange(signal.size)
+    before = np.maximum.accumulate(np.where(missing, -1, index))
+    after = np.minimum.accumulate(np.where(missing, signal.size, index)[::-1])[::-1]
+    holds = (before >= 0) & ((index - before <= reach) | (after == signal.size))
+    source = np.where(holds, before, np.minimum(after, signal.size - 1))
+    return np.where(missing[source], 0.0, signal[source])

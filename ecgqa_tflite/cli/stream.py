@@ -18,6 +18,7 @@ from rich.table import Table
 from ecgqa_tflite.cli import Command, need
 from ecgqa_tflite.cli.reading import reading_options
 from ecgqa_tflite.decisions import Decision
+from ecgqa_tflite.errors import RecordingError
 from ecgqa_tflite.live import Tally, decide
 from ecgqa_tflite.model_folder import ModelFolder, open_model
 from ecgqa_tflite.recording.file import ReadOptions
@@ -123,13 +124,26 @@ def _opened(source: str, baud: int | None) -> Iterator[Callable[[], bytes]]:
         except serial.SerialException as error:
             raise click.ClickException(str(error)) from error
         with port:
-            yield lambda: bytes(port.read(max(1, port.in_waiting)))
+            yield _told(source, lambda: bytes(port.read(max(1, port.in_waiting))))
     elif source == "-":
         with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as file:
-            yield lambda: file.read(AT_ONCE) or b""
+            yield _told("standard input", lambda: file.read(AT_ONCE) or b"")
     else:
         with Path(source).open("rb", buffering=0) as file:
-            yield lambda: file.read(AT_ONCE) or b""
+            yield _told(source, lambda: file.read(AT_ONCE) or b"")
+
+
+def _told(source: str, read: Callable[[], bytes]) -> Callable[[], bytes]:
+    """``read``, which says of what source it can't go on: a cable that was pulled."""
+
+    def told() -> bytes:
+        try:
+            return read()
+        except OSError as error:  # pyserial's too
+            why = error.strerror or error
+            raise RecordingError(f"{source} gives no more samples: {why}") from error
+
+    return told
 
 
 class _Lines:

@@ -8,13 +8,17 @@ from pathlib import Path
 from ecgqa_tflite.decisions.report import Assessed
 from ecgqa_tflite.model_folder import ModelFolder
 
+YEARS = range(1985, 2085)
+"""Those that EDF's two digits stand for."""
+
 
 def write_edf(path: Path, assessed: Assessed, model: ModelFolder) -> None:
     """Write an EDF+ file that holds annotations alone, of every lead that was assessed.
 
     The text says the quality, the reason where there is one, and after ``@@`` the lead, as EDF+
     names the signal of an annotation. The file starts when the recording does, so that viewers
-    lay both over each other.
+    lay both over each other; a date that EDF can't hold, as of records whose dates were shifted,
+    stands in the header's remarks.
     """
     import edfio
 
@@ -31,10 +35,13 @@ def write_edf(path: Path, assessed: Assessed, model: ModelFolder) -> None:
     ]
     start = assessed.start
     date = start.date() if isinstance(start, datetime.datetime) else None
+    holds = date is None or date.year in YEARS
     clock = start.time() if isinstance(start, datetime.datetime) else start
     edfio.Edf(
         [],
         annotations=annotations,
         starttime=None if clock is None else clock.replace(tzinfo=None),
-        recording=edfio.Recording(startdate=date),
+        recording=edfio.Recording(
+            startdate=date if holds else None, additional=() if holds else (f"starts_{date}",)
+        ),
     ).write(path)

@@ -1,7 +1,9 @@
 """Decisions as a WFDB annotation file: what can't be read is told to beat comparisons.
 
 WFDB's NOISE annotation with subtype -1 begins a stretch in which the signal can't be read, one with
-subtype 0 ends it: `bxb` and its kin (ANSI/AAMI EC57) count no beat there, as "shut-down".
+subtype 0 ends it: `bxb` (ANSI/AAMI EC57) counts beats that are missed there apart, under x, as
+missed in shut-down. Who merges the marks with a detector's beats has to leave out those inside: a
+shut-down ends for `bxb` at the first beat in it.
 """
 
 from __future__ import annotations

@@ -200,13 +200,16 @@ def blocks(
         :func:`chunks`: after a silence the time base goes on by the clock, so that what comes
         later is where it belongs.
     """
-    last, filled = math.nan, 0
+    last, filled, silent = math.nan, 0, False
     for now, data in came:
-        if data:
-            last, filled = now, 0
-            yield decoder.push(data)
-        elif decoder.names and math.isfinite(last):
-            n = round((now - last) * fs_hz) - filled
+        samples = decoder.push(data)
+        silent = silent or not data
+        if silent and decoder.names and math.isfinite(last):
+            # what comes after a silence ends now: it takes up some of the time itself
+            n = max(0, round((now - last) * fs_hz) - filled - len(samples))
             filled += n
             yield np.full((n, len(decoder.names)), np.nan, np.float32)
+        if data:
+            last, filled, silent = now, 0, False
+            yield samples
     yield decoder.finish()

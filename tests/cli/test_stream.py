@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
+import queue
+import re
 import signal
 import subprocess
 import sys
+import threading
+import time
+import tty
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from conftest import require_module
 
 from ecgqa_tflite import cli
 from ecgqa_tflite.assess import assess
@@ -20,6 +28,8 @@ from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.recording.simulator import simulate_demo
 
 FS_HZ = 250.0
+ECGQA = (sys.executable, "-c", "from ecgqa_tflite.cli import main; main()")
+RAW = ("--fs", "250", "--form", "int16", "--counts-per-mv", "200")
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +47,7 @@ def stream(*arguments: object) -> Result:
 def test_lines_and_objects(counts: np.ndarray, small_model: ModelFolder, tmp_path: Path) -> None:
     raw = tmp_path / "demo.s16"
     raw.write_bytes(counts.tobytes())
-    given = (raw, "--fs", 250, "--form", "int16", "--counts-per-mv", 200, "--model",
-             small_model.path)  # fmt: skip
-    done = stream(*given, "--json")
+    done = stream(raw, *RAW, "--model", small_model.path, "--json")
     assert done.exit_code == 0, done.output
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     mv = counts.astype(np.float32) / 200
@@ -61,9 +69,7 @@ def test_lines_and_objects(counts: np.ndarray, small_model: ModelFolder, tmp_pat
 def test_at_once_and_interrupted(counts: np.ndarray, small_model: ModelFolder) -> None:
     """A decision is out before more samples come; Ctrl-C says what it came to."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "from ecgqa_tflite.cli import main; main()", "stream", "--fs",
-         "250", "--form", "int16", "--counts-per-mv", "200", "--hop", "1", "--model",
-         str(small_model.path)],
+        [*ECGQA, "stream", *RAW, "--hop", "1", "--model", str(small_model.path)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": "0"},
     )  # fmt: skip
@@ -79,6 +85,67 @@ def test_at_once_and_interrupted(counts: np.ndarray, small_model: ModelFolder) -
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "of 2 segments high" in said.decode() and "Traceback" not in said.decode()
+
+
+def test_a_serial_port_that_is_pulled_out(
+    counts: np.ndarray, small_model: ModelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decisions as the bytes come; then one line, and nothing is lost."""
+    require_module("serial")
+    import serial
+
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    name, opened = os.ttyname(theirs), queue.Queue[serial.Serial]()
+
+    class Port(serial.Serial):
+        def __init__(self, *given: object) -> None:
+            super().__init__(*given)
+            opened.put(self)
+
+    monkeypatch.setattr(serial, "Serial", Port)
+
+    def send() -> None:
+        port = opened.get(timeout=60)
+        os.close(theirs)
+        for start in range(0, counts.size, 300):
+            os.write(ours, counts[start : start + 300].tobytes())
+        while port.in_waiting:
+            time.sleep(0.05)
+        os.close(ours)
+
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    done = stream(name, "--baud", 115200, *RAW, "--model", small_model.path)
+    sender.join(60)
+    assert done.exit_code == 1 and not isinstance(done.exception, OSError), done.output
+    assert done.stderr.splitlines()[-1].startswith(f"Error: {name} gives no more samples: ")
+    assert len(done.stdout.splitlines()) == 18
+    assert "ch0: " in done.stderr and "of 18 segments high" in done.stderr
+
+
+def test_watch_follows(counts: np.ndarray, small_model: ModelFolder, tmp_path: Path) -> None:
+    raw = tmp_path / "demo.s16"
+    raw.write_bytes(np.repeat(counts, 2, axis=1).tobytes())
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*ECGQA, "stream", raw, *RAW, "--channels", "2", "--watch", "--model", small_model.path],
+        stdout=theirs, stderr=subprocess.PIPE,
+        env={**os.environ, "COLUMNS": "120", "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # how the other end's closing is told
+        while data := os.read(ours, 65536):
+            shown += data
+    os.close(ours)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    last = shown.decode().rpartition("latest")[2].splitlines()
+    rows = [line.split() for line in last if re.search(r"ch[01]", line)]
+    assert len(rows) == 2 and all("90.0" in row for row in rows), last
+    assert shown.decode().count("latest") >= 18, "a view per decision"
+    assert b"ch1: " in said
 
 
 @pytest.mark.parametrize(
