@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ecgqa_tflite import __version__
+from ecgqa_tflite.bundle.defaults import FS_HZ, TARGET
 from ecgqa_tflite.bundle.gate import Gate, Limits, pass_gate
 from ecgqa_tflite.bundle.proof import FLOAT_WEIGHTS, Proof, arithmetic, prove
 from ecgqa_tflite.bundle.render import write_folder
 from ecgqa_tflite.bundle.report import report_html
-from ecgqa_tflite.devices import DEFAULT, TARGETS, BundleKind, Parts, Prepared, find_target
+from ecgqa_tflite.devices import TARGETS, BundleKind, Parts, Prepared, find_target
 from ecgqa_tflite.engine import model_source
 from ecgqa_tflite.engine.golden import make_golden
 from ecgqa_tflite.engine.identity_source import identity_header
@@ -74,8 +75,8 @@ def export_bundle(
     model: ModelFolder,
     out: str | Path,
     *,
-    target: str = DEFAULT,
-    fs_hz: float = 250.0,
+    target: str = TARGET,
+    fs_hz: float = FS_HZ,
     limits: Limits = DEFAULT_LIMITS,
     collect: bool = False,
     hop_s: float | None = None,

@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from ecgqa_tflite.cli.quiet import without_notes
 from ecgqa_tflite.errors import EcgqaError
 from ecgqa_tflite.escape import terminal
 
@@ -105,7 +106,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the callback."""
-        with one_line_errors():
+        with without_notes(), one_line_errors():
             return super().invoke(ctx)
 
 
@@ -131,7 +132,7 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was named."""
-        with one_line_errors():
+        with without_notes(), one_line_errors():
             return super().invoke(ctx)
 
 

@@ -35,7 +35,6 @@ BENCHES: Mapping[str, Bench] = dict(
     )
 )
 """What bench can tell of, in the order of a report."""
-DEFAULT = next(iter(TARGETS))
 
 
 def find_target(name: str) -> BundleKind:
@@ -62,7 +61,6 @@ def require_float(name: str) -> None:
 
 __all__ = [
     "BENCHES",
-    "DEFAULT",
     "DEVICES",
     "TARGETS",
     "Bench",
