@@ -42,10 +42,10 @@ BUNDLE_FORMAT = 1
 """Format number of ``manifest.json``."""
 
 BOARD_FILES = (
-    *("startup.c", "startup.h", "platform.h", "semihosting.c", "print.c"),
+    *("startup.c", "startup.h", "platform.h", "semihosting.c", "posix.c", "print.c"),
     *("sections.ld", "mps2-an386.ld"),
 )
-"""Of the C library's ``boards/``, for the self-test's image."""
+"""Of the C library's ``boards/``, for images, and for the example on this machine."""
 
 LICENCE = "LICENSE"
 """Of the C library and of what this tool writes; a network's own is in its model card."""
@@ -244,7 +244,7 @@ def _write_sources(folder: Path, parts: Parts, prepared: Prepared, *, firmware: 
     files = {f"model/{name}": text for name, text in sources.items()} | dict(prepared.files)
     for name, content in files.items():
         path = folder / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode("ascii") if isinstance(content, str) else content)
 
 
