@@ -15,6 +15,8 @@ from ecgqa_tflite.bundle.gate import Gate, Limits, pass_gate
 from ecgqa_tflite.bundle.proof import FLOAT_WEIGHTS, Proof, arithmetic, prove
 from ecgqa_tflite.bundle.render import write_folder
 from ecgqa_tflite.bundle.report import report_html
+from ecgqa_tflite.bundle.sbom import NAME as SBOM
+from ecgqa_tflite.bundle.sbom import sbom
 from ecgqa_tflite.devices import TARGETS, BundleKind, Parts, Prepared, find_target
 from ecgqa_tflite.engine import model_source
 from ecgqa_tflite.engine.golden import make_golden
@@ -24,7 +26,7 @@ from ecgqa_tflite.errors import ArgumentError, ModelError
 from ecgqa_tflite.escape import markdown, without_html
 from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.frontend.colormap import image, to_int8
-from ecgqa_tflite.model_folder import ModelFolder, json_text, sha256_of, understood
+from ecgqa_tflite.model_folder import ModelFolder, json_text, seal, sha256_of, understood
 from ecgqa_tflite.output import MANIFEST, refuse_existing, whole_folder
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.segments import BY_REASON
@@ -147,12 +149,15 @@ def export_bundle(
     with whole_folder(out, overwrite) as folder:
         _write(folder, parts, prepared, device, manifest)
         _write_templates(folder, manifest, device, prepared)
-        manifest["files"] = _sums(folder)
         with understood(model.path):
+            bill = sbom(manifest, _sums(folder))
+            (folder / SBOM).write_text(bill, encoding="utf-8")
+            manifest["files"] = _sums(folder)
             report = report_html(manifest, golden, prepared.memory_map)
         (folder / "report.html").write_text(report, encoding="utf-8")
         manifest["files"] = _sums(folder)
         (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")
+        seal(folder)
         proof = prove(folder)
     return Bundle(out, manifest, counted, proof, gate)
 
@@ -310,6 +315,15 @@ def _write_templates(
         "target": manifest["target"]["name"],
         "tool_version": __version__,
         "spec_hash": spec.short_hash,
+        "spec_hash_whole": spec.hash,
+        "model_id": manifest["model_id"],
+        "bundle_format": manifest["format"],
+        "tables_format": manifest["formats"]["cwt_tables"],
+        "firmware": device.firmware,
+        "engine_runs": prepared.words.get("engine", False),
+        "ram": _ram(prepared),
+        "flash": f"{prepared.flash_bytes:,}",
+        "accuracy_lines": accuracy_lines(manifest["metrics"]),
         "fs_hz": f"{manifest['fs_hz']:g}",
         "segment_s": f"{spec.segment_s:g}",
         "segment_len": manifest["segment_len"],
@@ -332,8 +346,14 @@ def _write_templates(
         "accuracy": "\n".join(f"- {line}" for line in accuracy_lines(manifest["metrics"])),
         **prepared.words,
     }
-    for name in ("firmware", device.templates) if device.firmware else (device.templates,):
+    for name in ("common", *(("firmware",) if device.firmware else ()), device.templates):
         write_folder(name, folder, **words)
+
+
+def _ram(prepared: Prepared) -> str:
+    if prepared.ram_bytes is None:
+        return "LiteRT's, on Linux"
+    return f"{prepared.ram_bytes:,} bytes, context and stack on top"
 
 
 def accuracy_lines(metrics: Mapping[str, Any]) -> list[str]:

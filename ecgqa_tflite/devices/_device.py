@@ -85,7 +85,7 @@ class Prepared:
 
 EVERY_BUNDLE = (
     *("NAME.tflite", "README.md", "MODEL_CARD.md", "LICENSE", "report.html", "manifest.json"),
-    "Makefile",
+    *("Makefile", "SOUP.md", "sbom.cdx.json", "SHA256SUMS"),
     *("model/ecgqa_cwt_tables.[ch]", "model/ecgqa_identity.h", "golden/NAME_golden.npz"),
     "firmware_bridge/...",
 )
