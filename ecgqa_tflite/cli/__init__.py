@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "assess": "Tell which seconds of a recording can be trusted.",
     "scalogram": "Draw a segment of a recording as the network sees it.",
     "convert": "Make a full-int8 model and its firmware bundle.",
+    "recommend": "Tell which model to take for a microcontroller.",
     "validate": "Prove a bundle again, on this machine.",
     "inspect": "Tell what a .tflite is, ours or not.",
     "targets": "List the devices that a bundle can be made for.",
