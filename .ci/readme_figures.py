@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Write the README's tables: of models from their metrics.json, of the benchmark and of the
 experiments from the JSON that is kept of them. No figure in them is typed; where no JSON is kept,
 the section is empty.

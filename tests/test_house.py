@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The house rules that a machine can hold: imports, help texts, README, docstrings, paths."""
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import click
 import pytest
-from conftest import REPO
+from conftest import REPO, require_module
 
 from ecgqa_tflite.cli import COMMANDS, main
 
@@ -186,6 +188,21 @@ def test_importing_assess_and_help_loads_no_tensorflow() -> None:
         "sys.exit(f'loaded: {heavy}' if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_source_says_whose_it_is() -> None:
+    """REUSE's two lines in each source, by REUSE.toml for the rest; the tool itself agrees."""
+    done = subprocess.run(
+        [sys.executable, str(REPO / ".ci" / "spdx.py"), "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    licence = REPO / "LICENSES" / "Apache-2.0.txt"
+    assert licence.read_bytes() == (REPO / "LICENSE").read_bytes()
+    require_module("reuse")
+    done = subprocess.run(
+        [sys.executable, "-m", "reuse", "lint", "--lines"], cwd=REPO, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
 
 
 # ---- command line -------------------------------------------------------------------------

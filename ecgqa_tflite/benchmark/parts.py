@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """From instructions to a part: ms, duty cycle, mJ a decision and battery days. A model only.
 
 Milliseconds are exact instructions times cycles per instruction over the clock; millijoules are

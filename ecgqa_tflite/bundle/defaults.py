@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What a conversion is for where nothing is said. Imports nothing: a help text waits for it."""
 
 TARGET = "cortex-m"

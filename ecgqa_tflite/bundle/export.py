@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Writing a bundle: one folder, whole, with nothing in it that changes from day to day."""
 
 from __future__ import annotations

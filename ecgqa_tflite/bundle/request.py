@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A conversion as one value: what is asked for, run, and held against another run of it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``sbom.cdx.json``: what a bundle is made of, as a CycloneDX bill of materials.
 
 Plain JSON: the library for it can't write the model card that the format has for a network. Nothing

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The command line: parse, call, print. No logic, and nothing slow to import.
 
 ``ecgqa --help`` reads the table below and imports no command; ``ecgqa NAME`` imports

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What a conversion came to, for the screen."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa convert``, also ``ecgqa-convert``: a model in, a proven firmware bundle out."""
 
 from __future__ import annotations

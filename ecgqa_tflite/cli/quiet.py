@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """TensorFlow's log lines kept off the screen: its C++ writes them past every setting of Python."""
 
 from __future__ import annotations

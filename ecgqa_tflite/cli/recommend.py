@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa recommend``: which model to take for a microcontroller."""
 
 from __future__ import annotations

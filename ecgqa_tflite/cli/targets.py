@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa targets``: the devices that ``ecgqa convert --target`` makes bundles for."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The devices: one file per device, with its bundle and its rows in bench. The folder is the list.
 
 A file whose name does not begin with an underscore holds ``DEVICES``, one :class:`Device` or more.

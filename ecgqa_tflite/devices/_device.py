@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What a device is: what its bundle holds beside the common part, and its rows in bench."""
 
 from __future__ import annotations

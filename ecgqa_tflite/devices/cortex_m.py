@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Cortex-M, or any core with a C99 compiler: the row-streaming engine.
 
 Bench counts its instructions on emulated cores, exactly.

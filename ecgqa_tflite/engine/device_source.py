@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The whole path as generated C: ``ecgqa_bundle_t`` with its workspace and its golden vectors."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Which model to take for a part: accuracy beside RAM, flash, duty cycle and battery days.
 
 Instructions, RAM and flash are counted, exactly, under QEMU; milliseconds, duty cycle and days are
@@ -165,8 +167,8 @@ def table(found: Sequence[Choice], hop_s: float, battery_mwh: float) -> Iterator
     yield advice(found)
     yield ""
     yield f"RAM and flash in bytes, code and stack included: counted, at {FS_HZ:g} Hz."
-    yield "Duty cycle, days: MODELLED, middle [low .. high]; no board was measured. The battery feeds"
-    yield "these decisions alone, no sensor, radio or sleep; ecgqa bench parts has the sources."
+    yield "Duty cycle, days: MODELLED, middle [low .. high]; no board was measured. A battery"
+    yield "feeds these decisions alone: no sensor, radio or sleep; ecgqa bench parts has the sources."
     for tested_on in dict.fromkeys(c.tested_on for c in found):
         yield f"BAcc: int8, on {tested_on} (95 % interval)."
 

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Networks of the user's own, with the spec that they were trained on."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What TensorFlow's C++ writes stays off the screen; what is said on purpose does not."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What the whole path may cost, over real segments, and TensorFlow Lite Micro beside it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Programs in a bundle that decide samples of the user's: example.c, and Zephyr's application."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What the library's objects hold, call and need of the stack."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Index maps are the same bytes, and reasons the same, on every core and compiler."""
 
 from __future__ import annotations

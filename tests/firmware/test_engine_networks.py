@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The engine against LiteRT's reference kernels on networks of many shapes: rows and scores."""
 
 from __future__ import annotations

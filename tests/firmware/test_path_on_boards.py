@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Samples to decision on every board, bit for bit: index maps, every layer's rows, scores."""
 
 from __future__ import annotations

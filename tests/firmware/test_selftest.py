@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The self-test names the stage where something was disturbed; streaming and slices agree."""
 
 from __future__ import annotations

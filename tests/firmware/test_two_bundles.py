@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Two models in one firmware: each piece of code runs the one whose header it was compiled with."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Which model to take: what fits, what it costs, and which can't be told from the best."""
 
 from __future__ import annotations

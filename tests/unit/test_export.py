@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The bundle: what is in it, that it proves itself, and that a changed one does not."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The gate: what passes, what does not, and that a refusal leaves nothing."""
 
 from __future__ import annotations

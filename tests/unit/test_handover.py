@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What a vendor must hand over: the bill of materials, the SOUP sheet, sums that can be signed."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Model folders with anything in their JSON: opened, or refused in one line, in a moment."""
 
 from __future__ import annotations

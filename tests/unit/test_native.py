@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The integer front end against the float64 reference, and against itself."""
 
 import re

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Segments: the int16 rule, windows and hops, gaps and flat stretches, odd sampling rates."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What samples show before any network: flat, held, clipped; the C against a NumPy definition."""
 
 from __future__ import annotations

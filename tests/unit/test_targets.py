@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Each target's bundle: built, proven from a clean folder with what it holds, and refused."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """AliveCor: ``.atc`` files of the Kardia app and the JSON of its API.
 
 Source: "ATC file format" (AliveCor): blocks of a four-letter name, a length, the data and a

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* A recording of yours from a file, decided: int16, little-endian, at this bundle's rate.
  *
  *     make example SAMPLES=mine.s16    on this machine

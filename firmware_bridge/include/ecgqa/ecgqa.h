@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* Five seconds of ECG to a decision: is this segment good enough to be read?
  *
  *     ecgqa_init(&ctx, &ecgqa_bundle, workspace, sizeof workspace);

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* Why a segment is what it is. One list makes the C enum, the strings and, checked by a test,
  * Python's SegmentStatus. All but OK are low quality without the network. */
 #ifndef ECGQA_REASON_H

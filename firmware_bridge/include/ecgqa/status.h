@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* Status codes: one list makes the enum and the strings; Python's exceptions are held against it
  * by a test (ecgqa_tflite/errors.py). Negative: an error, which leaves the context as it was. */
 #ifndef ECGQA_STATUS_H

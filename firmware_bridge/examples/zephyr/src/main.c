@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* A Zephyr application: a timer stands in for the ADC and plays the bundle's golden segment, a
  * queue hands its samples over, the main thread decides.
  *
