@@ -168,7 +168,7 @@ def table(found: Sequence[Choice], hop_s: float, battery_mwh: float) -> Iterator
     yield ""
     yield f"RAM and flash in bytes, code and stack included: counted, at {FS_HZ:g} Hz."
     yield "Duty cycle, days: MODELLED, middle [low .. high]; no board was measured. A battery"
-    yield "feeds these decisions alone: no sensor, radio or sleep; ecgqa bench parts has the sources."
+    yield "feeds these decisions alone, no sensor, radio or sleep. Sources: ecgqa bench parts."
     for tested_on in dict.fromkeys(c.tested_on for c in found):
         yield f"BAcc: int8, on {tested_on} (95 % interval)."
 

@@ -21,7 +21,7 @@ typedef enum {
 #define ECGQA_REASON_VALUE(name, value, text) ECGQA_REASON_##name = (value),
     ECGQA_REASONS(ECGQA_REASON_VALUE)
 #undef ECGQA_REASON_VALUE
-    ECGQA_REASON_LAST = ECGQA_REASON_GAP /* C++98 takes no comma before the brace */
+        ECGQA_REASON_LAST = ECGQA_REASON_GAP /* C++98 takes no comma before the brace */
 } ecgqa_reason_t;
 
 /* "ok", "flat", ...; "unknown reason" for any other value. */
