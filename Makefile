@@ -73,6 +73,7 @@ format: setup ## let ruff rewrite the sources; SPDX lines where they are missing
 
 readme: setup pictures ## write the README's figures and pictures anew
 	$(BIN)/python .ci/readme_figures.py
+	$(BIN)/python .ci/requirements.py
 
 pictures: setup ## draw the README's pictures anew
 	$(BIN)/python .ci/readme_pictures.py

@@ -205,6 +205,35 @@ def test_every_source_says_whose_it_is() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_each_requirement_has_tests() -> None:
+    """And the table of both is what the tests' marks say."""
+    done = subprocess.run(
+        [sys.executable, str(REPO / ".ci" / "requirements.py"), "--check"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_format_numbers_are_the_documents() -> None:
+    from ecgqa_tflite import model_folder, spec
+    from ecgqa_tflite.bundle import export
+    from ecgqa_tflite.engine import device_source, nn_source
+    from ecgqa_tflite.frontend import tables
+    from ecgqa_tflite.tflite import identity
+
+    text = (PACKAGE / "docs" / "FORMATS.md").read_text()
+    told = dict(re.findall(r"^\| ([^|]+?) \| (\d+) \|", text, re.M))
+    assert told == {
+        "front end's tables, C": str(tables.CWT_FORMAT),
+        "network, C": str(nn_source.NN_FORMAT),
+        "bundle, C": str(device_source.BUNDLE_FORMAT),
+        "bundle's folder": str(export.BUNDLE_FORMAT),
+        "model's folder": str(model_folder.MODEL_FORMAT),
+        "spec": str(spec.SPEC_FORMAT),
+        "identity inside the `.tflite`": str(identity.IDENTITY_FORMAT),
+    }
+
+
 # ---- command line -------------------------------------------------------------------------
 
 

@@ -111,6 +111,7 @@ def with_code(kind: str, marker: Path) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["lambda", "operation", "saved_model"])
+@pytest.mark.requirement("SEC-1")
 def test_a_models_own_code_is_not_run(
     spec: Path, recordings: Path, tmp_path: Path, kind: str
 ) -> None:

@@ -63,6 +63,7 @@ def _device(kind: str, segments: NDArray[np.int16], **options: object) -> Device
 
 
 @pytest.mark.parametrize("name", qemu_cortex_m.CORES)
+@pytest.mark.requirement("MEM-3")
 def test_light_cnn(name: str, segments: NDArray[np.int16], tmp_path: Path) -> None:
     figures = qemu_cortex_m.measure(
         _device("light", segments), segments[::12], usable(name), tmp_path
@@ -99,6 +100,7 @@ def _look_bytes(board: boards.Board, folder: Path) -> int:
 
 
 @pytest.mark.parametrize("name", qemu_cortex_m.CORES)
+@pytest.mark.requirement("MEM-3")
 def test_small_network(name: str, segments: NDArray[np.int16], tmp_path: Path) -> None:
     figures = qemu_cortex_m.measure(
         _device("small", segments), segments[::12], usable(name), tmp_path

@@ -74,6 +74,7 @@ def expected(bundle: Bundle) -> list[tuple[str, str, str]]:
     return found
 
 
+@pytest.mark.requirement("IN-2")
 def test_own_samples_here(bundle: Bundle, recording: Path, samples: NDArray[np.int16]) -> None:
     told = make(bundle, "example", f"SAMPLES={recording}")
     assert DECISION.findall(told) == expected(bundle)
@@ -81,6 +82,7 @@ def test_own_samples_here(bundle: Bundle, recording: Path, samples: NDArray[np.i
     assert f"{samples.size} samples, 1250 a segment; workspace " in told
 
 
+@pytest.mark.requirement("IN-2")
 def test_own_samples_under_qemu_and_the_stack(bundle: Bundle, recording: Path) -> None:
     for tool in ("arm-none-eabi-gcc", "qemu-system-arm"):
         require_tool(tool)

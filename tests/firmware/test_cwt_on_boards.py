@@ -56,6 +56,7 @@ def expected(segments: np.ndarray, spec: FrontEnd) -> list[str]:
 
 
 @every_board
+@pytest.mark.requirement("FE-1")
 def test_index_maps_are_the_same_bytes(
     name: str, spec: FrontEnd, segments: np.ndarray, expected: list[str], tmp_path: Path
 ) -> None:

@@ -153,6 +153,7 @@ def _expected(kind: str, tflite: bytes, segments: NDArray[np.int16]) -> Case:
 
 @every_board
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.requirement("NN-1")
 def test_every_row_and_score_is_the_references(
     name: str, kind: str, cases: Callable[[str], Case], tmp_path: Path
 ) -> None:

@@ -66,6 +66,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 # ---- what is in it --------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("REP-1")
 def test_twice_the_same_bytes(model: ModelFolder, bundle: Bundle, tmp_path: Path) -> None:
     again = export_bundle(model, tmp_path / "elsewhere" / "bundle")
     assert tree(again.path) == tree(bundle.path)

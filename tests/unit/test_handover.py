@@ -47,6 +47,7 @@ def files_of(component: dict[str, Any]) -> dict[str, str]:
     return {x["name"]: x["hashes"][0]["content"] for x in component["components"]}
 
 
+@pytest.mark.requirement("HAND-1")
 def test_the_bill_of_materials(bundle: Path) -> None:
     text = (bundle / bill.NAME).read_text()
     valid(text)
@@ -68,6 +69,7 @@ def test_the_bill_of_materials(bundle: Path) -> None:
     assert "timestamp" not in text
 
 
+@pytest.mark.requirement("HAND-1")
 def test_a_shipped_models_sets_are_named(tmp_path: Path) -> None:
     """Without an export: of what its manifest would say."""
     model = open_model("light_cnn_small")
@@ -104,6 +106,7 @@ def test_a_shipped_models_sets_are_named(tmp_path: Path) -> None:
     assert figure["confidenceInterval"]["lowerBound"] == f"{bacc['low']:.4f}"
 
 
+@pytest.mark.requirement("HAND-2")
 def test_the_soup_sheet(bundle: Path) -> None:
     text = (bundle / "SOUP.md").read_text()
     manifest = json.loads((bundle / MANIFEST).read_text())
@@ -119,6 +122,7 @@ def run(folder: Path, command: str) -> int:
     return subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True).returncode
 
 
+@pytest.mark.requirement("SEC-3")
 def test_a_chain_from_a_signature_to_every_file(bundle: Path, tmp_path: Path) -> None:
     """The SOUP sheet's own commands; whatever is changed is noticed."""
     require_tool("openssl")

@@ -91,6 +91,7 @@ def rehashed(folder: Path) -> None:
         pass
 
 
+@pytest.mark.requirement("SEC-2")
 def test_mutated_folders_get_one_line(tmp_path: Path) -> None:
     folder = tiny_model.folder(tmp_path, tflite=b"not read here").path
     texts = {name: (folder / name).read_text() for name in NAMES}

@@ -46,6 +46,7 @@ def synthetic(fs_hz, seed=0):
     ("name", "fs_hz"),
     [(name, fs) for name, spec in SPECS.items() for fs in RATES_HZ if fs >= spec.fs_min_hz],
 )
+@pytest.mark.requirement("FE-2")
 def test_every_rate_and_spec_follows_the_reference(name, fs_hz):
     d = difference(NativeFrontEnd(SPECS[name], fs_hz), synthetic(fs_hz))
     assert np.abs(d).max() <= 2
@@ -74,6 +75,7 @@ def test_edge_cases_scaled_by_the_qrs_band_stay_within_three_levels(fs_hz):
 
 
 @pytest.mark.parametrize("scaling", ["minmax", "qrs"])
+@pytest.mark.requirement("FE-2")
 def test_real_segments_follow_the_reference(shared_data, scaling):
     """>= 300 segments, noisy ones too: 96 % of pixels equal, 99.999 % within 1, none over 2."""
     segments = real_segments(shared_data, 300)
@@ -114,6 +116,7 @@ def test_any_samples_give_the_reference_within_two_levels(scaling, seed, size, o
     assert (both[0] == front_end.index_map(samples)).all()
 
 
+@pytest.mark.requirement("IN-1")
 def test_offset_and_a_power_of_two_of_gain_change_nothing():
     front_end = NativeFrontEnd(FrontEnd(), 250)
     x = synthetic(250)
