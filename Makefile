@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 # make help lists the targets. Needed: make, Python 3.11 or newer and a C compiler; the firmware's
 # tests need what `make setup-firmware` installs.
 
@@ -74,7 +76,8 @@ lint: setup ## ruff and mypy (lint-c: the C sources)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: setup ## let ruff rewrite the sources
+format: setup ## let ruff rewrite the sources; SPDX lines where they are missing
+	$(BIN)/python .ci/spdx.py
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -85,6 +88,7 @@ docs: setup ## the guides and the reference as a site: build/docs/index.html
 
 readme: setup pictures ## write the README's figures and pictures anew
 	$(BIN)/python .ci/readme_figures.py
+	$(BIN)/python .ci/requirements.py
 
 bench-page: setup ## size of a day's page, time to write it and until Chromium shows it
 	$(BIN)/python .ci/page_figures.py

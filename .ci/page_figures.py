@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What the page of a day costs: size, seconds to write, and until Chromium has painted it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Write the README's tables: of models from their metrics.json, of the benchmark and of the
 experiments from the JSON that is kept of them. No figure in them is typed; where no JSON is kept,
 the section is empty.
@@ -15,9 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from ecgqa_tflite.benchmark import tables as bench_tables
+from ecgqa_tflite.benchmark.parts import BATTERY_MWH, find_part, read_parts
 from ecgqa_tflite.benchmark.results import read_report
+from ecgqa_tflite.cli import recommend
+from ecgqa_tflite.evaluation.choice import choices, shipped_report
+from ecgqa_tflite.evaluation.choice import readme as readme_of
 from ecgqa_tflite.evaluation.figures import Figure
 from ecgqa_tflite.experiment import tables
+from ecgqa_tflite.model_folder import open_model
 
 REPO = Path(__file__).resolve().parents[1]
 EXPERIMENTS = REPO / "models" / "experiments"
@@ -25,6 +32,7 @@ BENCH = EXPERIMENTS / "bench.json"
 FIGURES = "<!-- figures: make readme -->", "<!-- end of figures -->"
 TABLE2 = "<!-- experiment: make readme -->", "<!-- end of the experiment -->"
 ABLATIONS = "<!-- ablations: make readme -->", "<!-- end of the ablations -->"
+CHOICE = "<!-- choice: make readme -->", "<!-- end of the choice -->"
 COSTS = "<!-- bench: make readme -->", "<!-- end of the bench -->"
 HEAD = """\
 | model | multiply-accumulates | `.tflite`, bytes | tested on, labels | BAcc | AUC | Se | Sp |
@@ -76,6 +84,16 @@ def bench() -> str:
     return bench_tables.readme(read_report(BENCH)) if BENCH.exists() else ""
 
 
+def choice() -> str:
+    """Which model to take for the part that ``ecgqa recommend`` takes; empty without counts."""
+    if not shipped_report().exists():
+        return ""
+    asked = recommend.HOP_S, BATTERY_MWH
+    models = [open_model(name) for name in recommend.SHIPPED]
+    part = find_part(recommend.PART, read_parts())
+    return readme_of(choices(models, read_report(shipped_report()), part, *asked), *asked)
+
+
 def between(text: str, marks: tuple[str, str], content: str) -> str:
     """The text with what stands between two marks replaced."""
     before, _, rest = text.partition(marks[0])
@@ -98,6 +116,7 @@ def readme() -> str:
     text = (REPO / "README.md").read_text(encoding="utf-8")
     for marks, content in (
         (FIGURES, models()),
+        (CHOICE, choice()),
         (COSTS, bench()),
         (TABLE2, experiment("table2")),
         (ABLATIONS, experiment("ablations")),

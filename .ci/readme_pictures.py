@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Draw the README's pictures: simulated recordings, assessed by the shipped light_cnn."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """ECG quality assessment for wearables: training and device share one integer front end.
 
 What most programs need is here, and nothing is imported before it is asked for:

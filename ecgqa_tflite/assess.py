@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Recording -> decisions: which seconds of an ECG can be trusted. No TensorFlow.
 
 The segments go through the C front end and the int8 network that a firmware runs, so the answer

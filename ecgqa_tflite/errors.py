@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Exception classes, one for one with the C status codes where both exist.
 
 ``EcgqaError.status`` is the value of ``ecgqa_status_t`` in ``firmware_bridge``'s X-macro

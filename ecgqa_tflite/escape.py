@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Names and texts that others chose, made harmless where they go: one function per form.
 
 HTML is escaped by the templates' engine.

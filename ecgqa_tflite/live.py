@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Samples that come in -> decisions as soon as a segment is whole: what a device would say."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The folder of a trained model: one format, written whole, read with every check.
 
 ``models/<name>/`` holds ``model.json``, ``spec.json``, ``recipe.json``, ``metrics.json``,

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Outputs appear whole or not at all: written beside their place, then renamed into it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """How long work tells where it is: callbacks that the CLI draws as bars."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Where the files that travel with the package are, and those that can be made again."""
 
 from __future__ import annotations

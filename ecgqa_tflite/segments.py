@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Segments: windows of one lead as the int16 samples that the integer front end takes.
 
 A device hands its converter's codes to the front end; a recording comes in millivolts. The rule

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The front-end spec: every number that turns 5 s of ECG into an image, once.
 
 Tables, C headers, ``.tflite`` metadata, the manifest and the model card are generated from a

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """JSON from outside: what every other reader takes too, or :class:`ValueError`, whatever is wrong.
 
 Python's own reader takes NaN, numbers without end, half a surrogate pair, and fails on deep nesting

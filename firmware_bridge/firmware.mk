@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 # Firmware targets, included by the top Makefile ($(BIN): the virtual environment's programs).
 
 FIRMWARE := firmware_bridge

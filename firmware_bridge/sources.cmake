@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 # The library's sources, for every CMake-based build (CMakeLists.txt, zephyr/). A test holds the
 # list against src/.
 set(ECGQA_SOURCES

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What the bench program of a board writes to its UART, with a line before it."""
 
 LOG = """boot

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A headless Chromium, driven over its DevTools protocol through a pipe: no port, no library."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Fixtures that every test may use: recordings from outside, tools, a small int8 model."""
 
 from __future__ import annotations

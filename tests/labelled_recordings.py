@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A folder of labelled recordings, as a user's: beats on one lead, noise on the other."""
 
 from __future__ import annotations

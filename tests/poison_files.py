@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Files that are made to harm whoever reads them, and readers that let some of them."""
 
 from __future__ import annotations

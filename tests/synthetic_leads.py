@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Leads with known beats, made of pulses: what the tests of datasets and training share."""
 
 from __future__ import annotations

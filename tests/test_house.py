@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The house rules that a machine can hold: imports, help texts, README, docstrings, paths."""
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import click
 import pytest
-from conftest import REPO
+from conftest import REPO, require_module
 
 from ecgqa_tflite.cli import COMMANDS, main
 
@@ -187,6 +189,50 @@ def test_importing_assess_and_help_loads_no_tensorflow() -> None:
         "sys.exit(f'loaded: {heavy}' if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_source_says_whose_it_is() -> None:
+    """REUSE's two lines in each source, by REUSE.toml for the rest; the tool itself agrees."""
+    done = subprocess.run(
+        [sys.executable, str(REPO / ".ci" / "spdx.py"), "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    licence = REPO / "LICENSES" / "Apache-2.0.txt"
+    assert licence.read_bytes() == (REPO / "LICENSE").read_bytes()
+    require_module("reuse")
+    done = subprocess.run(
+        [sys.executable, "-m", "reuse", "lint", "--lines"], cwd=REPO, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_each_requirement_has_tests() -> None:
+    """And the table of both is what the tests' marks say."""
+    done = subprocess.run(
+        [sys.executable, str(REPO / ".ci" / "requirements.py"), "--check"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_format_numbers_are_the_documents() -> None:
+    from ecgqa_tflite import model_folder, spec
+    from ecgqa_tflite.bundle import export
+    from ecgqa_tflite.engine import device_source, nn_source
+    from ecgqa_tflite.frontend import tables
+    from ecgqa_tflite.tflite import identity
+
+    text = (PACKAGE / "docs" / "FORMATS.md").read_text()
+    told = dict(re.findall(r"^\| ([^|]+?) \| (\d+) \|", text, re.M))
+    assert told == {
+        "front end's tables, C": str(tables.CWT_FORMAT),
+        "network, C": str(nn_source.NN_FORMAT),
+        "bundle, C": str(device_source.BUNDLE_FORMAT),
+        "bundle's folder": str(export.BUNDLE_FORMAT),
+        "model's folder": str(model_folder.MODEL_FORMAT),
+        "spec": str(spec.SPEC_FORMAT),
+        "identity inside the `.tflite`": str(identity.IDENTITY_FORMAT),
+    }
 
 
 # ---- command line -------------------------------------------------------------------------

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A small trained-looking model for tests: alpha 0.125 on a 113 x 113 grey image, 10,194 weights.
 
 Random weights from a seed, quantised on images that look like scalograms' index maps.

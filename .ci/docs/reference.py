@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Pages that are made from the program: command line, C headers, schemas; and the root's texts."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Docstrings are written with Sphinx's roles: mkdocstrings shall link them too."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The board's side: a program that reports what a segment costs, and the report read.
 
 ``firmware_bridge/bench/ecgqa_bench.c`` runs the protocol on a part and writes the report to a UART;

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Two reports, row by row: ratios with intervals."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The front end against its peers, and ``assess`` end to end, on one core in one run.
 
 ``ecgqa bench frontend`` prints the table and writes JSON (``make bench-frontend``).

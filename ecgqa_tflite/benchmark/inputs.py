@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Segments to time with: real ones of a recording, or simulated ones that all differ."""
 
 from __future__ import annotations

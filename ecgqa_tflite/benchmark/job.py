@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What a device is given to measure, and what bench knows of a device."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """From instructions to a part: ms, duty cycle, mJ a decision and battery days. A model only.
 
 Milliseconds are exact instructions times cycles per instruction over the clock; millijoules are
@@ -58,6 +60,8 @@ class Part:
         While inferring; None where no figure with a source is known.
     sources
         Where the numbers are from, a line each.
+    ram_bytes, flash_bytes
+        All that it has; None where that isn't known.
     """
 
     name: str
@@ -66,6 +70,8 @@ class Part:
     cycles_per_instruction: Range
     power_mw: Range | None
     sources: tuple[str, ...]
+    ram_bytes: int | None = None
+    flash_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,28 @@ def _part(path: Path, name: str, entry: Any) -> Part:
         cycles_per_instruction=cycles,
         power_mw=None if power is None else _range(path, name, "power_mw", power),
         sources=tuple(map(str, sources)),
+        ram_bytes=_memory(path, name, "ram_kb", entry),
+        flash_bytes=_memory(path, name, "flash_kb", entry),
     )
+
+
+def _memory(path: Path, name: str, key: str, entry: Mapping[str, Any]) -> int | None:
+    kb = entry.get(key)
+    return None if kb is None else int(_range(path, name, key, kb).low * 1024)
+
+
+def find_part(name: str, parts: Sequence[Part]) -> Part:
+    """The part of that name, in capitals or not.
+
+    Raises
+    ------
+    ArgumentError
+        There is none; the message names those there are.
+    """
+    for part in parts:
+        if part.name.lower() == name.lower():
+            return part
+    raise ArgumentError(f"no part {name!r}; there are: {', '.join(p.name for p in parts)}")
 
 
 def _range(path: Path, name: str, key: str, value: Any) -> Range:
@@ -192,8 +219,8 @@ def table(found: Sequence[Modelled], battery_mwh: float = BATTERY_MWH) -> Iterat
     for m in found:
         yield (
             f"{m.part.name:<10} {m.model[:18]:<18} {m.instructions / 1e6:>11.2f} M | "
-            f"{_words(m.ms):>22} {_words(m.duty_cycle.scaled(100), ' %'):>24} "
-            f"{_words(m.mj):>22} {_words(m.battery_days):>22}"
+            f"{words(m.ms):>22} {words(m.duty_cycle.scaled(100), ' %'):>24} "
+            f"{words(m.mj):>22} {words(m.battery_days):>22}"
         )
     yield (
         f"battery days: of {battery_mwh:g} mWh if it fed these decisions alone, no sensor, radio "
@@ -204,7 +231,8 @@ def table(found: Sequence[Modelled], battery_mwh: float = BATTERY_MWH) -> Iterat
         yield from (f"  {source}" for source in part.sources)
 
 
-def _words(r: Range | None, unit: str = "") -> str:
+def words(r: Range | None, unit: str = "") -> str:
+    """Middle and bounds as text."""
     if r is None:
         return "--"
     middle, low, high = (f"{x:,.0f}" if x >= 100 else f"{x:.3g}" for x in (r.middle, r.low, r.high))

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Times of the whole path on this machine, stage by stage or as ``assess`` goes it."""
 
 from __future__ import annotations

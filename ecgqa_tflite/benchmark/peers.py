@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Peers in the same run: other wavelet transforms, other runtimes, another quality index.
 
 ``ecgqa bench peers`` prints the tables and writes JSON (``make bench-peers`` puts ssqueezepy, fCWT

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of a report: stage bars, latency distributions, RAM against accuracy.
 
 They need matplotlib (extra ``train``), which ``plots`` imports when one is drawn.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """How a time is taken: warm-up apart, enough repeats, inputs that differ, the machine described.
 
 After MLPerf Tiny's closed division: a run lasts at least 10 s (there: 10 s or 10 inferences) and

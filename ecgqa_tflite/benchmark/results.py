@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What a benchmark found: rows that say of what kind their figures are, and their JSON."""
 
 from __future__ import annotations

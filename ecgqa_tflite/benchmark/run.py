@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Every target that this machine can run, one process per row, one report.
 
 Rows whose figures are times run one after another, alone. Counts of instructions and estimates do

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A report as text: one table, ratios between models, scaling, and what could not be run."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """One row in a process of its own: first calls are first, peak memory is this model's, and what
 crashes takes nothing with it.
 """

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A Raspberry Pi's user land in a folder of this machine: Debian's Python for arm64 and the base
 install's wheels for aarch64, under QEMU in a chroot (without one, LiteRT crashes).
 

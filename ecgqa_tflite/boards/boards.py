@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Build a C program for a board and run it: natively, with qemu-user or under QEMU's boards.
 
 The boards are listed in ``firmware_bridge/boards/boards.json``. A count is of instructions, exactly

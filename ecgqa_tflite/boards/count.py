@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The whole path on QEMU's Cortex-M boards: RAM, flash and instructions, by stage.
 
 Instructions are exact and repeatable; they are not cycles. ``ecgqa bench size`` prints the table.

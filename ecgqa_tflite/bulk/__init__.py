@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Archives: a frozen plan, one result per entry, and whatever may fail on the way.
 
 The steps: :mod:`.plan` (what is to be assessed, hashed), :mod:`.work` (one entry, a pure function),

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """An archive from plan to summary: what ``ecgqa bulk`` does, step by step."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The engine of a cluster: Dask distributed, a scheduler that is there or one of this machine.
 
 Dask runs a task at least once and, where its worker dies, on another one. A task here is a batch

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Which records a list of paths and globs names, and which files each is made of."""
 
 from __future__ import annotations

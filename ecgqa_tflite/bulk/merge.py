@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Every result as one Parquet set: a row per segment, in the order of the plan."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Pages of an archive: the summary, and a small one of each record that it links to."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The plan: a frozen list of what is to be assessed and how, hashed.
 
 A plan is made once and never changed. Every entry has a key: the SHA-256 of everything that its

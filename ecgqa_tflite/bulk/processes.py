@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The engine of one machine: processes that each take an entry at a time.
 
 A process that dies (a crash in a decoder, the system's out-of-memory killer, someone's ``kill``)

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """One result: what was decided of an entry, as JSON or Parquet that can be verified.
 
 A result is the decisions of one lead or span of it, with the key of its entry, when the recording

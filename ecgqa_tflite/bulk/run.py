@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A run over a plan: what came of each entry, how far it is, and when to stop."""
 
 from __future__ import annotations

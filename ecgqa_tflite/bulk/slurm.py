@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A job array for SLURM: each of its tasks runs a part of the plan, and no daemon is needed."""
 
 from __future__ import annotations

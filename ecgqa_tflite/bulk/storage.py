@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Where records and results lie: a folder of this machine, or a store that fsspec opens.
 
 fsspec finds the credentials (environment, configuration files, instance roles): nothing of them

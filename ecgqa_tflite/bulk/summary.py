@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What an archive holds: the usable share by hour, lead and reason, the worst records, those
 without a result.
 """

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """One entry -> one result: a pure function, and the worker that keeps what it needs from one to
 the next.
 """

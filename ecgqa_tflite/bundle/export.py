@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Writing a bundle: one folder, whole, with nothing in it that changes from day to day."""
 
 from __future__ import annotations
@@ -10,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from ecgqa_tflite import __version__
+from ecgqa_tflite.bundle.defaults import FS_HZ, TARGET
 from ecgqa_tflite.bundle.gate import Gate, Limits, pass_gate
 from ecgqa_tflite.bundle.proof import FLOAT_WEIGHTS, Proof, arithmetic, prove
 from ecgqa_tflite.bundle.render import write_folder
 from ecgqa_tflite.bundle.report import report_html
-from ecgqa_tflite.devices import DEFAULT, TARGETS, BundleKind, Parts, Prepared, find_target
+from ecgqa_tflite.bundle.sbom import NAME as SBOM
+from ecgqa_tflite.bundle.sbom import sbom
+from ecgqa_tflite.devices import TARGETS, BundleKind, Parts, Prepared, find_target
 from ecgqa_tflite.engine import model_source
 from ecgqa_tflite.engine.golden import make_golden
 from ecgqa_tflite.engine.identity_source import identity_header
@@ -24,7 +29,7 @@ from ecgqa_tflite.escape import markdown, without_html
 from ecgqa_tflite.evaluation.operating import taken_before
 from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.frontend.colormap import image, to_int8
-from ecgqa_tflite.model_folder import ModelFolder, json_text, sha256_of, understood
+from ecgqa_tflite.model_folder import ModelFolder, json_text, seal, sha256_of, understood
 from ecgqa_tflite.output import MANIFEST, refuse_existing, whole_folder
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.segments import BY_REASON
@@ -42,10 +47,10 @@ BUNDLE_FORMAT = 1
 """Format number of ``manifest.json``."""
 
 BOARD_FILES = (
-    *("startup.c", "startup.h", "platform.h", "semihosting.c", "print.c"),
+    *("startup.c", "startup.h", "platform.h", "semihosting.c", "posix.c", "print.c"),
     *("sections.ld", "mps2-an386.ld"),
 )
-"""Of the C library's ``boards/``, for the self-test's image."""
+"""Of the C library's ``boards/``, for images, and for the example on this machine."""
 
 LICENCE = "LICENSE"
 """Of the C library and of what this tool writes; a network's own is in its model card."""
@@ -75,8 +80,8 @@ def export_bundle(
     model: ModelFolder,
     out: str | Path,
     *,
-    target: str = DEFAULT,
-    fs_hz: float = 250.0,
+    target: str = TARGET,
+    fs_hz: float = FS_HZ,
     limits: Limits = DEFAULT_LIMITS,
     collect: bool = False,
     hop_s: float | None = None,
@@ -147,12 +152,15 @@ def export_bundle(
     with whole_folder(out, overwrite) as folder:
         _write(folder, parts, prepared, device, manifest)
         _write_templates(folder, manifest, device, prepared)
-        manifest["files"] = _sums(folder)
         with understood(model.path):
+            bill = sbom(manifest, _sums(folder))
+            (folder / SBOM).write_text(bill, encoding="utf-8")
+            manifest["files"] = _sums(folder)
             report = report_html(manifest, golden, prepared.memory_map)
         (folder / "report.html").write_text(report, encoding="utf-8")
         manifest["files"] = _sums(folder)
         (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")
+        seal(folder)
         proof = prove(folder)
     return Bundle(out, manifest, counted, proof, gate)
 
@@ -244,7 +252,7 @@ def _write_sources(folder: Path, parts: Parts, prepared: Prepared, *, firmware: 
     files = {f"model/{name}": text for name, text in sources.items()} | dict(prepared.files)
     for name, content in files.items():
         path = folder / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode("ascii") if isinstance(content, str) else content)
 
 
@@ -310,6 +318,15 @@ def _write_templates(
         "target": manifest["target"]["name"],
         "tool_version": __version__,
         "spec_hash": spec.short_hash,
+        "spec_hash_whole": spec.hash,
+        "model_id": manifest["model_id"],
+        "bundle_format": manifest["format"],
+        "tables_format": manifest["formats"]["cwt_tables"],
+        "firmware": device.firmware,
+        "engine_runs": prepared.words.get("engine", False),
+        "ram": _ram(prepared),
+        "flash": f"{prepared.flash_bytes:,}",
+        "accuracy_lines": accuracy_lines(manifest["metrics"]),
         "fs_hz": f"{manifest['fs_hz']:g}",
         "segment_s": f"{spec.segment_s:g}",
         "segment_len": manifest["segment_len"],
@@ -332,8 +349,14 @@ def _write_templates(
         "accuracy": "\n".join(f"- {line}" for line in accuracy_lines(manifest["metrics"])),
         **prepared.words,
     }
-    for name in ("firmware", device.templates) if device.firmware else (device.templates,):
+    for name in ("common", *(("firmware",) if device.firmware else ()), device.templates):
         write_folder(name, folder, **words)
+
+
+def _ram(prepared: Prepared) -> str:
+    if prepared.ram_bytes is None:
+        return "LiteRT's, on Linux"
+    return f"{prepared.ram_bytes:,} bytes, context and stack on top"
 
 
 def accuracy_lines(metrics: Mapping[str, Any]) -> list[str]:

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The gate: what an int8 network may lose against its float one, and a bundle may cost.
 
 Figures come from a model's metrics: those of a labelled set that was measured for the gate, else

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Proof that a bundle's parts agree, from what lies in its folder alone."""
 
 from __future__ import annotations

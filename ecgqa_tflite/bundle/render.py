@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The files that are the same for every model but for names and numbers: jinja2 templates."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The bundle's report: one HTML file that opens offline, on a phone, and on paper.
 
 Made of the manifest and the golden vectors alone: the same bundle, the same report.

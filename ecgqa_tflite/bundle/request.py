@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A conversion as one value: what is asked for, run, and held against another run of it."""
 
 from __future__ import annotations
@@ -9,10 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ecgqa_tflite.bundle.defaults import FS_HZ, TARGET
 from ecgqa_tflite.bundle.export import DEFAULT_LIMITS, Bundle, export_bundle
 from ecgqa_tflite.bundle.gate import MEASURED, Limits
 from ecgqa_tflite.convert.quantisation import Quantisation
-from ecgqa_tflite.devices import DEFAULT, require_float
+from ecgqa_tflite.devices import find_target, require_float
 from ecgqa_tflite.errors import ArgumentError, ModelError, SelfTestError
 from ecgqa_tflite.model_folder import ModelFolder, open_model, read_json, sha256_of
 from ecgqa_tflite.output import (
@@ -27,9 +30,6 @@ from ecgqa_tflite.resources import default_cache
 
 if TYPE_CHECKING:
     from ecgqa_tflite.convert.requantise import Calibration
-
-FS_HZ = 250.0
-"""Sampling rate where none is given, Hz."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ class Request:
     Raises
     ------
     ArgumentError
-        What is asked for doesn't go together.
+        There is no such target, or what is asked for doesn't go together.
     """
 
     model: str | Path
     out: Path
-    target: str = DEFAULT
+    target: str = TARGET
     fs_hz: float = FS_HZ
     quantize: str = "ptq"
     calibrate: Path | None = None
@@ -89,6 +89,7 @@ class Request:
     def __post_init__(self) -> None:
         if self.spec is None and self.threshold is not None:
             raise ArgumentError("--threshold goes with --spec: a model folder says its own")
+        find_target(self.target)
         _ = self.quantisation  # which says what doesn't go together
 
     @property

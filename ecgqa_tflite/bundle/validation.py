@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A bundle proven again, on whatever machine it lies: also on an emulated Cortex-M."""
 
 from __future__ import annotations

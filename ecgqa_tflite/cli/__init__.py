@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The command line: parse, call, print. No logic, and nothing slow to import.
 
 ``ecgqa --help`` reads the table below and imports no command; ``ecgqa NAME`` imports
@@ -19,6 +21,7 @@ from typing import Any
 
 import click
 
+from ecgqa_tflite.cli.quiet import without_notes
 from ecgqa_tflite.errors import EcgqaError
 from ecgqa_tflite.escape import terminal
 
@@ -29,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "formats": "List the formats of recordings that are read.",
     "scalogram": "Draw a segment of a recording as the network sees it.",
     "convert": "Make a full-int8 model and its firmware bundle.",
+    "recommend": "Tell which model to take for a microcontroller.",
     "validate": "Prove a bundle again, on this machine.",
     "inspect": "Tell what a .tflite is, ours or not.",
     "targets": "List the devices that a bundle can be made for.",
@@ -143,7 +147,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the callback."""
-        with _interruptible(), one_line_errors():
+        with without_notes(), _interruptible(), one_line_errors():
             return super().invoke(ctx)
 
 
@@ -174,7 +178,7 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was named."""
-        with _interruptible(), one_line_errors():
+        with without_notes(), _interruptible(), one_line_errors():
             return super().invoke(ctx)
 
 

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``--annotations FILE``: which form a file is meant to have, by its name."""
 
 from __future__ import annotations

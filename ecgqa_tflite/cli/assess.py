@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa assess``: which seconds of recordings can be trusted."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa bulk``: an archive, on one machine, on Dask or under SLURM."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa experiment``: the paper's table and its ablations, run by run."""
 
 from __future__ import annotations

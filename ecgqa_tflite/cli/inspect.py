@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa inspect``: what a ``.tflite`` is, ours or not."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What a command was asked to write: refused at once where it can not be, else written whole."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa pretrain``: photographs in, weights for a network's body out."""
 
 from __future__ import annotations

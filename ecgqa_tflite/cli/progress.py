@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Progress of work that tells what it does, how far it is and how far it goes."""
 
 from __future__ import annotations

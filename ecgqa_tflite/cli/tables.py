@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What ``ecgqa assess`` prints: runs, rows of several recordings, what they add up to."""
 
 from __future__ import annotations

@@ -1,10 +1,13 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa targets``: the devices that ``ecgqa convert --target`` makes bundles for."""
 
 from __future__ import annotations
 
 import click
 
-from ecgqa_tflite.devices import DEFAULT, TARGETS
+from ecgqa_tflite.bundle.defaults import TARGET
+from ecgqa_tflite.devices import TARGETS
 
 
 @click.command()
@@ -19,7 +22,7 @@ def command(long: bool) -> None:
       ecgqa convert light_cnn -o build/tflm --target tflm
     """
     for name, target in TARGETS.items():
-        click.secho(f"{name} (default)" if name == DEFAULT else name, bold=True)
+        click.secho(f"{name} (default)" if name == TARGET else name, bold=True)
         for what, text in (
             ("runs in", target.summary),
             ("bundle", target.bundle),

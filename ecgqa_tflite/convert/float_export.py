@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A float network behind the same int8 ends: for devices with float arithmetic, and to compare."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Float against int8 on a labelled folder, for the gate."""
 
 from __future__ import annotations

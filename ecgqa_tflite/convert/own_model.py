@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A user's own network, trained elsewhere, with the spec of the front end that it takes."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Quantisation-aware training: a trained network goes on, with int8's rounding in every step.
 
 The network is rebuilt with tensorflow-model-optimization's fake quantisation (Jacob et al., CVPR

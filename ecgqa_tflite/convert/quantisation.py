@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """How a float network is to be quantised, and what comes of it."""
 
 from __future__ import annotations

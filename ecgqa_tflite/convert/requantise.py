@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Quantising a trained model again, on the user's own recordings."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Quantising a trained model by training it on: which segments, and what it costs on validation."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Arrhythmias: ventricular recordings as PhysioNet lays them out, and windows that readers graded.
 
 ``vfdb`` is the MIT-BIH Malignant Ventricular Ectopy Database (two leads, rhythms annotated),

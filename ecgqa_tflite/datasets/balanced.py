@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The balanced training set and a validation set made the same way from held-out patients.
 
 The line is drawn where readers draw it: high where every beat can be told, whatever the rhythm and

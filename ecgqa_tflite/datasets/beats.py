@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Where beats are, where a detector finds them, and how many it loses.
 
 Two well-kept detectors, XQRS and GQRS of ``wfdb.processing``, judge what noise does to the beats of

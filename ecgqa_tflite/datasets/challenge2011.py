@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """PhysioNet/CinC Challenge 2011, set-a: twelve-lead recordings of 10 s, labelled lead by lead."""
 
 from __future__ import annotations

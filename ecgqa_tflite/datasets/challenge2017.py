@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """PhysioNet/CinC Challenge 2017: hand-held single-lead recordings. External test only.
 
 Nothing of this set trains, calibrates, chooses a threshold or stops a training; only

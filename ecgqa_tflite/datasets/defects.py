@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What is done to clean ECG, and what stands in for ECG, to show where the line is drawn.
 
 High whatever it looks like: a step, a spike, a wander under beats that stay visible; a pause. Low:

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Public PhysioNet sets, fetched through ``wfdb`` and held against PhysioNet's own checksums.
 
 Every file is fetched beside its place (``.part``), compared with the ``SHA256SUMS.txt`` that

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Sources of segments that are drawn one at a time, each from the leads and the noise of one part.
 
 A source is a rule that turns a clean window of mitdb (or nothing) into a signal whose quality is

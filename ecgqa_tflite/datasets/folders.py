@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A labelled folder in one of PhysioNet's layouts, for ``ecgqa evaluate``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Photographs in a folder of class folders, as ImageNet's copies have them; no TensorFlow."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Segments with a quality label, the currency between datasets, training and evaluation."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Finding a published set inside a folder and reading its lists, with errors that help."""
 
 from __future__ import annotations

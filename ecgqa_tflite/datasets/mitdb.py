@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """MIT-BIH Arrhythmia Database: leads with known beats, and their clean segments."""
 
 from __future__ import annotations

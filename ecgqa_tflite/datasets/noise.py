@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Noise to mix into clean ECG: the recorded kinds of nstdb and four synthetic ones."""
 
 from __future__ import annotations

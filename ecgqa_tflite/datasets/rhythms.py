@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Segments by rhythm: WFDB records whose annotations say which rhythm begins where.
 
 mitdb and vfdb are such; of each lead come the segments that lie wholly in one rhythm, side by side

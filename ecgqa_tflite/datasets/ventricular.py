@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Tachycardia and fibrillation made by rule: more of them than there are records.
 
 What can be told beat by beat repeats one complex with small changes; what can't changes its

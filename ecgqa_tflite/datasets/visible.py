@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Whether beats can be told: by where they are known to be, how they stand out, how they repeat.
 
 All of it looks at the QRS band's envelope of a conditioned segment, as a network does: a step or

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What is said of segments: a :class:`Decision` each, and the :class:`Span` it speaks for.
 
 One writer per form lies beside this.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Decisions as CSV: a row per segment, or per run of equal quality."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Decisions as EDF+ annotations (Kemp & Olivan 2003): an onset, a duration and a text per run."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Decisions as BIDS events: a ``.tsv`` of runs and the ``.json`` that says what its columns are."""
 
 from __future__ import annotations

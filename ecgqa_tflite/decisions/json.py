@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Decisions as JSON; ``report.schema.json`` beside this describes every field."""
 
 from __future__ import annotations

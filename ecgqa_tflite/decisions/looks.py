@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """How things are shown, on paper and on a screen: ECG paper, and a look for each quality."""
 
 from __future__ import annotations

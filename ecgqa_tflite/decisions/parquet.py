@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Decisions as Parquet: the columns of the CSV, typed, for pandas, polars, DuckDB and R."""
 
 from __future__ import annotations

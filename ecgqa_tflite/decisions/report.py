@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What was decided of recordings: :class:`Assessed` is one, :class:`Run` is all of a run."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """How much of a recording is usable, where, and why the rest is not."""
 
 from __future__ import annotations

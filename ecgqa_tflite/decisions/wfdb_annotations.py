@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Decisions as a WFDB annotation file: what can't be read is told to beat comparisons.
 
 WFDB's NOISE annotation with subtype -1 begins a stretch in which the signal can't be read, one with

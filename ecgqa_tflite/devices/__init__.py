@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The devices: one file per device, with its bundle and its rows in bench. The folder is the list.
 
 A file whose name does not begin with an underscore holds ``DEVICES``, one :class:`Device` or more.
@@ -35,7 +37,6 @@ BENCHES: Mapping[str, Bench] = dict(
     )
 )
 """What bench can tell of, in the order of a report."""
-DEFAULT = next(iter(TARGETS))
 
 
 def find_target(name: str) -> BundleKind:
@@ -62,7 +63,6 @@ def require_float(name: str) -> None:
 
 __all__ = [
     "BENCHES",
-    "DEFAULT",
     "DEVICES",
     "TARGETS",
     "Bench",

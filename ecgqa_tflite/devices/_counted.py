@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Exact instructions of the firmware's C on an emulated core: rows of Cortex-M and of aarch64."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What a device is: what its bundle holds beside the common part, and its rows in bench."""
 
 from __future__ import annotations
@@ -85,7 +87,7 @@ class Prepared:
 
 EVERY_BUNDLE = (
     *("NAME.tflite", "README.md", "MODEL_CARD.md", "LICENSE", "report.html", "manifest.json"),
-    "Makefile",
+    *("Makefile", "SOUP.md", "sbom.cdx.json", "SHA256SUMS"),
     *("model/ecgqa_cwt_tables.[ch]", "model/ecgqa_identity.h", "golden/NAME_golden.npz"),
     "firmware_bridge/...",
 )

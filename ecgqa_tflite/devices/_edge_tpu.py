@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Coral's Edge TPU: which operators its compiler maps, by its documented constraints.
 
 The constraints are those of Coral's page "TensorFlow models on the Edge TPU" (coral.ai, docs,

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Bundles for boards that run Linux and LiteRT: what they share, and how they prove themselves."""
 
 from __future__ import annotations

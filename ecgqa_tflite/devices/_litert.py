@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """LiteRT where it runs, and ``assess`` end to end: the rows of ``host`` and of a Raspberry Pi."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Generated C++ for TensorFlow Lite Micro: which operators, and how large an arena."""
 
 from __future__ import annotations

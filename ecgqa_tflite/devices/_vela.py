@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Arm's Vela: a ``.tflite`` compiled for an Ethos-U, and what Vela estimates of it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A 64-bit Arm under Linux, emulated: the firmware's C and LiteRT's wheel, by instructions."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A board with a Coral Edge TPU, through LiteRT's delegate."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Cortex-M, or any core with a C99 compiler: the row-streaming engine.
 
 Bench counts its instructions on emulated cores, exactly.
@@ -21,6 +23,7 @@ from ecgqa_tflite.engine.memory_map import memory_map_svg
 from ecgqa_tflite.engine.planner import memory_map
 from ecgqa_tflite.errors import ConversionError
 from ecgqa_tflite.frontend.colormap import lut
+from ecgqa_tflite.resources import firmware_bridge_dir
 
 CORES = {
     "cortex-m4": "mps2-an386",
@@ -58,6 +61,7 @@ def prepare(parts: Parts) -> Prepared:
         golden = device_source.golden(device, parts.golden.samples[0])
         sources = device_source.device_sources(device, golden)
         files = {f"model/{name}": text for name, text in sources.items()}
+        files |= _examples()
         files["memory_map.txt"] = memory_map(device.plan)
         files["memory_map.svg"] = svg = memory_map_svg(device.plan)
         engine = {
@@ -87,6 +91,16 @@ def prepare(parts: Parts) -> Prepared:
         },
         memory_map=svg,
     )
+
+
+def _examples() -> dict[str, bytes | str]:
+    """Programs that decide samples of the user's with the bundle, by their paths in it."""
+    examples = firmware_bridge_dir() / "examples"
+    found = {"example.c": examples / "recording" / "example.c"}
+    zephyr = examples / "zephyr"
+    for path in sorted(p for p in zephyr.rglob("*") if p.is_file()):
+        found[f"zephyr/{path.relative_to(zephyr).as_posix()}"] = path
+    return {name: path.read_bytes() for name, path in found.items()}
 
 
 def _collects(device: device_source.Device | None) -> str:
@@ -151,6 +165,7 @@ DEVICES = (
                 "model/NAME_tflite.[ch]",
                 *("(memory_map.svg)", "(memory_map.txt)", "(model/ecgqa_bundle.[ch])"),
                 *("(model/ecgqa_model.c)", "(model/ecgqa_image.[ch])"),
+                *("(example.c)", "(zephyr/...)"),
             ),
             collects=True,
         ),

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The C library of the firmware, compiled for this machine."""
 
 from __future__ import annotations

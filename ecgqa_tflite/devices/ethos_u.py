@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Arm Ethos-U through TensorFlow Lite Micro, compiled by Vela.
 
 Bench tells Vela's estimate of the network on the NPU; the CWT stays on the core.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """LiteRT on this machine, and ``assess`` end to end."""
 
 from __future__ import annotations

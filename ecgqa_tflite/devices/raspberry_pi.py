@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A Raspberry Pi: LiteRT on Linux."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """TensorFlow Lite Micro: array, resolver of exactly the operators, arena found by search.
 
 Bench runs its host package: the reference kernels of a firmware.

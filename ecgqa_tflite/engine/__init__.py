@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """From a ``.tflite`` to the constants of the C engine: operators, plan, golden vectors.
 
 One lead is an axiom of the engine: a context (``ecgqa_t``, ``ecgqa_nn_t``) has one stream of

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """How often a network's channels are active: what decides the order that the engine has them in."""
 
 from __future__ import annotations

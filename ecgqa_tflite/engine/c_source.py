@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Generated C: constant arrays and the front end's tables, valid in C99 and C++.
 
 Generated files carry the tool's version and the spec hash, no date and no path, and refuse a

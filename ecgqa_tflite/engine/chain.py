@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A ``.tflite`` as the row-streaming engine's layers: shapes, packed weights, requantisation.
 
 The arithmetic is that of TensorFlow Lite's reference kernels; a network that the engine can't run

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The whole path as generated C: ``ecgqa_bundle_t`` with its workspace and its golden vectors."""
 
 from __future__ import annotations
@@ -205,6 +207,7 @@ def _header(device: Device) -> str:
         + f"/* What ecgqa_workspace_bytes(&ecgqa_bundle) answers. */\n"
         f"#define ECGQA_WORKSPACE_BYTES {device.workspace_bytes}u\n"
         f"#define ECGQA_SEGMENT_LEN {device.tables.segment_len}u\n"
+        f"#define ECGQA_SEGMENT_US {round(device.spec.segment_s * 1e6)}u\n"
         f"#define ECGQA_HOP_LEN {device.hop_len}u\n"
         f"/* 1: ecgqa_push takes samples while a segment is classified. */\n"
         f"#define ECGQA_COLLECTS {int(device.collect)}\n"

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Golden vectors: what each stage must give, from the C front end and LiteRT's reference kernels.
 
 The segments are simulated, so a bundle holds no patient's data: one recording in which each

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Which network this is, as a C header.
 
 :mod:`ecgqa_tflite.tflite.identity` says the same inside the ``.tflite``.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Generated C from a segment's samples to the network's input: ``ecgqa_image``.
 
 For runtimes that take a whole image (TensorFlow Lite Micro, LiteRT, Ethos-U); the row-streaming

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What the row-streaming engine runs: layers, and the operators that make them.
 
 A :class:`Layer` mirrors ``ecgqa_nn_layer_t`` (``firmware_bridge/include/ecgqa/nn.h``) without the

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What several operators check and refuse, in one voice: the operator, why, what to do instead."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The engine's memory plan as a picture: bytes upwards, phases to the right. SVG, by hand."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Generated C of one model: the ``.tflite`` as an array, the golden vectors, and their headers.
 
 Everything is valid in C99 and in C++; the arrays' declarations have C linkage in both.

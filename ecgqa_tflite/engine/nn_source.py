@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The network as generated C: ``const ecgqa_nn_model_t`` with its layers, weights and plan."""
 
 from __future__ import annotations

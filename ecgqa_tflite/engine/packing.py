@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Packed weights: what :class:`LayerOperator` calls ``packed``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Where each buffer of the row-streaming engine lies: rings, lifetimes, overlaps, total bytes.
 
 The plan is computed from the ``.tflite`` alone. Time has phases: in phase 0 an index row arrives

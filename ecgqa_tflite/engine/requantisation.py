@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Multipliers, shifts and biases as the C takes them, with TensorFlow Lite's rounding."""
 
 from __future__ import annotations

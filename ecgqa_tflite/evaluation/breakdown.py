@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What a model calls high, by anything that segments can be told apart by, with intervals."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``MODEL_CARD.md``, generated from what a training and its tests wrote: no figure is typed."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Where a model is wrong: its errors drawn for eyes to look at, and what a reader saw in them.
 
 A label that a whole recording got is often wrong for one of its segments, so an error may be the

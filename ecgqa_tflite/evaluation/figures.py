@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """How well scores tell high from low quality: figures with intervals, no TensorFlow.
 
 Se is the recall of high quality and Sp that of low quality, as in the seed paper; BAcc is their

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What a model takes on a device, as far as arithmetic tells: no compiler, no emulator."""
 
 from __future__ import annotations

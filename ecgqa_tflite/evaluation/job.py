@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The whole of ``ecgqa evaluate``: what is refused before the work, the work, what it leaves."""
 
 from __future__ import annotations

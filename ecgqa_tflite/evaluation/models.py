@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Models on labelled segments: what ``ecgqa evaluate`` says of one, and of two side by side."""
 
 from __future__ import annotations

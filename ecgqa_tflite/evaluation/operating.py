@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Operating points: what each int8 threshold calls high, and the one that a rule asks for."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A model on annotated records: what it calls high by rhythm, and of windows graded by eye.
 
 Nobody says which of these segments are readable, so there is no Se and no Sp: a share called high,

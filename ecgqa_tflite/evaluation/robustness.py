@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """How many decisions one artefact, another amplifier or another sampling rate changes.
 
 Windows of recordings are judged as they are and again with one thing changed; nobody's label is

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Which patients of a public set trained a model: what its recipe's split says."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The whole of ``ecgqa threshold``: operating points on a labelled folder, a model sealed at one.
 
 A threshold that was chosen on a set has seen it: the set is named in the model's metrics, and

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What a network has to beat: a random forest on classical features, and NeuroKit2's indices.
 
 Both take and give what the networks do, labelled segments and a score that is higher for higher

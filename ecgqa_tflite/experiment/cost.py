@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What a model costs: size, work, memory of a device, time on this machine."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What an experiment runs: rows, their seeds, and the differences that it asks for."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The external test: its segments and images once for all runs, and what a model says of them."""
 
 from __future__ import annotations

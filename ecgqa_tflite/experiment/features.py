@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Classical signal-quality features of a segment, for baselines that no network is part of.
 
 Twenty-four numbers of the kinds that the literature has used since before networks (Li, Mark &

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Figures of one run on the external test: inherited labels, grades, and ten seconds for five."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Quality indices that are held against one another: our models, and peers that are installed.
 
 Every one gets the same windows of 5 s, as millivolts, and answers with a number per window that is

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """From runs to one small JSON: mean and spread of every figure, differences with intervals."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The noise stress test: beats that detectors lose to noise, window by window.
 
 Recordings that trained no model get nstdb's noise, held out of training too, by the noise stress

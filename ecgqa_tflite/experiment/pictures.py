@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of a merged experiment: every run a dot, and accuracy against cost."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Tables and pictures from what runs have left on disk: nothing is trained or scored."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Networks against the baseline that costs least to run: paired differences, with intervals."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Running an experiment: train, score, note; what is done is never done again."""
 
 from __future__ import annotations

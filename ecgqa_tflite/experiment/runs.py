@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """One run of an experiment on disk: its JSON, its scores, and what it may be mixed with."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The whole of ``ecgqa experiment noise-stress``: indices on windows under noise, table, plot."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A merged experiment as Markdown: no figure is typed."""
 
 from __future__ import annotations

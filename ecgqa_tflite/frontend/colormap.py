@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Colour maps: from the uint8 ``index_map`` to the uint8 ``image`` a network sees."""
 
 from __future__ import annotations

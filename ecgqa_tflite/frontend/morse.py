@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The generalised Morse wavelet in the frequency domain.
 
 Olhede & Walden, "Generalized Morse wavelets", IEEE Trans. Signal Process. 50(11), 2002; Lilly &

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The C front end bound into Python: training, calibration, evaluation and the device run the same
 source files, ``firmware_bridge/src``.
 """

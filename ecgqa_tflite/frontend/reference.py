@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The front end in float64: it states the mathematics and judges the C.
 
 No shipped model was trained on it. Half-sample symmetric extension makes the spectrum the DCT-II

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The integer front end's tables, made from the spec: every constant that the C uses.
 
 The arrays carry the C names and types (``firmware_bridge/include/ecgqa/cwt.h``); ``native`` hands

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The networks, one architecture per file, with keras.applications' signature.
 
 Importing this package imports TensorFlow (with tf_keras as its Keras); import it before anything

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """tf_keras and TensorFlow, imported the one way that works with tfmot.
 
 tensorflow-model-optimization rejects Keras 3 models, so networks are tf_keras models, and

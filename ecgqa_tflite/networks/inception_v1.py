@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """InceptionV1 (GoogLeNet; Szegedy et al., CVPR 2015), in the form that becomes all int8.
 
 The seed paper compares Light-CNN with MATLAB's ``googlenet``. What differs here:

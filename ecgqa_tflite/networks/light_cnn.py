@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Light-CNN of Huerta, Martinez-Rodrigo, Rieta and Alcaraz (Computing in Cardiology 2023).
 
 Table 1 of the paper at 227 x 227 x 3 and 70 classes, 1,221,574 parameters:

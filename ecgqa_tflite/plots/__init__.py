@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Pictures: the quality strip on ECG paper, a scalogram, a gallery of errors, a calibration curve.
 
 matplotlib comes with the extra ``train`` and is imported when a picture is drawn. Strip and

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A calibration curve: share of high segments over P(high)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A gallery of segments: each strip over its scalogram, with what was said of it.
 
 Amplitudes have no unit: some sets don't publish theirs, and every strip fills its own height, as

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A long recording as a page of hours: each a row, with its envelope, quality and usable share."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Operating points: Se over 1 - Sp, with points marked on the curve."""
 
 from __future__ import annotations

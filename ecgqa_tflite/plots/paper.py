@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What pictures share: an A4 page, suffixes, clocks, boxes. matplotlib draws, when asked."""
 
 from __future__ import annotations

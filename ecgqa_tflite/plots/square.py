@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A plot of lines and marks as SVG, by hand: a model card gets it on a base install too."""
 
 from __future__ import annotations

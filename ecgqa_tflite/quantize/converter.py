@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """TensorFlow's converter, used one way: batch 1, named ends, one line where it refuses."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Segments that float and int8 decide differently, kept so that a report can draw them."""
 
 from __future__ import annotations

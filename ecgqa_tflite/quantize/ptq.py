@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Post-training quantisation: a float network and some images to a full-int8 ``.tflite``."""
 
 from __future__ import annotations

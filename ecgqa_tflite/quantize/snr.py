@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What int8 costs each layer: signal to quantisation noise between the float network and it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Recordings: ECG in millivolts with its rate and lead names, whatever file it came from."""
 
 from __future__ import annotations

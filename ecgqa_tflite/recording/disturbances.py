@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Disturbances of a wearable ECG: each changes a span of a signal, the same for the same seed.
 
 They compose: a list of them is applied in order, each to what the one before left. Amplitudes are

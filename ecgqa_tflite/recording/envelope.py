@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The lowest and the highest sample of each bin: what a long lead looks like from afar."""
 
 from __future__ import annotations

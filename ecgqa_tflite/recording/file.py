@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What a reader hands out: a file whose header is known, its signals read when asked for."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Which signal of a file is the ECG, and what its unit is in millivolts."""
 
 from __future__ import annotations

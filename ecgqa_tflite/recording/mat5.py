@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Whether a MATLAB 5 file is built as its format says, before scipy parses it.
 
 scipy looks element types up without a check: a type that is none ends the process, not the call.

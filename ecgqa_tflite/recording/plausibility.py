@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What a reader can't know: a lead that is flat, an amplitude or a rate that no ECG has."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Which reader takes a file. The folder ``formats`` is the registry: no list stands elsewhere."""
 
 from __future__ import annotations

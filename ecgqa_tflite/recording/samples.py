@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Samples that come in one after the other: bytes of a pipe or a serial port to millivolts."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Simulated ECG, clean and disturbed, with the truth known: demo and tests need no download.
 
 The model is McSharry, Clifford, Tarassenko & Smith, "A dynamical model for generating synthetic

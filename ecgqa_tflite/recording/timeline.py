@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Sampling rate and gaps from time stamps, as loggers write them.
 
 A stamp may be rounded, may stand for a packet of samples, may jump where radio was lost, and may

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Files that people try and that can't be read: what each is, and what to do instead."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Recordings as WFDB records (16-bit, 1 uV or the next power of two that fits)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Census of a ``.tflite``'s operators: proof that nothing in it is float."""
 
 from __future__ import annotations

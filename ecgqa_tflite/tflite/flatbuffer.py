@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Changing a ``.tflite``: to the schema's objects and back to bytes, with constants aligned.
 
 Only files that :func:`ecgqa_tflite.tflite.read.read_tflite` has passed come here.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Who a ``.tflite`` is, inside the file itself: an entry of its metadata, JSON."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What any ``.tflite`` is, as plain types."""
 
 from __future__ import annotations

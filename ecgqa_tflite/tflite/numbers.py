@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Numbers of a quantised network that LiteRT's fixed-point arithmetic can't hold.
 
 LiteRT believes the file: its reference kernels end the process over some of these.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A ``.tflite`` file as plain Python objects, with every check that keeps a bad one harmless.
 
 This is the one place that trusts nothing: a file is read here before an interpreter, a census or

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Running a full-int8 ``.tflite`` with LiteRT, without TensorFlow."""
 
 from __future__ import annotations

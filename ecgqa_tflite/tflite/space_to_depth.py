@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Conv 1's stride folded into the image's layout: the same function without a stride.
 
 A convolution of stride s over an image is one of stride 1 over the image with each s x s block

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """TensorFlow Lite Micro: its resolver as C++, and its arena, found by search with the real thing.
 
 The PyPI package ``tflite-micro`` is TFLM itself, compiled for x86-64. It is C++ that ends the

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The process that TFLM runs in: ``python -m ecgqa_tflite.tflite.tflm_process FOLDER ARENA``.
 
 ``FOLDER`` holds ``model.tflite`` and, for scores, ``images.npy``; ``answer.json`` is written to

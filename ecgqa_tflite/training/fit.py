@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The fit itself: seeded, with a checkpoint each epoch from which a killed run goes on.
 
 What is deterministic: the sets, the order of the segments, their augmentation and the initial

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Index maps of many segments, made once by the C front end and kept on disk."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Pre-training on photographs, as the seed paper does on 70 classes of ImageNet.
 
 What comes out is a folder with the weights (``<name>.weights.h5``), ``pretraining.json`` (recipe,

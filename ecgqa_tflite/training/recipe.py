@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Every number of a training, saved beside the model that it made."""
 
 from __future__ import annotations

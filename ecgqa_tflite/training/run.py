@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """From folders of recordings to a model folder: the whole of ``ecgqa train``."""
 
 from __future__ import annotations

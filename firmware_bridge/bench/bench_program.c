@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* ecgqa_bench on the boards of boards.json: SysTick on a Cortex-M, the clock on a host.
  *
  * Under QEMU with `-icount shift=0` an instruction is a nanosecond of virtual time, so SysTick

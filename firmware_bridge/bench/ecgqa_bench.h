@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* What a segment costs on a board, by stage and by layer: the board's side of `ecgqa bench`.
  *
  * The user ties `now` to a free-running counter (DWT->CYCCNT on a Cortex-M3 and up) and `put` to a

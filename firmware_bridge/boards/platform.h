@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* What a program needs from the machine it runs on: text out, a file in, its arguments, the stack.
  *
  * startup.c + semihosting.c serve the Cortex-M boards, posix.c serves a host and qemu-user. Nothing

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* platform.h over the C library: a host, or qemu-user (aarch64, armhf). */
 #include "platform.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* TCG plugin: exact instruction counts between marks, and where they were spent.
  *
  *   -plugin qemu_count.so,symbols=FILE,out=FILE

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* platform.h over Arm semihosting (BKPT 0xAB): Cortex-M under QEMU or a debug probe. */
 #include "platform.h"
 #include "startup.h"

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* Reset, vectors and the painted stack of a Cortex-M, for boards of one core and no interrupts. */
 #include "platform.h"
 #include "startup.h"

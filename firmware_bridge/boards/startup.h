@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* Between startup.c and what carries its exit status away. */
 #ifndef ECGQA_BOARDS_STARTUP_H
 #define ECGQA_BOARDS_STARTUP_H

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* A bundle that came over the air: any numbers in its structs.
  *
  * Invariants, for every input:

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* A twin of each operator of fixed.h that looks at its arguments first: -DECGQA_CHECKED and this
  * folder among the include paths. What an operator asks for and does not get is told with the
  * caller's file and line, and the program aborts. For hosts: no firmware includes this. */

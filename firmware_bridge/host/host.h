@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* What a host with memory to spare calls: whole index maps, each row transformed once, the same
  * bytes as ecgqa_cwt_scan and ecgqa_cwt_index_row. The Python package binds these. */
 #ifndef ECGQA_HOST_H

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* What one artefact can't blind: a segment without its baseline, clipped a little above its beats.
  *
  * The conditioned samples are never stored: each follows from its sample, two points of the

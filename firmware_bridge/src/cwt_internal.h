@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* What cwt.c shares with ecgqa.c and the host's whole-map driver; not part of the API. */
 #ifndef ECGQA_CWT_INTERNAL_H
 #define ECGQA_CWT_INTERNAL_H

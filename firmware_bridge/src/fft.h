@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* Fixed-point Fourier transforms of the CWT. z holds real and imaginary parts in turn. */
 #ifndef ECGQA_FFT_H
 #define ECGQA_FFT_H

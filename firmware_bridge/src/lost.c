@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "lost.h"
 
 /* Time is counted in slots of 0.1 s; a window is 1 s of them, so that 1.1 s held is always seen. */

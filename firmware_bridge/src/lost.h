@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* What the samples of a segment show before any transform. */
 #ifndef ECGQA_LOST_H
 #define ECGQA_LOST_H

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* The network engine: rows, steps and their order. The layers' arithmetic is in nn_layers.c. */
 #include "nn_internal.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* Whether a model's shapes, positions and sizes fit each other, so that no step reads or writes
  * outside the workspace, whatever the constants say. The weights' own lengths can't be known. */
 #include "nn_internal.h"

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* What the engine's files share. */
 #ifndef ECGQA_NN_INTERNAL_H
 #define ECGQA_NN_INTERNAL_H

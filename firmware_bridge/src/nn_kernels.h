@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* The inner loops of the network, one interface for every core.
  *
  * nn_kernels.c is the definition, in portable C; nn_kernels_dsp.c (Cortex-M with the DSP extension)

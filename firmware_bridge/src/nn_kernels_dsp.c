@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* The kernels for Cortex-M with the DSP extension (M4, M7, M33).
  *
  * Blocks are four inputs, widened to int16, of two pixels: one LDM feeds eight SMLADs. A pair of

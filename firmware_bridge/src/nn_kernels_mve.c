@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* The kernels for Helium, the M-profile vector extension with integers (M55, M85): blocks of 16
  * inputs. VLD2 takes the two channels of a pair apart, VMLADAVA adds 16 products to a general
  * register. Everything is unsigned: inputs and weights with 128 added, 128 times the inputs' sum

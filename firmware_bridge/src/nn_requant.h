@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* Requantisation of one accumulator, shared by the kernels and the softmax. */
 #ifndef ECGQA_NN_REQUANT_H
 #define ECGQA_NN_REQUANT_H

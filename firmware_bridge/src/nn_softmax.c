@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* Softmax in fixed point, as TensorFlow Lite's reference kernel computes it: the exponential and
  * the reciprocal of gemmlowp's fixedpoint.h, so the same bits. Q5.26 is a number with 5 integer
  * bits, Q12.19 one with 12, Q31 one with none. */

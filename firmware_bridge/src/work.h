@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* One slice of the work on a segment, as ecgqa_classify_step and the self-test see it. */
 #ifndef ECGQA_WORK_H
 #define ECGQA_WORK_H

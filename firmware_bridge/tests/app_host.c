@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* Stands in for a board under the examples: a file of int16 comes in, decisions are printed.
  *
  * For the super-loop a sample arrives whenever it has nothing to do, and while it works one every

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* The front end alone: each segment of a file of int16 to what its signal shows (ecgqa_reason_t)
  * and an index map, of which the digest (FNV-1a) is printed. Argument: the file. Linked with the
  * tables as `cwt_tables`. */

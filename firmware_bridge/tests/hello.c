@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* Proves a board: text out, a file in, the exit status, the painted stack, and that the counter of
  * instructions counts what is known. Arguments: a file, the status to exit with. */
 #include "marks.h"

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* The network alone on a board: each index map of a file to rows and scores.
  *
  * Prints the stack's bytes, then a line a map: a digest (FNV-1a) of each layer's rows, and the

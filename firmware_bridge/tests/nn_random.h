@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* Random small networks, run by the engine and by the plain definition of each layer. */
 #ifndef ECGQA_TESTS_NN_RANDOM_H
 #define ECGQA_TESTS_NN_RANDOM_H

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* Random networks on a board: exit status 0 when the engine gives what the definition gives, for
  * as many seeds as the argument says. */
 #include "nn_random.h"

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* One operator of fixed.h, asked for what it can't give: argument 1 is its name less ecgqa_. A
  * checked build aborts with this file's name and the line; exit status 3 says that none did. */
 #include <stdlib.h>

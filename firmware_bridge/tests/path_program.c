@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* The whole path on a board: the self-test, then each segment of a file of int16 to a decision.
  *
  * Prints a compact report: workspace and stack in bytes, digests (FNV-1a) of what each segment's

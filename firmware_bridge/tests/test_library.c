@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* The library through its public functions, with a tiny bundle that has golden bytes (cmocka). */
 #include <setjmp.h>
 #include <stdarg.h>

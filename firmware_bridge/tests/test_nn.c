@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* The network engine's calls, and what they refuse. Run by tests/firmware/test_engine_units.py. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa assess`` and ``ecgqa scalogram`` as a user types them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa assess`` on recordings as people have them: what each kind of file or wish gets.
 
 Each test makes its own input; the readers' own tests look closer.

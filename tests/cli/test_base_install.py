@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The base install, from a wheel in an environment of its own: no TensorFlow, no tools."""
 
 from __future__ import annotations

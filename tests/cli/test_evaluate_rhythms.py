@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa evaluate`` on annotated records, and what it says by segment, class and recording."""
 
 from __future__ import annotations

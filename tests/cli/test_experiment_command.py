@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa experiment`` as a user types it; its runs are in ``integration/test_experiment.py``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa inspect`` on files that somebody made awkward: one line, or the file's own words."""
 
 from __future__ import annotations

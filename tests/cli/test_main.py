@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa`` itself: errors in one line, missing extras, standalone commands."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """From an installed package to a Cortex-M image of the shipped model: the README's commands."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Networks of the user's own, with the spec that they were trained on."""
 
 from __future__ import annotations
@@ -111,6 +113,7 @@ def with_code(kind: str, marker: Path) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["lambda", "operation", "saved_model"])
+@pytest.mark.requirement("SEC-1")
 def test_a_models_own_code_is_not_run(
     spec: Path, recordings: Path, tmp_path: Path, kind: str
 ) -> None:

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Progress: a bar where stderr is a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations

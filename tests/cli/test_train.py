@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa train`` as a user types it; the training itself is in ``unit/test_training.py``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa validate``, ``--verify``, ``--from-manifest`` and the gate, as a user types them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Examples in docstrings run as they stand, in an empty folder."""
 
 from __future__ import annotations

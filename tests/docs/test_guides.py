@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The guides' commands and programs run as they stand, in an empty folder, and print what they say.
 
 A block with a title needs what the title names: it is not run, or only where that is there. Its

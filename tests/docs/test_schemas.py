@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What the program writes is what the published schemas say, and what they refuse it refuses."""
 
 from __future__ import annotations

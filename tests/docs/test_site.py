@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``make docs``: no warning, no link that leads nowhere, nothing from another place, all in it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Make a Raspberry Pi's user land in a folder: ``python tests/firmware/aarch64_root.py FOLDER``.
 
 Debian's Python for arm64 (packages of this system's own Debian sources), the wheels of the base

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Fuzz the functions that take data from outside: ``python tests/firmware/fuzz.py --runs N``.
 
 Each harness of ``firmware_bridge/fuzz`` states its invariants first. They are built with the tiny

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """int8 networks that boards run: random weights, scaled so that no score saturates."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """int8 networks of many shapes: those the planner was written for, and others.
 
 Random weights, the last layer scaled so that scores spread and no softmax saturates.

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Segments that boards are given: real ones, good and bad, and those that break integer code."""
 
 from __future__ import annotations

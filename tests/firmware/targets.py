@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The boards as tests meet them: usable, or skipped (in CI: failed) with the reason."""
 
 from __future__ import annotations

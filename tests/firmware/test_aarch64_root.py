@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The base install on a Raspberry Pi's user land, under QEMU: ``assess`` and ``bench``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The board's side of ``ecgqa bench``: its report, its scores, its counts."""
 
 from __future__ import annotations

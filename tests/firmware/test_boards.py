@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The boards themselves: start-up, semihosting, exit status, stack paint and exact counts."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What the whole path may cost, over real segments, and TensorFlow Lite Micro beside it."""
 
 from __future__ import annotations
@@ -63,6 +65,7 @@ def _device(kind: str, segments: NDArray[np.int16], **options: object) -> Device
 
 
 @pytest.mark.parametrize("name", qemu_cortex_m.CORES)
+@pytest.mark.requirement("MEM-3")
 def test_light_cnn(name: str, segments: NDArray[np.int16], tmp_path: Path) -> None:
     figures = qemu_cortex_m.measure(
         _device("light", segments), segments[::12], usable(name), tmp_path
@@ -99,6 +102,7 @@ def _look_bytes(board: boards.Board, folder: Path) -> int:
 
 
 @pytest.mark.parametrize("name", qemu_cortex_m.CORES)
+@pytest.mark.requirement("MEM-3")
 def test_small_network(name: str, segments: NDArray[np.int16], tmp_path: Path) -> None:
     figures = qemu_cortex_m.measure(
         _device("small", segments), segments[::12], usable(name), tmp_path

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What the library's objects hold, call and need of the stack."""
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ STACK_LIMIT_BYTES = 1024
 
 @pytest.mark.parametrize("name", COMPILERS)
 @pytest.mark.parametrize("flags", [("-O2",), ("-Os",), ("-O2", "-DECGQA_PORTABLE")], ids=" ".join)
+@pytest.mark.requirement("MEM-1")
 def test_no_float_heap_stdio_or_mutable_globals(
     name: str, flags: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -94,6 +97,7 @@ def _depth(graph: dict[str, Function], name: str, above: tuple[str, ...] = ()) -
 
 
 @pytest.mark.parametrize("name", CORES)
+@pytest.mark.requirement("MEM-2")
 def test_stack_is_bounded_without_recursion(name: str, tmp_path: Path) -> None:
     board = usable(name)
     flags = (*boards.OPTIMISE, "-fcallgraph-info=su")

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """cmocka tests of the library under sanitizers, and the lines of src/ that they reach: all."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Compilers and cores beside gcc on x86: what compiles, and what is refused instead of wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Index maps are the same bytes, and reasons the same, on every core and compiler."""
 
 from __future__ import annotations
@@ -56,6 +58,7 @@ def expected(segments: np.ndarray, spec: FrontEnd) -> list[str]:
 
 
 @every_board
+@pytest.mark.requirement("FE-1")
 def test_index_maps_are_the_same_bytes(
     name: str, spec: FrontEnd, segments: np.ndarray, expected: list[str], tmp_path: Path
 ) -> None:

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The engine against LiteRT's reference kernels on networks of many shapes: rows and scores."""
 
 from __future__ import annotations
@@ -97,6 +99,7 @@ def run(kind: str, board: boards.Board, flags: tuple[str, ...], n: int, out: Pat
 @pytest.mark.parametrize(
     ("name", "flags", "n"), TARGETS, ids=[" ".join([n, *f[1:]]) for n, f, _ in TARGETS]
 )
+@pytest.mark.requirement("NN-1")
 def test_rows_and_scores_are_the_references(
     name: str, flags: tuple[str, ...], n: int, kind: str, tmp_path: Path
 ) -> None:

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The engine's calls under cmocka, and random networks against the definition on every kernel."""
 
 from __future__ import annotations

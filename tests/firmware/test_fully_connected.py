@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """FULLY_CONNECTED's rounding: LiteRT's reference kernel, TFLM's, the engine's.
 
 LiteRT's reference kernel multiplies the accumulator by input_scale * weight_scale / output_scale in

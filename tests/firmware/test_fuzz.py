@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The fuzzers' corpora, and a few inputs more, on the functions that take outside data."""
 
 from __future__ import annotations

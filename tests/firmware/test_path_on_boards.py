@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Samples to decision on every board, bit for bit: index maps, every layer's rows, scores."""
 
 from __future__ import annotations
@@ -157,6 +159,7 @@ def _expected(kind: str, tflite: bytes, segments: NDArray[np.int16]) -> Case:
 
 @every_board
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.requirement("NN-1")
 def test_every_row_and_score_is_the_references(
     name: str, kind: str, cases: Callable[[str], Case], tmp_path: Path
 ) -> None:

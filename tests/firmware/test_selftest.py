@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The self-test names the stage where something was disturbed; streaming and slices agree."""
 
 from __future__ import annotations
@@ -57,6 +59,7 @@ def _replaced(values: NDArray, at: int, change: Callable[[int], int]) -> NDArray
 
 
 @pytest.mark.parametrize("table", TABLES)
+@pytest.mark.requirement("ST-1")
 def test_one_flipped_table_entry(table: str, case: Case, tmp_path: Path) -> None:
     given = getattr(case.device.tables, table)
     if table == "row":
@@ -84,6 +87,7 @@ def test_one_flipped_table_entry(table: str, case: Case, tmp_path: Path) -> None
         (2, "shift", lambda x: x - 1),
     ],
 )
+@pytest.mark.requirement("ST-1")
 def test_one_flipped_weight_bit_or_a_wrong_multiplier(
     layer: int, array: str, change: Callable[[int], int], case: Case, tmp_path: Path
 ) -> None:
@@ -112,6 +116,7 @@ def test_a_wrong_colour(case: Case, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", ["index rows", "layer rows", "logits", "scores"])
+@pytest.mark.requirement("ST-1")
 def test_code_that_computes_something_else(stage: str, case: Case, tmp_path: Path) -> None:
     # A golden row that differs in one byte, or two that changed places, stand for wrong code.
     rows = device_source.golden_rows(case.device, case.segments[0])
@@ -141,6 +146,7 @@ def test_code_that_computes_something_else(stage: str, case: Case, tmp_path: Pat
         assert told_index == (index if golden_bytes else -1)  # -1: ECGQA_INDEX_UNKNOWN
 
 
+@pytest.mark.requirement("ID-1")
 def test_another_spec_hash_is_refused_at_init(case: Case, tmp_path: Path) -> None:
     generated = case.write(tmp_path / "generated")
     source = tmp_path / "generated" / "ecgqa_cwt_tables.c"
@@ -161,6 +167,7 @@ def test_another_spec_hash_is_refused_at_init(case: Case, tmp_path: Path) -> Non
         ("ecgqa_bundle.h", "ECGQA_BUNDLE_FORMAT"),
     ],
 )
+@pytest.mark.requirement("ID-2")
 def test_another_format_number_is_refused_by_the_compiler(
     name: str, macro: str, case: Case, tmp_path: Path
 ) -> None:

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """C in a README is a program: compiled as it stands, and run."""
 
 from __future__ import annotations

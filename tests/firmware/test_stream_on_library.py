@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa stream`` and the C library are given the same samples, in pieces of any size."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Two models in one firmware: each piece of code runs the one whose header it was compiled with."""
 
 from __future__ import annotations
@@ -56,6 +58,7 @@ def objects(folder: Path, made: device_source.Device, use: str) -> tuple[list[st
 
 
 @pytest.mark.parametrize("other", ["another network", "another hop"])
+@pytest.mark.requirement("ID-3")
 def test_both_decide_rightly(tmp_path: Path, other: str) -> None:
     require_tool("gcc")
     first = tiny_device.device("chain")

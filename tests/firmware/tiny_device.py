@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A front end and networks so small that a fuzzer runs the whole path thousands of times a second.
 
 The ``.tflite`` files lie in ``firmware_bridge/tests/tiny``; running this file makes them anew (that

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Experiments: runs that resume, folders that don't mix, figures merged, tables drawn from JSON."""
 
 from __future__ import annotations

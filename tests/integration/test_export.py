@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The bundle: what is in it, that it proves itself, and that a changed one does not."""
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from ecgqa_tflite.errors import (
 )
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.model_folder import ModelFolder, open_model, seal, sha256_of
-from ecgqa_tflite.output import MANIFEST
+from ecgqa_tflite.output import MANIFEST, SUMS
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.tflite.read import network_digest, read_tflite
 from ecgqa_tflite.tflite.run import Int8Network
@@ -66,6 +68,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 # ---- what is in it --------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("REP-1")
 def test_twice_the_same_bytes(model: ModelFolder, bundle: Bundle, tmp_path: Path) -> None:
     again = export_bundle(model, tmp_path / "elsewhere" / "bundle")
     assert tree(again.path) == tree(bundle.path)
@@ -74,6 +77,7 @@ def test_twice_the_same_bytes(model: ModelFolder, bundle: Bundle, tmp_path: Path
 def test_every_file_is_in_the_manifest(bundle: Bundle) -> None:
     files = tree(bundle.path)
     manifest = json.loads(files.pop(MANIFEST))
+    del files[SUMS]
     assert manifest["files"] == {name: sha256_of(bundle.path / name) for name in sorted(files)}
     assert manifest == bundle.manifest
 

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Pre-training on photographs: what is read, what comes out, what a network takes from it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Training with quantisation, float export and their comparison, on networks of a few weights."""
 
 from __future__ import annotations

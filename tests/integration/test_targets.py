@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Each target's bundle: built, proven from a clean folder with what it holds, and refused."""
 
 from __future__ import annotations
@@ -132,7 +134,7 @@ def test_what_it_says_of_itself(bundles: Bundles, name: str) -> None:
 def test_its_tree_is_what_ecgqa_targets_says(bundles: Bundles, name: str) -> None:
     """Every file is listed, every listed file is there."""
     found = {p.relative_to(bundles[name].path).as_posix() for p in bundles[name].path.rglob("*.*")
-             if p.is_file()} | {"Makefile", "LICENSE"}  # fmt: skip
+             if p.is_file()} | {"Makefile", "LICENSE", "SHA256SUMS"}  # fmt: skip
     for listed in TARGETS[name].tree:
         path = listed.strip("()").replace("NAME", "tiny")
         if path.endswith("..."):

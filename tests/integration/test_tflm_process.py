@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The search for TFLM's least arena: what crashes counts as what does not work."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """SCP-ECG, Philips and GE MUSE files written by hand after their formats' published descriptions.
 
 SCP-ECG: EN 1064 (pointers, tags, default Huffman table, second differences, as devices write).

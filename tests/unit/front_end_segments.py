@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Segments that a front end must survive: full scale, steps, silence, and real ones."""
 
 from __future__ import annotations

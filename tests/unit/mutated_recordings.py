@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Damaged files of every format: each is read or refused in one line, at once, in little memory.
 
     python tests/unit/mutated_recordings.py 700

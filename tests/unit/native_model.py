@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A plan as the C library takes it, without generating or compiling anything."""
 
 from __future__ import annotations

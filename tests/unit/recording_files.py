@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A file of every format with a known signal in it, for tests of the readers."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Decisions in the forms that other programs read: WFDB, EDF+, BIDS, Parquet."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """assess.py: the decisions, the threads, and what the spans say."""
 
 from __future__ import annotations

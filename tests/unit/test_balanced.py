@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Balanced sets on folders written here: who is held out, what is left out, what is kept."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Baselines of the experiment: same currency as the networks, same answers however run."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Peers in one run: those that fail say how, the others get their turn."""
 
 from __future__ import annotations

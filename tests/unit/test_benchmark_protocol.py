@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """How times are taken: repeats, percentiles, noise, the machine; and the front-end comparison."""
 
 from __future__ import annotations

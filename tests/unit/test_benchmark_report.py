@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Rows, reports, ratios, tables and pictures of ``ecgqa bench``; a board's log."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Shares called high by name, decisions on longer stretches, and what a change changes."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Archives without processes: plan, keys, results, spans, what is read and how it fails."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Archives in processes that die: the same bytes from every engine, whatever is killed."""
 
 from __future__ import annotations

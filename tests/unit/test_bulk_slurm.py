@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Archives under SLURM: a node of one machine, a job array, a task that is killed and requeued."""
 
 from __future__ import annotations

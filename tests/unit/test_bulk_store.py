@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Archives in an S3 store: moto's server behind a proxy that puts faults in."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Whose leads a training takes, and how they are labelled: a user's own are named as theirs."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Conditioning: the C against an integer definition in NumPy, and against the float reference."""
 
 from __future__ import annotations

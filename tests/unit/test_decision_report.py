@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What a run says: JSON under its schema, CSV, runs of several leads, summary, times of day."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``ecgqa data``: a PhysioNet of our own on loopback, whole, broken and slow to answer."""
 
 from __future__ import annotations

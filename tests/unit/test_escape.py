@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """One escaper per form, and names that break out of none."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Figures against scikit-learn, intervals against what they should cover, thresholds by hand."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``import ecgqa_tflite``: five names, lazily; two of them are submodules' names too."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Errors drawn for eyes: which, in what order, and what comes back from the reader."""
 
 from __future__ import annotations

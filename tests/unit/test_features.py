@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Classical features: what they must not depend on, and what they must see."""
 
 from __future__ import annotations

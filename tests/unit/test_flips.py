@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What float and int8 decide differently: which segments, and how a report shows them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The gate: what passes, what does not, and that a refusal leaves nothing."""
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ def test_a_good_conversion_passes() -> None:
         (table(0.9, 0.92, 0.88, 1.0), 0.0, "score alike: 1.0000 (at most 0.05)"),
     ],
 )
+@pytest.mark.requirement("GATE-1")
 def test_each_limit_is_named(after: dict[str, Any], share: float, word: str) -> None:
     with pytest.raises(ConversionError, match="gate is not passed on validation") as caught:
         gate(metrics(after, share))
@@ -94,6 +97,7 @@ def test_limits_as_words() -> None:
             Limits.parse([word])
 
 
+@pytest.mark.requirement("GATE-1")
 def test_a_dead_network_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     """Weights of the last layer are zero: every segment gets the same score."""
     model = unpack(tiny_model.tflite())

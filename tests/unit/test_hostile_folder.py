@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Model folders with anything in their JSON: opened, or refused in one line, in a moment."""
 
 from __future__ import annotations
@@ -89,6 +91,7 @@ def rehashed(folder: Path) -> None:
         pass
 
 
+@pytest.mark.requirement("SEC-2")
 def test_mutated_folders_get_one_line(tmp_path: Path) -> None:
     folder = tiny_model.folder(tmp_path, tflite=b"not read here").path
     texts = {name: (folder / name).read_text() for name in NAMES}

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Which network is this: inside the file, in C, and as ``ecgqa inspect`` tells it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A wheel leaves the large float weights out: the model works, and says so to who wants them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Samples as they come in: decoded, resampled and decided like a recording."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The card says what the JSON says: headings come and go with it, and so does the picture."""
 
 from __future__ import annotations

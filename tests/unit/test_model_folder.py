@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Model folders: written whole, refused when anything in them is off."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The integer front end against the float64 reference, and against itself."""
 
 import re
@@ -46,6 +48,7 @@ def synthetic(fs_hz, seed=0):
     ("name", "fs_hz"),
     [(name, fs) for name, spec in SPECS.items() for fs in RATES_HZ if fs >= spec.fs_min_hz],
 )
+@pytest.mark.requirement("FE-2")
 def test_every_rate_and_spec_follows_the_reference(name, fs_hz):
     d = difference(NativeFrontEnd(SPECS[name], fs_hz), synthetic(fs_hz))
     assert np.abs(d).max() <= 2
@@ -81,6 +84,7 @@ def real_magnitudes(shared_data):
 
 
 @pytest.mark.parametrize("scaling", ["minmax", "qrs"])
+@pytest.mark.requirement("FE-2")
 def test_real_segments_follow_the_reference(real_magnitudes, scaling):
     """>= 300 segments, noisy ones too: 96 % of pixels equal, 99.999 % within 1, none over 2."""
     spec = FrontEnd(scaling=scaling)
@@ -124,6 +128,7 @@ def test_any_samples_give_the_reference_within_two_levels(scaling, seed, size, o
     assert (both[0] == front_end.index_map(samples)).all()
 
 
+@pytest.mark.requirement("IN-1")
 def test_offset_and_a_power_of_two_of_gain_change_nothing():
     front_end = NativeFrontEnd(FrontEnd(), 250)
     x = synthetic(250)

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The networks: the seed's Table 1 line by line, counts, sizes, loading."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The noise stress test: ratios, matching, what is kept, and a small run of the whole."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 import os
 import sys
 from pathlib import Path
@@ -33,6 +35,7 @@ def test_a_file_appears_whole(tmp_path):
 
 
 @pytest.mark.parametrize("context", [whole_file, whole_folder])
+@pytest.mark.requirement("OUT-1")
 def test_an_error_leaves_nothing(tmp_path, context):
     with pytest.raises(RuntimeError), context(tmp_path / "a") as temporary:
         if temporary.is_dir():
@@ -50,6 +53,7 @@ def test_nothing_is_overwritten_without_being_asked(tmp_path, context):
     assert path.read_text() == "old"
 
 
+@pytest.mark.requirement("OUT-1")
 def test_a_folder_is_replaced_whole_or_kept(tmp_path):
     path = tmp_path / "a"
     path.mkdir()
@@ -84,6 +88,7 @@ def test_an_interrupt_between_the_renames_brings_the_old_folder_back(tmp_path, m
 
 
 @pytest.mark.parametrize("listed", [None, SUMS, MANIFEST])
+@pytest.mark.requirement("OUT-1")
 def test_overwrite_spares_a_users_own_files(tmp_path, listed):
     path = tmp_path / "precious"
     (path / "src").mkdir(parents=True)

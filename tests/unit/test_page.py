@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The page: what it holds, and what it does where Chromium is."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The C check takes every plan that the planner makes: one rule, whatever the image's size."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The plan of the engine's memory, and what is refused."""
 
 from __future__ import annotations

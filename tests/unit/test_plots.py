@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Pictures: millimetres that are millimetres, and a scalogram with its rows in place."""
 
 from __future__ import annotations

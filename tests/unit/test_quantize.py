@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Post-training quantisation: what comes out, and what is refused."""
 
 from __future__ import annotations

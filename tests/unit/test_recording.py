@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """``Recording``: what it refuses and how a lead is named."""
 
 from __future__ import annotations

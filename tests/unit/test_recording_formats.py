@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Every format: a known signal comes back, gaps where they were, and damage is said in one line."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The bundle's report: whole, offline, of the bundle's own figures; looked at where Chromium is."""
 
 from __future__ import annotations

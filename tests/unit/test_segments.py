@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Segments: the int16 rule, windows and hops, gaps and flat stretches, odd sampling rates."""
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ def test_quantise_keeps_range_and_resolution(segment: NDArray[np.float64]) -> No
     st.integers(0, 10),
     st.sampled_from([0.0, 4.0, -64.0]),
 )
+@pytest.mark.requirement("IN-1")
 def test_offset_never_matters(segment: NDArray[np.float64], seed: int, offset: float) -> None:
     # on a grid that both can hold exactly
     segment = np.rint(segment * 1024) / 1024
@@ -166,6 +169,7 @@ def test_status_says_what_is_there(signal: NDArray[np.float32]) -> None:
         assert segments.samples[i].any() == (expected is SegmentStatus.OK)
 
 
+@pytest.mark.requirement("SIG-1")
 def test_a_gap_spoils_only_the_windows_that_touch_it() -> None:
     signal = np.sin(np.arange(5000) / 20)
     signal[2500] = np.nan

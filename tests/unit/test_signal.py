@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """What samples show before any network: flat, held, clipped; the C against a NumPy definition."""
 
 from __future__ import annotations
@@ -63,6 +65,7 @@ def test_reasons_are_the_header_s() -> None:
 
 
 @pytest.mark.parametrize("fs_hz", [100, 125, 250, 360, 500, 1000])
+@pytest.mark.requirement("SIG-1")
 def test_lost_signal_is_told(fs_hz: int) -> None:
     clean, rng = ecg(fs_hz), np.random.default_rng(fs_hz)
     n = clean.shape[1]
@@ -87,6 +90,7 @@ def test_lost_signal_is_told(fs_hz: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
+@pytest.mark.requirement("SIG-1")
 def test_the_c_is_the_definition(data: st.DataObject) -> None:
     """Runs of a value, of few values and of noise, in any order."""
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))

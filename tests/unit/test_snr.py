@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Signal to quantisation noise, layer by layer."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Reading and running .tflite files, hostile ones too."""
 
 from __future__ import annotations

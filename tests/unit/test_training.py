@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Recipe, augmentation, the fit with kill and resume, and a whole training on synthetic sets."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Labels, splits, noise and mixtures on synthetic leads; no download."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The WFDB reader: records come back exactly, and bad ones say what is wrong in one line."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* printf for the self-test on a bare board: %s, %u and %d are all that it uses. */
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Decisions as a page: one HTML file that opens offline, on a phone, and on paper.
 
 A band of the whole recording, its hours as rows, ECG paper at full rate, and on demand the reason

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 // Pictures of a lead on canvas: hatched decisions, envelopes, ECG paper.
 "use strict";
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 // A lead as the page holds it: codes decoded when they are looked at, decisions as runs.
 "use strict";
 

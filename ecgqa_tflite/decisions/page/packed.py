@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """A lead as text that a page can hold: differences of int16 codes, deflated, in base64.
 
 A day of one lead is 20 million samples, and a page of 3 MB has room for some 2 million. So a page

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 // What the page does: one view of one lead, moved by keys, mouse and touch. A module.
 
 const $ = (id) => document.getElementById(id);

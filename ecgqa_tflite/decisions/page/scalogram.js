@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 // The scalogram of a segment, in float64: the mathematics that judges the integer front end
 // (ecgqa_tflite.frontend.reference). A device's pixels differ by a level of 256, seldom two.
 "use strict";

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* A page that was opened as a file may start no worker, and the search runs in one. Then its script
    runs in an empty frame instead, with the same messages. */
 if (location.protocol === "file:") {

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """The operators that the engine runs: one file each, and this folder is their list."""
 
 from __future__ import annotations

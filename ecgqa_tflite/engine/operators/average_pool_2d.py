@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """AVERAGE_POOL_2D: the mean of the pixels of a window that lie in the map."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """CONV_2D: weights in packed pairs, two output pixels at once."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """DEPTHWISE_CONV_2D: weights as they are, tap by tap."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """FULLY_CONNECTED: a run of packed weights per input row, rounded once."""
 
 from __future__ import annotations

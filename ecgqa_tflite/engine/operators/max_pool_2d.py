@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """MAX_POOL_2D: in the rows of the convolution before it, else a layer of its own."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """MEAN over rows and columns: global average pooling, row by row."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """RESHAPE: nothing to do; a layer after it takes the values in their order."""
 
 from __future__ import annotations

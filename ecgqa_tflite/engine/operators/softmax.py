@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """SOFTMAX over the last layer's channels: ``ecgqa_nn_softmax_t``."""
 
 from __future__ import annotations

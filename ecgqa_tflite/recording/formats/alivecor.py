@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """AliveCor: ``.atc`` files of the Kardia app and the JSON of its API.
 
 Source: AliveCor, "ATC File Format Specification 1.7" (2021, github.com/alivecor/ATCpy): a

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Apple Health ECGs: CSV of the Health export, in any language, and JSON of exporting apps."""
 
 from __future__ import annotations

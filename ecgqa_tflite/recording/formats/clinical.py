@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Clinical formats: DICOM waveforms, HL7 aECG, SCP-ECG, Philips and Mortara XML, GE MUSE XML.
 
 Read through ``ecgdatakit`` (Apache-2.0), the one kept library that has them all; pydicom alone

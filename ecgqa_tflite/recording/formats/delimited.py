@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Delimited text (CSV, TSV, columns): delimiter, decimal comma and time column are found."""
 
 from __future__ import annotations

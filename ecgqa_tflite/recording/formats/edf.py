@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """EDF, EDF+ and BDF, with the gaps of EDF+D exact to the sample.
 
 Read here and not by a library: MNE reads EDF+D as continuous, pyedflib refuses it, edfio refuses a

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """ISHNE Holter files. Source: Badilini, "The ISHNE Holter Standard Output File Format" (1998)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """MATLAB arrays, ``.mat`` up to version 7, that are no WFDB record's signal file."""
 
 from __future__ import annotations

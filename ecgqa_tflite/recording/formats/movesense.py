@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Movesense ECGs: the JSON of its apps (``/Meas/ECG``) and of the showcase app.
 
 Each packet has a time stamp in ms and some samples: counts, or mV where it gives ``ECGmV``.

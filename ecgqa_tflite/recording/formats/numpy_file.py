@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """NumPy arrays, ``.npy``: samples, or samples by leads (either way round)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Polar Sensor Logger's ECG text files (H10: nominally 130 Hz, 73 samples a packet, uV).
 
 The rate is that of the sensor's own stamps, whose clock is a little off 130 Hz and which need not

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Raw samples: interleaved signed 16-bit integers, little endian, and nothing else."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """WFDB records: the header is parsed here, as published ones are; ``wfdb`` decodes the signals.
 
 What comes in is not trusted: sizes that a header claims are held against the files that are there

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: ecgqa-tflite contributors
+# SPDX-License-Identifier: Apache-2.0
 """Withings ECGs: ``raw_ecg`` files of the data export, and the signal of its public API.
 
 The export has one row per recording: start and a bracketed list of samples; the API answers with

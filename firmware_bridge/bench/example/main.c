@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* The bench program of a Cortex-M3 or up: cycles from DWT->CYCCNT, the report through board_put.
  *
  * Yours: set the clock up before main, give ECGQA_BENCH_HZ its rate, and write board_put (a UART,

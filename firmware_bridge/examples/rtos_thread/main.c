@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* With an operating system: one thread owns the context, a driver's thread hands samples over.
  *
  * POSIX threads, as Zephyr, FreeRTOS, ESP-IDF and NuttX offer them. The classifying thread has the

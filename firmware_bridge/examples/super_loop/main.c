@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* Bare metal, one loop: an interrupt collects samples, the loop pushes them and works in slices.
  *
  * What is yours: app_start (clock, ADC at the bundle's sampling rate, its interrupt calls

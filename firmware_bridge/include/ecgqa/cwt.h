@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* The fixed-point continuous wavelet transform: 5 s of int16 ECG to rows of uint8 indices.
  *
  *     ecgqa_cwt_analyse   samples -> spectrum          (one forward transform per segment)

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* Fixed-point operators. Rounding, negative shifts and the type's extremes live here (and, of the
  * softmax alone, in nn_softmax.c): every other file adds, subtracts and compares.
  *

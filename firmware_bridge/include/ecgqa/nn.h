@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* Row-streaming int8 network: index rows of the scalogram in, int8 scores out.
  *
  *     while ((slot = ecgqa_nn_row_slot(net)) != NULL) { write a row; ecgqa_nn_row_ready(net); }

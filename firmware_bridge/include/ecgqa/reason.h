@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* Why a segment is what it is. One list makes the C enum, the strings and, checked by a test,
  * Python's SegmentStatus. All but OK are low quality without the network. */
 #ifndef ECGQA_REASON_H
@@ -19,7 +21,7 @@ typedef enum {
 #define ECGQA_REASON_VALUE(name, value, text) ECGQA_REASON_##name = (value),
     ECGQA_REASONS(ECGQA_REASON_VALUE)
 #undef ECGQA_REASON_VALUE
-    ECGQA_REASON_LAST = ECGQA_REASON_GAP /* C++98 takes no comma before the brace */
+        ECGQA_REASON_LAST = ECGQA_REASON_GAP /* C++98 takes no comma before the brace */
 } ecgqa_reason_t;
 
 /* "ok", "flat", ...; "unknown reason" for any other value. */

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* Status codes: one list makes the enum and the strings; Python's exceptions are held against it
  * by a test (ecgqa_tflite/errors.py). Negative: an error, which leaves the context as it was. */
 #ifndef ECGQA_STATUS_H
@@ -6,8 +8,8 @@
 #include <limits.h>
 
 /* Weights are packed as little-endian words, and products of int16 are sums in int. */
-#if (defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) || \
-    defined(__BIG_ENDIAN__) || defined(__ARMEB__) || defined(__ARM_BIG_ENDIAN) ||  \
+#if (defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) ||        \
+    defined(__BIG_ENDIAN__) || defined(__ARMEB__) || defined(__ARM_BIG_ENDIAN) || \
     defined(__MIPSEB__) || defined(__s390__)
 #error "this library runs on little-endian cores"
 #endif
@@ -33,7 +35,7 @@ typedef enum {
 #define ECGQA_STATUS_ENUM(name, value, text) name = (value),
     ECGQA_STATUS_LIST(ECGQA_STATUS_ENUM)
 #undef ECGQA_STATUS_ENUM
-    ECGQA_STATUS_LAST = ECGQA_ERR_SELFTEST /* C++98 takes no comma before the brace */
+        ECGQA_STATUS_LAST = ECGQA_ERR_SELFTEST /* C++98 takes no comma before the brace */
 } ecgqa_status_t;
 
 /* What a status means, in English; never null, whatever the value. */

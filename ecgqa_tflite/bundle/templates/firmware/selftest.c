@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: ecgqa-tflite contributors
+ * SPDX-License-Identifier: Apache-2.0 */
 /* The bundle's proof: golden segments through the front end, and through the whole path where this
  * bundle holds the engine's form of the network, compared row by row and score by score; elsewhere
  * as far as the network's input.
