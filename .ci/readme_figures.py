@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: ecgqa-tflite contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Write the README's tables: of models from their metrics.json, of the benchmark and of the
-experiments from the JSON that is kept of them. No figure in them is typed; where no JSON is kept,
-the section is empty.
+"""Write the tables of README.md and models/README.md: of models from their metrics.json, of the
+benchmark and of the experiments from the JSON that is kept of them. No figure in them is typed;
+where no JSON is kept, the section is empty.
 
-python .ci/readme_figures.py           rewrite README.md
-python .ci/readme_figures.py --check   exit 1 where it is not what the models say
+python .ci/readme_figures.py           rewrite both
+python .ci/readme_figures.py --check   exit 1 where one is not what the models say
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def rows(folder: Path) -> list[str]:
     name = json.loads((folder / "model.json").read_text())["name"]
     training = metrics["training"]
     first = (
-        f"| [{name}]({folder.relative_to(REPO)}/MODEL_CARD.md) | {metrics['device']['macs']:,} "
+        f"| [{name}]({folder.name}/MODEL_CARD.md) | {metrics['device']['macs']:,} "
         f"| {training['tflite_bytes']:,} "
     )
     found = []
@@ -111,22 +111,27 @@ def wrapped(text: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def readme() -> str:
-    """README.md with the tables put in."""
-    text = (REPO / "README.md").read_text(encoding="utf-8")
-    for marks, content in (
-        (FIGURES, models()),
-        (CHOICE, choice()),
-        (COSTS, bench()),
-        (TABLE2, experiment("table2")),
-        (ABLATIONS, experiment("ablations")),
-    ):
+def filled(path: Path, *sections: tuple[tuple[str, str], str]) -> str:
+    """A file's text with its tables put in."""
+    text = path.read_text(encoding="utf-8")
+    for marks, content in sections:
         text = between(text, marks, content)
     return text
 
 
+def documents() -> dict[Path, str]:
+    """Each file and what it should say."""
+    front, inside = REPO / "README.md", REPO / "models" / "README.md"
+    studies = (TABLE2, experiment("table2")), (ABLATIONS, experiment("ablations"))
+    return {
+        front: filled(front, (CHOICE, choice()), (COSTS, bench())),
+        inside: filled(inside, (FIGURES, models()), *studies),
+    }
+
+
 if __name__ == "__main__":
-    new = readme()
-    if "--check" in sys.argv[1:]:
-        sys.exit(new != (REPO / "README.md").read_text() and "README.md: run make readme")
-    (REPO / "README.md").write_text(new)
+    for file, text in documents().items():
+        if "--check" not in sys.argv[1:]:
+            file.write_text(text, encoding="utf-8")
+        elif text != file.read_text(encoding="utf-8"):
+            sys.exit(f"{file.relative_to(REPO)}: run make readme")

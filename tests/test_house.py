@@ -340,9 +340,10 @@ def test_readme_figures_are_the_models() -> None:
 
 
 def test_readme_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", (REPO / "README.md").read_text()):
-        if not target.startswith("http"):
-            assert (REPO / target).exists(), f"README links {target}"
+    for path in (REPO / "README.md", REPO / "models" / "README.md"):
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
+            if not target.startswith("http"):
+                assert (path.parent / target).exists(), f"{path} links {target}"
 
 
 def makefile_text() -> str:
