@@ -42,4 +42,4 @@ def test_the_readmes_way_to_an_image(tmp_path: Path) -> None:
     told = subprocess.run(
         ["arm-none-eabi-nm", str(image)], capture_output=True, text=True, check=True
     ).stdout
-    assert "ecgqa_classify" in told and "light_cnn_small_tflite" in told
+    assert "ecgqa_classify" in told and "light_cnn_small" in told
