@@ -104,7 +104,7 @@ IN_MANIFEST = {"target", "fs_hz", "quantize", "collect", "hop_s"}
 @click.option(
     "--trust",
     is_flag=True,
-    help="With --spec: let MODEL's own code run. A SavedModel is a program, and an .h5 with a "
+    help="With --spec: let MODEL's own code run. A SavedModel is a program, and a file with a "
     "Lambda layer holds some: without this they are refused, unread.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the output.")
@@ -120,7 +120,7 @@ def command(
     """Make MODEL's bundle for a device: a full-int8 .tflite, the front end as C, and the proof.
 
     MODEL is a shipped model's name or a model folder; or, with --spec, a model of yours: an int8
-    .tflite, or a Keras .h5 or SavedModel that --calibrate quantises. A model folder's int8
+    .tflite, or a Keras .keras, .h5 or SavedModel that --calibrate quantises. A model folder's int8
     network, calibrated on training-domain segments, goes in as it is: neither TensorFlow nor a
     recording is needed; --calibrate makes a new one from the float weights, and so does --quantize
     qat by training them on.

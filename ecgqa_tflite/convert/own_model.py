@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ecgqa_tflite import strict_json
 from ecgqa_tflite.convert.float_export import float_network
 from ecgqa_tflite.convert.quantisation import Made, Quantisation
 from ecgqa_tflite.convert.requantise import calibration_from_folder, held_together, int8_threshold
@@ -41,7 +44,7 @@ def own_model(
     progress: Progress | None = None,
     trust: bool = False,
 ) -> ModelFolder:
-    """Make a model folder of an int8 ``.tflite``, a Keras ``.h5`` or a SavedModel.
+    """Make a model folder of an int8 ``.tflite``, a Keras ``.keras`` or ``.h5``, or a SavedModel.
 
     Parameters
     ----------
@@ -182,13 +185,13 @@ def _require_fit(shape: tuple[int, ...], classes: int, spec: FrontEnd, path: Pat
 
 
 def load_keras(path: Path, trust: bool = False) -> Any:
-    """The network of a Keras ``.h5`` or SavedModel.
+    """The network of a Keras ``.keras``, ``.h5`` or SavedModel.
 
     Parameters
     ----------
     trust
-        Load what can run code of its author's: a SavedModel, whose graph may write files, and an
-        ``.h5`` with a Lambda layer, an operation by name or a class outside Keras.
+        Load what can run code of its author's: a SavedModel, whose graph may write files, and a
+        file with a Lambda layer, an operation by name or a class outside Keras.
 
     Raises
     ------
@@ -199,20 +202,25 @@ def load_keras(path: Path, trust: bool = False) -> Any:
     """
     if not path.exists():
         raise ModelError(f"{path}: no such file")
-    if not (path.suffix == ".h5" or (path / "saved_model.pb").is_file()):
-        raise ModelError(f"{path}: is not a .tflite, Keras .h5 or SavedModel")
+    if not (path.suffix in FILES or (path / "saved_model.pb").is_file()):
+        raise ModelError(f"{path}: is not a .tflite, Keras .keras, .h5 or SavedModel")
     if not trust:
         _refuse_code(path)
+    if path.suffix == ".keras":
+        _refuse_keras_3(path)
     from ecgqa_tflite.networks._keras import keras
 
     try:
-        network = keras.models.load_model(str(path), compile=False)
+        network = keras.models.load_model(str(path), compile=False, safe_mode=not trust)
     except Exception as error:  # h5py, protobuf and Keras raise many kinds
         raise ConversionError(f"{path}: Keras can't load it ({first_line(error)})") from error
     if not isinstance(network, keras.Model):
         raise ConversionError(f"{path}: is a SavedModel without a Keras model; save it with Keras")
     return network
 
+
+FILES = (".h5", ".keras")
+"""Suffixes of Keras's files; a SavedModel is a folder."""
 
 CODE = {
     *("Lambda", "TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod"),
@@ -228,16 +236,46 @@ def _refuse_code(path: Path) -> None:
     told = "; pass --trust if you know where it comes from"
     if path.is_dir():
         raise ModelError(f"{path}: a SavedModel is a program, which may read and write files{told}")
+    try:
+        config = _h5_config(path) if path.suffix == ".h5" else _member(path, "config.json")
+        found = next(_code_in(config), None)
+    except RecursionError as error:
+        raise ConversionError(f"{path}: Keras can't load it ({first_line(error)})") from error
+    if found is not None:
+        raise ModelError(f"{path}: holds {found}, which can run its author's code{told}")
+
+
+def _h5_config(path: Path) -> Any:
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
-            config = json.loads(file.attrs.get("model_config", "{}"))
-        found = next(_code_in(config), None)
+            return json.loads(file.attrs.get("model_config", "{}"))
     except (OSError, ValueError, RecursionError, TypeError) as error:
         raise ConversionError(f"{path}: Keras can't load it ({first_line(error)})") from error
-    if found is not None:
-        raise ModelError(f"{path}: holds {found}, which can run its author's code{told}")
+
+
+def _member(path: Path, name: str) -> Any:
+    """A JSON file of a ``.keras`` file, which is a zip file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(name).file_size > strict_json.MOST_CHARS:
+                raise ValueError(f"{name} is longer than {strict_json.MOST_CHARS:,} characters")
+            return strict_json.loads(archive.read(name).decode())
+    except (OSError, KeyError, ValueError, RuntimeError, NotImplementedError,
+            zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
+        raise ConversionError(f"{path}: Keras can't load it ({first_line(error)})") from error
+
+
+def _refuse_keras_3(path: Path) -> None:
+    """Raise :class:`ConversionError` where Keras 3 wrote the file: Keras 2 can't read it."""
+    told = _member(path, "metadata.json")
+    version = str(told.get("keras_version", "")) if isinstance(told, dict) else ""
+    if not version.startswith("2."):
+        raise ConversionError(
+            f"{path}: was saved by Keras {version or 'of no version'}, which tf_keras can't read; "
+            f"make its int8 .tflite there and give that, or save it with tf_keras"
+        )
 
 
 def _code_in(config: Any) -> Iterator[str]:

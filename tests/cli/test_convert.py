@@ -155,13 +155,12 @@ def test_an_existing_output(model: Path, tmp_path: Path) -> None:
     out.mkdir()
     (out / "mine").write_text("keep")
     refused(convert(model, "-o", out), "exists already", "--overwrite")
-    assert (out / "mine").read_text() == "keep"
-    refused(convert(model, "-o", out, "--overwrite"), "has not written (mine)")
+    refused(convert(model, "-o", out, "--overwrite"), "mine", "has not written")
     assert (out / "mine").read_text() == "keep"
     (out / "mine").unlink()
     assert convert(model, "-o", out, "--overwrite").exit_code == 0
-    assert convert(model, "-o", out, "--overwrite").exit_code == 0
     assert (out / MANIFEST).is_file()
+    assert convert(model, "-o", out, "--overwrite").exit_code == 0  # its own files
 
 
 def test_an_output_that_holds_an_input(
@@ -171,12 +170,12 @@ def test_an_output_that_holds_an_input(
     folder = Path(shutil.copytree(model, tmp_path / "models/tiny"))
     before = files(tmp_path)
     for out in (folder, tmp_path / "models", tmp_path / "models/../models"):
-        refused(convert(folder, "-o", out, "--overwrite"), "would go with it")
+        refused(convert(folder, "-o", out, "--overwrite"), "name another output")
     given = ("--calibrate", recordings, "--overwrite")
-    refused(convert(folder, "-o", recordings, *given), "would go with it")
+    refused(convert(folder, "-o", recordings, *given), "name another output")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    refused(convert(folder, "-o", ".", "--overwrite"), "would go with it")
+    refused(convert(folder, "-o", ".", "--overwrite"), "name another output")
     assert files(tmp_path) == before
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ def test_a_sealed_tflite_keeps_its_spec_threshold_and_licence(tmp_path: Path) ->
     refused(convert(sealed, "--spec", other, "-o", tmp_path / "o"), "give the spec.json that")
 
 
-TRUST = {"h5": (), "saved_model": ("--trust",)}
+TRUST = {"h5": (), "keras": (), "saved_model": ("--trust",)}
 
 
 def with_code(kind: str, marker: Path) -> Any:
@@ -104,6 +105,7 @@ def with_code(kind: str, marker: Path) -> Any:
     layers = {
         "lambda": lambda: keras.layers.Lambda(lambda x: (open(name, "w").close(), x)[1]),
         "saved_model": Writes,
+        "keras": lambda: keras.layers.Lambda(lambda x: (open(name, "w").close(), x)[1]),
         "operation": lambda: lambda x: tf.math.multiply(x, 2.0),
     }
     image = keras.layers.Input(tiny_model.SPEC.image_shape)
@@ -112,19 +114,20 @@ def with_code(kind: str, marker: Path) -> Any:
     return keras.Model(image, keras.layers.Softmax()(x))
 
 
-@pytest.mark.parametrize("kind", ["lambda", "operation", "saved_model"])
+@pytest.mark.parametrize("kind", ["lambda", "keras", "operation", "saved_model"])
 @pytest.mark.requirement("SEC-1")
 def test_a_models_own_code_is_not_run(
     spec: Path, recordings: Path, tmp_path: Path, kind: str
 ) -> None:
     require_module("tensorflow")
-    marker, path = tmp_path / "marker", tmp_path / ("m" if kind == "saved_model" else "m.h5")
+    marker = tmp_path / "marker"
+    path = tmp_path / {"saved_model": "m", "keras": "m.keras"}.get(kind, "m.h5")
     with_code(kind, marker).save(str(path))
     marker.unlink(missing_ok=True)
     given = (path, "--spec", spec, "--calibrate", recordings, "-o", tmp_path / "out")
     refused(convert(*given), "--trust")
     assert not marker.exists()
-    if kind == "saved_model":  # or the test would prove nothing
+    if kind in ("saved_model", "keras"):  # or the test would prove nothing
         load_keras(path, trust=True)(np.zeros((1, *tiny_model.SPEC.image_shape), np.float32))
         assert marker.exists()
 
@@ -143,9 +146,9 @@ def test_code_in_a_configuration() -> None:
         assert list(_code_in({"config": {"layers": [[plain], {"config": cell}]}})), cell
 
 
-@pytest.mark.parametrize("kind", ["h5", "saved_model"])
+@pytest.mark.parametrize("kind", ["h5", "keras", "saved_model"])
 def test_a_keras_model(spec: Path, recordings: Path, tmp_path: Path, kind: str) -> None:
-    path = tmp_path / ("own.h5" if kind == "h5" else "own")
+    path = tmp_path / {"saved_model": "own"}.get(kind, f"own.{kind}")
     tiny_model.network().save(str(path))
     done = convert(path, "--spec", spec, "--calibrate", recordings, "-o", tmp_path / "out",
                    "--gate", "flipped=0.2", *TRUST[kind])  # fmt: skip
@@ -154,6 +157,28 @@ def test_a_keras_model(spec: Path, recordings: Path, tmp_path: Path, kind: str) 
     assert manifest["gate"]["measured_on"] == "the calibration segments"
     assert len(manifest["calibration"]["ids"]) == 18
     assert manifest["engine"]["workspace_bytes"] < 20_000
+
+
+def test_a_keras_file_that_is_not_tf_keras_s(spec: Path, recordings: Path, tmp_path: Path) -> None:
+    def told(files: dict[str, str], word: str) -> None:
+        path = tmp_path / "own.keras"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in files.items():
+                archive.writestr(name, text)
+        given = (path, "--spec", spec, "--calibrate", recordings, "-o", tmp_path / "out")
+        refused(convert(*given), word)
+
+    config = '{"module": "keras.src.models", "class_name": "Functional", "config": {}}'
+    told({"config.json": config, "metadata.json": '{"keras_version": "3.8.0"}'}, "Keras 3.8.0")
+    told({"config.json": config, "metadata.json": "[]"}, "Keras of no version")
+    told({"config.json": config}, "can't load it")
+    told({}, "can't load it")
+    told({"config.json": "[" * 100_000}, "can't load it")
+    told({"config.json": '{"class_name": "Lambda"}', "metadata.json": "{}"}, "--trust")
+    told({"config.json": " " * ((1 << 26) + 1)}, "longer than")
+    (tmp_path / "bad.keras").write_text("nothing")
+    given = (tmp_path / "bad.keras", "--spec", spec, "--calibrate", recordings)
+    refused(convert(*given, "-o", tmp_path / "out"), "can't load it")
 
 
 def test_refusals(spec: Path, recordings: Path, tmp_path: Path) -> None:
