@@ -29,7 +29,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/c.md": c_headers(),
         "reference/formats.md": formats(),
         "contributing.md": (REPO / "CONTRIBUTING.md").read_text(),
-        "changes.md": (REPO / "CHANGELOG.md").read_text(),
+        "changes.md": (REPO / "CHANGELOG.md").read_text().replace("](ecgqa_tflite/docs/", "]("),
     }
     for name, text in pages.items():
         files.append(File.generated(config, name, content=text))

@@ -101,9 +101,10 @@ def pretrain(
     DatasetError
         There are too few classes or images, or a file that is not an image.
     """
+    if overwrite:
+        refuse_swallowing(out, images, cache)
     refuse_existing(out, overwrite)
     refuse_unwritable(out)
-    refuse_swallowing(out, images, cache)
     if recipe.initial_weights is not None and origin(recipe.initial_weights) is None:
         raise ModelError(
             f"{recipe.initial_weights}: is not a pre-training (no {DESCRIPTION}): name a folder "

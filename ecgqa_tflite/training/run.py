@@ -126,9 +126,10 @@ def train(
 
 def _refuse(out: Path, overwrite: bool, *inputs: Path) -> None:
     """What can't be written is said before any work."""
+    if overwrite:
+        refuse_swallowing(out, *inputs)
     refuse_existing(out, overwrite)
     refuse_unwritable(out)
-    refuse_swallowing(out, *inputs)
     if not MODEL_NAME.fullmatch(out.name):
         raise ArgumentError(
             f"{out}: its last part names the model and must match {MODEL_NAME.pattern}: name "

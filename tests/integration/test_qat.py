@@ -153,11 +153,19 @@ def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     whole = trained(model, tmp_path / "whole")
     with pytest.raises(KilledError):
         qat.quantise_qat(model, *maps(), images(), SPEC, RECIPE, tmp_path / "cut", kill)
-    steps: list[int] = []
+    told: list[tuple[str, int]] = []
     again = qat.quantise_qat(
-        model, *maps(), images(), SPEC, RECIPE, tmp_path / "cut", lambda w, d, t: steps.append(d)
+        model,
+        *maps(),
+        images(),
+        SPEC,
+        RECIPE,
+        tmp_path / "cut",
+        lambda w, d, t: told.append((w, d)),
     )
-    assert steps == [4, 5, 6] and again == whole
+    first, *steps = told
+    assert first[0].startswith("going on from epoch ")
+    assert [done for _, done in steps] == [4, 5, 6] and again == whole
 
 
 # ---- networks of a user's -----------------------------------------------------------------------

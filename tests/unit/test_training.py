@@ -404,6 +404,7 @@ def test_a_checkpoint_is_of_one_start_and_one_set_of_labels(
         monkeypatch.setattr(run, "build", lambda *_: BalancedSets(part, part))
         monkeypatch.setattr(run.challenge2011, "whose_leads", lambda _: ("mine", "by lead"))
         monkeypatch.setattr(pretrain, "load_body", lambda _: body)
+        monkeypatch.setattr(pretrain, "origin", lambda _: {})
         monkeypatch.setattr(run, "fit", stop)
         recipe = replace(TINY, initial_weights="body")
         with pytest.raises(StopError):

@@ -47,6 +47,7 @@ typedef enum {
 #define ECGQA_NN_KIND_ENUM(name, kernel, accumulates, weights, scaled) ECGQA_NN_##name,
     ECGQA_NN_KIND_LIST(ECGQA_NN_KIND_ENUM)
 #undef ECGQA_NN_KIND_ENUM
+    ECGQA_NN_KINDS /* how many */
 } ecgqa_nn_kind_t;
 
 typedef struct {
