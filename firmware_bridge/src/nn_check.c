@@ -88,7 +88,8 @@ static int chunks_are_valid(const ecgqa_nn_layer_t *l)
 
 /* The kernel slides. The window holds the rows of an output row, and those kept after the last one:
  * the first layer is handed every row of the image and keeps none that it has no use for; a later
- * one is handed all that the layer before it makes, which the planner has trimmed to those it uses. */
+ * one is handed all that the layer before it makes, which the planner has trimmed to those it
+ * uses. */
 static int kernel_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
 {
     if (!window_is_valid(&l->kernel, &l->in, &l->out)) {

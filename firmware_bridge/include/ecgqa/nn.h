@@ -47,7 +47,7 @@ typedef enum {
 #define ECGQA_NN_KIND_ENUM(name, kernel, accumulates, weights, scaled) ECGQA_NN_##name,
     ECGQA_NN_KIND_LIST(ECGQA_NN_KIND_ENUM)
 #undef ECGQA_NN_KIND_ENUM
-    ECGQA_NN_KINDS /* how many */
+        ECGQA_NN_KIND_LAST = ECGQA_NN_FULLY_CONNECTED /* C++98 takes no comma before the brace */
 } ecgqa_nn_kind_t;
 
 typedef struct {
