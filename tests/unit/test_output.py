@@ -110,6 +110,16 @@ def test_overwrite_spares_a_users_own_files(tmp_path, listed):
     assert [p.name for p in path.iterdir()] == ["new"]
 
 
+def test_overwrite_takes_what_a_bundles_makefile_made(tmp_path):
+    path = tmp_path / "bundle"
+    (path / "build").mkdir(parents=True)
+    (path / "build" / "selftest").write_text("")
+    with pytest.raises(OutputExistsError, match="selftest"):
+        refuse_existing(path, overwrite=True)
+    (path / MANIFEST).write_text('{"files": {}}')
+    refuse_existing(path, overwrite=True)
+
+
 def test_overwrite_makes_no_folder_of_a_file(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("mine")
