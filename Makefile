@@ -50,12 +50,13 @@ demo: setup ## a simulated recording, its assessment, two pictures and a proven 
 	@$(BIN)/python -c "from ecgqa_tflite.recording.simulator import write_demo; \
 		write_demo('$(DEMO)/recording', overwrite=True)"
 	$(BIN)/ecgqa assess $(DEMO)/recording/demo --picture $(DEMO)/strip.png \
-		--json $(DEMO)/decisions.json --overwrite
+		--html $(DEMO)/page.html --json $(DEMO)/decisions.json --overwrite
 	$(BIN)/ecgqa scalogram $(DEMO)/recording/demo --at 35 -o $(DEMO)/scalogram.png --overwrite
 	$(BIN)/ecgqa-convert light_cnn -o $(DEMO)/bundle --overwrite
 	@echo
 	@echo "recording  $(DEMO)/recording/demo.hea   90 simulated seconds, some of them disturbed"
 	@echo "decisions  $(DEMO)/decisions.json"
+	@echo "page       $(DEMO)/page.html   open it in a browser"
 	@echo "pictures   $(DEMO)/strip.png $(DEMO)/scalogram.png"
 	@echo "bundle     $(DEMO)/bundle   see its manifest.json; copy it into a firmware"
 	@echo "took $(elapsed); $$(du -sm $(VENV) | cut -f1) MB in $(VENV), $$(du -sm $(DEMO) | cut -f1) MB in $(DEMO)"
