@@ -28,9 +28,6 @@ pytestmark = pytest.mark.slow
 
 SEGMENTS = 56
 LEAST_UNSATURATED = 48
-AS_THE_M4 = ("netduinoplus2", "mps2-an500", "mps2-an505")
-"""The same compiler and kernels as mps2-an386, which runs all segments of the large network: these
-run every fourth of it, and all of the small one."""
 TIMEOUT_S = 600
 
 
@@ -164,8 +161,6 @@ def test_every_row_and_score_is_the_references(
     name: str, kind: str, cases: Callable[[str], Case], tmp_path: Path
 ) -> None:
     board, case = usable(name), cases(kind)
-    if kind == "light" and name in AS_THE_M4:
-        case = replace(case, segments=case.segments[::4], inside=case.inside[::4])
     image = built(board, case.write(tmp_path / "generated"), tmp_path)
     segments = str(tmp_path / "generated" / "segments.bin")
     run = boards.run(image, [segments, "inside"], timeout_s=TIMEOUT_S)

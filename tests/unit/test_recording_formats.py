@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse
+from conftest import require_module
 from recording_files import MAKERS, Made, ecg, edf_bytes, ishne, polar
 
 from ecgqa_tflite.errors import ArgumentError, RecordingError
@@ -22,12 +23,10 @@ from ecgqa_tflite.recording.file import CHUNK, ArrayFile, ReadOptions
 from ecgqa_tflite.recording.leads import default_lead, mv_per_unit
 from ecgqa_tflite.recording.plausibility import Look, beats_per_min, look
 
-CLINICAL = importlib.util.find_spec("ecgdatakit") is not None
-
 
 def make(kind: str, folder: Path) -> Made:
-    if MAKERS[kind][0] == "clinical" and not CLINICAL:
-        pytest.skip("ecgdatakit is not installed: pip install -e '.[clinical]'")
+    if MAKERS[kind][0] == "clinical":
+        require_module("ecgdatakit")
     return MAKERS[kind][1](folder)
 
 
@@ -119,7 +118,9 @@ def test_mixed_rates_keep_the_ecg_and_name_the_rest(tmp_path: Path) -> None:
 
 
 def test_edf_agrees_with_a_second_library(tmp_path: Path) -> None:
-    edfio = pytest.importorskip("edfio")
+    require_module("edfio")
+    import edfio
+
     signal = ecg(30)
     written = edfio.Edf([edfio.EdfSignal(signal, 250, label="ECG", physical_dimension="mV")])
     written.write(tmp_path / "e.edf")
@@ -457,7 +458,8 @@ MUTATED = 110
 
 def test_mutated_files_are_read_or_refused(tmp_path: Path) -> None:
     """As ``python tests/unit/mutated_recordings.py 700`` does with more."""
-    kinds = [k for k, (module, _) in MAKERS.items() if module != "clinical" or CLINICAL]
+    require_module("ecgdatakit")
+    kinds = list(MAKERS)
     outcomes = mutated_recordings.run(tmp_path, kinds, MUTATED)
     assert sum(outcomes.values()) == MUTATED
     assert min(outcomes.values()) > MUTATED / 7, outcomes
