@@ -32,8 +32,8 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
         return
     listed = _listed(path)
     found = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if not p.is_dir())
-    made = BUILT if MANIFEST in listed else "\0"
-    if foreign := [n for n in found if n not in listed and not n.startswith(made)]:
+    built = (BUILT,) if MANIFEST in listed else ()
+    if foreign := [n for n in found if n not in listed and not n.startswith(built)]:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise OutputExistsError(
             f"{path} holds files that this tool has not written ({foreign[0]}{more}): name another "

@@ -25,6 +25,9 @@ from ecgqa_tflite.cli.quiet import without_notes
 from ecgqa_tflite.errors import EcgqaError
 from ecgqa_tflite.escape import terminal
 
+DEFAULT_MODEL = "light_cnn"
+"""Shipped model that commands take where none is named."""
+
 COMMANDS: dict[str, str] = {
     "assess": "Tell which seconds of recordings can be trusted.",
     "bulk": "Assess an archive, on one machine or a cluster.",

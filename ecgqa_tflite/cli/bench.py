@@ -25,7 +25,7 @@ from ecgqa_tflite.benchmark import (
 from ecgqa_tflite.benchmark.protocol import FULL, QUICK
 from ecgqa_tflite.benchmark.results import Report, read_report
 from ecgqa_tflite.boards import count
-from ecgqa_tflite.cli import Command
+from ecgqa_tflite.cli import DEFAULT_MODEL, Command
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.devices import BENCHES
 from ecgqa_tflite.engine.device_source import plan_device
@@ -35,7 +35,6 @@ from ecgqa_tflite.model_folder import json_text, open_model, seal
 from ecgqa_tflite.output import refuse_existing, whole_file, whole_folder
 from ecgqa_tflite.spec import FrontEnd
 
-DEFAULT_MODEL = "light_cnn"
 COMPARED = (DEFAULT_MODEL, "inception_v1")
 """The seed paper's two networks."""
 TARGETS = ", ".join(BENCHES)

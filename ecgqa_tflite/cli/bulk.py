@@ -20,8 +20,7 @@ from ecgqa_tflite.bulk.slurm import job_array
 from ecgqa_tflite.bulk.storage import Folder, folder, is_url
 from ecgqa_tflite.bulk.summary import SIDE_LIST, Summary
 from ecgqa_tflite.bulk.work import Job, memory_share
-from ecgqa_tflite.cli import need
-from ecgqa_tflite.cli.assess import DEFAULT_MODEL
+from ecgqa_tflite.cli import DEFAULT_MODEL, need
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.errors import ArgumentError, EcgqaError, StorageError
 from ecgqa_tflite.output import refuse_unwritable

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ecgqa_tflite.cli import Command, need
+from ecgqa_tflite.cli import DEFAULT_MODEL, Command, need
 from ecgqa_tflite.cli.reading import reading_options
 from ecgqa_tflite.decisions import Decision
 from ecgqa_tflite.errors import RecordingError
@@ -27,7 +27,6 @@ from ecgqa_tflite.recording.file import ReadOptions
 from ecgqa_tflite.recording.samples import DECODERS, Decoder, Form, blocks, chunks
 from ecgqa_tflite.spec import Quality
 
-DEFAULT_MODEL = "light_cnn"
 AT_ONCE = 1 << 16
 """Bytes that are taken from the source at a time, if so many wait."""
 SHOWN = 48

@@ -145,11 +145,8 @@ def command(
     look = {"colormap": colormap, "scaling": scaling, "rows": size, "cols": size}
     spec = replace(spec, **given(look))
 
-    from ecgqa_tflite.datasets.arrhythmia import missing
     from ecgqa_tflite.training.run import train
 
-    if absent := missing(data):
-        click.echo(f"Note: {data} has no {', '.join(absent)}: trained without", err=True)
     with progress() as tell:
         model = train(
             data,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite.datasets import challenge2011
+from ecgqa_tflite.datasets.arrhythmia import missing
 from ecgqa_tflite.datasets.balanced import build
 from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.errors import ArgumentError
@@ -82,6 +83,8 @@ def train(
             f"{leads} has no {challenge2011.LEADS}: its leads are labelled {lead_labels}", 1, 1
         )
     sets = build(data, spec, recipe.composition, cache, progress)
+    if progress is not None and (absent := missing(data)):
+        progress(f"without {', '.join(absent)}: {data} has none", 1, 1)
     maps = index_maps(sets.train, spec, cache, workers, progress)
     validation_maps = index_maps(sets.validation, spec, cache, workers, progress)
 

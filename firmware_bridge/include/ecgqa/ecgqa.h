@@ -154,8 +154,9 @@ ecgqa_status_t ecgqa_reset(ecgqa_t *ctx);
  * collect_while_classifying).
  *
  * Samples are ADC counts: any int16, any offset, either polarity, any gain from 80 counts per mV up
- * (of 500 segments 3.4 % were decided otherwise at 10 counts per mV, 18 % at 1.24). Of a wider ADC
- * shift and saturate, never cut: the low 16 of 24 bits changed 16 % of decisions. */
+ * (with the first release's light_cnn, of 500 segments 3.4 % were decided otherwise at 10 counts
+ * per mV, 18 % at 1.24). Of a wider ADC shift and saturate, never cut: the low 16 of 24 bits
+ * changed 16 % of decisions. */
 ecgqa_status_t ecgqa_push(ecgqa_t *ctx, const int16_t *samples, size_t n, size_t *n_consumed,
                           ecgqa_event_t *event);
 
