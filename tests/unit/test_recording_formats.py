@@ -453,16 +453,16 @@ def test_beats_per_min_is_the_rate() -> None:
 
 # ---- damage, memory ------------------------------------------------------------------------
 
-MUTATED = 110
+MUTATED = 700
 
 
 def test_mutated_files_are_read_or_refused(tmp_path: Path) -> None:
-    """As ``python tests/unit/mutated_recordings.py 700`` does with more."""
+    """No other exception, no hang, no memory that the file does not warrant."""
     require_module("ecgdatakit")
     kinds = list(MAKERS)
     outcomes = mutated_recordings.run(tmp_path, kinds, MUTATED)
     assert sum(outcomes.values()) == MUTATED
-    assert min(outcomes.values()) > MUTATED / 7, outcomes
+    assert min(outcomes.values()) > 100, outcomes
 
 
 def test_a_day_takes_the_memory_of_the_lead_asked_for(tmp_path: Path) -> None:
