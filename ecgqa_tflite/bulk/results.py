@@ -19,6 +19,7 @@ import ecgqa_tflite
 from ecgqa_tflite.bulk.plan import Form
 from ecgqa_tflite.bulk.storage import Folder
 from ecgqa_tflite.decisions import Decision, probability
+from ecgqa_tflite.decisions.json import decision_row
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.spec import Quality
@@ -52,16 +53,7 @@ def result_of(
         "tool_version": ecgqa_tflite.__version__,
         "n_segments": len(decisions),
         "n_high": sum(d.quality == Quality.HIGH for d in decisions),
-        "decisions": [
-            {
-                "start_s": d.start_s,
-                "end_s": d.end_s,
-                "quality": model.labels[d.quality],
-                "score": d.score,
-                "reason": d.reason,
-            }
-            for d in decisions
-        ],
+        "decisions": [decision_row(d, model) for d in decisions],
     }
 
 

@@ -20,6 +20,7 @@ from rich.table import Table
 from ecgqa_tflite.cli import DEFAULT_MODEL, Command, need
 from ecgqa_tflite.cli.reading import reading_options
 from ecgqa_tflite.decisions import Decision
+from ecgqa_tflite.decisions.json import decision_row
 from ecgqa_tflite.errors import RecordingError
 from ecgqa_tflite.live import Tally, decide
 from ecgqa_tflite.model_folder import ModelFolder, open_model
@@ -151,21 +152,13 @@ class _Lines:
     """A line per decision, at once."""
 
     def __init__(self, model: ModelFolder, as_json: bool) -> None:
-        self._labels, self._as_json = model.labels, as_json
+        self._model, self._as_json = model, as_json
 
     def __call__(self, lead: str, decision: Decision, tally: Tally, n_leads: int) -> None:
-        quality = self._labels[decision.quality]
         if self._as_json:
-            row: dict[str, Any] = {
-                "lead": lead,
-                "start_s": decision.start_s,
-                "end_s": decision.end_s,
-                "quality": quality,
-                "score": decision.score,
-                "reason": decision.reason,
-            }
-            click.echo(json.dumps(row))
+            click.echo(json.dumps({"lead": lead, **decision_row(decision, self._model)}))
             return
+        quality = self._model.labels[decision.quality]
         who = f"{lead}  " if n_leads > 1 else ""
         why = f"{decision.score:.2f}" if decision.reason == "ok" else decision.reason
         click.echo(f"{decision.start_s:9.1f} - {decision.end_s:9.1f} s  {who}{quality}  {why}")

@@ -54,6 +54,17 @@ def json_text(run: Run, *, as_runs: bool = False) -> str:
     return json.dumps(report(run, as_runs=as_runs), indent=1) + "\n"
 
 
+def decision_row(decision: Decision, model: ModelFolder) -> dict[str, Any]:
+    """A decision by itself, its quality by the name of the class."""
+    return {
+        "start_s": decision.start_s,
+        "end_s": decision.end_s,
+        "quality": model.labels[decision.quality],
+        "score": decision.score,
+        "reason": decision.reason,
+    }
+
+
 def decision_rows(
     assessed: Assessed, decisions: Sequence[Decision], model: ModelFolder
 ) -> list[dict[str, Any]]:
