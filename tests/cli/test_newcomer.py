@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from conftest import REPO, require_tool
 
 from ecgqa_tflite.recording.simulator import simulate_demo
@@ -43,3 +44,10 @@ def test_the_readmes_way_to_an_image(tmp_path: Path) -> None:
         ["arm-none-eabi-nm", str(image)], capture_output=True, text=True, check=True
     ).stdout
     assert "ecgqa_classify" in told and "light_cnn_small" in told
+
+
+def test_the_readmes_program(demo_record: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", (REPO / "README.md").read_text(), re.DOTALL)
+    assert "data/mitdb/104" in program
+    exec(program.replace("data/mitdb/104", str(demo_record)), {})
+    assert re.fullmatch(r"\d+ of 18 segments can be trusted\n", capsys.readouterr().out)
