@@ -49,11 +49,9 @@ def test_targets_one_table_one_json_and_pictures(small_model: ModelFolder, tmp_p
     assert (out / "table.txt").read_text() in done.stdout
     report = json.loads((out / "report.json").read_text())
     assert [r["target"] for r in report["rows"]] == ["cortex-m4", "engine"]
-    engine = report["rows"][1]
-    assert sum(engine["layers"].values()) == pytest.approx(
-        engine["stages"]["network"]["p50"], rel=1
-    )
-    assert report["rows"][0]["layers"] and report["rows"][0]["flash_bytes"] > 20_000
+    emulated, engine = report["rows"]
+    assert list(engine["layers"]) == list(emulated["layers"]) and min(engine["layers"].values()) > 0
+    assert emulated["layers"] and emulated["flash_bytes"] > 20_000
     assert "exists" in error_line(bench(*given, "--quick", "-o", out))
     assert "MODELLED, not measured" in done.stdout and "nRF52840" in done.stdout
     mine = {"target": "cortex-m4", "clock_mhz": 100, "cycles_per_instruction": 1, "power_mw": 10}

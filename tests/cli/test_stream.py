@@ -101,9 +101,16 @@ def test_a_serial_port_that_is_pulled_out(
     name, opened = os.ttyname(theirs), queue.Queue[serial.Serial]()
 
     class Port(serial.Serial):
+        n_read = 0
+
         def __init__(self, *given: object) -> None:
             super().__init__(*given)
             opened.put(self)
+
+        def read(self, size: int = 1) -> bytes:
+            data: bytes = super().read(size)
+            self.n_read += len(data)
+            return data
 
     monkeypatch.setattr(serial, "Serial", Port)
 
@@ -112,7 +119,7 @@ def test_a_serial_port_that_is_pulled_out(
         os.close(theirs)
         for start in range(0, counts.size, 300):
             os.write(ours, counts[start : start + 300].tobytes())
-        while port.in_waiting:
+        while port.n_read < counts.nbytes:
             time.sleep(0.05)
         os.close(ours)
 

@@ -33,6 +33,9 @@ it nowhere and take three quarters of its time."""
 CHECKS_CALLS = ("ecgqa.c",)
 CHECKS_BUNDLES = (*CHECKS_CALLS, "nn_check.c")
 TIMEOUT_S = 7200
+APART = ("sh", "-c", '"$0" "$@"; exit $?')
+"""A process's peak memory counts what it was forked from: the limit of 2 GB is the harness's own
+only where its parent is small."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +118,10 @@ def run(target: Target, runs: int, work: Path, seed: int = 1) -> str:
     found = work / f"{target.name}-found"
     found.mkdir(exist_ok=True)
     known = target.unpack(work / f"{target.name}-known")
-    arguments = [str(found), str(known), f"-runs={runs}", f"-max_len={target.max_len}"]
     started = time.monotonic()
     report = boards.tool_report(
-        str(program),
-        *(*arguments, f"-seed={seed}", f"-artifact_prefix={work}/", "-print_final_stats=1"),
+        *(*APART, str(program), str(found), str(known), f"-runs={runs}", f"-seed={seed}"),
+        *(f"-max_len={target.max_len}", f"-artifact_prefix={work}/", "-print_final_stats=1"),
         timeout_s=TIMEOUT_S,
     )
     executed = re.search(r"stat::number_of_executed_units: (\d+)", report)
