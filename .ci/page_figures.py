@@ -43,7 +43,7 @@ def day(n_leads: int) -> Recording:
 
 def opened(page: Path) -> tuple[float, float, float]:
     """Ms to the first contentful paint, until all is drawn, and of the main thread's time."""
-    with tempfile.TemporaryDirectory() as profile, chromium("chromium", Path(profile)) as new_tab:
+    with chromium("chromium") as new_tab:
         tab = new_tab()
         tab.size(1440, 900)
         tab.call("Performance.enable", timeDomain="threadTicks")

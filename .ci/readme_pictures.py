@@ -56,7 +56,7 @@ def draw_page(page: Path, picture: Path) -> None:
     sys.path.append(str(REPO / "tests"))
     from chromium import chromium
 
-    with tempfile.TemporaryDirectory() as profile, chromium("chromium", Path(profile)) as new_tab:
+    with chromium("chromium") as new_tab:
         tab = new_tab()
         tab.size(1200, 1250)
         tab.open(page, "document.body?.dataset.ready !== undefined")

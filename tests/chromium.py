@@ -10,6 +10,7 @@ import json
 import os
 import select
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -164,8 +165,9 @@ class Tab:
 
 
 @contextmanager
-def chromium(program: str, profile: Path) -> Iterator[Callable[[], Tab]]:
-    """A browser that ends with the block; call for a new tab."""
+def chromium(program: str) -> Iterator[Callable[[], Tab]]:
+    """A browser with a profile of its own that ends with the block; call for a new tab."""
+    profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # its last processes write
     pipes = [os.pipe(), os.pipe()]
     ours = [[fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE) for end in p] for p in pipes]
     for end in (*pipes[0], *pipes[1]):
@@ -178,7 +180,7 @@ def chromium(program: str, profile: Path) -> Iterator[Callable[[], Tab]]:
 
     browser = subprocess.Popen(
         [program, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
-         f"--user-data-dir={profile}", "--hide-scrollbars", "about:blank"],
+         f"--user-data-dir={profile.name}", "--hide-scrollbars", "about:blank"],
         close_fds=False, preexec_fn=connect,  # Python's own descriptors close at exec
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
@@ -195,3 +197,4 @@ def chromium(program: str, profile: Path) -> Iterator[Callable[[], Tab]]:
             browser.wait()
         os.close(to_it)
         os.close(from_it)
+        profile.cleanup()

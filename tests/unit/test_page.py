@@ -261,9 +261,8 @@ def test_no_signal_is_too_odd(
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    program = require_tool("chromium")
-    with chromium(program, tmp_path_factory.mktemp("profile")) as new_tab:
+def browser() -> Iterator[Tab]:
+    with chromium(require_tool("chromium")) as new_tab:
         yield new_tab()
 
 
