@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import datetime
+import mmap
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -146,6 +147,9 @@ class RecordingFile(ABC):
     format = ""
     """Name of the format that it was read as."""
 
+    mapped: NDArray[np.generic] | None = None
+    """What a reader maps, if it does: what was read of it doesn't stay in memory."""
+
     def __init__(self, path: Path, contents: Contents, options: ReadOptions) -> None:
         self.path = path
         self.name = path.stem
@@ -267,6 +271,7 @@ class RecordingFile(ABC):
         with np.errstate(over="ignore", invalid="ignore"):
             values = self.read(index, start, start + out.size)
             np.multiply(values, scale, out=out, casting="same_kind")
+        _give_back(self.mapped)
         out[~np.isfinite(out)] = np.nan
 
     def _choose(self) -> list[int]:
@@ -332,6 +337,13 @@ class RecordingFile(ABC):
                 f"{self.path}: {signal.n_samples} samples, of which it holds "
                 f"{signal.n_held}: corrupt header"
             )
+
+
+def _give_back(mapped: NDArray[np.generic] | None) -> None:
+    """Take the pages of a map from this process's memory; they lie in the file."""
+    pages = getattr(mapped, "_mmap", None)
+    if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
+        pages.madvise(mmap.MADV_DONTNEED)
 
 
 UNCALIBRATED = frozenset(

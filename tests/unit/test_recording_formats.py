@@ -7,6 +7,8 @@ from __future__ import annotations
 import datetime
 import importlib.util
 import itertools
+import mmap
+import os
 from pathlib import Path
 
 import mutated_recordings
@@ -477,6 +479,27 @@ def test_a_day_takes_the_memory_of_the_lead_asked_for(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 4 * n + 40 * CHUNK
     finally:
         tracemalloc.stop()
+
+
+def test_pages_of_a_map_are_given_back(tmp_path: Path) -> None:
+    """A reader that maps its file holds a piece of it in memory, whatever its length."""
+
+    def resident() -> int:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    if not hasattr(mmap, "MADV_DONTNEED") or not Path("/proc/self/statm").exists():
+        pytest.skip("this system takes no pages back, or tells no memory")
+    n, channels = 60 * CHUNK, 4
+    np.lib.format.open_memmap(tmp_path / "d.npy", "w+", np.int16, (n, channels))[:, 1] = 1
+    opened = open_recording(tmp_path / "d.npy", options=ReadOptions(fs_hz=250, unit="mV"))
+    before, most = resident(), 0
+    for _ in opened.blocks(1):
+        most = max(most, resident())
+    assert most - before < n * channels  # of twice as many bytes
+    for kind in ("edf", "bdf", "ishne", "raw"):
+        made = make(kind, tmp_path)
+        assert open_recording(made.path, options=made.options).mapped is not None, kind
 
 
 def test_rows_with_a_stamp_each_go_the_short_way_to_the_same(

@@ -266,19 +266,21 @@ class DelimitedFile(RecordingFile):
 
     def _column(self, field: int, ticks: float | None = None) -> NDArray[np.floating]:
         """Every row of one column; of a time column in s."""
-        parts: list[NDArray[np.floating]] = []
+        # grown in place: parts and what they are joined to would take twice the memory
+        rows: NDArray[np.floating] = np.empty(0, np.float32 if ticks is None else np.float64)
         total = 0
         for block in self._blocks([field]):
-            total += len(block)
+            start, total = total, total + len(block)
             if total > MAX_VALUES:
                 raise RecordingError(f"{self._path} has more than {MAX_VALUES} rows: cut it")
+            rows.resize(total, refcheck=False)
             if ticks is None:
-                parts.append(self._values(block).astype(np.float32))
+                rows[start:] = self._values(block)
             elif ticks:
-                parts.append(self._values(block) / ticks)
+                rows[start:] = self._values(block) / ticks
             else:
-                parts.append(_seconds(block))
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+                rows[start:] = _seconds(block)
+        return rows
 
     def _values(self, block: NDArray[np.object_]) -> NDArray[np.float64]:
         import pandas as pd
@@ -468,10 +470,10 @@ def _seconds(block: NDArray[np.object_]) -> NDArray[np.float64]:
 
 
 def _first_time(stamps: NDArray[np.float64]) -> Start | None:
-    known = stamps[np.isfinite(stamps)]
-    if not known.size or not 1e8 < known[0] < 4e9:
+    first = next((x for x in stamps if np.isfinite(x)), np.nan)
+    if not 1e8 < first < 4e9:
         return None
-    return datetime.datetime.fromtimestamp(float(known[0]), datetime.UTC).replace(tzinfo=None)
+    return datetime.datetime.fromtimestamp(float(first), datetime.UTC).replace(tzinfo=None)
 
 
 def _stated(found: Layout) -> tuple[float | None, list[str]]:

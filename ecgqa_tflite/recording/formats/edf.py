@@ -57,7 +57,7 @@ class EdfFile(RecordingFile):
             )
         header_bytes = _FIXED * (1 + len(columns))
         held = max(path.stat().st_size - header_bytes, 0)
-        self._data = (
+        self.mapped = self._data = (
             np.memmap(path, np.uint8, "r", header_bytes, held) if held else np.empty(0, "u1")
         )
         self._n_records, self._tail = self._n_held(held, _integer(fixed[236:244], -1), notes)

@@ -55,7 +55,8 @@ class IshneFile(RecordingFile):
                 "block: read from there"
             )
         rate = checked_rate(path, options.fs_hz or fs_hz)
-        data = np.memmap(path, np.uint8, "r")[expected:]
+        self.mapped = np.memmap(path, np.uint8, "r")
+        data = self.mapped[expected:]
         n = _n_samples(path, samples, data.size // (2 * n_leads), n_leads, notes)
         self._frames = data[: n * n_leads * 2].view("<i2").reshape(n, n_leads)
         described = _leads(head, n_leads)

@@ -33,6 +33,7 @@ class NumpyFile(RecordingFile):
                 f"{path}: no array of numbers, or a truncated one: save it again"
             ) from error
         rate = require_rate(path, options.fs_hz)
+        self.mapped = array
         self._leads = leads_of(path, array)
         signals = tuple(
             Signal(f"ch{i}", "", rate, len(lead), len(lead)) for i, lead in enumerate(self._leads)

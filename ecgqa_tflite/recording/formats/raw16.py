@@ -32,7 +32,7 @@ class RawFile(RecordingFile):
         n, rest = divmod(path.stat().st_size, frame)
         if not n:
             raise RecordingError(f"{path} holds no sample of {channels} channels")
-        self._frames = np.memmap(path, "<i2", "r", 0, (n, channels))
+        self.mapped = self._frames = np.memmap(path, "<i2", "r", 0, (n, channels))
         self._gain = options.counts_per_mv or 1.0
         notes = [f"{rest} bytes at the end are no whole sample: left out"] if rest else []
         unit = "mV" if options.counts_per_mv else ""
