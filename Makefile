@@ -21,7 +21,7 @@ export OMP_NUM_THREADS = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo docs test setup-slurm test-slurm lint format clean pictures readme \
-	bench-frontend bench-page bench-archives peers bench-peers \
+	bench-frontend bench-page bench-live bench-archives peers bench-peers \
 	aarch64-root test-aarch64
 
 help: ## list the targets
@@ -93,6 +93,9 @@ readme: setup pictures ## write the README's figures and pictures anew
 
 bench-page: setup ## size of a day's page, time to write it and until Chromium shows it
 	$(BIN)/python .ci/page_figures.py
+
+bench-live: setup ## delay of `ecgqa stream` from the last sample to the decision (3 min)
+	$(BIN)/python .ci/live_figures.py
 
 ARCHIVE ?= build/archive
 bench-archives: setup ## hours per second and memory of `ecgqa bulk` (15 min; see .ci/archive_figures.py)
