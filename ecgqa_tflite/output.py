@@ -13,10 +13,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows: what a killed writer left stays there
+    fcntl = None  # type: ignore[assignment]
+
 from ecgqa_tflite.errors import ArgumentError, OutputExistsError
 
 SUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
+TEMPORARY = ".ecgqa"
+"""In the names of what is being written: .NAME.ecgqa beside NAME."""
 BUILT = "build/"
 """What a bundle's own Makefile makes beside the files of its manifest."""
 
@@ -109,7 +116,8 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 def whole_file(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary path in the same folder; it becomes ``path`` if the block succeeds.
 
-    The temporary name keeps the suffix, so that writers which choose a format by it work.
+    The temporary name keeps the suffix, so that writers which choose a format by it work. What a
+    writer that was killed left under it goes.
 
     Raises
     ------
@@ -122,15 +130,10 @@ def whole_file(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     refuse_special(path)
     refuse_existing(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with _held(path.with_name(f".{path.stem}{TEMPORARY}{path.suffix}"), folder=False) as temporary:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -140,7 +143,8 @@ def whole_folder(
     """Yield a temporary folder beside ``path``; it becomes ``path`` if the block succeeds.
 
     A folder that is replaced is moved aside first and removed last, so an interruption leaves
-    the old or the new one, whole.
+    the old or the new one, whole. Where a writer was killed in between, the next one brings the
+    old one back before it begins.
 
     Parameters
     ----------
@@ -154,28 +158,95 @@ def whole_folder(
         written; nothing has been written.
     """
     path = Path(path)
+    aside = path.with_name(f".{path.name}{TEMPORARY}-old")
+    if not os.path.lexists(path) and aside.is_dir():
+        with _held(aside, folder=True, emptied=False) as held:
+            if (held / path.name).is_dir() and not os.path.lexists(path):
+                os.replace(held / path.name, path)
     if not carried:
         refuse_existing(path, overwrite)
     if path.is_file():
         raise OutputExistsError(f"{path} is a file, and a folder is to be written: name another")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
+    with (
+        _held(path.with_name(f".{path.name}{TEMPORARY}"), folder=True) as temporary,
+        _held(aside, folder=True) as old,
+    ):
         yield temporary
         temporary.chmod(0o777 & ~_umask())
-        old = None
         try:
             if os.path.lexists(path):
-                old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
                 os.replace(path, old / path.name)
             os.replace(temporary, path)
         finally:
-            if old is not None:
-                if not os.path.lexists(path):
-                    os.replace(old / path.name, path)
-                shutil.rmtree(old, ignore_errors=True)
+            if not os.path.lexists(path) and os.path.lexists(old / path.name):
+                os.replace(old / path.name, path)
+
+
+@contextmanager
+def _held(place: Path, *, folder: bool, emptied: bool = True) -> Iterator[Path]:
+    """``place``, empty and locked, or a name of one's own where another writer has it.
+
+    One name for one output, so that what a killed writer left is found by the next; the system
+    takes the lock of a process that dies.
+    """
+    lock = _lock(place, folder)
+    if lock is None:
+        prefix = f"{place.stem}-"
+        if folder:
+            place = Path(tempfile.mkdtemp(prefix=prefix, dir=place.parent))
+        else:
+            handle, name = tempfile.mkstemp(place.suffix, prefix, place.parent)
+            os.close(handle)
+            place = Path(name)
+    try:
+        if emptied:
+            _empty(place)
+        yield place
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if place.is_dir():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            place.unlink(missing_ok=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(place: Path, folder: bool) -> int | None:
+    """A descriptor that locks ``place``, which is made where it is not there; None: not to be had.
+
+    Nothing that isn't ours is taken: no link, nor what another user put there.
+    """
+    if fcntl is None:
+        return None
+    handle = None
+    try:
+        if folder:
+            place.mkdir(mode=0o700, exist_ok=True)
+        flags = os.O_RDONLY | os.O_DIRECTORY if folder else os.O_RDWR | os.O_CREAT
+        handle = os.open(place, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        found, named = os.fstat(handle), os.lstat(place)
+        mine = found.st_uid == os.geteuid() and (folder or found.st_nlink == 1)
+        if mine and os.path.samestat(found, named):  # it wasn't renamed before it was locked
+            return handle
+    except OSError:  # someone has it, or there is no room: who writes will be told
+        pass
+    if handle is not None:
+        os.close(handle)
+    return None
+
+
+def _empty(place: Path) -> None:
+    """Remove what lies in a folder or file that stays."""
+    if not place.is_dir():
+        os.truncate(place, 0)
+        return
+    for child in place.iterdir():
+        if child.is_dir() and not child.is_symlink():
+            shutil.rmtree(child)
+        else:
+            child.unlink()
 
 
 def _umask() -> int:

@@ -142,7 +142,7 @@ def stretches(record: Path, duration_s: float, fs_hz: float) -> list[Stretch]:
         for sample, note in zip(annotation.sample, annotation.aux_note, strict=True)
         if note.startswith("(")
     ]
-    ends = [start for start, _ in changes[1:]] + [duration_s]
+    ends = [*(start for start, _ in changes), duration_s][1:]
     return [Stretch(start, end, name) for (start, name), end in zip(changes, ends, strict=True)]
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -72,6 +73,19 @@ def test_segments_lie_wholly_in_one_rhythm(annotated: Path) -> None:
     starts = part.segments.start_s[(part.rhythm == "VF") & (part.group == "vfdb/900")]
     assert starts[0] == 17 + MARGIN_S and np.allclose(np.diff(starts), 5)
     assert part.ids[0].startswith("vfdb/900/") and len(set(part.ids)) == len(part)
+
+
+def test_records_that_name_beats_alone(model: Path, annotated: Path, tmp_path: Path) -> None:
+    """Some of a set's annotations may name no rhythm; where none does it is said."""
+    root = tmp_path / "sets"
+    write_wfdb(simulate(20, FS_HZ, seed=5, name="beats"), root / "mine")
+    wfdb.wrann("beats", "atr", np.array([50, 250]), symbol=["N"] * 2, write_dir=str(root / "mine"))
+    done = evaluate(model, root)
+    assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
+    assert "names a rhythm that lasts a segment" in done.output, done.output
+    shutil.copytree(annotated / "vfdb", root / "mine", dirs_exist_ok=True)
+    done = evaluate(model, root)
+    assert done.exit_code == 0, done.output
 
 
 def test_shares_by_rhythm_and_by_grade(model: Path, annotated: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: ecgqa-tflite contributors
 # SPDX-License-Identifier: Apache-2.0
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -85,6 +86,70 @@ def test_an_interrupt_between_the_renames_brings_the_old_folder_back(tmp_path, m
         (temporary / "new").write_text("new")
     assert sorted(p.name for p in path.iterdir()) == (["new"] if last else [SUMS, "old"])
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ecgqa_tflite.output import whole_file, whole_folder
+replace, calls = os.replace, []
+def once(a, b):
+    replace(a, b)
+    os.kill(os.getpid(), signal.SIGKILL)
+with (whole_folder if sys.argv[1] == "folder" else whole_file)(sys.argv[2], True) as temporary:
+    (temporary / "half" if sys.argv[1] == "folder" else temporary).write_text("half")
+    if sys.argv[3] == "writing":
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.replace = once
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks that end with a process")
+@pytest.mark.parametrize("when", ["writing", "renamed once"])
+@pytest.mark.parametrize("kind", ["file", "folder"])
+@pytest.mark.requirement("OUT-1")
+def test_what_a_killed_writer_left_goes_with_the_next(tmp_path: Path, kind: str, when: str) -> None:
+    path = tmp_path / "a.out"
+    if kind == "folder":
+        path.mkdir()
+        ours(path, "old")
+    else:
+        path.write_text("old")
+    done = subprocess.run((sys.executable, "-c", KILLED, kind, str(path), when), check=False)
+    assert done.returncode == -9
+    assert len(list(tmp_path.iterdir())) > (when == "writing" or kind == "folder")
+    with (
+        pytest.raises(RuntimeError),
+        (whole_folder if kind == "folder" else whole_file)(path, overwrite=True),
+    ):
+        raise RuntimeError
+    assert [p.name for p in tmp_path.iterdir()] == ["a.out"]
+    if kind == "folder":
+        assert sorted(p.name for p in path.iterdir()) == [SUMS, "old"]
+    else:
+        assert path.read_text() == ("old" if when == "writing" else "half")
+
+
+def test_two_writers_of_one_name_do_not_meet(tmp_path: Path) -> None:
+    for context in (whole_file, whole_folder):
+        path = tmp_path / context.__name__
+        with context(path, True) as first, context(path, True) as second:
+            assert first != second and first.exists() and second.exists()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no links without rights")
+def test_a_planted_name_is_not_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (tmp_path / ".a.ecgqa.txt").symlink_to(precious)
+    with whole_file(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+    assert precious.read_text() == "mine" and (tmp_path / "a.txt").read_text() == "new"
+    (tmp_path / ".b.ecgqa.txt").hardlink_to(precious)
+    with whole_file(tmp_path / "b.txt") as temporary:
+        temporary.write_text("new")
+    assert precious.read_text() == "mine" and (tmp_path / "b.txt").read_text() == "new"
 
 
 @pytest.mark.parametrize("listed", [None, SUMS, MANIFEST])
