@@ -10,12 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgqa_tflite.engine import c_struct
 from ecgqa_tflite.engine.activity import channel_activity
 from ecgqa_tflite.engine.c_source import array, own_name, preamble, renamed
+from ecgqa_tflite.engine.c_struct import Number
 from ecgqa_tflite.engine.golden import fnv1a
 from ecgqa_tflite.engine.layers import Layer
 from ecgqa_tflite.engine.model_source import tables_name, tables_sources
 from ecgqa_tflite.engine.nn_source import model_id, nn_source
+from ecgqa_tflite.engine.packing import WEIGHTS_TAIL
 from ecgqa_tflite.engine.planner import Plan, plan_tflite
 from ecgqa_tflite.errors import ArgumentError, ConversionError
 from ecgqa_tflite.frontend import colormap, native
@@ -25,7 +28,7 @@ from ecgqa_tflite.frontend.tables import Tables
 from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.tflite.run import Int8Network
 
-BUNDLE_FORMAT = 1
+BUNDLE_FORMAT = 2
 """``ECGQA_BUNDLE_FORMAT``; a test holds it against the header."""
 
 CLASSES = 2
@@ -236,22 +239,25 @@ def _bundle(device: Device, vectors: GoldenPath | None, golden_bytes: bool) -> s
         text += array("golden_digests", np.array(digests, np.uint32)) + "\n"
         if golden_bytes:
             text += array("golden_bytes", np.frombuffer(b"".join(vectors.rows), np.uint8)) + "\n"
+        pointers = {
+            "samples": "golden_samples",
+            "digests": "golden_digests",
+            "bytes": "golden_bytes" if golden_bytes else "NULL",
+        }
+        told = [Number("samples_digest", "I", (fnv1a(vectors.samples),))]
         text += (
-            "static const ecgqa_golden_t golden = {golden_samples, golden_digests, "
-            f"{'golden_bytes' if golden_bytes else 'NULL'}}};\n\n"
+            "static const ecgqa_golden_t golden = {\n" + c_struct.body(told, pointers) + "\n};\n\n"
         )
-    cells = {
-        "format": BUNDLE_FORMAT,
-        "hop_len": device.hop_len,
-        "collect_while_classifying": int(device.collect),
-        "threshold_s8": device.threshold_int8,
-        "reserved": "{0, 0}",
-        "workspace_bytes": device.workspace_bytes,
-        "cwt": f"&{tables}",
-        "model": f"&{model}",
-        "golden": pointer,
-    }
-    body = "\n".join(f"    {value}, /* {key} */" for key, value in cells.items())
+    numbers = [
+        Number("format", "H", (BUNDLE_FORMAT,)),
+        Number("hop_len", "H", (device.hop_len,)),
+        Number("collect_while_classifying", "B", (int(device.collect),)),
+        Number("threshold_s8", "b", (device.threshold_int8,)),
+        Number("reserved", "B", (0, 0)),
+        Number("workspace_bytes", "I", (device.workspace_bytes,)),
+    ]
+    pointers = {"cwt": f"&{tables}", "model": f"&{model}", "golden": pointer}
+    body = c_struct.body(numbers, pointers)
     return f"{text}const ecgqa_bundle_t ecgqa_bundle = {{\n{body}\n}};\n"
 
 
@@ -260,7 +266,13 @@ def constant_digests(device: Device) -> list[int]:
     tables = [v for v in vars(device.tables).values() if isinstance(v, np.ndarray)]
     lut_s8 = to_int8(colormap.lut(device.spec.colormap))
     layers = [
-        b"".join(a.tobytes() for a in (x.weights, x.bias, x.multiplier_q31, x.shift))
+        b"".join(
+            (
+                x.weights.tobytes(),
+                bytes(WEIGHTS_TAIL if x.kind.packed else 0),
+                *(a.tobytes() for a in (x.bias, x.multiplier_q31, x.shift)),
+            )
+        )
         for x in device.plan.network.layers
     ]
     return [fnv1a(x) for x in (*(t.tobytes() for t in tables), lut_s8.tobytes(), *layers)]

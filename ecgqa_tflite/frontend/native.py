@@ -58,18 +58,29 @@ _ARRAYS = (
 class _CTables(ctypes.Structure):
     """``ecgqa_cwt_tables_t``; its size is held against the library's own."""
 
-    _fields_ = [*_SCALARS.items(), *((name, ctypes.c_void_p) for name in _ARRAYS)]
+    _fields_ = [
+        *_SCALARS.items(),
+        ("digest", ctypes.c_uint32),
+        *((name, ctypes.c_void_p) for name in _ARRAYS),
+        ("again", ctypes.c_void_p * len(_ARRAYS)),
+    ]
 
 
 def c_tables(tables: Tables) -> _CTables:
     """``tables`` as the library takes them: pointers into what must outlive this."""
     c = _CTables()
-    for name in _SCALARS:
-        if name != "reserved":
-            setattr(c, name, getattr(tables, name))
+    for name, _, value in numbers(tables):
+        setattr(c, name, value)
     for name in _ARRAYS:
         setattr(c, name, getattr(tables, name).ctypes.data)
+    library().ecgqa_host_seal_tables(ctypes.addressof(c))
     return c
+
+
+def numbers(tables: Tables) -> list[tuple[str, str, int]]:
+    """Name, type as :mod:`struct` has it, and value of each number of ``ecgqa_cwt_tables_t``."""
+    codes = {ctypes.c_uint8: "B", ctypes.c_uint16: "H", ctypes.c_uint32: "I", ctypes.c_uint64: "Q"}
+    return [(name, codes[kind], getattr(tables, name, 0)) for name, kind in _SCALARS.items()]
 
 
 @cache
@@ -107,6 +118,8 @@ def library() -> ctypes.CDLL:
     expected = ctypes.sizeof(_CTables), tables_module.ROW_DTYPE.itemsize
     if sizes != expected or not hasattr(lib, "ecgqa_host_workspace_bytes"):
         raise EcgqaError(f"{found[0]} is of another version; reinstall: pip install .")
+    lib.ecgqa_host_seal_tables.restype = None
+    lib.ecgqa_host_seal_tables.argtypes = [ctypes.c_void_p]
     lib.ecgqa_host_workspace_bytes.restype = ctypes.c_size_t
     lib.ecgqa_host_workspace_bytes.argtypes = [
         ctypes.c_void_p, *(ctypes.c_uint32,) * 3, ctypes.c_uint8

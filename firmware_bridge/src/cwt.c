@@ -7,6 +7,7 @@
 #include "ecgqa/fixed.h"
 #include "fft.h"
 #include "lost.h"
+#include "seal.h"
 
 /* Sum of |values| that enter a transform: every intermediate value then stays below 2^30. */
 #define TRANSFORM_BITS 29u
@@ -32,6 +33,9 @@ static size_t groups(const ecgqa_cwt_tables_t *tables)
 /* Everything that later functions rely on without looking. */
 static ecgqa_status_t check_tables(const ecgqa_cwt_tables_t *t)
 {
+    if (t != NULL && t->format == ECGQA_CWT_FORMAT && !ecgqa_is_sealed(ECGQA_SEAL_CWT(t))) {
+        return ECGQA_ERR_DAMAGED;
+    }
     if (t == NULL || t->radices == NULL || t->forward_order == NULL ||
         t->quarter_sine_q31 == NULL || t->twiddle_cos_q31 == NULL || t->twiddle_sin_q31 == NULL ||
         t->bit_reversal == NULL || t->psi_q15 == NULL || t->taps_q14 == NULL || t->row == NULL) {

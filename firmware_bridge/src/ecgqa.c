@@ -6,6 +6,7 @@
 
 #include "cwt_internal.h"
 #include "lost.h"
+#include "seal.h"
 #include "work.h"
 
 enum { PHASE_COLLECT = 0, PHASE_ANALYSE, PHASE_SCAN, PHASE_ROWS };
@@ -35,6 +36,15 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* The bundle's own numbers, what leads to its other structs, and those that are laid out by. */
+static int is_sealed(const ecgqa_bundle_t *bundle)
+{
+    return ecgqa_is_sealed(ECGQA_SEAL_BUNDLE(bundle)) &&
+           (bundle->golden == NULL || ecgqa_is_sealed(ECGQA_SEAL_GOLDEN(bundle->golden))) &&
+           (bundle->model->format != ECGQA_NN_FORMAT ||
+            ecgqa_is_sealed(ECGQA_SEAL_MODEL(bundle->model)));
+}
+
 static ecgqa_status_t lay_out(const ecgqa_bundle_t *bundle, layout_t *at)
 {
     if (bundle == NULL) {
@@ -45,8 +55,14 @@ static ecgqa_status_t lay_out(const ecgqa_bundle_t *bundle, layout_t *at)
     if (bundle->format != ECGQA_BUNDLE_FORMAT || cwt == NULL || model == NULL) {
         return ECGQA_ERR_FORMAT;
     }
+    if (!is_sealed(bundle)) {
+        return ECGQA_ERR_DAMAGED;
+    }
     ecgqa_cwt_bytes_t cwt_bytes;
     const ecgqa_status_t status = ecgqa_cwt_bytes(cwt, &cwt_bytes);
+    if (status == ECGQA_ERR_DAMAGED) {
+        return status;
+    }
     at->network_bytes = ecgqa_nn_workspace_bytes(model);
     if (status != ECGQA_OK || at->network_bytes == 0u || at->network_bytes > MAX_NETWORK_BYTES ||
         model->classes != 2u || model->rows != cwt->rows || model->cols != cwt->cols ||
@@ -246,6 +262,13 @@ static ecgqa_status_t make_row(ecgqa_t *ctx, uint8_t *slot, ecgqa_work_t *did)
     return ECGQA_OK;
 }
 
+/* Between steps the network is always ready; where it isn't, its progress is not what it left. */
+static ecgqa_status_t row_ready(ecgqa_t *ctx)
+{
+    const ecgqa_status_t status = ecgqa_nn_row_ready(&ctx->net);
+    return status == ECGQA_ERR_NOT_READY ? ECGQA_ERR_DAMAGED : status;
+}
+
 static ecgqa_status_t step_network(ecgqa_t *ctx, ecgqa_work_t *did)
 {
     ecgqa_nn_event_t event;
@@ -255,7 +278,7 @@ static ecgqa_status_t step_network(ecgqa_t *ctx, ecgqa_work_t *did)
     }
     did->kind = ECGQA_WORK_NETWORK;
     if (event.kind == ECGQA_NN_IDLE) { /* and no slot: the network has no use for this row */
-        return ecgqa_nn_row_ready(&ctx->net);
+        return row_ready(ctx);
     }
     if (event.kind == ECGQA_NN_WORKED) {
         return ECGQA_OK;
@@ -283,7 +306,7 @@ static ecgqa_status_t scan_row(ecgqa_t *ctx)
 static ecgqa_status_t feed_network(ecgqa_t *ctx, ecgqa_work_t *did)
 {
     if (ctx->row_waits != 0u) { /* not before: the network may colour the row in place */
-        const ecgqa_status_t status = ecgqa_nn_row_ready(&ctx->net);
+        const ecgqa_status_t status = row_ready(ctx);
         if (status != ECGQA_OK) {
             return status;
         }
@@ -316,6 +339,11 @@ ecgqa_status_t ecgqa_classify_step(ecgqa_t *ctx, ecgqa_decision_t *out, uint8_t 
     *done = 0;
     ecgqa_work_t did;
     const ecgqa_status_t status = ecgqa_work(ctx, &did);
+    if (status == ECGQA_ERR_DAMAGED) {
+        ctx->phase = PHASE_COLLECT;
+        ctx->row_waits = 0;
+        ++ctx->segment;
+    }
     if (status != ECGQA_OK || did.kind < ECGQA_WORK_SCORES) {
         return status;
     }

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "../host/reseal.h"
 #include "../src/nn_internal.h"
 #include "../src/nn_kernels.h"
 #include "../src/nn_requant.h"
@@ -149,9 +150,20 @@ static void copy_model(copy_t *copy, const ecgqa_nn_model_t *model)
     }
 }
 
+/* What was changed was meant. */
+static void reseal(copy_t *copy)
+{
+    for (size_t i = 0u; i < COUNT(copy->layers); ++i) {
+        ecgqa_reseal(ECGQA_SEAL_LAYER(&copy->layers[i]));
+    }
+    ecgqa_reseal(ECGQA_SEAL_SOFTMAX(&copy->softmax));
+    ecgqa_reseal(ECGQA_SEAL_MODEL(&copy->model));
+}
+
 static ecgqa_status_t try_model(copy_t *copy)
 {
     ecgqa_nn_t net;
+    reseal(copy);
     return ecgqa_nn_init(&net, &copy->model, nn_random_workspace(), copy->model.workspace_bytes);
 }
 
@@ -325,6 +337,7 @@ static void an_altered_model_stays_in_its_memory(void **unused)
         field = (uint8_t *)&copy.layers[seed % model->n_layers] + fields[seed % COUNT(fields)];
         *field =
             (uint8_t)(*field > 4u && *field < 250u ? *field + (seed / 7u % 9u) - 4u : *field ^ 1u);
+        reseal(&copy);
         if (ecgqa_nn_init(&net, &copy.model, workspace, model->workspace_bytes) != ECGQA_OK) {
             continue;
         }
@@ -407,7 +420,7 @@ static void dot_products(void **unused)
 
 static void softmax_of_equal_and_far_logits(void **unused)
 {
-    static const ecgqa_nn_softmax_t softmax = {1518500250, 22, -496};
+    static const ecgqa_nn_softmax_t softmax = {1518500250, 22, -496, 0};
     static const int8_t equal[2] = {5, 5}, far[3] = {127, -128, -128}, many[4] = {1, 1, 1, 1};
     int8_t scores[4];
     (void)unused;
