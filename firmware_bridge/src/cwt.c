@@ -30,6 +30,16 @@ static size_t groups(const ecgqa_cwt_tables_t *tables)
     return (size_t)tables->n_bins / ECGQA_CWT_GROUP + 1u;
 }
 
+/* Each of a table's `n` entries is the place of one of `n` values. */
+static int are_places(const uint16_t *places, uint32_t n)
+{
+    uint32_t i = 0u;
+    while (i < n && places[i] < n) {
+        ++i;
+    }
+    return i == n;
+}
+
 /* Everything that later functions rely on without looking. */
 static ecgqa_status_t check_tables(const ecgqa_cwt_tables_t *t)
 {
@@ -65,7 +75,8 @@ static ecgqa_status_t check_tables(const ecgqa_cwt_tables_t *t)
             return ECGQA_ERR_FORMAT;
         }
     }
-    if (product != t->forward_points) {
+    if (product != t->forward_points || !are_places(t->forward_order, t->forward_points) ||
+        !are_places(t->bit_reversal, UINT32_C(1) << t->max_log2_fft)) {
         return ECGQA_ERR_FORMAT;
     }
     for (unsigned r = 0u; r < t->rows; ++r) {
