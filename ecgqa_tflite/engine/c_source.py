@@ -104,7 +104,7 @@ def cwt_source(tables: Tables, name: str) -> str:
     rows = "\n".join("    {" + ", ".join(str(int(r[f])) for f in fields) + "}," for r in tables.row)
     text += f"\nstatic const ecgqa_cwt_row_t {name}_row[{tables.rows}] = {{\n{rows}\n}};\n\n"
     # The order of the struct: C++ has designated initialisers since C++20 only.
-    numbers = [Number(key, code, (value,)) for key, code, value in native.numbers(tables)]
+    numbers = [Number(*number) for number in native.numbers(tables)]
     body = c_struct.body(numbers, {key: f"{name}_{key}" for key in (*arrays, "row")})
     # extern first: a const object of C++ is else seen by its own file alone.
     return (

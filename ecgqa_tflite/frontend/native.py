@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ Element = TypeVar("Element", np.int16, np.uint8)
 
 _LIBRARY = "_ecgqa.so"
 
-_SCALARS = {
+_SCALARS: dict[str, Any] = {
     "format": ctypes.c_uint16,
     "segment_len": ctypes.c_uint16,
     "rows": ctypes.c_uint16,
@@ -38,9 +39,9 @@ _SCALARS = {
     "subtract_min": ctypes.c_uint8,
     "conditioning": ctypes.c_uint8,
     "segment_ms": ctypes.c_uint16,
-    "reserved": ctypes.c_uint16,
-    "psi_first_q16": ctypes.c_uint32,
+    "reserved": ctypes.c_uint16 * 3,
     "spec_hash": ctypes.c_uint64,
+    "psi_first_q16": ctypes.c_uint32,
 }
 _ARRAYS = (
     "radices",
@@ -69,18 +70,25 @@ class _CTables(ctypes.Structure):
 def c_tables(tables: Tables) -> _CTables:
     """``tables`` as the library takes them: pointers into what must outlive this."""
     c = _CTables()
-    for name, _, value in numbers(tables):
-        setattr(c, name, value)
+    for name in _SCALARS:
+        if name != "reserved":
+            setattr(c, name, getattr(tables, name))
     for name in _ARRAYS:
         setattr(c, name, getattr(tables, name).ctypes.data)
     library().ecgqa_host_seal_tables(ctypes.addressof(c))
     return c
 
 
-def numbers(tables: Tables) -> list[tuple[str, str, int]]:
-    """Name, type as :mod:`struct` has it, and value of each number of ``ecgqa_cwt_tables_t``."""
-    codes = {ctypes.c_uint8: "B", ctypes.c_uint16: "H", ctypes.c_uint32: "I", ctypes.c_uint64: "Q"}
-    return [(name, codes[kind], getattr(tables, name, 0)) for name, kind in _SCALARS.items()]
+def numbers(tables: Tables) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    """Name, type as :mod:`struct` has it, and values of each number of ``ecgqa_cwt_tables_t``."""
+    codes = {1: "B", 2: "H", 4: "I", 8: "Q"}
+    c = c_tables(tables)
+    for name in _SCALARS:
+        value = getattr(c, name)
+        if isinstance(value, int):
+            yield name, codes[getattr(_CTables, name).size], (value,)
+        else:
+            yield name, codes[ctypes.sizeof(value._type_)], tuple(value)
 
 
 @cache

@@ -53,9 +53,9 @@ typedef struct {
     uint8_t subtract_min;    /* 1: the smallest |W| becomes 0; 0: zero stays zero */
     uint8_t conditioning;    /* 1: baseline off, clipped above the beats (condition.h); 0: as is */
     uint16_t segment_ms;     /* duration of a segment */
-    uint16_t reserved;
-    uint32_t psi_first_q16; /* position of the psi table's first entry, in entries from f = 0 */
+    uint16_t reserved[3];
     uint64_t spec_hash;     /* first 8 bytes of the spec's SHA-256 */
+    uint32_t psi_first_q16; /* position of the psi table's first entry, in entries from f = 0 */
     uint32_t digest;        /* of the numbers above */
     const uint8_t *radices; /* [n_stages], first stage first: 2, 3, 4 or 5 */
     const uint16_t *forward_order;   /* [forward_points]: where input pair i goes */
