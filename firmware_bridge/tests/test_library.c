@@ -145,6 +145,7 @@ static void tables_that_make_no_sense_are_refused(void **state)
     fixture_t *f = *state;
     uint8_t radices[ECGQA_CWT_MAX_STAGES + 1] = {7};
     static ecgqa_cwt_row_t rows[64];
+    static uint16_t places[1u << ECGQA_CWT_MAX_LOG2_FFT];
     REFUSED(f->tables.format, 0, ECGQA_ERR_FORMAT);
     REFUSED(f->tables.segment_len, 8, ECGQA_ERR_FORMAT);
     REFUSED(f->tables.n_bins, 0, ECGQA_ERR_FORMAT);
@@ -160,6 +161,12 @@ static void tables_that_make_no_sense_are_refused(void **state)
     memcpy(rows, ecgqa_bundle.cwt->row, ecgqa_bundle.cwt->rows * sizeof rows[0]);
     rows[1].first_bin = 0;
     REFUSED(f->tables.row, rows, ECGQA_ERR_FORMAT);
+    const uint16_t points = ecgqa_bundle.cwt->forward_points;
+    memcpy(places, ecgqa_bundle.cwt->forward_order, points * sizeof places[0]);
+    REFUSED(f->tables.forward_order, places, ECGQA_OK);
+    places[points - 1u] = UINT16_MAX;
+    REFUSED(f->tables.forward_order, places, ECGQA_ERR_FORMAT);
+    REFUSED(f->tables.bit_reversal, places, ECGQA_ERR_FORMAT);
 }
 
 /* Each bit of [first, end) of a struct, changed alone: refused, and nothing is read by it. */
@@ -478,6 +485,36 @@ static void a_broken_context_gives_errors_not_faults(void **state)
     }
     f->ctx.cwt.tables = NULL; /* the network alone goes on, until it wants a row */
     assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_ERR_ARGUMENT);
+}
+
+/* Something else wrote to the engine's own state: entry `entry` of it, uint16 number `field`. */
+static void the_segment_is_lost_and_no_other(fixture_t *f, uint32_t entry, uint32_t field)
+{
+    const ecgqa_decision_t untouched = {77, 77, 77, 77};
+    ecgqa_decision_t decision = untouched;
+    uint8_t done;
+    assert_int_equal(init(f), ECGQA_OK);
+    push_all(f, f->golden.samples, LEN);
+    while (f->ctx.row_waits == 0u) { /* the network is under way */
+        assert_int_equal(ecgqa_classify_step(&f->ctx, &decision, &done), ECGQA_OK);
+    }
+    uint8_t *const state =
+        f->ctx.net.workspace + f->model.progress_at + entry * ECGQA_NN_PROGRESS_BYTES;
+    memset(state + 2u * field, 0x7F, 2);
+    assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_ERR_DAMAGED);
+    assert_memory_equal(&decision, &untouched, sizeof decision);
+    assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_ERR_NOT_READY);
+    push_all(f, f->golden.samples, LEN);
+    assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_OK);
+    assert_int_equal(decision.segment, 1);
+}
+
+static void a_workspace_that_is_written_over_is_told(void **state)
+{
+    fixture_t *f = *state;
+    enum { OUT_ROW = 2, OUT_COL };
+    the_segment_is_lost_and_no_other(f, 0, OUT_COL);
+    the_segment_is_lost_and_no_other(f, f->model.n_layers, OUT_ROW);
 }
 
 /* ---- self-test ------------------------------------------------------------------------------- */
@@ -803,6 +840,7 @@ int main(void)
         TEST(with_its_own_memory_samples_come_in_meanwhile),
         TEST(without_an_idle_region_scratch_lies_apart),
         TEST(a_broken_context_gives_errors_not_faults),
+        TEST(a_workspace_that_is_written_over_is_told),
         TEST(the_self_test_passes_and_resets),
         TEST(a_layer_that_is_of_no_kind_any_more_is_refused),
         TEST(other_samples_diverge_in_the_index_rows),
