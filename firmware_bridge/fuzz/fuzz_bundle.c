@@ -11,8 +11,8 @@
  *   3  A bundle that is refused leaves the context as it was.
  *
  * The structs are sealed again (host/reseal.h): a digest guards against damage, not against who
- * makes another, so what lies behind it has to hold. Given, since a struct of C can't tell them: the
- * arrays are as long as the structs say, and sines, wavelet and taps are such. The self-test's
+ * makes another, so what lies behind it has to hold. Given, since a struct of C can't tell them:
+ * the arrays are as long as the structs say, and sines, wavelet and taps are such. The self-test's
  * digests guard both. Inputs that are slow for their size are passed over. */
 #include <math.h>
 #include <stdint.h>

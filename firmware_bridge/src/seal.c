@@ -18,8 +18,7 @@ int ecgqa_is_sealed(const void *structure, size_t digest_at, size_t pointers_at,
 {
     const uint8_t *const bytes = structure;
     const uint8_t *const pointers = bytes + pointers_at;
-    uint32_t digest;
-    (void)memcpy(&digest, bytes + digest_at, sizeof digest);
-    return digest == ecgqa_digest_more(ECGQA_DIGEST_START, bytes, digest_at) &&
+    const uint32_t *const digest = (const uint32_t *)(const void *)(bytes + digest_at);
+    return *digest == ecgqa_digest_more(ECGQA_DIGEST_START, bytes, digest_at) &&
            memcmp(pointers, pointers + pointers_bytes, pointers_bytes) == 0;
 }

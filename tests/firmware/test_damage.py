@@ -11,7 +11,7 @@ import pytest
 from targets import usable
 
 
-@pytest.mark.requirement("ST-1")
+@pytest.mark.requirement("ST-2")
 def test_every_changed_bit_of_a_bundle_is_seen(tmp_path: Path) -> None:
     found = damage.run("chain", 10 * len(damage.PARTS), tmp_path, usable(damage.BOARD))
     seen = {part: counts.total() for part, counts in found.items()}
@@ -20,6 +20,7 @@ def test_every_changed_bit_of_a_bundle_is_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("network", ["chain", "jet", "odd"])
+@pytest.mark.requirement("ST-3")
 def test_a_workspace_that_is_written_over_does_no_harm(network: str, tmp_path: Path) -> None:
     board = usable(damage.WORKSPACE_BOARD)
     assert "refused" in damage.run_workspace(network, 400, tmp_path, board)

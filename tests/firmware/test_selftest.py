@@ -181,7 +181,7 @@ def test_another_format_number_is_refused_by_the_compiler(
 
 
 @pytest.mark.parametrize("name", ["ecgqa_cwt_tables.c", "ecgqa_model.c", "ecgqa_bundle.c"])
-@pytest.mark.requirement("ST-1")
+@pytest.mark.requirement("ST-2")
 def test_a_number_that_changed_is_refused_at_init(name: str, case: Case, tmp_path: Path) -> None:
     generated = case.write(tmp_path / "generated")
     source = tmp_path / "generated" / name

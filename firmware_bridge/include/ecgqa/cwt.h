@@ -40,8 +40,9 @@ typedef struct {
     uint8_t in_range;    /* 1: the row counts for the scaling's range */
 } ecgqa_cwt_row_t;
 
-/* `digest` (FNV-1a, 32 bits) is of the bytes before it, which are the same on every core: no padding
- * lies among them. Pointers are there twice. So ecgqa_cwt_init sees a changed bit in either. */
+/* `digest` (FNV-1a, 32 bits) is of the bytes before it, which are the same on every core: no
+ * padding lies among them. Pointers are there twice. So ecgqa_cwt_init sees a changed bit in
+ * either. */
 typedef struct {
     uint16_t format;         /* ECGQA_CWT_FORMAT */
     uint16_t segment_len;    /* samples in a segment */
