@@ -74,50 +74,52 @@ static int chunk_is_valid(const ecgqa_nn_layer_t *l)
            (l->chunk_len % 2u == 0u || l->chunk_len >= l->run_len);
 }
 
-/* A part of the workspace. */
+/* A part of the workspace, which was found to fit: bytes from `at` to before `end`. */
 typedef struct {
-    uint32_t at;
-    uint64_t bytes;
+    uint32_t at, end;
 } region_t;
+
+static region_t region_of(uint32_t at, uint32_t bytes)
+{
+    const region_t region = {at, at + bytes};
+    return region;
+}
 
 static int are_apart(region_t a, region_t b)
 {
-    return a.at + a.bytes <= b.at || b.at + b.bytes <= a.at || a.bytes == 0u || b.bytes == 0u;
+    return a.end <= b.at || b.end <= a.at || a.at == a.end || b.at == b.end;
 }
 
 static region_t window_of(const ecgqa_nn_layer_t *l)
 {
-    const region_t region = {l->window_at, (uint64_t)ecgqa_nn_row_bytes(l) * l->window_rows};
-    return region;
+    return region_of(l->window_at, ecgqa_nn_row_bytes(l) * l->window_rows);
 }
 
 static region_t carry_of(const ecgqa_nn_layer_t *l)
 {
-    const region_t region = {l->carry_at, (uint64_t)ecgqa_nn_row_bytes(l) * l->carry_rows};
-    return region;
+    return region_of(l->carry_at, ecgqa_nn_row_bytes(l) * l->carry_rows);
 }
 
 static region_t patch_of(const ecgqa_nn_layer_t *l)
 {
-    const region_t region = {l->patch_at, l->patch_bytes};
-    return region;
+    return region_of(l->patch_at, l->patch_bytes);
 }
 
 static region_t accumulators_of(const ecgqa_nn_layer_t *l)
 {
     const int blocks = l->kind == ECGQA_NN_CONV_2D || l->kind == ECGQA_NN_DEPTHWISE_CONV_2D;
     const uint32_t pixels = l->kind == ECGQA_NN_CONV_2D ? 2u : 1u;
-    const uint64_t channels = blocks ? l->channel_block : ecgqa_nn_even(l->out.channels);
-    const region_t region = {l->accumulators_at, 4u * pixels * channels};
-    return region;
+    const uint32_t channels = blocks ? l->channel_block : ecgqa_nn_even(l->out.channels);
+    return region_of(l->accumulators_at, 4u * pixels * channels);
 }
 
 static region_t gather_of(const ecgqa_nn_layer_t *l)
 {
-    const uint64_t bytes =
-        l->kind == ECGQA_NN_CONV_2D ? 2u * (uint64_t)l->chunk_len : (uint64_t)l->channel_block;
-    const region_t region = {l->gather_at, l->gather ? bytes : 0u};
-    return region;
+    uint32_t bytes = 0u;
+    if (l->gather) {
+        bytes = l->kind == ECGQA_NN_CONV_2D ? 2u * (uint32_t)l->chunk_len : l->channel_block;
+    }
+    return region_of(l->gather_at, bytes);
 }
 
 /* The patch says where weights are, so nothing else may be written over it while it is in use. */
@@ -131,7 +133,7 @@ static int patch_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t 
 static int are_kept(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
 {
     const region_t sums = accumulators_of(l);
-    const region_t idle = {model->idle_at, model->idle_bytes};
+    const region_t idle = region_of(model->idle_at, model->idle_bytes);
     int kept = are_apart(sums, idle);
     for (uint32_t i = 0u; kept && i < model->n_layers; ++i) {
         const ecgqa_nn_layer_t *const other = &model->layers[i];
@@ -146,7 +148,7 @@ static int are_kept(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
  * leave sums alone, and a pixel into the next layer's rows or, of the last layer, the logits. */
 static int copies_are_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
 {
-    const region_t logits = {model->logits_at, model->classes};
+    const region_t logits = region_of(model->logits_at, model->classes);
     const int last = l == &model->layers[model->n_layers - 1u];
     const region_t pixel = accumulators_of(l);
     return are_apart(window_of(l), carry_of(l)) && are_apart(gather_of(l), window_of(l)) &&
@@ -187,8 +189,9 @@ static int block_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t 
 static int conv_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
 {
     return kernel_is_valid(model, l) && block_is_valid(model, l, 2) && taps_are_valid(l) &&
-           chunk_is_valid(l) && chunks_are_valid(l) && patch_is_valid(model, l) &&
-           (!l->gather || fits(model, l->gather_at, 2u * l->chunk_len, 1));
+           chunk_is_valid(l) && chunks_are_valid(l) &&
+           (!l->gather || fits(model, l->gather_at, 2u * l->chunk_len, 1)) &&
+           patch_is_valid(model, l);
 }
 
 static int depthwise_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
@@ -330,8 +333,8 @@ static int softmax_is_valid(const ecgqa_nn_softmax_t *softmax)
 /* Without a softmax the logits are copied. */
 static int scores_are_apart(const ecgqa_nn_model_t *model)
 {
-    const region_t logits = {model->logits_at, model->classes};
-    const region_t scores = {model->scores_at, model->classes};
+    const region_t logits = region_of(model->logits_at, model->classes);
+    const region_t scores = region_of(model->scores_at, model->classes);
     return are_apart(logits, scores);
 }
 
