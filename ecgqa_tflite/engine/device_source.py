@@ -19,7 +19,7 @@ from ecgqa_tflite.engine.layers import Layer
 from ecgqa_tflite.engine.model_source import tables_name, tables_sources
 from ecgqa_tflite.engine.nn_source import model_id, nn_source
 from ecgqa_tflite.engine.packing import WEIGHTS_TAIL
-from ecgqa_tflite.engine.planner import Plan, plan_tflite
+from ecgqa_tflite.engine.planner import ALIGN, Plan, plan_tflite
 from ecgqa_tflite.errors import ArgumentError, ConversionError
 from ecgqa_tflite.frontend import colormap, native
 from ecgqa_tflite.frontend.colormap import to_int8
@@ -85,6 +85,11 @@ class Device:
     def spec_hash(self) -> int:
         """First 8 bytes of the spec's SHA-256."""
         return self.tables.spec_hash
+
+    @property
+    def scratch_bytes(self) -> int:
+        """What leads share where samples lie apart (``collect``): the workspace without them."""
+        return self.workspace_bytes - -(-2 * self.tables.segment_len // ALIGN) * ALIGN
 
 
 def plan_device(
@@ -214,10 +219,20 @@ def _header(device: Device) -> str:
         f"#define ECGQA_HOP_LEN {device.hop_len}u\n"
         f"/* 1: ecgqa_push takes samples while a segment is classified. */\n"
         f"#define ECGQA_COLLECTS {int(device.collect)}\n"
-        f"#define ECGQA_SPEC_HASH UINT64_C(0x{device.spec_hash:016x})\n"
+        + _scratch(device)
+        + f"#define ECGQA_SPEC_HASH UINT64_C(0x{device.spec_hash:016x})\n"
         f"#define ECGQA_MODEL_ID UINT64_C(0x{model_id(device.tflite):016x})\n\n"
         f'#ifdef __cplusplus\nextern "C"\n#else\nextern\n#endif\n'
         f"const ecgqa_bundle_t ecgqa_bundle;\n\n#endif\n"
+    )
+
+
+def _scratch(device: Device) -> str:
+    if not device.collect:
+        return ""
+    return (
+        f"/* What ecgqa_scratch_bytes(&ecgqa_bundle) answers: what several leads share. */\n"
+        f"#define ECGQA_SCRATCH_BYTES {device.scratch_bytes}u\n"
     )
 
 

@@ -99,14 +99,60 @@ size_t ecgqa_workspace_bytes(const ecgqa_bundle_t *bundle)
     return lay_out(bundle, &at) == ECGQA_OK ? at.bytes : 0u;
 }
 
-static void forget(ecgqa_t *ctx)
+size_t ecgqa_scratch_bytes(const ecgqa_bundle_t *bundle)
 {
-    ctx->n_samples = 0;
-    ctx->scan_row = 0;
+    layout_t at;
+    const int apart = lay_out(bundle, &at) == ECGQA_OK && bundle->collect_while_classifying != 0u;
+    return apart ? at.samples_at : 0u;
+}
+
+/* Nothing is under way any more; another lead may use the memory. */
+static void end_segment(ecgqa_t *ctx)
+{
     ctx->phase = PHASE_COLLECT;
     ctx->row_waits = 0;
+    if (ctx->scratch != NULL && ctx->scratch->user == ctx) {
+        ctx->scratch->user = NULL;
+    }
+}
+
+/* 0: another lead uses the memory. */
+static int take_scratch(ecgqa_t *ctx)
+{
+    if (ctx->scratch != NULL) {
+        if (ctx->scratch->user != NULL && ctx->scratch->user != ctx) {
+            return 0;
+        }
+        ctx->scratch->user = ctx;
+    }
+    return 1;
+}
+
+static void forget(ecgqa_t *ctx)
+{
+    end_segment(ctx);
+    ctx->n_samples = 0;
+    ctx->scan_row = 0;
     ctx->gap_end = 0;
     ctx->segment = 0;
+}
+
+static ecgqa_status_t attach(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, const layout_t *at,
+                             uint8_t *memory, int16_t *samples, ecgqa_scratch_t *scratch)
+{
+    ecgqa_t fresh;
+    const ecgqa_status_t status =
+        ecgqa_nn_init(&fresh.net, bundle->model, memory + at->network_at, at->network_bytes);
+    if (status != ECGQA_OK) {
+        return status;
+    }
+    ecgqa_cwt_attach(&fresh.cwt, bundle->cwt, memory, memory + at->scratch_at, at->scratch_bytes);
+    fresh.bundle = bundle;
+    fresh.scratch = scratch;
+    fresh.samples = samples;
+    forget(&fresh);
+    *ctx = fresh;
+    return ECGQA_OK;
 }
 
 ecgqa_status_t ecgqa_init(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, void *workspace, size_t bytes)
@@ -115,25 +161,36 @@ ecgqa_status_t ecgqa_init(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, void *work
         return ECGQA_ERR_ARGUMENT;
     }
     layout_t at;
-    ecgqa_status_t status = lay_out(bundle, &at);
+    const ecgqa_status_t status = lay_out(bundle, &at);
     if (status != ECGQA_OK) {
         return status;
     }
     if (bytes < at.bytes) {
         return ECGQA_ERR_WORKSPACE;
     }
-    ecgqa_t fresh;
     uint8_t *const memory = workspace;
-    status = ecgqa_nn_init(&fresh.net, bundle->model, memory + at.network_at, at.network_bytes);
+    return attach(ctx, bundle, &at, memory, (int16_t *)(void *)(memory + at.samples_at), NULL);
+}
+
+ecgqa_status_t ecgqa_init_lead(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, int16_t *samples,
+                               ecgqa_scratch_t *scratch)
+{
+    if (ctx == NULL || samples == NULL || scratch == NULL || scratch->memory == NULL ||
+        (uintptr_t)scratch->memory % ECGQA_ALIGN != 0u) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    layout_t at;
+    const ecgqa_status_t status = lay_out(bundle, &at);
     if (status != ECGQA_OK) {
         return status;
     }
-    ecgqa_cwt_attach(&fresh.cwt, bundle->cwt, memory, memory + at.scratch_at, at.scratch_bytes);
-    fresh.bundle = bundle;
-    fresh.samples = (int16_t *)(void *)(memory + at.samples_at);
-    forget(&fresh);
-    *ctx = fresh;
-    return ECGQA_OK;
+    if (bundle->collect_while_classifying == 0u || scratch->bytes < at.samples_at) {
+        return ECGQA_ERR_WORKSPACE;
+    }
+    if (scratch->user != NULL) {
+        return ECGQA_ERR_NOT_READY;
+    }
+    return attach(ctx, bundle, &at, scratch->memory, samples, scratch);
 }
 
 ecgqa_status_t ecgqa_reset(ecgqa_t *ctx)
@@ -203,7 +260,7 @@ static void give_up_segment(ecgqa_t *ctx)
 static void refuse(ecgqa_t *ctx, ecgqa_reason_t reason, ecgqa_work_t *did)
 {
     give_up_segment(ctx);
-    ctx->phase = PHASE_COLLECT;
+    end_segment(ctx);
     did->kind = ECGQA_WORK_REFUSED;
     did->reason = reason;
 }
@@ -223,8 +280,10 @@ static ecgqa_status_t look(ecgqa_t *ctx, ecgqa_work_t *did)
                            : ecgqa_lost_signal(ctx->samples, cwt->segment_len, cwt->segment_ms);
     if (reason != ECGQA_REASON_OK) {
         refuse(ctx, reason, did);
-    } else {
+    } else if (take_scratch(ctx)) {
         ctx->phase = PHASE_ANALYSE;
+    } else {
+        return ECGQA_ERR_NOT_READY;
     }
     return ECGQA_OK;
 }
@@ -289,7 +348,7 @@ static ecgqa_status_t step_network(ecgqa_t *ctx, ecgqa_work_t *did)
     did->data = (const uint8_t *)event.data;
     did->len = event.len;
     if (event.kind == ECGQA_NN_SCORES) {
-        ctx->phase = PHASE_COLLECT;
+        end_segment(ctx);
     }
     return ECGQA_OK;
 }
@@ -340,8 +399,7 @@ ecgqa_status_t ecgqa_classify_step(ecgqa_t *ctx, ecgqa_decision_t *out, uint8_t 
     ecgqa_work_t did;
     const ecgqa_status_t status = ecgqa_work(ctx, &did);
     if (status == ECGQA_ERR_DAMAGED) {
-        ctx->phase = PHASE_COLLECT;
-        ctx->row_waits = 0;
+        end_segment(ctx);
         ++ctx->segment;
     }
     if (status != ECGQA_OK || did.kind < ECGQA_WORK_SCORES) {

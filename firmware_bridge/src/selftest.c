@@ -203,6 +203,9 @@ ecgqa_status_t ecgqa_selftest(ecgqa_t *ctx, ecgqa_divergence_t *first)
     if (ctx->bundle->golden == NULL) {
         return ECGQA_ERR_NOT_READY;
     }
+    if (ctx->scratch != NULL && ctx->scratch->user != NULL && ctx->scratch->user != ctx) {
+        return ECGQA_ERR_NOT_READY; /* another lead is under way */
+    }
     ecgqa_divergence_t unread = {0, 0, 0, 0};
     ecgqa_divergence_t *const at = first != NULL ? first : &unread;
     (void)ecgqa_reset(ctx);

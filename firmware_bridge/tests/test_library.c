@@ -487,6 +487,73 @@ static void a_broken_context_gives_errors_not_faults(void **state)
     assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_ERR_ARGUMENT);
 }
 
+static int8_t decided(ecgqa_t *ctx, uint32_t segment)
+{
+    ecgqa_decision_t decision;
+    assert_int_equal(ecgqa_classify(ctx, &decision), ECGQA_OK);
+    assert_int_equal(decision.segment, segment);
+    assert_int_equal(decision.reason, ECGQA_REASON_OK);
+    return decision.score_s8;
+}
+
+static void leads_share_the_memory(void **state)
+{
+    fixture_t *f = *state;
+    static ecgqa_t lead[2];
+    static int16_t samples[2][LEN], other[LEN];
+    ecgqa_scratch_t scratch = {f->workspace, sizeof f->workspace, NULL};
+    ecgqa_decision_t decision;
+    ecgqa_event_t event;
+    size_t taken;
+    int8_t score[2];
+    uint8_t done = 0;
+    for (size_t i = 0u; i < LEN; ++i) {
+        other[i] = f->golden.samples[LEN - 1u - i];
+    }
+    reseal(f);
+    assert_int_equal(ecgqa_scratch_bytes(&f->bundle), 0); /* samples lie in the network's memory */
+    assert_int_equal(ecgqa_init_lead(&lead[0], &f->bundle, samples[0], &scratch),
+                     ECGQA_ERR_WORKSPACE);
+    f->bundle.collect_while_classifying = 1;
+    assert_int_equal(init(f), ECGQA_OK);
+    push_all(f, f->golden.samples, LEN);
+    score[0] = decided(&f->ctx, 0);
+    push_all(f, other, LEN);
+    score[1] = decided(&f->ctx, 1);
+
+    scratch.bytes = ecgqa_scratch_bytes(&f->bundle);
+    assert_true(ecgqa_workspace_bytes(&f->bundle) >= scratch.bytes + sizeof samples[0]);
+    --scratch.bytes;
+    assert_int_equal(ecgqa_init_lead(&lead[0], &f->bundle, samples[0], &scratch),
+                     ECGQA_ERR_WORKSPACE);
+    ++scratch.bytes;
+    assert_int_equal(ecgqa_init_lead(&lead[0], &f->bundle, NULL, &scratch), ECGQA_ERR_ARGUMENT);
+    assert_int_equal(ecgqa_init_lead(&lead[0], &f->bundle, samples[0], NULL), ECGQA_ERR_ARGUMENT);
+    assert_int_equal(ecgqa_init_lead(&lead[0], NULL, samples[0], &scratch), ECGQA_ERR_ARGUMENT);
+    for (int i = 0; i < 2; ++i) {
+        assert_int_equal(ecgqa_init_lead(&lead[i], &f->bundle, samples[i], &scratch), ECGQA_OK);
+        assert_int_equal(ecgqa_selftest(&lead[i], NULL), ECGQA_OK);
+    }
+    for (uint32_t turn = 0u; turn < 3u; ++turn) {
+        assert_int_equal(ecgqa_push(&lead[0], f->golden.samples, LEN, &taken, &event), ECGQA_OK);
+        assert_int_equal(ecgqa_push(&lead[1], other, LEN, &taken, &event), ECGQA_OK);
+        for (int i = 0; i < 30; ++i) {
+            assert_int_equal(ecgqa_classify_step(&lead[0], &decision, &done), ECGQA_OK);
+            assert_int_equal(ecgqa_classify_step(&lead[1], &decision, &done), ECGQA_ERR_NOT_READY);
+        }
+        assert_int_equal(ecgqa_selftest(&lead[1], NULL), ECGQA_ERR_NOT_READY);
+        assert_int_equal(ecgqa_init_lead(&f->ctx, &f->bundle, other, &scratch),
+                         ECGQA_ERR_NOT_READY);
+        if (turn == 1u) {
+            assert_int_equal(ecgqa_reset(&lead[0]), ECGQA_OK);
+        } else {
+            assert_int_equal(decided(&lead[0], 0), score[0]);
+            assert_int_equal(ecgqa_reset(&lead[0]), ECGQA_OK);
+        }
+        assert_int_equal(decided(&lead[1], turn), score[1]);
+    }
+}
+
 /* Something else wrote to the engine's own state: entry `entry` of it, uint16 number `field`. */
 static void the_segment_is_lost_and_no_other(fixture_t *f, uint32_t entry, uint32_t field)
 {
@@ -840,6 +907,7 @@ int main(void)
         TEST(with_its_own_memory_samples_come_in_meanwhile),
         TEST(without_an_idle_region_scratch_lies_apart),
         TEST(a_broken_context_gives_errors_not_faults),
+        TEST(leads_share_the_memory),
         TEST(a_workspace_that_is_written_over_is_told),
         TEST(the_self_test_passes_and_resets),
         TEST(a_layer_that_is_of_no_kind_any_more_is_refused),

@@ -13,7 +13,7 @@
  * The caller owns all memory. Arguments are checked in every build; an error leaves the context as
  * it was. Nothing here locks: call the functions of one context from one thread, and let an
  * interrupt hand its samples over through a queue. Between two calls of ecgqa_classify_step samples
- * may be pushed. */
+ * may be pushed. Several leads are several contexts: ecgqa_init_lead. */
 #ifndef ECGQA_ECGQA_H
 #define ECGQA_ECGQA_H
 
@@ -104,9 +104,18 @@ typedef struct {
     const void *again[3];         /* the pointers above, once more */
 } ecgqa_bundle_t;
 
+/* What several leads work in, one segment after the other. The caller fills in the first two and
+ * leaves `user` NULL. */
+typedef struct {
+    void *memory; /* ECGQA_ALIGN aligned */
+    size_t bytes; /* ecgqa_scratch_bytes or more */
+    const void *user;
+} ecgqa_scratch_t;
+
 /* Context; the caller owns it and touches no field. */
 typedef struct {
     const ecgqa_bundle_t *bundle;
+    ecgqa_scratch_t *scratch; /* NULL: its own */
     int16_t *samples;
     uint16_t n_samples; /* collected so far */
     uint16_t scan_row;
@@ -151,6 +160,18 @@ size_t ecgqa_workspace_bytes(const ecgqa_bundle_t *bundle);
  * pointers are ecgqa_selftest's. */
 ecgqa_status_t ecgqa_init(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, void *workspace,
                           size_t bytes);
+
+/* Bytes that leads share: the workspace without samples. 0 as ecgqa_workspace_bytes, and for a
+ * bundle that does not collect while classifying. */
+size_t ecgqa_scratch_bytes(const ecgqa_bundle_t *bundle);
+
+/* As ecgqa_init, of one lead of several, each with a context and int16 [segment_len] of samples of
+ * its own. Samples of every lead may be pushed at any time. While one has a segment under way, from
+ * its first ecgqa_classify_step to its decision or ecgqa_reset, the others' ecgqa_classify,
+ * ecgqa_classify_step and ecgqa_selftest answer ERR_NOT_READY, and so does this function. One
+ * thread calls them all. */
+ecgqa_status_t ecgqa_init_lead(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, int16_t *samples,
+                               ecgqa_scratch_t *scratch);
 
 /* Forget all samples and any classification under way; the next segment is number 0. After a gap of
  * known length ecgqa_push_missing keeps the time base. */
