@@ -55,6 +55,12 @@ class SelfTestError(EcgqaError):
     status = -6
 
 
+class DamagedError(EcgqaError):
+    """Bundle or workspace are not as they were made or left (``ECGQA_ERR_DAMAGED``)."""
+
+    status = -7
+
+
 class SpecError(EcgqaError, ValueError):
     """A front-end spec that makes no sense or can't be read."""
 

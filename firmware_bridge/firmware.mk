@@ -7,6 +7,7 @@ FIRMWARE_C := $(wildcard $(FIRMWARE)/src/*.c)
 FIRMWARE_ALL_C = $(shell find $(FIRMWARE) -name '*.[ch]')
 MODEL ?= light_cnn
 FUZZ_RUNS ?= 100000
+FLIPS ?= 2000
 
 # Debian's names. libclang-rt: the sanitizers and libFuzzer.
 FIRMWARE_TOOLS := gcc libc6-dev make cmake \
@@ -14,7 +15,7 @@ FIRMWARE_TOOLS := gcc libc6-dev make cmake \
 	gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
 	g++ libcmocka-dev clang-14 libclang-rt-14-dev clang-tidy-14 clang-format-14 cppcheck
 
-.PHONY: setup-firmware test-firmware size fuzz lint-c
+.PHONY: setup-firmware test-firmware size fuzz damage lint-c
 
 setup-firmware: ## install compilers, emulators and checkers of the firmware (apt-get)
 	$(if $(filter 0,$(shell id -u)),,sudo )apt-get install -y --no-install-recommends $(FIRMWARE_TOOLS)
@@ -27,6 +28,9 @@ size: setup ## RAM, flash and instructions of MODEL (default light_cnn) on each 
 
 fuzz: setup ## FUZZ_RUNS (default 100000) inputs to each function that takes outside data
 	$(BIN)/python tests/firmware/fuzz.py --runs $(FUZZ_RUNS)
+
+damage: setup ## FLIPS (default 2000) changed bits in a bundle, and in its workspace: what sees them
+	$(BIN)/python tests/firmware/damage.py --flips $(FLIPS)
 
 # Each set of kernels is seen by the target that takes it, with newlib's headers.
 TIDY := clang-tidy-14 --quiet --warnings-as-errors='*' $(FIRMWARE_C) -- -std=c99 -I$(FIRMWARE)/include

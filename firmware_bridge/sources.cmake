@@ -15,6 +15,7 @@ set(ECGQA_SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/src/nn_kernels_mve.c
     ${CMAKE_CURRENT_LIST_DIR}/src/nn_layers.c
     ${CMAKE_CURRENT_LIST_DIR}/src/nn_softmax.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/seal.c
     ${CMAKE_CURRENT_LIST_DIR}/src/selftest.c
     ${CMAKE_CURRENT_LIST_DIR}/src/status.c
 )

@@ -15,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgqa_tflite import __version__
+from ecgqa_tflite.engine import c_struct
+from ecgqa_tflite.engine.c_struct import Number
+from ecgqa_tflite.frontend import native
 from ecgqa_tflite.frontend.tables import Tables
 
 LINE_CHARS = 100
@@ -100,13 +103,9 @@ def cwt_source(tables: Tables, name: str) -> str:
     assert fields is not None
     rows = "\n".join("    {" + ", ".join(str(int(r[f])) for f in fields) + "}," for r in tables.row)
     text += f"\nstatic const ecgqa_cwt_row_t {name}_row[{tables.rows}] = {{\n{rows}\n}};\n\n"
-    scalars = {k: v for k, v in vars(tables).items() if not isinstance(v, np.ndarray)}
-    scalars["spec_hash"] = f"UINT64_C(0x{tables.spec_hash:016x})"
-    cells = [(key, str(value)) for key, value in scalars.items()]
     # The order of the struct: C++ has designated initialisers since C++20 only.
-    cells.insert([key for key, _ in cells].index("psi_first_q16"), ("reserved", "0"))
-    cells += [(key, f"{name}_{key}") for key in (*arrays, "row")]
-    body = "\n".join(f"    {value}, /* {key} */" for key, value in cells)
+    numbers = [Number(*number) for number in native.numbers(tables)]
+    body = c_struct.body(numbers, {key: f"{name}_{key}" for key in (*arrays, "row")})
     # extern first: a const object of C++ is else seen by its own file alone.
     return (
         f'{text}#ifdef __cplusplus\nextern "C"\n#else\nextern\n#endif\n'

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgqa_tflite.engine import c_struct
 from ecgqa_tflite.engine.activity import channel_activity
 from ecgqa_tflite.engine.c_source import array, own_name, preamble, renamed
+from ecgqa_tflite.engine.c_struct import Number
 from ecgqa_tflite.engine.golden import fnv1a
 from ecgqa_tflite.engine.layers import Layer
 from ecgqa_tflite.engine.model_source import tables_name, tables_sources
 from ecgqa_tflite.engine.nn_source import model_id, nn_source
-from ecgqa_tflite.engine.planner import Plan, plan_tflite
+from ecgqa_tflite.engine.packing import WEIGHTS_TAIL
+from ecgqa_tflite.engine.planner import ALIGN, Plan, plan_tflite
 from ecgqa_tflite.errors import ArgumentError, ConversionError
 from ecgqa_tflite.frontend import colormap, native
 from ecgqa_tflite.frontend.colormap import to_int8
@@ -25,7 +28,7 @@ from ecgqa_tflite.frontend.tables import Tables
 from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.tflite.run import Int8Network
 
-BUNDLE_FORMAT = 1
+BUNDLE_FORMAT = 2
 """``ECGQA_BUNDLE_FORMAT``; a test holds it against the header."""
 
 CLASSES = 2
@@ -82,6 +85,11 @@ class Device:
     def spec_hash(self) -> int:
         """First 8 bytes of the spec's SHA-256."""
         return self.tables.spec_hash
+
+    @property
+    def scratch_bytes(self) -> int:
+        """What leads share where samples lie apart (``collect``): the workspace without them."""
+        return self.workspace_bytes - -(-2 * self.tables.segment_len // ALIGN) * ALIGN
 
 
 def plan_device(
@@ -211,10 +219,20 @@ def _header(device: Device) -> str:
         f"#define ECGQA_HOP_LEN {device.hop_len}u\n"
         f"/* 1: ecgqa_push takes samples while a segment is classified. */\n"
         f"#define ECGQA_COLLECTS {int(device.collect)}\n"
-        f"#define ECGQA_SPEC_HASH UINT64_C(0x{device.spec_hash:016x})\n"
+        + _scratch(device)
+        + f"#define ECGQA_SPEC_HASH UINT64_C(0x{device.spec_hash:016x})\n"
         f"#define ECGQA_MODEL_ID UINT64_C(0x{model_id(device.tflite):016x})\n\n"
         f'#ifdef __cplusplus\nextern "C"\n#else\nextern\n#endif\n'
         f"const ecgqa_bundle_t ecgqa_bundle;\n\n#endif\n"
+    )
+
+
+def _scratch(device: Device) -> str:
+    if not device.collect:
+        return ""
+    return (
+        f"/* What ecgqa_scratch_bytes(&ecgqa_bundle) answers: what several leads share. */\n"
+        f"#define ECGQA_SCRATCH_BYTES {device.scratch_bytes}u\n"
     )
 
 
@@ -236,22 +254,25 @@ def _bundle(device: Device, vectors: GoldenPath | None, golden_bytes: bool) -> s
         text += array("golden_digests", np.array(digests, np.uint32)) + "\n"
         if golden_bytes:
             text += array("golden_bytes", np.frombuffer(b"".join(vectors.rows), np.uint8)) + "\n"
+        pointers = {
+            "samples": "golden_samples",
+            "digests": "golden_digests",
+            "bytes": "golden_bytes" if golden_bytes else "NULL",
+        }
+        told = [Number("samples_digest", "I", (fnv1a(vectors.samples),))]
         text += (
-            "static const ecgqa_golden_t golden = {golden_samples, golden_digests, "
-            f"{'golden_bytes' if golden_bytes else 'NULL'}}};\n\n"
+            "static const ecgqa_golden_t golden = {\n" + c_struct.body(told, pointers) + "\n};\n\n"
         )
-    cells = {
-        "format": BUNDLE_FORMAT,
-        "hop_len": device.hop_len,
-        "collect_while_classifying": int(device.collect),
-        "threshold_s8": device.threshold_int8,
-        "reserved": "{0, 0}",
-        "workspace_bytes": device.workspace_bytes,
-        "cwt": f"&{tables}",
-        "model": f"&{model}",
-        "golden": pointer,
-    }
-    body = "\n".join(f"    {value}, /* {key} */" for key, value in cells.items())
+    numbers = [
+        Number("format", "H", (BUNDLE_FORMAT,)),
+        Number("hop_len", "H", (device.hop_len,)),
+        Number("collect_while_classifying", "B", (int(device.collect),)),
+        Number("threshold_s8", "b", (device.threshold_int8,)),
+        Number("reserved", "B", (0, 0)),
+        Number("workspace_bytes", "I", (device.workspace_bytes,)),
+    ]
+    pointers = {"cwt": f"&{tables}", "model": f"&{model}", "golden": pointer}
+    body = c_struct.body(numbers, pointers)
     return f"{text}const ecgqa_bundle_t ecgqa_bundle = {{\n{body}\n}};\n"
 
 
@@ -260,7 +281,13 @@ def constant_digests(device: Device) -> list[int]:
     tables = [v for v in vars(device.tables).values() if isinstance(v, np.ndarray)]
     lut_s8 = to_int8(colormap.lut(device.spec.colormap))
     layers = [
-        b"".join(a.tobytes() for a in (x.weights, x.bias, x.multiplier_q31, x.shift))
+        b"".join(
+            (
+                x.weights.tobytes(),
+                bytes(WEIGHTS_TAIL if x.kind.packed else 0),
+                *(a.tobytes() for a in (x.bias, x.multiplier_q31, x.shift)),
+            )
+        )
         for x in device.plan.network.layers
     ]
     return [fnv1a(x) for x in (*(t.tobytes() for t in tables), lut_s8.tobytes(), *layers)]

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgqa_tflite.engine import c_struct
 from ecgqa_tflite.engine.c_source import array, preamble
+from ecgqa_tflite.engine.c_struct import Number
 from ecgqa_tflite.engine.layers import Shape, Window
 from ecgqa_tflite.engine.packing import WEIGHTS_TAIL
 from ecgqa_tflite.engine.planner import LayerPlan, Plan
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.tflite.read import network_digest, read_tflite
 
-NN_FORMAT = 2
+NN_FORMAT = 3
 """``ECGQA_NN_FORMAT``; a test holds it against the header."""
 
 
@@ -69,30 +71,38 @@ def nn_source(
     text += f"static const ecgqa_nn_layer_t {name}_layers[{len(plan.layers)}] = {{\n{rows}\n}};\n\n"
     softmax = plan.network.softmax
     if softmax is not None:
+        numbers = [
+            Number("multiplier_q31", "i", (softmax.multiplier_q31,)),
+            Number("left_shift", "I", (softmax.left_shift,)),
+            Number("diff_min", "i", (softmax.diff_min,)),
+        ]
         text += (
-            f"static const ecgqa_nn_softmax_t {name}_softmax = "
-            f"{{{softmax.multiplier_q31}, {softmax.left_shift}, {softmax.diff_min}}};\n\n"
+            f"static const ecgqa_nn_softmax_t {name}_softmax = {{\n"
+            f"{c_struct.body(numbers, {})}\n}};\n\n"
         )
-    cells = {
-        "format": NN_FORMAT,
-        "n_layers": len(plan.layers),
-        "rows": image.rows,
-        "cols": image.cols,
-        "channels": image.channels,
-        "classes": plan.network.classes,
-        "spec_hash": f"UINT64_C(0x{spec_hash:016x})",
-        "model_id": f"UINT64_C(0x{model_id:016x})",
+    numbers = [
+        Number("format", "H", (NN_FORMAT,)),
+        Number("n_layers", "H", (len(plan.layers),)),
+        Number("rows", "H", (image.rows,)),
+        Number("cols", "H", (image.cols,)),
+        Number("spec_hash", "Q", (spec_hash,)),
+        Number("model_id", "Q", (model_id,)),
+        *(
+            Number(key, "I", (getattr(plan, key),))
+            for key in (
+                *("progress_at", "logits_at", "scores_at", "idle_at", "idle_bytes"),
+                "workspace_bytes",
+            )
+        ),
+        Number("channels", "H", (image.channels,)),
+        Number("classes", "H", (plan.network.classes,)),
+    ]
+    pointers = {
         "lut_s8": f"{name}_lut_s8",
         "layers": f"{name}_layers",
         "softmax": f"&{name}_softmax" if softmax is not None else "NULL",
-        "progress_at": plan.progress_at,
-        "logits_at": plan.logits_at,
-        "scores_at": plan.scores_at,
-        "idle_at": plan.idle_at,
-        "idle_bytes": plan.idle_bytes,
-        "workspace_bytes": plan.workspace_bytes,
     }
-    body = "\n".join(f"    {value}, /* {key} */" for key, value in cells.items())
+    body = c_struct.body(numbers, pointers)
     # extern first: a const object of C++ is else seen by its own file alone.
     return (
         f'{text}#ifdef __cplusplus\nextern "C"\n#else\nextern\n#endif\n'
@@ -116,54 +126,47 @@ def _constants(plan: LayerPlan) -> dict[str, NDArray[Any]]:
     return constants
 
 
-def _shape(shape: Shape) -> str:
-    return f"{{{shape.rows}, {shape.cols}, {shape.channels}}}"
+def _shape(name: str, shape: Shape) -> Number:
+    return Number(name, "H", (shape.rows, shape.cols, shape.channels))
 
 
-def _window(w: Window) -> str:
-    return f"{{{w.rows}, {w.cols}, {w.stride_rows}, {w.stride_cols}, {w.pad_top}, {w.pad_left}}}"
+def _window(name: str, w: Window) -> Number:
+    values = (w.rows, w.cols, w.stride_rows, w.stride_cols, w.pad_top, w.pad_left)
+    return Number(name, "B", values)
 
 
 def _layer(plan: LayerPlan, name: str) -> str:
     layer = plan.layer
     constants = _constants(plan)
-    pointers = [
-        f"{name}_{key}" if key in constants else "NULL"
+    pointers = {
+        key: f"{name}_{key}" if key in constants else "NULL"
         for key in ("weights", "bias", "multiplier_q31", "shift")
+    }
+    numbers = [
+        Number("kind", "B", (layer.kind.number,)),
+        *(
+            Number(key, "b", (getattr(layer, key),))
+            for key in ("in_zero_point", "out_zero_point", "act_min", "act_max")
+        ),
+        Number("from_index", "B", (int(layer.from_index),)),
+        Number("gather", "B", (int(layer.gather),)),
+        _window("kernel", layer.kernel),
+        _window("pool", layer.pool),
+        Number("reserved", "B", (0, 0, 0)),
+        _shape("in", layer.in_),
+        _shape("out", layer.out),
+        _shape("pooled", layer.pooled),
+        *(Number(key, "H", (getattr(layer, key),)) for key in ("runs", "run_len")),
+        *(
+            Number(key, "H", (getattr(plan, key),))
+            for key in (
+                *("chunk_len", "patch_bytes", "chunks", "chunks_a_step", "channel_block"),
+                *("blocks_a_step", "window_rows", "carry_rows"),
+            )
+        ),
+        *(
+            Number(key, "I", (getattr(plan, key),))
+            for key in ("window_at", "carry_at", "accumulators_at", "gather_at", "patch_at")
+        ),
     ]
-    cells = [
-        ("kind", str(layer.kind.number)),
-        ("in_zero_point", str(layer.in_zero_point)),
-        ("out_zero_point", str(layer.out_zero_point)),
-        ("act_min", str(layer.act_min)),
-        ("act_max", str(layer.act_max)),
-        ("from_index", str(int(layer.from_index))),
-        ("gather", str(int(layer.gather))),
-        ("reserved", "0"),
-        ("in", _shape(layer.in_)),
-        ("out", _shape(layer.out)),
-        ("pooled", _shape(layer.pooled)),
-        ("kernel", _window(layer.kernel)),
-        ("pool", _window(layer.pool)),
-        ("weights", pointers[0]),
-        ("bias", pointers[1]),
-        ("multiplier_q31", pointers[2]),
-        ("shift", pointers[3]),
-        ("runs", str(layer.runs)),
-        ("run_len", str(layer.run_len)),
-        ("chunk_len", str(plan.chunk_len)),
-        ("patch_bytes", str(plan.patch_bytes)),
-        ("chunks", str(plan.chunks)),
-        ("chunks_a_step", str(plan.chunks_a_step)),
-        ("channel_block", str(plan.channel_block)),
-        ("blocks_a_step", str(plan.blocks_a_step)),
-        ("window_rows", str(plan.window_rows)),
-        ("carry_rows", str(plan.carry_rows)),
-        ("window_at", str(plan.window_at)),
-        ("carry_at", str(plan.carry_at)),
-        ("accumulators_at", str(plan.accumulators_at)),
-        ("gather_at", str(plan.gather_at)),
-        ("patch_at", str(plan.patch_at)),
-    ]
-    body = "\n".join(f"        {value}, /* {key} */" for key, value in cells)
-    return f"    {{ /* {layer.kind} */\n{body}\n    }}"
+    return f"    {{ /* {layer.kind} */\n{c_struct.body(numbers, pointers, indent=' ' * 8)}\n    }}"

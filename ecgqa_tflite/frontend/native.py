@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ Element = TypeVar("Element", np.int16, np.uint8)
 
 _LIBRARY = "_ecgqa.so"
 
-_SCALARS = {
+_SCALARS: dict[str, Any] = {
     "format": ctypes.c_uint16,
     "segment_len": ctypes.c_uint16,
     "rows": ctypes.c_uint16,
@@ -38,9 +39,9 @@ _SCALARS = {
     "subtract_min": ctypes.c_uint8,
     "conditioning": ctypes.c_uint8,
     "segment_ms": ctypes.c_uint16,
-    "reserved": ctypes.c_uint16,
-    "psi_first_q16": ctypes.c_uint32,
+    "reserved": ctypes.c_uint16 * 3,
     "spec_hash": ctypes.c_uint64,
+    "psi_first_q16": ctypes.c_uint32,
 }
 _ARRAYS = (
     "radices",
@@ -58,7 +59,12 @@ _ARRAYS = (
 class _CTables(ctypes.Structure):
     """``ecgqa_cwt_tables_t``; its size is held against the library's own."""
 
-    _fields_ = [*_SCALARS.items(), *((name, ctypes.c_void_p) for name in _ARRAYS)]
+    _fields_ = [
+        *_SCALARS.items(),
+        ("digest", ctypes.c_uint32),
+        *((name, ctypes.c_void_p) for name in _ARRAYS),
+        ("again", ctypes.c_void_p * len(_ARRAYS)),
+    ]
 
 
 def c_tables(tables: Tables) -> _CTables:
@@ -69,7 +75,20 @@ def c_tables(tables: Tables) -> _CTables:
             setattr(c, name, getattr(tables, name))
     for name in _ARRAYS:
         setattr(c, name, getattr(tables, name).ctypes.data)
+    library().ecgqa_host_seal_tables(ctypes.addressof(c))
     return c
+
+
+def numbers(tables: Tables) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    """Name, type as :mod:`struct` has it, and values of each number of ``ecgqa_cwt_tables_t``."""
+    codes = {1: "B", 2: "H", 4: "I", 8: "Q"}
+    c = c_tables(tables)
+    for name in _SCALARS:
+        value = getattr(c, name)
+        if isinstance(value, int):
+            yield name, codes[getattr(_CTables, name).size], (value,)
+        else:
+            yield name, codes[ctypes.sizeof(value._type_)], tuple(value)
 
 
 @cache
@@ -107,6 +126,8 @@ def library() -> ctypes.CDLL:
     expected = ctypes.sizeof(_CTables), tables_module.ROW_DTYPE.itemsize
     if sizes != expected or not hasattr(lib, "ecgqa_host_workspace_bytes"):
         raise EcgqaError(f"{found[0]} is of another version; reinstall: pip install .")
+    lib.ecgqa_host_seal_tables.restype = None
+    lib.ecgqa_host_seal_tables.argtypes = [ctypes.c_void_p]
     lib.ecgqa_host_workspace_bytes.restype = ctypes.c_size_t
     lib.ecgqa_host_workspace_bytes.argtypes = [
         ctypes.c_void_p, *(ctypes.c_uint32,) * 3, ctypes.c_uint8

@@ -19,7 +19,7 @@ from ecgqa_tflite.errors import SpecError
 from ecgqa_tflite.frontend import morse
 from ecgqa_tflite.spec import FFT_RADICES, FrontEnd
 
-CWT_FORMAT = 2
+CWT_FORMAT = 3
 """Format number of the tables, ``ECGQA_CWT_FORMAT``; a test holds it against the header."""
 
 PSI_LEN = 256

@@ -6,19 +6,20 @@
  *   1  ecgqa_init refuses the bundle (ERR_FORMAT, ERR_SPEC or, from the front end, ERR_ARGUMENT) or
  *      takes a workspace of ecgqa_workspace_bytes, allocated here to the byte.
  *   2  A bundle that is taken classifies a segment to the end: no access outside context, workspace
- *      and constants (AddressSanitizer), no undefined behaviour (UBSan) but sums that wrap and
- *      copies between buffers that the plan lays over each other, no endless loop. What it decides
- *      means nothing.
+ *      and constants, no copy between buffers that overlap (AddressSanitizer), no undefined
+ *      behaviour, sums that wrap among it (UBSan), no endless loop. What it decides means nothing.
  *   3  A bundle that is refused leaves the context as it was.
  *
- * Given, since a struct of C can't tell them: the arrays are as long as the structs say, and index
- * tables (forward_order, bit_reversal) hold indices below their length. Not given: that
- * accumulators stay below 2^30, which the exporter asserts of the bundles it writes. The
- * self-test's digests guard all three. Inputs that are slow for their size are passed over. */
+ * The structs are sealed again (host/reseal.h): a digest guards against damage, not against who
+ * makes another, so what lies behind it has to hold. Given, since a struct of C can't tell them:
+ * the arrays are as long as the structs say, and sines, wavelet and taps are such. The self-test's
+ * digests guard both. Inputs that are slow for their size are passed over. */
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../host/reseal.h"
 #include "ecgqa_bundle.h"
 
 #define CHECK(condition)      \
@@ -42,14 +43,14 @@ static int too_large;
 
 static uint8_t ramp[1021]; /* weights: any will do */
 
-/* An array of exactly `n` items of `size` bytes, `from` repeated; `limit` bounds each uint16. */
-static const void *array(const void *from, size_t from_bytes, size_t n, size_t size, size_t limit)
+/* An array of exactly `n` items of `size` bytes, `from` repeated. */
+static void *array(const void *from, size_t from_bytes, size_t n, size_t size)
 {
     const size_t bytes = n * size;
     uint8_t *copy;
     if (bytes > MAX_ARRAY_BYTES || n_arrays == MAX_ARRAYS) {
         too_large = 1;
-        return from;
+        return NULL;
     }
     copy = malloc(bytes > 0 ? bytes : 1);
     CHECK(copy != NULL);
@@ -57,11 +58,33 @@ static const void *array(const void *from, size_t from_bytes, size_t n, size_t s
     for (size_t i = 0u; i < bytes; i += from_bytes) {
         memcpy(copy + i, from, bytes - i < from_bytes ? bytes - i : from_bytes);
     }
-    for (size_t i = 0u; limit > 0 && i < n; ++i) {
-        uint16_t *index = (uint16_t *)(void *)copy + i;
-        *index = (uint16_t)(*index % limit);
-    }
     return copy;
+}
+
+/* [n]: places below n, or (`wild`) a wrong one among them. */
+static const uint16_t *places(const uint16_t *from, size_t from_n, size_t n, int wild)
+{
+    uint16_t *const place = array(from, 2 * from_n, n, 2);
+    for (size_t i = 0u; !too_large && i < n; ++i) {
+        place[i] = (uint16_t)(place[i] % n);
+    }
+    if (!too_large && wild && n != 0) {
+        place[n / 2] = (uint16_t)n;
+    }
+    return place;
+}
+
+/* [n]: sin(pi / 2 * (from + i) / length), Q31. */
+static const int32_t *sines(size_t n, size_t length, double from)
+{
+    int32_t *const sine = array("", 1, n, 4);
+    const double quarter = length > 0 ? (double)length : 1;
+    for (size_t i = 0u; !too_large && i < n; ++i) {
+        const double q31 =
+            rint(sin(1.5707963267948966 * (from + (double)i) / quarter) * 2147483648.0);
+        sine[i] = q31 > 2147483647.0 ? INT32_MAX : (int32_t)q31;
+    }
+    return sine;
 }
 
 static void patch(void *structure, size_t bytes, const uint8_t *data)
@@ -70,27 +93,23 @@ static void patch(void *structure, size_t bytes, const uint8_t *data)
     ((uint8_t *)structure)[at] = (uint8_t)(((uint8_t *)structure)[at] + data[3]);
 }
 
-/* The scalars of a struct that also has pointers: patched, then the pointers put back. */
-#define PATCH_SCALARS(structure, first_pointer, data) \
-    patch(&(structure), offsetof(__typeof__(structure), first_pointer), (data))
+/* The numbers of a struct. */
+#define PATCH_NUMBERS(structure, data) \
+    patch(&(structure), offsetof(__typeof__(structure), digest), (data))
 
-static void copy_tables(ecgqa_cwt_tables_t *t)
+static void copy_tables(ecgqa_cwt_tables_t *t, int wild)
 {
     const ecgqa_cwt_tables_t *const was = ecgqa_bundle.cwt;
-    const size_t circle = ((size_t)2 << was->max_log2_fft) / 4 * 3;
     const size_t log2_fft = t->max_log2_fft < 16 ? t->max_log2_fft : 16;
-    t->radices = array(was->radices, was->n_stages, t->n_stages, 1, 0);
-    t->forward_order = array(was->forward_order, 2u * was->forward_points, t->forward_points, 2,
-                             t->forward_points);
-    t->quarter_sine_q31 =
-        array(was->quarter_sine_q31, 4u * was->segment_len, (size_t)t->segment_len + 1, 4, 0);
-    t->twiddle_cos_q31 =
-        array(was->twiddle_cos_q31, 4 * circle, ((size_t)2 << log2_fft) / 4 * 3, 4, 0);
-    t->twiddle_sin_q31 =
-        array(was->twiddle_sin_q31, 4 * circle, ((size_t)2 << log2_fft) / 4 * 3, 4, 0);
-    t->bit_reversal = array(was->bit_reversal, (size_t)2 << was->max_log2_fft,
-                            (size_t)1 << log2_fft, 2, (size_t)1 << log2_fft);
-    t->taps_q14 = array(was->taps_q14, (size_t)16 * was->cols, (size_t)8 * t->cols, 2, 0);
+    const size_t quarter = ((size_t)2 << log2_fft) / 4, points = (size_t)1 << log2_fft;
+    t->radices = array(was->radices, was->n_stages, t->n_stages, 1);
+    t->forward_order =
+        places(was->forward_order, was->forward_points, t->forward_points, wild == 1);
+    t->quarter_sine_q31 = sines((size_t)t->segment_len + 1, t->segment_len, 0);
+    t->twiddle_cos_q31 = sines(3 * quarter, quarter, (double)quarter);
+    t->twiddle_sin_q31 = sines(3 * quarter, quarter, 2.0 * (double)quarter);
+    t->bit_reversal = places(was->bit_reversal, (size_t)1 << was->max_log2_fft, points, wild == 2);
+    t->taps_q14 = array(was->taps_q14, (size_t)16 * was->cols, (size_t)8 * t->cols, 2);
 }
 
 static size_t even(size_t n)
@@ -114,11 +133,11 @@ static void copy_layer(ecgqa_nn_layer_t *l, const ecgqa_nn_layer_t *was)
     if (was->bias == NULL) { /* pooling: a kind that needs constants is refused for want of them */
         return;
     }
-    l->bias = array(was->bias, 4 * had, channels, 4, 0);
-    l->multiplier_q31 = array(l->multiplier_q31, 4 * had, channels, 4, 0);
-    l->shift = array(l->shift, had, channels, 1, 0);
+    l->bias = array(l->bias, 4 * had, channels, 4);
+    l->multiplier_q31 = array(l->multiplier_q31, 4 * had, channels, 4);
+    l->shift = array(l->shift, had, channels, 1);
     if (was->weights != NULL) {
-        l->weights = array(ramp, sizeof ramp, weights, 1, 0);
+        l->weights = array(ramp, sizeof ramp, weights, 1);
     }
 }
 
@@ -156,89 +175,138 @@ static void run(const ecgqa_bundle_t *bundle)
     free(workspace);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* Constants of a layer, one byte of them changed. */
+static void patch_constants(ecgqa_nn_layer_t *layer, size_t which, const uint8_t *data)
 {
-    static ecgqa_cwt_row_t rows[65536];
-    static int32_t multiplier[4096];
+    static int32_t multiplier[4096], bias[4096];
     static int8_t shift[4096];
+    const ecgqa_nn_layer_t *const was = &ecgqa_bundle.model->layers[which];
+    const size_t channels = even(was->out.channels);
+    if (layer->shift == NULL || channels > sizeof shift) {
+        return;
+    }
+    memcpy(shift, was->shift, channels);
+    memcpy(multiplier, was->multiplier_q31, 4 * channels);
+    memcpy(bias, was->bias, 4 * channels);
+    if (data[3] % 4 == 0) {
+        patch(shift, channels, data);
+    } else if (data[3] % 4 == 1) {
+        patch(multiplier, 4 * channels, data);
+    } else {
+        patch(bias, 4 * channels, data);
+    }
+    layer->shift = shift;
+    layer->multiplier_q31 = multiplier;
+    layer->bias = bias;
+}
+
+/* A bundle of which every part is a copy. */
+typedef struct {
+    ecgqa_bundle_t bundle;
+    ecgqa_cwt_tables_t tables;
+    ecgqa_nn_model_t model;
+    ecgqa_nn_softmax_t softmax;
     ecgqa_nn_layer_t layers[MAX_LAYERS];
-    ecgqa_bundle_t bundle = ecgqa_bundle;
-    ecgqa_cwt_tables_t tables = *bundle.cwt;
-    ecgqa_nn_model_t model = *bundle.model;
-    ecgqa_nn_softmax_t softmax = *model.softmax;
-    const size_t n_layers = model.n_layers;
-    if (size > 4 * 64) {
-        return 0;
-    }
-    memcpy(rows, tables.row, tables.rows * sizeof rows[0]);
-    memcpy(layers, model.layers, n_layers * sizeof layers[0]);
-    for (size_t at = 0u; at + 4 <= size; at += 4) {
-        const size_t which = data[at] / 8 % n_layers;
-        ecgqa_nn_layer_t *const layer = &layers[which];
-        switch (data[at] % 8) {
-        case 0:
-            PATCH_SCALARS(bundle, cwt, data + at);
-            break;
-        case 1:
-            PATCH_SCALARS(tables, radices, data + at);
-            break;
-        case 2:
-            patch(rows, bundle.cwt->rows * sizeof rows[0], data + at);
-            break;
-        case 3:
-            PATCH_SCALARS(model, lut_s8, data + at);
-            break;
-        case 4:
-            PATCH_SCALARS(*layer, weights, data + at);
-            break;
-        case 5: /* the plan's part, behind the pointers */
-            patch((uint8_t *)layer + offsetof(ecgqa_nn_layer_t, runs),
-                  sizeof *layer - offsetof(ecgqa_nn_layer_t, runs), data + at);
-            break;
-        case 6:
-            patch(&softmax, sizeof softmax, data + at);
-            break;
-        default:
-            if (layer->shift != NULL && layer->out.channels < sizeof shift) {
-                const size_t channels = even(bundle.model->layers[which].out.channels);
-                memcpy(shift, bundle.model->layers[which].shift, channels);
-                memcpy(multiplier, bundle.model->layers[which].multiplier_q31, 4 * channels);
-                patch(data[at + 3] % 2 ? (void *)shift : (void *)multiplier,
-                      data[at + 3] % 2 ? channels : 4 * channels, data + at);
-                layer->shift = shift;
-                layer->multiplier_q31 = multiplier;
-            }
-            break;
-        }
-    }
+    int wild; /* an index table with a wrong entry */
+} copy_t;
+
+static ecgqa_cwt_row_t rows[65536];
+
+static void start(copy_t *c)
+{
+    c->bundle = ecgqa_bundle;
+    c->tables = *ecgqa_bundle.cwt;
+    c->model = *ecgqa_bundle.model;
+    c->softmax = *c->model.softmax;
+    c->wild = 0;
+    memcpy(rows, c->tables.row, c->tables.rows * sizeof rows[0]);
+    memcpy(c->layers, c->model.layers, c->model.n_layers * sizeof c->layers[0]);
     for (size_t i = 0u; i < sizeof ramp; ++i) {
         ramp[i] = (uint8_t)(i * 7);
     }
     n_arrays = 0;
     too_large = 0;
-    for (size_t i = bundle.cwt->rows; i < tables.rows; ++i) {
-        rows[i] = bundle.cwt->row[i % bundle.cwt->rows];
+}
+
+static void change(copy_t *c, const uint8_t *data)
+{
+    const size_t which = data[0] / 8 % ecgqa_bundle.model->n_layers;
+    ecgqa_nn_layer_t *const layer = &c->layers[which];
+    const size_t plan_at = offsetof(ecgqa_nn_layer_t, runs);
+    switch (data[0] % 8) {
+    case 0:
+        PATCH_NUMBERS(c->bundle, data);
+        break;
+    case 1:
+        c->wild = data[3] % 16; /* of which two mean something */
+        PATCH_NUMBERS(c->tables, data);
+        break;
+    case 2:
+        patch(rows, ecgqa_bundle.cwt->rows * sizeof rows[0], data);
+        break;
+    case 3:
+        PATCH_NUMBERS(c->model, data);
+        break;
+    case 4:
+        PATCH_NUMBERS(*layer, data);
+        break;
+    case 5:
+        patch((uint8_t *)layer + plan_at, offsetof(ecgqa_nn_layer_t, digest) - plan_at, data);
+        break;
+    case 6:
+        PATCH_NUMBERS(c->softmax, data);
+        break;
+    default:
+        patch_constants(layer, which, data);
+        break;
     }
-    tables.row = rows;
-    if (memcmp(&tables, ecgqa_bundle.cwt, offsetof(ecgqa_cwt_tables_t, radices)) != 0) {
-        copy_tables(&tables);
+}
+
+/* Arrays as long as the structs say, and seals. */
+static void finish(copy_t *c)
+{
+    const size_t n_layers = ecgqa_bundle.model->n_layers;
+    for (size_t i = ecgqa_bundle.cwt->rows; i < c->tables.rows; ++i) {
+        rows[i] = ecgqa_bundle.cwt->row[i % ecgqa_bundle.cwt->rows];
+    }
+    c->tables.row = rows;
+    if (memcmp(&c->tables, ecgqa_bundle.cwt, offsetof(ecgqa_cwt_tables_t, digest)) != 0) {
+        copy_tables(&c->tables, c->wild);
     }
     for (size_t i = 0u; i < n_layers; ++i) { /* what is as it was has its arrays already */
-        if (memcmp(&layers[i], &bundle.model->layers[i], sizeof layers[i]) != 0) {
-            copy_layer(&layers[i], &bundle.model->layers[i]);
+        if (memcmp(&c->layers[i], &ecgqa_bundle.model->layers[i], sizeof c->layers[i]) != 0) {
+            copy_layer(&c->layers[i], &ecgqa_bundle.model->layers[i]);
         }
+        ecgqa_reseal(ECGQA_SEAL_LAYER(&c->layers[i]));
     }
-    if (model.n_layers > n_layers) {
-        model.n_layers = (uint16_t)n_layers; /* the array is as long as the struct says */
+    if (c->model.n_layers > n_layers) {
+        c->model.n_layers = (uint16_t)n_layers; /* the array is as long as the struct says */
     }
-    model.layers = layers;
-    model.softmax = &softmax;
-    model.lut_s8 = array(model.lut_s8, (size_t)256 * ecgqa_bundle.model->channels,
-                         (size_t)256 * model.channels, 1, 0);
-    bundle.cwt = &tables;
-    bundle.model = &model;
+    c->model.layers = c->layers;
+    c->model.softmax = &c->softmax;
+    c->model.lut_s8 = array(c->model.lut_s8, (size_t)256 * ecgqa_bundle.model->channels,
+                            (size_t)256 * c->model.channels, 1);
+    c->bundle.cwt = &c->tables;
+    c->bundle.model = &c->model;
+    ecgqa_reseal(ECGQA_SEAL_SOFTMAX(&c->softmax));
+    ecgqa_reseal(ECGQA_SEAL_MODEL(&c->model));
+    ecgqa_reseal(ECGQA_SEAL_CWT(&c->tables));
+    ecgqa_reseal(ECGQA_SEAL_BUNDLE(&c->bundle));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static copy_t copy;
+    if (size > 4 * 64) {
+        return 0;
+    }
+    start(&copy);
+    for (size_t at = 0u; at + 4 <= size; at += 4) {
+        change(&copy, data + at);
+    }
+    finish(&copy);
     if (!too_large) {
-        run(&bundle);
+        run(&copy.bundle);
     }
     while (n_arrays > 0) {
         free(arrays[--n_arrays]);

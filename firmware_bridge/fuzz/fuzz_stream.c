@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../host/reseal.h"
 #include "../src/lost.h"
 #include "ecgqa_bundle.h"
 
@@ -201,6 +202,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         m.bundle.collect_while_classifying = 1;
         m.bundle.hop_len = (uint16_t)(1 + hop / 2 % LEN);
     }
+    ecgqa_reseal(ECGQA_SEAL_BUNDLE(&m.bundle));
     start(&m, &m.ctx);
     while (in.left > 0 && m.segments <= MAX_SEGMENTS) {
         switch (next(&in) % 16) {

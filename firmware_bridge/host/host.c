@@ -7,6 +7,7 @@
 #include "../src/condition.h"
 #include "../src/cwt_internal.h"
 #include "../src/lost.h"
+#include "reseal.h"
 
 size_t ecgqa_host_sizeof_tables(void)
 {
@@ -16,6 +17,11 @@ size_t ecgqa_host_sizeof_tables(void)
 size_t ecgqa_host_sizeof_row(void)
 {
     return sizeof(ecgqa_cwt_row_t);
+}
+
+void ecgqa_host_seal_tables(ecgqa_cwt_tables_t *tables)
+{
+    ecgqa_reseal(ECGQA_SEAL_CWT(tables));
 }
 
 size_t ecgqa_host_workspace_bytes(const ecgqa_cwt_tables_t *tables, uint32_t network_bytes,
@@ -40,6 +46,8 @@ size_t ecgqa_host_workspace_bytes(const ecgqa_cwt_tables_t *tables, uint32_t net
     bundle.collect_while_classifying = collect_while_classifying;
     bundle.cwt = tables;
     bundle.model = &model;
+    ecgqa_reseal(ECGQA_SEAL_MODEL(&model));
+    ecgqa_reseal(ECGQA_SEAL_BUNDLE(&bundle));
     return ecgqa_workspace_bytes(&bundle);
 }
 

@@ -11,6 +11,9 @@
 size_t ecgqa_host_sizeof_tables(void);
 size_t ecgqa_host_sizeof_row(void);
 
+/* Digest and second pointers, which the checks ask for, of tables that were filled in. */
+void ecgqa_host_seal_tables(ecgqa_cwt_tables_t *tables);
+
 /* ecgqa_workspace_bytes of a bundle whose network, not yet written as C, takes network_bytes of
  * which idle_bytes at idle_at hold nothing between rows. 0: tables or network are refused. */
 size_t ecgqa_host_workspace_bytes(const ecgqa_cwt_tables_t *tables, uint32_t network_bytes,

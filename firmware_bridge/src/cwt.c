@@ -7,6 +7,7 @@
 #include "ecgqa/fixed.h"
 #include "fft.h"
 #include "lost.h"
+#include "seal.h"
 
 /* Sum of |values| that enter a transform: every intermediate value then stays below 2^30. */
 #define TRANSFORM_BITS 29u
@@ -29,9 +30,22 @@ static size_t groups(const ecgqa_cwt_tables_t *tables)
     return (size_t)tables->n_bins / ECGQA_CWT_GROUP + 1u;
 }
 
+/* Each of a table's `n` entries is the place of one of `n` values. */
+static int are_places(const uint16_t *places, uint32_t n)
+{
+    uint32_t i = 0u;
+    while (i < n && places[i] < n) {
+        ++i;
+    }
+    return i == n;
+}
+
 /* Everything that later functions rely on without looking. */
 static ecgqa_status_t check_tables(const ecgqa_cwt_tables_t *t)
 {
+    if (t != NULL && t->format == ECGQA_CWT_FORMAT && !ecgqa_is_sealed(ECGQA_SEAL_CWT(t))) {
+        return ECGQA_ERR_DAMAGED;
+    }
     if (t == NULL || t->radices == NULL || t->forward_order == NULL ||
         t->quarter_sine_q31 == NULL || t->twiddle_cos_q31 == NULL || t->twiddle_sin_q31 == NULL ||
         t->bit_reversal == NULL || t->psi_q15 == NULL || t->taps_q14 == NULL || t->row == NULL) {
@@ -61,7 +75,8 @@ static ecgqa_status_t check_tables(const ecgqa_cwt_tables_t *t)
             return ECGQA_ERR_FORMAT;
         }
     }
-    if (product != t->forward_points) {
+    if (product != t->forward_points || !are_places(t->forward_order, t->forward_points) ||
+        !are_places(t->bit_reversal, UINT32_C(1) << t->max_log2_fft)) {
         return ECGQA_ERR_FORMAT;
     }
     for (unsigned r = 0u; r < t->rows; ++r) {

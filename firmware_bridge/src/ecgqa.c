@@ -6,6 +6,7 @@
 
 #include "cwt_internal.h"
 #include "lost.h"
+#include "seal.h"
 #include "work.h"
 
 enum { PHASE_COLLECT = 0, PHASE_ANALYSE, PHASE_SCAN, PHASE_ROWS };
@@ -35,6 +36,15 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* The bundle's own numbers, what leads to its other structs, and those that are laid out by. */
+static int is_sealed(const ecgqa_bundle_t *bundle)
+{
+    return ecgqa_is_sealed(ECGQA_SEAL_BUNDLE(bundle)) &&
+           (bundle->golden == NULL || ecgqa_is_sealed(ECGQA_SEAL_GOLDEN(bundle->golden))) &&
+           (bundle->model->format != ECGQA_NN_FORMAT ||
+            ecgqa_is_sealed(ECGQA_SEAL_MODEL(bundle->model)));
+}
+
 static ecgqa_status_t lay_out(const ecgqa_bundle_t *bundle, layout_t *at)
 {
     if (bundle == NULL) {
@@ -45,8 +55,14 @@ static ecgqa_status_t lay_out(const ecgqa_bundle_t *bundle, layout_t *at)
     if (bundle->format != ECGQA_BUNDLE_FORMAT || cwt == NULL || model == NULL) {
         return ECGQA_ERR_FORMAT;
     }
+    if (!is_sealed(bundle)) {
+        return ECGQA_ERR_DAMAGED;
+    }
     ecgqa_cwt_bytes_t cwt_bytes;
     const ecgqa_status_t status = ecgqa_cwt_bytes(cwt, &cwt_bytes);
+    if (status == ECGQA_ERR_DAMAGED) {
+        return status;
+    }
     at->network_bytes = ecgqa_nn_workspace_bytes(model);
     if (status != ECGQA_OK || at->network_bytes == 0u || at->network_bytes > MAX_NETWORK_BYTES ||
         model->classes != 2u || model->rows != cwt->rows || model->cols != cwt->cols ||
@@ -83,14 +99,60 @@ size_t ecgqa_workspace_bytes(const ecgqa_bundle_t *bundle)
     return lay_out(bundle, &at) == ECGQA_OK ? at.bytes : 0u;
 }
 
-static void forget(ecgqa_t *ctx)
+size_t ecgqa_scratch_bytes(const ecgqa_bundle_t *bundle)
 {
-    ctx->n_samples = 0;
-    ctx->scan_row = 0;
+    layout_t at;
+    const int apart = lay_out(bundle, &at) == ECGQA_OK && bundle->collect_while_classifying != 0u;
+    return apart ? at.samples_at : 0u;
+}
+
+/* Nothing is under way any more; another lead may use the memory. */
+static void end_segment(ecgqa_t *ctx)
+{
     ctx->phase = PHASE_COLLECT;
     ctx->row_waits = 0;
+    if (ctx->scratch != NULL && ctx->scratch->user == ctx) {
+        ctx->scratch->user = NULL;
+    }
+}
+
+/* 0: another lead uses the memory. */
+static int take_scratch(ecgqa_t *ctx)
+{
+    if (ctx->scratch != NULL) {
+        if (ctx->scratch->user != NULL && ctx->scratch->user != ctx) {
+            return 0;
+        }
+        ctx->scratch->user = ctx;
+    }
+    return 1;
+}
+
+static void forget(ecgqa_t *ctx)
+{
+    end_segment(ctx);
+    ctx->n_samples = 0;
+    ctx->scan_row = 0;
     ctx->gap_end = 0;
     ctx->segment = 0;
+}
+
+static ecgqa_status_t attach(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, const layout_t *at,
+                             uint8_t *memory, int16_t *samples, ecgqa_scratch_t *scratch)
+{
+    ecgqa_t fresh;
+    const ecgqa_status_t status =
+        ecgqa_nn_init(&fresh.net, bundle->model, memory + at->network_at, at->network_bytes);
+    if (status != ECGQA_OK) {
+        return status;
+    }
+    ecgqa_cwt_attach(&fresh.cwt, bundle->cwt, memory, memory + at->scratch_at, at->scratch_bytes);
+    fresh.bundle = bundle;
+    fresh.scratch = scratch;
+    fresh.samples = samples;
+    forget(&fresh);
+    *ctx = fresh;
+    return ECGQA_OK;
 }
 
 ecgqa_status_t ecgqa_init(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, void *workspace, size_t bytes)
@@ -99,25 +161,36 @@ ecgqa_status_t ecgqa_init(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, void *work
         return ECGQA_ERR_ARGUMENT;
     }
     layout_t at;
-    ecgqa_status_t status = lay_out(bundle, &at);
+    const ecgqa_status_t status = lay_out(bundle, &at);
     if (status != ECGQA_OK) {
         return status;
     }
     if (bytes < at.bytes) {
         return ECGQA_ERR_WORKSPACE;
     }
-    ecgqa_t fresh;
     uint8_t *const memory = workspace;
-    status = ecgqa_nn_init(&fresh.net, bundle->model, memory + at.network_at, at.network_bytes);
+    return attach(ctx, bundle, &at, memory, (int16_t *)(void *)(memory + at.samples_at), NULL);
+}
+
+ecgqa_status_t ecgqa_init_lead(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, int16_t *samples,
+                               ecgqa_scratch_t *scratch)
+{
+    if (ctx == NULL || samples == NULL || scratch == NULL || scratch->memory == NULL ||
+        (uintptr_t)scratch->memory % ECGQA_ALIGN != 0u) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    layout_t at;
+    const ecgqa_status_t status = lay_out(bundle, &at);
     if (status != ECGQA_OK) {
         return status;
     }
-    ecgqa_cwt_attach(&fresh.cwt, bundle->cwt, memory, memory + at.scratch_at, at.scratch_bytes);
-    fresh.bundle = bundle;
-    fresh.samples = (int16_t *)(void *)(memory + at.samples_at);
-    forget(&fresh);
-    *ctx = fresh;
-    return ECGQA_OK;
+    if (bundle->collect_while_classifying == 0u || scratch->bytes < at.samples_at) {
+        return ECGQA_ERR_WORKSPACE;
+    }
+    if (scratch->user != NULL) {
+        return ECGQA_ERR_NOT_READY;
+    }
+    return attach(ctx, bundle, &at, scratch->memory, samples, scratch);
 }
 
 ecgqa_status_t ecgqa_reset(ecgqa_t *ctx)
@@ -187,7 +260,7 @@ static void give_up_segment(ecgqa_t *ctx)
 static void refuse(ecgqa_t *ctx, ecgqa_reason_t reason, ecgqa_work_t *did)
 {
     give_up_segment(ctx);
-    ctx->phase = PHASE_COLLECT;
+    end_segment(ctx);
     did->kind = ECGQA_WORK_REFUSED;
     did->reason = reason;
 }
@@ -207,8 +280,10 @@ static ecgqa_status_t look(ecgqa_t *ctx, ecgqa_work_t *did)
                            : ecgqa_lost_signal(ctx->samples, cwt->segment_len, cwt->segment_ms);
     if (reason != ECGQA_REASON_OK) {
         refuse(ctx, reason, did);
-    } else {
+    } else if (take_scratch(ctx)) {
         ctx->phase = PHASE_ANALYSE;
+    } else {
+        return ECGQA_ERR_NOT_READY;
     }
     return ECGQA_OK;
 }
@@ -246,6 +321,13 @@ static ecgqa_status_t make_row(ecgqa_t *ctx, uint8_t *slot, ecgqa_work_t *did)
     return ECGQA_OK;
 }
 
+/* Between steps the network is always ready; where it isn't, its progress is not what it left. */
+static ecgqa_status_t row_ready(ecgqa_t *ctx)
+{
+    const ecgqa_status_t status = ecgqa_nn_row_ready(&ctx->net);
+    return status == ECGQA_ERR_NOT_READY ? ECGQA_ERR_DAMAGED : status;
+}
+
 static ecgqa_status_t step_network(ecgqa_t *ctx, ecgqa_work_t *did)
 {
     ecgqa_nn_event_t event;
@@ -255,7 +337,7 @@ static ecgqa_status_t step_network(ecgqa_t *ctx, ecgqa_work_t *did)
     }
     did->kind = ECGQA_WORK_NETWORK;
     if (event.kind == ECGQA_NN_IDLE) { /* and no slot: the network has no use for this row */
-        return ecgqa_nn_row_ready(&ctx->net);
+        return row_ready(ctx);
     }
     if (event.kind == ECGQA_NN_WORKED) {
         return ECGQA_OK;
@@ -266,7 +348,7 @@ static ecgqa_status_t step_network(ecgqa_t *ctx, ecgqa_work_t *did)
     did->data = (const uint8_t *)event.data;
     did->len = event.len;
     if (event.kind == ECGQA_NN_SCORES) {
-        ctx->phase = PHASE_COLLECT;
+        end_segment(ctx);
     }
     return ECGQA_OK;
 }
@@ -283,7 +365,7 @@ static ecgqa_status_t scan_row(ecgqa_t *ctx)
 static ecgqa_status_t feed_network(ecgqa_t *ctx, ecgqa_work_t *did)
 {
     if (ctx->row_waits != 0u) { /* not before: the network may colour the row in place */
-        const ecgqa_status_t status = ecgqa_nn_row_ready(&ctx->net);
+        const ecgqa_status_t status = row_ready(ctx);
         if (status != ECGQA_OK) {
             return status;
         }
@@ -316,6 +398,10 @@ ecgqa_status_t ecgqa_classify_step(ecgqa_t *ctx, ecgqa_decision_t *out, uint8_t 
     *done = 0;
     ecgqa_work_t did;
     const ecgqa_status_t status = ecgqa_work(ctx, &did);
+    if (status == ECGQA_ERR_DAMAGED) {
+        end_segment(ctx);
+        ++ctx->segment;
+    }
     if (status != ECGQA_OK || did.kind < ECGQA_WORK_SCORES) {
         return status;
     }

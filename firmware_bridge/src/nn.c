@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "seal.h"
+
 /* ---- which rows, when ------------------------------------------------------------------------ */
 
 /* Whole rows of the (pooled) output after `out_rows` rows of the layer. */
@@ -117,7 +119,7 @@ ecgqa_status_t ecgqa_nn_step(ecgqa_nn_t *net, ecgqa_nn_event_t *event)
             if (!announce(net, layer, &done) && can_run(net, layer)) {
                 const uint16_t before = ecgqa_nn_progress(net, layer)->out_row;
                 if (!ecgqa_nn_run_layer(net, layer)) {
-                    return ECGQA_ERR_FORMAT;
+                    return ECGQA_ERR_DAMAGED;
                 }
                 if (ecgqa_nn_progress(net, layer)->out_row != before) {
                     advance(net, layer);
@@ -220,6 +222,17 @@ size_t ecgqa_nn_workspace_bytes(const ecgqa_nn_model_t *model)
     return model == NULL || model->format != ECGQA_NN_FORMAT ? 0u : model->workspace_bytes;
 }
 
+/* Those of its structs that are there. */
+static int is_sealed(const ecgqa_nn_model_t *model)
+{
+    int sealed = ecgqa_is_sealed(ECGQA_SEAL_MODEL(model)) &&
+                 (model->softmax == NULL || ecgqa_is_sealed(ECGQA_SEAL_SOFTMAX(model->softmax)));
+    for (uint32_t i = 0u; sealed && model->layers != NULL && i < model->n_layers; ++i) {
+        sealed = ecgqa_is_sealed(ECGQA_SEAL_LAYER(&model->layers[i]));
+    }
+    return sealed;
+}
+
 ecgqa_status_t ecgqa_nn_init(ecgqa_nn_t *net, const ecgqa_nn_model_t *model, void *workspace,
                              size_t bytes)
 {
@@ -227,7 +240,13 @@ ecgqa_status_t ecgqa_nn_init(ecgqa_nn_t *net, const ecgqa_nn_model_t *model, voi
         (uintptr_t)workspace % ECGQA_NN_ALIGN != 0u) {
         return ECGQA_ERR_ARGUMENT;
     }
-    if (model->format != ECGQA_NN_FORMAT || !ecgqa_nn_model_is_valid(model)) {
+    if (model->format != ECGQA_NN_FORMAT) {
+        return ECGQA_ERR_FORMAT;
+    }
+    if (!is_sealed(model)) {
+        return ECGQA_ERR_DAMAGED;
+    }
+    if (!ecgqa_nn_model_is_valid(model)) {
         return ECGQA_ERR_FORMAT;
     }
     if (bytes < model->workspace_bytes) {

@@ -1,10 +1,18 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
 /* Whether a model's shapes, positions and sizes fit each other, so that no step reads or writes
- * outside the workspace, whatever the constants say. The weights' own lengths can't be known. */
+ * outside the workspace or copies between buffers that overlap, and whether its sums stay in int32,
+ * whatever the constants say. The weights' own lengths can't be known. */
 #include "nn_internal.h"
+#include "nn_kernels.h"
 
 enum { MAX_CLASSES = 4095 }; /* Q12.19 holds that many exponentials of at most 1 */
+
+/* Largest sizes of inputs and weights: as they are, and as a packed layer's inputs are taken. */
+enum { MAX_SIZE = 128, MAX_PACKED_INPUT = 255 };
+
+/* What requantisation takes (nn_kernels.h). */
+#define MAX_SUM (INT64_C(1) << 30)
 
 static uint64_t progress_end(const ecgqa_nn_model_t *model)
 {
@@ -66,18 +74,88 @@ static int chunk_is_valid(const ecgqa_nn_layer_t *l)
            (l->chunk_len % 2u == 0u || l->chunk_len >= l->run_len);
 }
 
-static int are_apart(uint32_t at, uint64_t bytes, uint32_t other, uint64_t other_bytes)
+/* A part of the workspace, which was found to fit: bytes from `at` to before `end`. */
+typedef struct {
+    uint32_t at, end;
+} region_t;
+
+static region_t region_of(uint32_t at, uint32_t bytes)
 {
-    return at + bytes <= other || other + other_bytes <= at || other_bytes == 0u;
+    const region_t region = {at, at + bytes};
+    return region;
+}
+
+static int are_apart(region_t a, region_t b)
+{
+    return a.end <= b.at || b.end <= a.at || a.at == a.end || b.at == b.end;
+}
+
+static region_t window_of(const ecgqa_nn_layer_t *l)
+{
+    return region_of(l->window_at, ecgqa_nn_row_bytes(l) * l->window_rows);
+}
+
+static region_t carry_of(const ecgqa_nn_layer_t *l)
+{
+    return region_of(l->carry_at, ecgqa_nn_row_bytes(l) * l->carry_rows);
+}
+
+static region_t patch_of(const ecgqa_nn_layer_t *l)
+{
+    return region_of(l->patch_at, l->patch_bytes);
+}
+
+static region_t accumulators_of(const ecgqa_nn_layer_t *l)
+{
+    const int blocks = l->kind == ECGQA_NN_CONV_2D || l->kind == ECGQA_NN_DEPTHWISE_CONV_2D;
+    const uint32_t pixels = l->kind == ECGQA_NN_CONV_2D ? 2u : 1u;
+    const uint32_t channels = blocks ? l->channel_block : ecgqa_nn_even(l->out.channels);
+    return region_of(l->accumulators_at, 4u * pixels * channels);
+}
+
+static region_t gather_of(const ecgqa_nn_layer_t *l)
+{
+    uint32_t bytes = 0u;
+    if (l->gather) {
+        bytes = l->kind == ECGQA_NN_CONV_2D ? 2u * (uint32_t)l->chunk_len : l->channel_block;
+    }
+    return region_of(l->gather_at, bytes);
 }
 
 /* The patch says where weights are, so nothing else may be written over it while it is in use. */
-static int patch_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l,
-                          uint64_t accumulators_bytes)
+static int patch_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
 {
     return l->patch_bytes >= ECGQA_NN_MIN_PATCH && fits(model, l->patch_at, l->patch_bytes, 4) &&
-           are_apart(l->patch_at, l->patch_bytes, l->accumulators_at, accumulators_bytes) &&
-           (!l->gather || are_apart(l->patch_at, l->patch_bytes, l->gather_at, 2u * l->chunk_len));
+           are_apart(patch_of(l), accumulators_of(l)) && are_apart(patch_of(l), gather_of(l));
+}
+
+/* Sums that stay from row to row lie where no other layer and no index row is written. */
+static int are_kept(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
+{
+    const region_t sums = accumulators_of(l);
+    const region_t idle = region_of(model->idle_at, model->idle_bytes);
+    int kept = are_apart(sums, idle);
+    for (uint32_t i = 0u; kept && i < model->n_layers; ++i) {
+        const ecgqa_nn_layer_t *const other = &model->layers[i];
+        kept = are_apart(sums, window_of(other)) && are_apart(sums, carry_of(other)) &&
+               are_apart(sums, patch_of(other)) && are_apart(sums, gather_of(other)) &&
+               (other == l || are_apart(sums, accumulators_of(other)));
+    }
+    return kept;
+}
+
+/* What is copied goes to where it does not come from: rows that move up, gathered inputs, which
+ * leave sums alone, and a pixel into the next layer's rows or, of the last layer, the logits. */
+static int copies_are_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
+{
+    const region_t logits = region_of(model->logits_at, model->classes);
+    const int last = l == &model->layers[model->n_layers - 1u];
+    const region_t pixel = accumulators_of(l);
+    return are_apart(window_of(l), carry_of(l)) && are_apart(gather_of(l), window_of(l)) &&
+           are_apart(gather_of(l), carry_of(l)) && are_apart(gather_of(l), pixel) &&
+           are_apart(pixel, last ? logits : window_of(l + 1)) &&
+           (last || are_apart(pixel, carry_of(l + 1))) &&
+           (!ecgqa_nn_accumulates(l) || are_kept(model, l));
 }
 
 static int chunks_are_valid(const ecgqa_nn_layer_t *l)
@@ -112,8 +190,8 @@ static int conv_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *
 {
     return kernel_is_valid(model, l) && block_is_valid(model, l, 2) && taps_are_valid(l) &&
            chunk_is_valid(l) && chunks_are_valid(l) &&
-           patch_is_valid(model, l, (uint64_t)2u * 4u * l->channel_block) &&
-           (!l->gather || fits(model, l->gather_at, 2u * l->chunk_len, 1));
+           (!l->gather || fits(model, l->gather_at, 2u * l->chunk_len, 1)) &&
+           patch_is_valid(model, l);
 }
 
 static int depthwise_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
@@ -142,8 +220,7 @@ static int accumulating_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_l
         return l->in.channels == l->out.channels;
     }
     return l->weights != NULL && l->runs == l->in.rows &&
-           l->run_len == (uint32_t)l->in.cols * l->in.channels &&
-           patch_is_valid(model, l, 4u * ecgqa_nn_even(l->out.channels));
+           l->run_len == (uint32_t)l->in.cols * l->in.channels && patch_is_valid(model, l);
 }
 
 /* What holds of one kind of layer and of no other. */
@@ -191,13 +268,56 @@ static int follows(const ecgqa_nn_layer_t *l, const ecgqa_nn_layer_t *next)
            next->carry_rows >= (starts < spare ? starts : spare);
 }
 
-/* Requantisation stays inside what nn_requant.h is proven for. */
+/* No product of channel `c` of packed weights takes a sum out of int32, and the whole sum is one
+ * that requantisation takes. */
+static int packed_sum_is_valid(const ecgqa_nn_layer_t *l, uint32_t c)
+{
+    const size_t inputs = (size_t)l->runs * ecgqa_nn_even(l->run_len);
+    const uint8_t *const pair = (const uint8_t *)l->weights + 2u * inputs * (c / 2u);
+    int64_t positive = 0, negative = 0;
+    for (size_t k = 0u; k < inputs; ++k) {
+        const uint8_t byte = pair[2u * k + c % 2u];
+        const int32_t weight = c % 2u == 0u ? (int32_t)byte - ECGQA_NN_EVEN_BIAS : (int8_t)byte;
+        *(weight < 0 ? &negative : &positive) += weight;
+    }
+    const int64_t bias = l->bias[c];
+    const int64_t reach = (MAX_PACKED_INPUT + 1) * (positive - negative);
+    return bias + MAX_PACKED_INPUT * positive < MAX_SUM &&
+           bias + MAX_PACKED_INPUT * negative > -MAX_SUM && reach + bias <= INT32_MAX &&
+           reach - bias <= INT32_MAX;
+}
+
+/* The largest sum of products that the layer's numbers allow. */
+static int64_t largest_sum(const ecgqa_nn_layer_t *l)
+{
+    switch (l->kind) {
+    case ECGQA_NN_DEPTHWISE_CONV_2D:
+        return (int64_t)l->kernel.rows * l->kernel.cols * MAX_SIZE * MAX_SIZE;
+    case ECGQA_NN_MEAN:
+        return (int64_t)l->in.rows * l->in.cols * MAX_SIZE;
+    default:
+        return (int64_t)l->runs * l->run_len * MAX_PACKED_INPUT * MAX_SIZE;
+    }
+}
+
+/* Sums stay in int32: by the numbers of inputs and, of packed layers so long that these alone can't
+ * say, by their weights. */
+static int sum_is_valid(const ecgqa_nn_layer_t *l, uint32_t c, int64_t largest)
+{
+    const int64_t bias = l->bias[c];
+    const int packed = l->kind == ECGQA_NN_CONV_2D || l->kind == ECGQA_NN_FULLY_CONNECTED;
+    return (bias < 0 ? -bias : bias) + largest < MAX_SUM || (packed && packed_sum_is_valid(l, c));
+}
+
+/* Sums and their requantisation stay inside what nn_requant.h is proven for. */
 static int scales_are_valid(const ecgqa_nn_layer_t *l)
 {
     const int scaled = ecgqa_nn_is_scaled(l);
+    const int64_t largest = largest_sum(l);
     int valid = !scaled || (l->bias != NULL && l->multiplier_q31 != NULL && l->shift != NULL);
     for (uint32_t c = 0u; scaled && valid && c < ecgqa_nn_even(l->out.channels); ++c) {
-        valid = l->multiplier_q31[c] >= 0 && l->shift[c] <= 0 && l->shift[c] > -31;
+        valid = l->multiplier_q31[c] >= 0 && l->shift[c] <= 0 && l->shift[c] > -31 &&
+                sum_is_valid(l, c, largest);
     }
     return valid;
 }
@@ -210,6 +330,14 @@ static int softmax_is_valid(const ecgqa_nn_softmax_t *softmax)
             softmax->diff_min >= -(INT32_MAX >> softmax->left_shift));
 }
 
+/* Without a softmax the logits are copied. */
+static int scores_are_apart(const ecgqa_nn_model_t *model)
+{
+    const region_t logits = region_of(model->logits_at, model->classes);
+    const region_t scores = region_of(model->scores_at, model->classes);
+    return are_apart(logits, scores);
+}
+
 int ecgqa_nn_model_is_valid(const ecgqa_nn_model_t *model)
 {
     if (model->layers == NULL || model->lut_s8 == NULL || model->n_layers == 0u ||
@@ -217,12 +345,18 @@ int ecgqa_nn_model_is_valid(const ecgqa_nn_model_t *model)
         model->progress_at % 4u != 0u || progress_end(model) > model->workspace_bytes ||
         !fits(model, model->logits_at, model->classes, 1) ||
         !fits(model, model->scores_at, model->classes, 1) ||
-        !fits(model, model->idle_at, model->idle_bytes, 1)) {
+        !fits(model, model->idle_at, model->idle_bytes, ECGQA_NN_ALIGN) ||
+        !scores_are_apart(model)) {
         return 0;
     }
     for (uint32_t i = 0u; i < model->n_layers; ++i) {
         if (!layer_is_valid(model, &model->layers[i]) || !scales_are_valid(&model->layers[i]) ||
             (i + 1u < model->n_layers && !follows(&model->layers[i], &model->layers[i + 1u]))) {
+            return 0;
+        }
+    }
+    for (uint32_t i = 0u; i < model->n_layers; ++i) { /* regions that were checked */
+        if (!copies_are_valid(model, &model->layers[i])) {
             return 0;
         }
     }

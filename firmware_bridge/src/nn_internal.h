@@ -68,7 +68,8 @@ static inline ecgqa_nn_progress_t *ecgqa_nn_progress(const ecgqa_nn_t *net, uint
 }
 
 /* Where an input row of a layer is kept, counted from the oldest one: in the window or, past its
- * end, in the carry (nn_layers.c). */
+ * end, in the carry; past that, the window's first, so that a progress that something else wrote
+ * over leads to nothing outside (nn_layers.c). */
 int8_t *ecgqa_nn_slot(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *layer, uint32_t index);
 
 /* Row `row` of layer's input; of the output after the last layer, the logits (nn_layers.c). */
@@ -80,7 +81,7 @@ void ecgqa_nn_colour(int8_t *x, const uint8_t *index, uint32_t count, const int8
 
 /* One step of a layer that has what it needs (nn_layers.c). It moves progress->out_row on when it
  * has finished a row, and writes the row into the next layer's window. 0: the layer's kind is none
- * of ecgqa_nn_kind_t. */
+ * of ecgqa_nn_kind_t, or its progress none that it can have: something else wrote there. */
 int ecgqa_nn_run_layer(const ecgqa_nn_t *net, uint32_t layer);
 
 /* Scores of `len` logits (nn_softmax.c). */

@@ -12,9 +12,13 @@
 int8_t *ecgqa_nn_slot(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *layer, uint32_t index)
 {
     const uint32_t bytes = ecgqa_nn_row_bytes(layer);
-    const uint32_t at = index < layer->window_rows
-                            ? layer->window_at + index * bytes
-                            : layer->carry_at + (index - layer->window_rows) * bytes;
+    uint32_t at = layer->window_at;
+    if (index < layer->window_rows) {
+        at += index * bytes;
+    } else if (index - layer->window_rows < layer->carry_rows) {
+        at = layer->carry_at + (index - layer->window_rows) * bytes;
+    } else { /* the progress is not what it was: any row will do */
+    }
     return (int8_t *)(net->workspace + at);
 }
 
@@ -494,10 +498,14 @@ static int run_block(const ecgqa_nn_t *net, uint32_t layer)
 
 int ecgqa_nn_run_layer(const ecgqa_nn_t *net, uint32_t layer)
 {
+    const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     const ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
     const uint16_t row = p->out_row;
-    uint32_t blocks = net->model->layers[layer].blocks_a_step;
+    uint32_t blocks = l->blocks_a_step;
     int ran;
+    if (p->out_col >= l->out.cols || p->channel >= l->out.channels) {
+        return 0; /* not where move_on leaves it */
+    }
     do {
         ran = run_block(net, layer);
     } while (--blocks > 0u && p->chunk == 0u && p->out_row == row);

@@ -4,21 +4,12 @@
 
 #include <string.h>
 
+#include "seal.h"
 #include "work.h"
-
-/* FNV-1a, 32 bits: changing one byte always changes the digest. */
-static uint32_t digest_more(uint32_t digest, const void *data, size_t len)
-{
-    const uint8_t *const bytes = data;
-    for (size_t i = 0u; i < len; ++i) {
-        digest = (digest ^ bytes[i]) * UINT32_C(16777619);
-    }
-    return digest;
-}
 
 static uint32_t digest_of(const void *data, size_t len)
 {
-    return digest_more(UINT32_C(2166136261), data, len);
+    return ecgqa_digest_more(ECGQA_DIGEST_START, data, len);
 }
 
 static int differs(ecgqa_divergence_t *first, ecgqa_stage_t stage, size_t layer, size_t row)
@@ -73,7 +64,7 @@ static size_t packed_weights_bytes(const ecgqa_nn_layer_t *layer)
 {
     const size_t even = (layer->out.channels + (size_t)1u) / 2u * 2u;
     const size_t run = (layer->run_len + (size_t)1u) / 2u * 2u;
-    return even * layer->runs * run;
+    return even * layer->runs * run + ECGQA_NN_WEIGHTS_TAIL;
 }
 
 static uint32_t layer_digest(const ecgqa_nn_layer_t *layer)
@@ -93,9 +84,10 @@ static uint32_t layer_digest(const ecgqa_nn_layer_t *layer)
         return 0u; /* ecgqa_nn_init refuses it, so a constant has changed since */
     }
     uint32_t digest = digest_of(layer->weights, bytes);
-    digest = digest_more(digest, layer->bias, scales * sizeof *layer->bias);
-    digest = digest_more(digest, layer->multiplier_q31, scales * sizeof *layer->multiplier_q31);
-    return digest_more(digest, layer->shift, scales * sizeof *layer->shift);
+    digest = ecgqa_digest_more(digest, layer->bias, scales * sizeof *layer->bias);
+    digest =
+        ecgqa_digest_more(digest, layer->multiplier_q31, scales * sizeof *layer->multiplier_q31);
+    return ecgqa_digest_more(digest, layer->shift, scales * sizeof *layer->shift);
 }
 
 static int constants_differ(const ecgqa_bundle_t *bundle, ecgqa_divergence_t *first)
@@ -114,6 +106,10 @@ static int constants_differ(const ecgqa_bundle_t *bundle, ecgqa_divergence_t *fi
         if (layer_digest(&model->layers[layer]) != *expected++) {
             return differs(first, ECGQA_STAGE_LAYER_CONSTANTS, layer, 0);
         }
+    }
+    if (digest_of(bundle->golden->samples, bundle->cwt->segment_len * sizeof(int16_t)) !=
+        bundle->golden->samples_digest) {
+        return differs(first, ECGQA_STAGE_GOLDEN, 0, 0);
     }
     return 0;
 }
@@ -206,6 +202,9 @@ ecgqa_status_t ecgqa_selftest(ecgqa_t *ctx, ecgqa_divergence_t *first)
     }
     if (ctx->bundle->golden == NULL) {
         return ECGQA_ERR_NOT_READY;
+    }
+    if (ctx->scratch != NULL && ctx->scratch->user != NULL && ctx->scratch->user != ctx) {
+        return ECGQA_ERR_NOT_READY; /* another lead is under way */
     }
     ecgqa_divergence_t unread = {0, 0, 0, 0};
     ecgqa_divergence_t *const at = first != NULL ? first : &unread;

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "../host/reseal.h"
+
 enum {
     MAX_LAYERS = 5,
     MAX_SIDE = 16,
@@ -16,7 +18,7 @@ enum {
 
 static ecgqa_nn_layer_t layers[MAX_LAYERS];
 static ecgqa_nn_model_t model;
-static ecgqa_nn_softmax_t softmax = {1518500250, 22, -62};
+static ecgqa_nn_softmax_t softmax = {1518500250, 22, -62, 0};
 static int8_t lut_s8[256 * 3];
 static uint32_t weights[MAX_LAYERS][WEIGHT_BYTES / 4];
 static int32_t bias[MAX_LAYERS][MAX_CHANNELS + 1];
@@ -263,6 +265,11 @@ const ecgqa_nn_model_t *nn_random_model(uint32_t seed)
     model.logits_at = claim(model.classes);
     model.scores_at = claim(model.classes);
     model.workspace_bytes = at;
+    for (uint32_t i = 0u; i < n; ++i) {
+        ecgqa_reseal(ECGQA_SEAL_LAYER(&layers[i]));
+    }
+    ecgqa_reseal(ECGQA_SEAL_SOFTMAX(&softmax));
+    ecgqa_reseal(ECGQA_SEAL_MODEL(&model));
     return at <= sizeof workspace ? &model : NULL;
 }
 

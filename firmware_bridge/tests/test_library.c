@@ -9,7 +9,10 @@
 
 #include <cmocka.h>
 
+#include "../host/reseal.h"
 #include "ecgqa_bundle.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 enum { LEN = ECGQA_SEGMENT_LEN };
 
@@ -19,6 +22,7 @@ typedef struct {
     ecgqa_cwt_tables_t tables;
     ecgqa_nn_model_t model;
     ecgqa_nn_layer_t layers[16];
+    ecgqa_nn_softmax_t softmax;
     ecgqa_golden_t golden;
     uint64_t workspace[ECGQA_WORKSPACE_BYTES]; /* eight times what is needed: layouts vary */
 } fixture_t;
@@ -33,16 +37,32 @@ static int set_up(void **state)
     f.model = *ecgqa_bundle.model;
     f.golden = *ecgqa_bundle.golden;
     memcpy(f.layers, f.model.layers, f.model.n_layers * sizeof f.layers[0]);
+    f.softmax = *f.model.softmax;
     f.bundle.cwt = &f.tables;
     f.bundle.model = &f.model;
     f.bundle.golden = &f.golden;
     f.model.layers = f.layers;
+    f.model.softmax = &f.softmax;
     *state = &f;
     return 0;
 }
 
+/* What was changed was meant. */
+static void reseal(fixture_t *f)
+{
+    for (size_t i = 0u; i < COUNT(f->layers); ++i) {
+        ecgqa_reseal(ECGQA_SEAL_LAYER(&f->layers[i]));
+    }
+    ecgqa_reseal(ECGQA_SEAL_SOFTMAX(&f->softmax));
+    ecgqa_reseal(ECGQA_SEAL_MODEL(&f->model));
+    ecgqa_reseal(ECGQA_SEAL_CWT(&f->tables));
+    ecgqa_reseal(ECGQA_SEAL_GOLDEN(&f->golden));
+    ecgqa_reseal(ECGQA_SEAL_BUNDLE(&f->bundle));
+}
+
 static ecgqa_status_t init(fixture_t *f)
 {
+    reseal(f);
     return ecgqa_init(&f->ctx, &f->bundle, f->workspace, sizeof f->workspace);
 }
 
@@ -60,7 +80,7 @@ static void push_all(fixture_t *f, const int16_t *samples, size_t n)
 static void every_status_has_its_words(void **state)
 {
     (void)state;
-    for (int status = 0; status >= -6; --status) {
+    for (int status = 0; status >= -7; --status) {
         assert_string_not_equal(ecgqa_status_str((ecgqa_status_t)status), "unknown status");
     }
     assert_string_equal(ecgqa_status_str((ecgqa_status_t)-99), "unknown status");
@@ -72,6 +92,7 @@ static void every_status_has_its_words(void **state)
 static void the_workspace_is_what_the_header_says(void **state)
 {
     fixture_t *f = *state;
+    reseal(f);
     assert_int_equal(ecgqa_workspace_bytes(&ecgqa_bundle), ECGQA_WORKSPACE_BYTES);
     assert_int_equal(ecgqa_bundle.workspace_bytes, ECGQA_WORKSPACE_BYTES);
     assert_int_equal(ecgqa_workspace_bytes(NULL), 0);
@@ -124,6 +145,7 @@ static void tables_that_make_no_sense_are_refused(void **state)
     fixture_t *f = *state;
     uint8_t radices[ECGQA_CWT_MAX_STAGES + 1] = {7};
     static ecgqa_cwt_row_t rows[64];
+    static uint16_t places[1u << ECGQA_CWT_MAX_LOG2_FFT];
     REFUSED(f->tables.format, 0, ECGQA_ERR_FORMAT);
     REFUSED(f->tables.segment_len, 8, ECGQA_ERR_FORMAT);
     REFUSED(f->tables.n_bins, 0, ECGQA_ERR_FORMAT);
@@ -139,6 +161,49 @@ static void tables_that_make_no_sense_are_refused(void **state)
     memcpy(rows, ecgqa_bundle.cwt->row, ecgqa_bundle.cwt->rows * sizeof rows[0]);
     rows[1].first_bin = 0;
     REFUSED(f->tables.row, rows, ECGQA_ERR_FORMAT);
+    const uint16_t points = ecgqa_bundle.cwt->forward_points;
+    memcpy(places, ecgqa_bundle.cwt->forward_order, points * sizeof places[0]);
+    REFUSED(f->tables.forward_order, places, ECGQA_OK);
+    places[points - 1u] = UINT16_MAX;
+    REFUSED(f->tables.forward_order, places, ECGQA_ERR_FORMAT);
+    REFUSED(f->tables.bit_reversal, places, ECGQA_ERR_FORMAT);
+}
+
+/* Each bit of [first, end) of a struct, changed alone: refused, and nothing is read by it. */
+static void every_bit_is_looked_at(fixture_t *f, void *structure, size_t first, size_t end)
+{
+    uint8_t *const bytes = structure;
+    for (size_t bit = 8u * first; bit < 8u * end; ++bit) {
+        bytes[bit / 8u] ^= (uint8_t)(1u << bit % 8u);
+        const ecgqa_status_t status =
+            ecgqa_init(&f->ctx, &f->bundle, f->workspace, sizeof f->workspace);
+        assert_true(status == ECGQA_ERR_DAMAGED || status == ECGQA_ERR_FORMAT);
+        (void)ecgqa_workspace_bytes(&f->bundle);
+        bytes[bit / 8u] ^= (uint8_t)(1u << bit % 8u);
+    }
+}
+
+/* Of 64-bit cores the digest may be followed by padding. */
+#define EVERY_BIT(type, first, structure)                                                     \
+    do {                                                                                      \
+        every_bit_is_looked_at(f, (structure), 0, offsetof(type, digest) + sizeof(uint32_t)); \
+        every_bit_is_looked_at(f, (structure), offsetof(type, first), sizeof(type));          \
+    } while (0)
+
+static void every_changed_bit_of_a_struct_is_refused(void **state)
+{
+    fixture_t *f = *state;
+    assert_int_equal(init(f), ECGQA_OK);
+    EVERY_BIT(ecgqa_bundle_t, cwt, &f->bundle);
+    EVERY_BIT(ecgqa_golden_t, samples, &f->golden);
+    EVERY_BIT(ecgqa_cwt_tables_t, radices, &f->tables);
+    EVERY_BIT(ecgqa_nn_model_t, lut_s8, &f->model);
+    for (size_t i = 0u; i < f->model.n_layers; ++i) {
+        EVERY_BIT(ecgqa_nn_layer_t, weights, &f->layers[i]);
+    }
+    every_bit_is_looked_at(f, &f->softmax, 0, sizeof f->softmax);
+    assert_int_equal(ecgqa_init(&f->ctx, &f->bundle, f->workspace, sizeof f->workspace), ECGQA_OK);
+    assert_int_equal(ecgqa_selftest(&f->ctx, NULL), ECGQA_OK);
 }
 
 /* ---- samples to decision --------------------------------------------------------------------- */
@@ -385,6 +450,7 @@ static void without_an_idle_region_scratch_lies_apart(void **state)
     for (uint32_t at = 0u; at < 2; ++at) {
         f->model.idle_at = at * 8;
         f->model.idle_bytes = 8;
+        reseal(f);
         assert_true(ecgqa_workspace_bytes(&f->bundle) > ECGQA_WORKSPACE_BYTES);
         assert_int_equal(init(f), ECGQA_OK);
         push_all(f, f->golden.samples, LEN);
@@ -421,6 +487,103 @@ static void a_broken_context_gives_errors_not_faults(void **state)
     assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_ERR_ARGUMENT);
 }
 
+static int8_t decided(ecgqa_t *ctx, uint32_t segment)
+{
+    ecgqa_decision_t decision;
+    assert_int_equal(ecgqa_classify(ctx, &decision), ECGQA_OK);
+    assert_int_equal(decision.segment, segment);
+    assert_int_equal(decision.reason, ECGQA_REASON_OK);
+    return decision.score_s8;
+}
+
+static void leads_share_the_memory(void **state)
+{
+    fixture_t *f = *state;
+    static ecgqa_t lead[2];
+    static int16_t samples[2][LEN], other[LEN];
+    ecgqa_scratch_t scratch = {f->workspace, sizeof f->workspace, NULL};
+    ecgqa_decision_t decision;
+    ecgqa_event_t event;
+    size_t taken;
+    int8_t score[2];
+    uint8_t done = 0;
+    for (size_t i = 0u; i < LEN; ++i) {
+        other[i] = f->golden.samples[LEN - 1u - i];
+    }
+    reseal(f);
+    assert_int_equal(ecgqa_scratch_bytes(&f->bundle), 0); /* samples lie in the network's memory */
+    assert_int_equal(ecgqa_init_lead(&lead[0], &f->bundle, samples[0], &scratch),
+                     ECGQA_ERR_WORKSPACE);
+    f->bundle.collect_while_classifying = 1;
+    assert_int_equal(init(f), ECGQA_OK);
+    push_all(f, f->golden.samples, LEN);
+    score[0] = decided(&f->ctx, 0);
+    push_all(f, other, LEN);
+    score[1] = decided(&f->ctx, 1);
+
+    scratch.bytes = ecgqa_scratch_bytes(&f->bundle);
+    assert_true(ecgqa_workspace_bytes(&f->bundle) >= scratch.bytes + sizeof samples[0]);
+    --scratch.bytes;
+    assert_int_equal(ecgqa_init_lead(&lead[0], &f->bundle, samples[0], &scratch),
+                     ECGQA_ERR_WORKSPACE);
+    ++scratch.bytes;
+    assert_int_equal(ecgqa_init_lead(&lead[0], &f->bundle, NULL, &scratch), ECGQA_ERR_ARGUMENT);
+    assert_int_equal(ecgqa_init_lead(&lead[0], &f->bundle, samples[0], NULL), ECGQA_ERR_ARGUMENT);
+    assert_int_equal(ecgqa_init_lead(&lead[0], NULL, samples[0], &scratch), ECGQA_ERR_ARGUMENT);
+    for (int i = 0; i < 2; ++i) {
+        assert_int_equal(ecgqa_init_lead(&lead[i], &f->bundle, samples[i], &scratch), ECGQA_OK);
+        assert_int_equal(ecgqa_selftest(&lead[i], NULL), ECGQA_OK);
+    }
+    for (uint32_t turn = 0u; turn < 3u; ++turn) {
+        assert_int_equal(ecgqa_push(&lead[0], f->golden.samples, LEN, &taken, &event), ECGQA_OK);
+        assert_int_equal(ecgqa_push(&lead[1], other, LEN, &taken, &event), ECGQA_OK);
+        for (int i = 0; i < 30; ++i) {
+            assert_int_equal(ecgqa_classify_step(&lead[0], &decision, &done), ECGQA_OK);
+            assert_int_equal(ecgqa_classify_step(&lead[1], &decision, &done), ECGQA_ERR_NOT_READY);
+        }
+        assert_int_equal(ecgqa_selftest(&lead[1], NULL), ECGQA_ERR_NOT_READY);
+        assert_int_equal(ecgqa_init_lead(&f->ctx, &f->bundle, other, &scratch),
+                         ECGQA_ERR_NOT_READY);
+        if (turn == 1u) {
+            assert_int_equal(ecgqa_reset(&lead[0]), ECGQA_OK);
+        } else {
+            assert_int_equal(decided(&lead[0], 0), score[0]);
+            assert_int_equal(ecgqa_reset(&lead[0]), ECGQA_OK);
+        }
+        assert_int_equal(decided(&lead[1], turn), score[1]);
+    }
+}
+
+/* Something else wrote to the engine's own state: entry `entry` of it, uint16 number `field`. */
+static void the_segment_is_lost_and_no_other(fixture_t *f, uint32_t entry, uint32_t field)
+{
+    const ecgqa_decision_t untouched = {77, 77, 77, 77};
+    ecgqa_decision_t decision = untouched;
+    uint8_t done;
+    assert_int_equal(init(f), ECGQA_OK);
+    push_all(f, f->golden.samples, LEN);
+    while (f->ctx.row_waits == 0u) { /* the network is under way */
+        assert_int_equal(ecgqa_classify_step(&f->ctx, &decision, &done), ECGQA_OK);
+    }
+    uint8_t *const state =
+        f->ctx.net.workspace + f->model.progress_at + entry * ECGQA_NN_PROGRESS_BYTES;
+    memset(state + 2u * field, 0x7F, 2);
+    assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_ERR_DAMAGED);
+    assert_memory_equal(&decision, &untouched, sizeof decision);
+    assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_ERR_NOT_READY);
+    push_all(f, f->golden.samples, LEN);
+    assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_OK);
+    assert_int_equal(decision.segment, 1);
+}
+
+static void a_workspace_that_is_written_over_is_told(void **state)
+{
+    fixture_t *f = *state;
+    enum { OUT_ROW = 2, OUT_COL };
+    the_segment_is_lost_and_no_other(f, 0, OUT_COL);
+    the_segment_is_lost_and_no_other(f, f->model.n_layers, OUT_ROW);
+}
+
 /* ---- self-test ------------------------------------------------------------------------------- */
 
 static void the_self_test_passes_and_resets(void **state)
@@ -445,11 +608,16 @@ static void a_layer_that_is_of_no_kind_any_more_is_refused(void **state)
         assert_int_equal(init(f), ECGQA_OK);
         f->layers[i].kind = 99;
         push_all(f, f->golden.samples, LEN);
-        assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_ERR_FORMAT);
+        assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_ERR_DAMAGED);
         assert_int_equal(ecgqa_selftest(&f->ctx, &first), ECGQA_ERR_SELFTEST);
         assert_int_equal(first.stage, ECGQA_STAGE_LAYER_CONSTANTS);
         assert_int_equal(first.layer, i);
     }
+}
+
+static uint32_t digest_of(const int16_t *samples)
+{
+    return ecgqa_digest_more(ECGQA_DIGEST_START, samples, LEN * sizeof samples[0]);
 }
 
 static void other_samples_diverge_in_the_index_rows(void **state)
@@ -461,6 +629,9 @@ static void other_samples_diverge_in_the_index_rows(void **state)
     samples[30] = (int16_t)(samples[30] + 5000);
     f->golden.samples = samples;
     assert_int_equal(init(f), ECGQA_OK);
+    assert_int_equal(ecgqa_selftest(&f->ctx, &first), ECGQA_ERR_SELFTEST);
+    assert_int_equal(first.stage, ECGQA_STAGE_GOLDEN);
+    f->golden.samples_digest = digest_of(samples);
     assert_int_equal(ecgqa_selftest(&f->ctx, &first), ECGQA_ERR_SELFTEST);
     assert_int_equal(first.stage, ECGQA_STAGE_INDEX_ROWS);
     assert_true(first.index < ecgqa_bundle.cwt->cols);
@@ -611,6 +782,7 @@ static void the_network_checks_its_arguments_and_order(void **state)
     ecgqa_nn_t net;
     const size_t all = sizeof f->workspace;
     memset(&net, 0, sizeof net);
+    reseal(f);
     assert_int_equal(ecgqa_nn_workspace_bytes(NULL), 0);
     assert_int_equal(ecgqa_nn_reset(&net), ECGQA_ERR_ARGUMENT);
     assert_int_equal(ecgqa_nn_step(&net, &event), ECGQA_ERR_ARGUMENT);
@@ -645,6 +817,7 @@ static void a_network_without_softmax_gives_its_logits(void **state)
         index_row[i] = (uint8_t)(i * 9);
     }
     f->model.softmax = NULL;
+    reseal(f);
     assert_int_equal(ecgqa_nn_init(&net, &f->model, f->workspace, sizeof f->workspace), ECGQA_OK);
     for (uint16_t row = 0; row < f->model.rows; ++row) {
         assert_int_equal(ecgqa_nn_push_row(&net, index_row), ECGQA_OK);
@@ -657,11 +830,8 @@ static void a_network_without_softmax_gives_its_logits(void **state)
 static void a_softmax_of_one_class_saturates(void **state)
 {
     fixture_t *f = *state;
-    static ecgqa_nn_softmax_t softmax;
     ecgqa_decision_t decision;
-    softmax = *f->model.softmax;
-    softmax.diff_min = 0;
-    f->model.softmax = &softmax;
+    f->softmax.diff_min = 0;
     assert_int_equal(init(f), ECGQA_OK);
     push_all(f, f->golden.samples, LEN);
     assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_OK);
@@ -671,16 +841,11 @@ static void a_softmax_of_one_class_saturates(void **state)
 static void scales_out_of_range_are_refused(void **state)
 {
     fixture_t *f = *state;
-    static ecgqa_nn_softmax_t softmax;
     static int32_t multiplier[512];
     static int8_t shift[512];
     const size_t last = ecgqa_bundle.model->n_layers - 1u;
-    softmax = *ecgqa_bundle.model->softmax;
-    softmax.left_shift = 31;
-    REFUSED(f->model.softmax, &softmax, ECGQA_ERR_FORMAT);
-    softmax.left_shift = 24;
-    softmax.diff_min = -300;
-    REFUSED(f->model.softmax, &softmax, ECGQA_ERR_FORMAT);
+    REFUSED(f->softmax.left_shift, 31, ECGQA_ERR_FORMAT);
+    REFUSED(f->softmax.diff_min, -(INT32_MAX >> f->softmax.left_shift) - 1, ECGQA_ERR_FORMAT);
     REFUSED(f->layers[last].shift, shift, ECGQA_OK);
     shift[0] = 1;
     REFUSED(f->layers[last].shift, shift, ECGQA_ERR_FORMAT);
@@ -728,6 +893,7 @@ int main(void)
         TEST(init_checks_its_arguments),
         TEST(a_bundle_that_makes_no_sense_is_refused),
         TEST(tables_that_make_no_sense_are_refused),
+        TEST(every_changed_bit_of_a_struct_is_refused),
         TEST(push_checks_its_arguments),
         TEST(classify_checks_its_arguments),
         TEST(the_threshold_decides),
@@ -741,6 +907,8 @@ int main(void)
         TEST(with_its_own_memory_samples_come_in_meanwhile),
         TEST(without_an_idle_region_scratch_lies_apart),
         TEST(a_broken_context_gives_errors_not_faults),
+        TEST(leads_share_the_memory),
+        TEST(a_workspace_that_is_written_over_is_told),
         TEST(the_self_test_passes_and_resets),
         TEST(a_layer_that_is_of_no_kind_any_more_is_refused),
         TEST(other_samples_diverge_in_the_index_rows),

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "../host/reseal.h"
 #include "../src/nn_internal.h"
 #include "../src/nn_kernels.h"
 #include "../src/nn_requant.h"
@@ -149,9 +150,20 @@ static void copy_model(copy_t *copy, const ecgqa_nn_model_t *model)
     }
 }
 
+/* What was changed was meant. */
+static void reseal(copy_t *copy)
+{
+    for (size_t i = 0u; i < COUNT(copy->layers); ++i) {
+        ecgqa_reseal(ECGQA_SEAL_LAYER(&copy->layers[i]));
+    }
+    ecgqa_reseal(ECGQA_SEAL_SOFTMAX(&copy->softmax));
+    ecgqa_reseal(ECGQA_SEAL_MODEL(&copy->model));
+}
+
 static ecgqa_status_t try_model(copy_t *copy)
 {
     ecgqa_nn_t net;
+    reseal(copy);
     return ecgqa_nn_init(&net, &copy->model, nn_random_workspace(), copy->model.workspace_bytes);
 }
 
@@ -243,12 +255,12 @@ static void rows_and_taps_that_have_no_place_are_refused(void **unused)
                 ++left_over;
             }
         }
-        if (n > 1u && ecgqa_nn_accumulates(&m->layers[n - 1u])) {
+        if (n > 1u && m->layers[n - 1u].kind == ECGQA_NN_MEAN) { /* no weights for so many rows */
             for (uint16_t rows = UINT16_MAX - 1u; rows != 0u; ++rows) {
                 copy_model(&copy, m);
                 copy.model.layers = last;
                 copy.model.n_layers = 1;
-                copy.model.rows = last->in.rows = last->runs = rows;
+                copy.model.rows = last->in.rows = rows;
                 copy.model.cols = last->in.cols;
                 copy.model.channels = last->in.channels;
                 assert_int_equal(try_model(&copy),
@@ -283,6 +295,107 @@ static void a_patch_that_others_write_over_is_refused(void **unused)
         }
     }
     assert_true(gathers > 0u);
+}
+
+/* Buffers that are copied between, or keep sums, over each other. */
+static void copies_that_overlap_are_refused(void **unused)
+{
+    uint32_t gathers = 0, carries = 0, kept = 0;
+    copy_t copy;
+    (void)unused;
+    for (uint32_t seed = 0u; seed < SEEDS; ++seed) {
+        const ecgqa_nn_model_t *m = nn_random_model(seed);
+        for (uint32_t i = 0u; m != NULL && i < m->n_layers; ++i) {
+            const ecgqa_nn_layer_t *l = &m->layers[i];
+            const int last = i + 1u == m->n_layers;
+            copy_model(&copy, m);
+            REFUSED(copy, m, layers[i].accumulators_at,
+                    (last ? m->logits_at : (l + 1)->window_at) / 4u * 4u);
+            if (l->gather) {
+                REFUSED(copy, m, layers[i].gather_at, l->window_at);
+                REFUSED(copy, m, layers[i].gather_at, l->accumulators_at);
+                ++gathers;
+            }
+            if (l->carry_rows > 0u) {
+                REFUSED(copy, m, layers[i].carry_at, l->window_at);
+                ++carries;
+            }
+            if (last && i > 0u && ecgqa_nn_accumulates(l)) {
+                REFUSED(copy, m, layers[i].accumulators_at, m->layers[0].window_at);
+                ++kept;
+            }
+        }
+        if (m != NULL) {
+            REFUSED(copy, m, model.scores_at, m->logits_at);
+            REFUSED(copy, m, model.idle_at, m->idle_at + 4u);
+        }
+    }
+    assert_true(gathers > 0u && carries > 0u && kept > 0u);
+}
+
+/* A network of one fully connected layer, `taps` inputs to two outputs. */
+static ecgqa_status_t with_sums(copy_t *copy, uint32_t taps, int32_t bias, int even, int odd)
+{
+    static uint8_t weights[2 * 256 * 256 + ECGQA_NN_WEIGHTS_TAIL];
+    static int32_t biases[2], multiplier[2] = {1 << 30, 1 << 30};
+    static int8_t shift[2];
+    ecgqa_nn_layer_t *l = &copy->layers[0];
+    memset(copy, 0, sizeof *copy);
+    for (size_t i = 0u; i < sizeof weights; ++i) {
+        weights[i] = (uint8_t)(i % 2u != 0u ? odd : even + ECGQA_NN_EVEN_BIAS);
+    }
+    biases[0] = bias;
+    biases[1] = 0;
+    l->kind = ECGQA_NN_FULLY_CONNECTED;
+    l->in = (ecgqa_nn_shape_t){(uint16_t)(taps / 256u), 256, 1};
+    l->out = l->pooled = (ecgqa_nn_shape_t){1, 1, 2};
+    l->kernel = (ecgqa_nn_window_t){1, 1, 1, 1, 0, 0};
+    l->runs = (uint16_t)(taps / 256u);
+    l->run_len = 256;
+    l->window_rows = l->blocks_a_step = 1;
+    l->act_min = INT8_MIN;
+    l->act_max = INT8_MAX;
+    l->patch_bytes = ECGQA_NN_MIN_PATCH;
+    l->window_at = 1024;
+    l->accumulators_at = 2048;
+    l->patch_at = 3072;
+    l->weights = weights;
+    l->bias = biases;
+    l->multiplier_q31 = multiplier;
+    l->shift = shift;
+    copy->model.format = ECGQA_NN_FORMAT;
+    copy->model.n_layers = 1;
+    copy->model.rows = l->in.rows;
+    copy->model.cols = 256;
+    copy->model.channels = 1;
+    copy->model.classes = 2;
+    copy->model.lut_s8 = (const int8_t *)weights;
+    copy->model.layers = copy->layers;
+    copy->model.scores_at = 512;
+    copy->model.logits_at = 520;
+    copy->model.workspace_bytes = 4096;
+    return try_model(copy);
+}
+
+static void sums_that_leave_int32_are_refused(void **unused)
+{
+    const int32_t most = (INT32_C(1) << 30) - 1;
+    static copy_t copy;
+    (void)unused;
+    /* By numbers alone: 256 inputs reach 256 * 255 * 128. */
+    assert_int_equal(with_sums(&copy, 256, 0, 127, -128), ECGQA_OK);
+    assert_int_equal(with_sums(&copy, 256, most - 256 * 255 * 128, 127, 127), ECGQA_OK);
+    /* By weights: these are zero, then they are not. */
+    assert_int_equal(with_sums(&copy, 256, most, 0, 0), ECGQA_OK);
+    assert_int_equal(with_sums(&copy, 256, most + 1, 0, 0), ECGQA_ERR_FORMAT);
+    assert_int_equal(with_sums(&copy, 256, -most - 1, 0, 0), ECGQA_ERR_FORMAT);
+    assert_int_equal(with_sums(&copy, 256, INT32_MIN, 0, 0), ECGQA_ERR_FORMAT);
+    assert_int_equal(with_sums(&copy, 256, most, -1, 0), ECGQA_OK);
+    assert_int_equal(with_sums(&copy, 256, most, 1, 0), ECGQA_ERR_FORMAT);
+    assert_int_equal(with_sums(&copy, 256, -most, -1, 0), ECGQA_ERR_FORMAT);
+    assert_int_equal(with_sums(&copy, 65536, 0, 1, -1), ECGQA_OK);
+    assert_int_equal(with_sums(&copy, 65536, 0, 1, 127), ECGQA_ERR_FORMAT);
+    assert_int_equal(with_sums(&copy, 65536, 0, 1, -128), ECGQA_ERR_FORMAT);
 }
 
 /* One number of a plan or a shape, altered at random: refused, or run within the memory. */
@@ -325,6 +438,7 @@ static void an_altered_model_stays_in_its_memory(void **unused)
         field = (uint8_t *)&copy.layers[seed % model->n_layers] + fields[seed % COUNT(fields)];
         *field =
             (uint8_t)(*field > 4u && *field < 250u ? *field + (seed / 7u % 9u) - 4u : *field ^ 1u);
+        reseal(&copy);
         if (ecgqa_nn_init(&net, &copy.model, workspace, model->workspace_bytes) != ECGQA_OK) {
             continue;
         }
@@ -407,7 +521,7 @@ static void dot_products(void **unused)
 
 static void softmax_of_equal_and_far_logits(void **unused)
 {
-    static const ecgqa_nn_softmax_t softmax = {1518500250, 22, -496};
+    static const ecgqa_nn_softmax_t softmax = {1518500250, 22, -496, 0};
     static const int8_t equal[2] = {5, 5}, far[3] = {127, -128, -128}, many[4] = {1, 1, 1, 1};
     int8_t scores[4];
     (void)unused;
@@ -433,6 +547,8 @@ int main(void)
         cmocka_unit_test(a_model_that_makes_no_sense_is_refused),
         cmocka_unit_test(rows_and_taps_that_have_no_place_are_refused),
         cmocka_unit_test(a_patch_that_others_write_over_is_refused),
+        cmocka_unit_test(copies_that_overlap_are_refused),
+        cmocka_unit_test(sums_that_leave_int32_are_refused),
         cmocka_unit_test(an_altered_model_stays_in_its_memory),
         cmocka_unit_test(division_rounds_halves_away_from_zero),
         cmocka_unit_test(dot_products),

@@ -90,7 +90,8 @@ def run(kind: str, board: boards.Board, flags: tuple[str, ...], n: int, out: Pat
     )
     (out / "maps.bin").write_bytes(want.maps[:n].tobytes())
     folder = firmware_bridge_dir()
-    sources = [*(folder / "src").glob("nn*.c"), folder / "tests" / "nn_program.c"]
+    library = [*(folder / "src").glob("nn*.c"), folder / "src" / "seal.c"]
+    sources = [*library, folder / "tests" / "nn_program.c"]
     image = boards.build(board, [*sources, out / "network.c"], out, include=[out], flags=flags)
     return boards.run(image, [str(out / "maps.bin")])
 

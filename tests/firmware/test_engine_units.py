@@ -29,7 +29,8 @@ ON_BOARDS = [
 
 def engine() -> list[Path]:
     folder = firmware_bridge_dir()
-    return [*sorted((folder / "src").glob("nn*.c")), folder / "tests" / "nn_random.c"]
+    sources = [*sorted((folder / "src").glob("nn*.c")), folder / "src" / "seal.c"]
+    return [*sources, folder / "tests" / "nn_random.c"]
 
 
 def engine_program(board: boards.Board, out: Path, *flags: str) -> Path:

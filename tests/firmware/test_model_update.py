@@ -17,6 +17,7 @@ from ecgqa_tflite.resources import firmware_bridge_dir
 SOUP = REPO / "ecgqa_tflite/bundle/templates/common/SOUP.md.jinja"
 FIRMWARE = """\
 #include "ecgqa_bundle.h"
+#include "reseal.h" /* another bundle's structs, as its exporter makes them */
 #include <stdio.h>
 static ecgqa_t ctx;
 static uint64_t workspace[65536 / 8]; /* what the firmware keeps; an update must do with it */
@@ -37,13 +38,18 @@ int main(void)
     printf("ECGQA_ERR_FORMAT %d\\n", takes(&bundle, sizeof workspace));
     bundle.format--;
     bundle.model = &model;
+    printf("ECGQA_ERR_DAMAGED %d\\n", takes(&bundle, sizeof workspace));
+    ecgqa_reseal(ECGQA_SEAL_BUNDLE(&bundle));
     model.spec_hash++;
+    printf("ECGQA_ERR_DAMAGED %d\\n", takes(&bundle, sizeof workspace));
+    ecgqa_reseal(ECGQA_SEAL_MODEL(&model));
     printf("ECGQA_ERR_SPEC %d\\n", takes(&bundle, sizeof workspace));
     model.spec_hash--;
     for (i = 0; i < 256u * model.channels; i++) {
         lut[i] = model.lut_s8[i];
     }
     model.lut_s8 = lut; /* one byte damaged on the way */
+    ecgqa_reseal(ECGQA_SEAL_MODEL(&model));
     lut[7] ^= 1;
     printf("ECGQA_ERR_SELFTEST %d\\n", takes(&bundle, sizeof workspace));
     lut[7] ^= 1;
@@ -70,14 +76,15 @@ def test_the_right_model_is_taken_and_the_wrong_one_refused(network: str, tmp_pa
     main.write_text(FIRMWARE)
     library = sorted((firmware_bridge_dir() / "src").glob("*.c"))
     program = str(tmp_path / "firmware")
-    include = [f"-I{p}" for p in (tmp_path, firmware_bridge_dir() / "include")]
+    bridge = firmware_bridge_dir()
+    include = [f"-I{p}" for p in (tmp_path, bridge / "include", bridge / "host")]
     subprocess.run(
         ["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", *include, "-x", "c",
          *map(str, [main, *made, *library]), "-o", program], check=True,
     )  # fmt: skip
     told = subprocess.run([program], capture_output=True, text=True, check=True).stdout
     lines = [line.split() for line in told.splitlines()]
-    assert len(lines) == 6
+    assert len(lines) == 8
     values = statuses()
     for name, value in lines:
         assert int(value) == values[name], name

@@ -18,7 +18,7 @@ from targets import usable
 from test_path_on_boards import Case, built, lines, small_case
 
 from ecgqa_tflite.boards import boards
-from ecgqa_tflite.engine import device_source
+from ecgqa_tflite.engine import c_source, device_source, model_source, nn_source
 from ecgqa_tflite.errors import ArgumentError
 
 TABLES = (
@@ -149,10 +149,10 @@ def test_code_that_computes_something_else(stage: str, case: Case, tmp_path: Pat
 @pytest.mark.requirement("ID-1")
 def test_another_spec_hash_is_refused_at_init(case: Case, tmp_path: Path) -> None:
     generated = case.write(tmp_path / "generated")
-    source = tmp_path / "generated" / "ecgqa_cwt_tables.c"
-    text, spec_hash = source.read_text(), f"UINT64_C(0x{case.device.spec_hash:016x})"
-    assert spec_hash in text
-    source.write_text(text.replace(spec_hash, "UINT64_C(1)"))
+    other = dataclasses.replace(case.device.tables, spec_hash=1)
+    # As if the tables were another bundle's: under this one's name, with a digest that is right.
+    name = model_source.tables_name(other, nn_source.model_id(case.device.tflite))
+    (tmp_path / "generated" / "ecgqa_cwt_tables.c").write_text(c_source.cwt_source(other, name))
     run = _run(generated, tmp_path)
     assert lines(run, "workspace") == ["workspace 0"]
     assert lines(run, "init") == ["init -4"]
@@ -178,6 +178,21 @@ def test_another_format_number_is_refused_by_the_compiler(
     source.write_text(text)
     with pytest.raises(boards.ToolError, match=rf"generated for {macro} \d+: export again"):
         _run(generated, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["ecgqa_cwt_tables.c", "ecgqa_model.c", "ecgqa_bundle.c"])
+@pytest.mark.requirement("ST-2")
+def test_a_number_that_changed_is_refused_at_init(name: str, case: Case, tmp_path: Path) -> None:
+    generated = case.write(tmp_path / "generated")
+    source = tmp_path / "generated" / name
+    text, found = re.subn(
+        r"(\d+), /\* (segment_ms|multiplier_q31|hop_len) \*/", r"\g<1> ^ 1, /* \2 */",
+        source.read_text(),
+    )  # fmt: skip
+    assert found == 1
+    source.write_text(text)
+    run = _run(generated, tmp_path)
+    assert lines(run, "init") == ["init -7"]
 
 
 def test_slices_and_whole_agree(case: Case, tmp_path: Path) -> None:

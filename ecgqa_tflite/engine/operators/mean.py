@@ -9,8 +9,20 @@ from dataclasses import replace
 import numpy as np
 
 from ecgqa_tflite.engine.layers import Chain, Layer, LayerOperator, Shape, Window
-from ecgqa_tflite.engine.legality import new_layer, operand, refusal, require_shape, scale, shape4
-from ecgqa_tflite.engine.requantisation import check_requantisation, quantise_multiplier
+from ecgqa_tflite.engine.legality import (
+    new_layer,
+    operand,
+    refusal,
+    require_shape,
+    scale,
+    shape4,
+    zero_point,
+)
+from ecgqa_tflite.engine.requantisation import (
+    check_requantisation,
+    quantise_multiplier,
+    require_sums,
+)
 from ecgqa_tflite.tflite.read import Operator
 
 
@@ -30,6 +42,7 @@ class Mean(LayerOperator):
         if axes is None or sorted(int(a) % 4 for a in np.asarray(axes).reshape(-1)) != [1, 2]:
             raise refusal(op, "is not over rows and columns")
         count = in_.rows * in_.cols
+        require_sums(op, count * (abs(zero_point(x)) + 128) < 1 << 30)
         multiplier, shift = quantise_multiplier(scale(x) / scale(y))
         if not -31 < shift < 31:
             raise refusal(op, "has scales that are too far apart")

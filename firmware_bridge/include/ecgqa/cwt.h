@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /* Meaning and layout of the tables; generated files refuse another number. */
-#define ECGQA_CWT_FORMAT 2
+#define ECGQA_CWT_FORMAT 3
 
 /* Limits that the Q formats in cwt.c were proven for; tables outside them are refused. */
 #define ECGQA_CWT_MAX_SEGMENT_LEN 5120u
@@ -40,6 +40,9 @@ typedef struct {
     uint8_t in_range;    /* 1: the row counts for the scaling's range */
 } ecgqa_cwt_row_t;
 
+/* `digest` (FNV-1a, 32 bits) is of the bytes before it, which are the same on every core: no
+ * padding lies among them. Pointers are there twice. So ecgqa_cwt_init sees a changed bit in
+ * either. */
 typedef struct {
     uint16_t format;         /* ECGQA_CWT_FORMAT */
     uint16_t segment_len;    /* samples in a segment */
@@ -51,9 +54,10 @@ typedef struct {
     uint8_t subtract_min;    /* 1: the smallest |W| becomes 0; 0: zero stays zero */
     uint8_t conditioning;    /* 1: baseline off, clipped above the beats (condition.h); 0: as is */
     uint16_t segment_ms;     /* duration of a segment */
-    uint16_t reserved;
-    uint32_t psi_first_q16; /* position of the psi table's first entry, in entries from f = 0 */
+    uint16_t reserved[3];
     uint64_t spec_hash;     /* first 8 bytes of the spec's SHA-256 */
+    uint32_t psi_first_q16; /* position of the psi table's first entry, in entries from f = 0 */
+    uint32_t digest;        /* of the numbers above */
     const uint8_t *radices; /* [n_stages], first stage first: 2, 3, 4 or 5 */
     const uint16_t *forward_order;   /* [forward_points]: where input pair i goes */
     const int32_t *quarter_sine_q31; /* [segment_len + 1]: sin(pi/2 * i / segment_len) */
@@ -63,6 +67,7 @@ typedef struct {
     const int16_t *psi_q15;          /* [ECGQA_CWT_PSI_LEN + 1]: wavelet over f / f0 */
     const int16_t *taps_q14;         /* [cols][8]: interpolation to column phases */
     const ecgqa_cwt_row_t *row;      /* [rows] */
+    const void *again[9];            /* the pointers above, once more */
 } ecgqa_cwt_tables_t;
 
 #define ECGQA_CWT_PSI_LEN 256u
@@ -104,7 +109,7 @@ size_t ecgqa_cwt_row_scratch_bytes(const ecgqa_cwt_tables_t *tables);
 
 /* Checks the tables and takes the memory (4-byte aligned; scratch at least the larger of the two
  * sizes). ERR_ARGUMENT: null or misaligned; ERR_FORMAT: tables of another format or outside the
- * limits; ERR_WORKSPACE: too few bytes. */
+ * limits; ERR_DAMAGED: not as they were made; ERR_WORKSPACE: too few bytes. */
 ecgqa_status_t ecgqa_cwt_init(ecgqa_cwt_t *cwt, const ecgqa_cwt_tables_t *tables, void *keep,
                               size_t keep_bytes, void *scratch, size_t scratch_bytes);
 

@@ -13,7 +13,7 @@
  * The caller owns all memory. Arguments are checked in every build; an error leaves the context as
  * it was. Nothing here locks: call the functions of one context from one thread, and let an
  * interrupt hand its samples over through a queue. Between two calls of ecgqa_classify_step samples
- * may be pushed. */
+ * may be pushed. Several leads are several contexts: ecgqa_init_lead. */
 #ifndef ECGQA_ECGQA_H
 #define ECGQA_ECGQA_H
 
@@ -30,7 +30,7 @@ extern "C" {
 #endif
 
 /* Meaning and layout of ecgqa_bundle_t; generated files refuse another number. */
-#define ECGQA_BUNDLE_FORMAT 1
+#define ECGQA_BUNDLE_FORMAT 2
 
 /* Alignment of the workspace, bytes. */
 #define ECGQA_ALIGN ECGQA_NN_ALIGN
@@ -64,9 +64,12 @@ typedef enum {
  * `bytes`, where it is not NULL, holds the rows themselves in the same order (index rows first), so
  * that a divergence can be named to the index. */
 typedef struct {
-    const int16_t *samples; /* [segment_len] */
+    uint32_t samples_digest; /* of the samples' bytes */
+    uint32_t digest;         /* of the number above, as in cwt.h; pointers are there twice */
+    const int16_t *samples;  /* [segment_len] */
     const uint32_t *digests;
     const uint8_t *bytes;
+    const void *again[3]; /* the pointers above, once more */
 } ecgqa_golden_t;
 
 /* Tables of the front end that have a digest each. */
@@ -94,14 +97,25 @@ typedef struct {
     int8_t threshold_s8; /* high quality if score_s8 >= threshold_s8 */
     uint8_t reserved[2];
     uint32_t workspace_bytes; /* what ecgqa_workspace_bytes answers */
+    uint32_t digest;          /* of the numbers above, as in cwt.h; pointers are there twice */
     const ecgqa_cwt_tables_t *cwt;
     const ecgqa_nn_model_t *model;
     const ecgqa_golden_t *golden; /* NULL: no self-test */
+    const void *again[3];         /* the pointers above, once more */
 } ecgqa_bundle_t;
+
+/* What several leads work in, one segment after the other. The caller fills in the first two and
+ * leaves `user` NULL. */
+typedef struct {
+    void *memory; /* ECGQA_ALIGN aligned */
+    size_t bytes; /* ecgqa_scratch_bytes or more */
+    const void *user;
+} ecgqa_scratch_t;
 
 /* Context; the caller owns it and touches no field. */
 typedef struct {
     const ecgqa_bundle_t *bundle;
+    ecgqa_scratch_t *scratch; /* NULL: its own */
     int16_t *samples;
     uint16_t n_samples; /* collected so far */
     uint16_t scan_row;
@@ -121,7 +135,8 @@ typedef enum {
     ECGQA_STAGE_LAYER_ROWS,      /* `row` of `layer`'s output */
     ECGQA_STAGE_LOGITS,          /* the last layer's output */
     ECGQA_STAGE_SCORES,
-    ECGQA_STAGE_SIGNAL /* `row` is the ecgqa_reason_t that the altered segment must have */
+    ECGQA_STAGE_SIGNAL, /* `row` is the ecgqa_reason_t that the altered segment must have */
+    ECGQA_STAGE_GOLDEN  /* the golden segment's samples themselves */
 } ecgqa_stage_t;
 
 #define ECGQA_INDEX_UNKNOWN UINT32_MAX
@@ -135,14 +150,28 @@ typedef struct {
                        have digests alone */
 } ecgqa_divergence_t;
 
-/* Bytes of workspace; 0 for a bundle that is null, of another format or makes no sense. */
+/* Bytes of workspace; 0 for a bundle that is null, of another format, damaged or makes no sense. */
 size_t ecgqa_workspace_bytes(const ecgqa_bundle_t *bundle);
 
 /* Checks the bundle and takes the workspace (ECGQA_ALIGN aligned).
  * ERR_ARGUMENT: null or misaligned; ERR_FORMAT: another format number, or tables or a model that
- * make no sense; ERR_SPEC: front end and model of different specs; ERR_WORKSPACE: too few bytes. */
+ * make no sense; ERR_DAMAGED: a number or a pointer of the structs is not as it was made; ERR_SPEC:
+ * front end and model of different specs; ERR_WORKSPACE: too few bytes. The arrays behind the
+ * pointers are ecgqa_selftest's. */
 ecgqa_status_t ecgqa_init(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, void *workspace,
                           size_t bytes);
+
+/* Bytes that leads share: the workspace without samples. 0 as ecgqa_workspace_bytes, and for a
+ * bundle that does not collect while classifying. */
+size_t ecgqa_scratch_bytes(const ecgqa_bundle_t *bundle);
+
+/* As ecgqa_init, of one lead of several, each with a context and int16 [segment_len] of samples of
+ * its own. Samples of every lead may be pushed at any time. While one has a segment under way, from
+ * its first ecgqa_classify_step to its decision or ecgqa_reset, the others' ecgqa_classify,
+ * ecgqa_classify_step and ecgqa_selftest answer ERR_NOT_READY, and so does this function. One
+ * thread calls them all. */
+ecgqa_status_t ecgqa_init_lead(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, int16_t *samples,
+                               ecgqa_scratch_t *scratch);
 
 /* Forget all samples and any classification under way; the next segment is number 0. After a gap of
  * known length ecgqa_push_missing keeps the time base. */
@@ -164,13 +193,15 @@ ecgqa_status_t ecgqa_push(ecgqa_t *ctx, const int16_t *samples, size_t n, size_t
  * decided with ECGQA_REASON_GAP; numbers and starts of segments go on as if samples had come. */
 ecgqa_status_t ecgqa_push_missing(ecgqa_t *ctx, size_t n, size_t *n_consumed, ecgqa_event_t *event);
 
-/* The heavy work on one segment, at once. ERR_NOT_READY: there is no whole segment. */
+/* The heavy work on one segment, at once. ERR_NOT_READY: there is no whole segment. ERR_DAMAGED:
+ * something else wrote to the workspace; this segment's number has no decision, the next segment is
+ * as any other. */
 ecgqa_status_t ecgqa_classify(ecgqa_t *ctx, ecgqa_decision_t *out);
 
 /* The same in slices of bounded work for cooperative schedulers: a look at the samples, the forward
  * transform, one row of the first or the second pass, or one step of the network. *done becomes 1
  * with the slice that writes *out, 0 before. ERR_NOT_READY: there is no whole segment and none
- * under way. */
+ * under way; ERR_DAMAGED: as above. */
 ecgqa_status_t ecgqa_classify_step(ecgqa_t *ctx, ecgqa_decision_t *out, uint8_t *done);
 
 /* Compare the constants and every stage of a golden segment with what they must be, then reset.

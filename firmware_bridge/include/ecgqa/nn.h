@@ -24,7 +24,7 @@ extern "C" {
 #endif
 
 /* Meaning and layout of the model; generated files refuse another number. */
-#define ECGQA_NN_FORMAT 2
+#define ECGQA_NN_FORMAT 3
 
 /* Alignment of the workspace and of buffers that hold words, bytes. */
 #define ECGQA_NN_ALIGN 8u
@@ -76,24 +76,24 @@ typedef struct {
  * bias, multiplier_q31, shift: [output channels rounded up to even]. bias holds the zero point's
  * part: bias - zero_point * sum of weights; of CONV_2D and FULLY_CONNECTED, whose inputs are taken
  * with 128 added, bias - (zero_point + 128) * sum of weights; of a MEAN, -zero_point * count.
- * scale = multiplier_q31 * 2^(shift - 31), 2^29 <= multiplier_q31, -31 < shift <= 0. */
+ * scale = multiplier_q31 * 2^(shift - 31), 2^29 <= multiplier_q31, -31 < shift <= 0.
+ *
+ * `digest`, here and below: FNV-1a, 32 bits, of the bytes before it, which are the same on every
+ * core, no padding lying among them; pointers are there twice. So ecgqa_nn_init sees a changed bit
+ * in either; what the pointers lead to is ecgqa_selftest's. */
 typedef struct {
     uint8_t kind; /* ecgqa_nn_kind_t */
     int8_t in_zero_point, out_zero_point;
-    int8_t act_min, act_max; /* of the fused activation */
-    uint8_t from_index;      /* 1: input rows are indices, coloured at the gather */
-    uint8_t gather;          /* 1: taps are gathered (indices, padding, short runs) */
-    uint8_t reserved;
-    ecgqa_nn_shape_t in;
-    ecgqa_nn_shape_t out;     /* before the merged pooling; rows and columns that nothing
-                                         needs are left out */
-    ecgqa_nn_shape_t pooled;  /* after it; the same as out where there is none */
+    int8_t act_min, act_max;  /* of the fused activation */
+    uint8_t from_index;       /* 1: input rows are indices, coloured at the gather */
+    uint8_t gather;           /* 1: taps are gathered (indices, padding, short runs) */
     ecgqa_nn_window_t kernel; /* FULLY_CONNECTED, MEAN: 1 x 1, a row at a time */
     ecgqa_nn_window_t pool;
-    const void *weights;
-    const int32_t *bias;
-    const int32_t *multiplier_q31;
-    const int8_t *shift;
+    uint8_t reserved[3];
+    ecgqa_nn_shape_t in;
+    ecgqa_nn_shape_t out;    /* before the merged pooling; rows and columns that nothing
+                                         needs are left out */
+    ecgqa_nn_shape_t pooled; /* after it; the same as out where there is none */
     uint16_t runs, run_len;
     /* The plan: positions in the workspace, bytes. */
     uint16_t chunk_len; /* of CONV_2D: inputs of one pixel that a kernel call takes at most */
@@ -109,6 +109,12 @@ typedef struct {
                                          rounded up to even], kept from row to row */
     uint32_t gather_at;       /* int8 [2][chunk_len], where gather is 1 */
     uint32_t patch_at;        /* patch_bytes, for the kernels, apart from these two */
+    uint32_t digest;          /* of the numbers above */
+    const void *weights;
+    const int32_t *bias;
+    const int32_t *multiplier_q31;
+    const int8_t *shift;
+    const void *again[4]; /* the pointers above, once more */
 } ecgqa_nn_layer_t;
 
 /* Longest chunk. */
@@ -126,27 +132,30 @@ typedef struct {
 /* Softmax over the last layer's channels, as TensorFlow Lite's reference: 5 integer bits. */
 typedef struct {
     int32_t multiplier_q31; /* of beta * quant_scale * 2^26, in [2^30, 2^31) */
-    uint8_t left_shift;
+    uint32_t left_shift;
     int32_t diff_min; /* below this difference from the maximum a score is least */
+    uint32_t digest;  /* of the numbers above */
 } ecgqa_nn_softmax_t;
 
 typedef struct {
     uint16_t format; /* ECGQA_NN_FORMAT */
     uint16_t n_layers;
-    uint16_t rows, cols; /* of the index map */
-    uint16_t channels;   /* of the image */
+    uint16_t rows, cols;          /* of the index map */
+    uint64_t spec_hash;           /* first 8 bytes of the spec's SHA-256 */
+    uint64_t model_id;            /* first 8 bytes of the network's digest */
+    uint32_t progress_at;         /* ECGQA_NN_PROGRESS_BYTES a layer and one more */
+    uint32_t logits_at;           /* int8 [classes] */
+    uint32_t scores_at;           /* int8 [classes] */
+    uint32_t idle_at, idle_bytes; /* a region that holds nothing between rows: while
+                                     ecgqa_nn_next_row's slot is open and being written */
+    uint32_t workspace_bytes;
+    uint16_t channels; /* of the image */
     uint16_t classes;
-    uint64_t spec_hash;   /* first 8 bytes of the spec's SHA-256 */
-    uint64_t model_id;    /* first 8 bytes of the network's digest */
+    uint32_t digest;      /* of the numbers above */
     const int8_t *lut_s8; /* [256][channels]: colour of an index, minus 128 */
     const ecgqa_nn_layer_t *layers;
     const ecgqa_nn_softmax_t *softmax; /* NULL: the scores are the logits */
-    uint32_t progress_at;              /* ECGQA_NN_PROGRESS_BYTES a layer and one more */
-    uint32_t logits_at;                /* int8 [classes] */
-    uint32_t scores_at;                /* int8 [classes] */
-    uint32_t idle_at, idle_bytes;      /* a region that holds nothing between rows: while
-                                         ecgqa_nn_next_row's slot is open and being written */
-    uint32_t workspace_bytes;
+    const void *again[3];              /* the pointers above, once more */
 } ecgqa_nn_model_t;
 
 /* Context; the caller owns it and touches no field. */
@@ -177,7 +186,8 @@ size_t ecgqa_nn_workspace_bytes(const ecgqa_nn_model_t *model);
 
 /* Checks the model's structure, takes the workspace (ECGQA_NN_ALIGN aligned) and resets.
  * ERR_ARGUMENT: null or misaligned; ERR_FORMAT: a model of another format or one that makes no
- * sense; ERR_WORKSPACE: too few bytes. Nothing is written in these cases. */
+ * sense; ERR_DAMAGED: not as it was made; ERR_WORKSPACE: too few bytes. Nothing is written in these
+ * cases. */
 ecgqa_status_t ecgqa_nn_init(ecgqa_nn_t *net, const ecgqa_nn_model_t *model, void *workspace,
                              size_t bytes);
 
@@ -195,7 +205,8 @@ uint16_t ecgqa_nn_next_row(const ecgqa_nn_t *net);
 ecgqa_status_t ecgqa_nn_row_ready(ecgqa_nn_t *net);
 
 /* One bounded piece of work: at most blocks_a_step blocks of one row of one layer, or chunks_a_step
- * chunks of one block; of a FULLY_CONNECTED or MEAN layer, one input row. */
+ * chunks of one block; of a FULLY_CONNECTED or MEAN layer, one input row. ERR_DAMAGED: something
+ * else wrote to the workspace, and ecgqa_nn_reset starts again. */
 ecgqa_status_t ecgqa_nn_step(ecgqa_nn_t *net, ecgqa_nn_event_t *event);
 
 /* The above for one index row, uint8 [cols], until there is nothing left to do. */

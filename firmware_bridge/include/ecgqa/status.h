@@ -29,13 +29,14 @@ extern "C" {
     X(ECGQA_ERR_FORMAT, -3, "tables or model were made for another format number")   \
     X(ECGQA_ERR_SPEC, -4, "front end and model carry different spec hashes")         \
     X(ECGQA_ERR_NOT_READY, -5, "called out of order: there is no whole segment yet") \
-    X(ECGQA_ERR_SELFTEST, -6, "a golden vector did not come out")
+    X(ECGQA_ERR_SELFTEST, -6, "a golden vector did not come out")                    \
+    X(ECGQA_ERR_DAMAGED, -7, "bundle or workspace are not as they were made or left")
 
 typedef enum {
 #define ECGQA_STATUS_ENUM(name, value, text) name = (value),
     ECGQA_STATUS_LIST(ECGQA_STATUS_ENUM)
 #undef ECGQA_STATUS_ENUM
-        ECGQA_STATUS_LAST = ECGQA_ERR_SELFTEST /* C++98 takes no comma before the brace */
+        ECGQA_STATUS_LAST = ECGQA_ERR_DAMAGED /* C++98 takes no comma before the brace */
 } ecgqa_status_t;
 
 /* What a status means, in English; never null, whatever the value. */

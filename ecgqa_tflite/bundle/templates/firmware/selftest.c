@@ -120,7 +120,8 @@ static uint64_t workspace[(ECGQA_WORKSPACE_BYTES + 7u) / 8u];
 static int stages_differ(void)
 {
     static const char *const stages[] = {"tables",     "colour map", "layer constants",
-                                         "index rows", "layer rows", "logits", "scores"};
+                                         "index rows", "layer rows", "logits", "scores",
+                                         "lost signal", "golden samples"};
     ecgqa_divergence_t first;
     const ecgqa_status_t status = ecgqa_selftest(&context, &first);
 
