@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* The inner loops of the network, one interface for every core.
  *
- * nn_kernels.c is the definition, in portable C; nn_kernels_dsp.c (Cortex-M with the DSP extension)
- * and nn_kernels_mve.c (Helium) give the same bytes. Chosen at compile time; ECGQA_PORTABLE chooses
- * the definition on any core. */
+ * nn_kernels.c is the definition, in portable C; nn_kernels_dsp.c (Cortex-M with the DSP
+ * extension), nn_kernels_mve.c (Helium) and nn_kernels_v6m.c (Cortex-M0, M0+) give the same bytes.
+ * Chosen at compile time; ECGQA_PORTABLE chooses the definition on any core. */
 #ifndef ECGQA_NN_KERNELS_H
 #define ECGQA_NN_KERNELS_H
 
@@ -18,6 +18,8 @@
 #define ECGQA_NN_KERNELS_MVE 1
 #elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32) && __ARM_ARCH_PROFILE == 'M'
 #define ECGQA_NN_KERNELS_DSP 1
+#elif defined(__ARM_ARCH_6M__)
+#define ECGQA_NN_KERNELS_V6M 1
 #else
 #define ECGQA_NN_KERNELS_PORTABLE 1
 #endif

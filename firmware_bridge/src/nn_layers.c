@@ -29,9 +29,38 @@ int8_t *ecgqa_nn_row(const ecgqa_nn_t *net, uint32_t layer, uint32_t row)
 
 /* ---- output ---------------------------------------------------------------------------------- */
 
-/* One pixel's channels into the next layer's rows; the maximum where pooling is merged. */
-static void emit(const ecgqa_nn_t *net, uint32_t layer, uint32_t row, uint32_t col,
-                 uint32_t channel, const int8_t *y, uint32_t len)
+/* Pixels side by side, as they go out. */
+typedef struct {
+    const int8_t *y; /* channels of the first */
+    uint32_t len;
+    uint32_t stride; /* from a pixel to the next, bytes */
+    uint32_t pixels;
+    uint32_t row, col, channel; /* of the first */
+} pixels_t;
+
+/* Into row `to` of the pooled output, the maximum where a window has seen a pixel before; `first`:
+ * none of this row. */
+static void pool_into(const ecgqa_nn_layer_t *l, int8_t *to, int first, const pixels_t *from)
+{
+    const ecgqa_nn_window_t *pool = &l->pool;
+    const int8_t *y = from->y;
+    uint32_t col = from->col + pool->pad_left;
+    for (uint32_t i = 0u; i < from->pixels; ++i, ++col, y += from->stride) {
+        uint32_t c = col < pool->cols ? 0u : (col - pool->cols) / pool->stride_cols + 1u;
+        uint32_t at = c * pool->stride_cols;
+        for (; at <= col && c < l->pooled.cols; ++c, at += pool->stride_cols) {
+            int8_t *const pixel = to + c * l->pooled.channels;
+            if (first && (col == at || col == pool->pad_left)) {
+                memcpy(pixel, y, from->len);
+            } else {
+                ecgqa_nn_max(pixel, y, from->len);
+            }
+        }
+    }
+}
+
+/* Into the next layer's rows; the maximum where pooling is merged. */
+static void emit(const ecgqa_nn_t *net, uint32_t layer, const pixels_t *from)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     const uint32_t last = layer + 1u == net->model->n_layers;
@@ -39,29 +68,29 @@ static void emit(const ecgqa_nn_t *net, uint32_t layer, uint32_t row, uint32_t c
     const ecgqa_nn_window_t *pool = &l->pool;
     const uint32_t base = last ? 0u : ecgqa_nn_progress(net, layer + 1u)->base;
     if (pool->rows == 0u) {
-        if (row >= base) {
-            memcpy(ecgqa_nn_row(net, layer + 1u, row) + col * channels + channel, y, len);
+        if (from->row >= base) {
+            int8_t *to = ecgqa_nn_row(net, layer + 1u, from->row) + from->channel;
+            for (uint32_t i = 0u; i < from->pixels; ++i) {
+                memcpy(to + (from->col + i) * channels, from->y + i * from->stride, from->len);
+            }
         }
         return;
     }
-    row += pool->pad_top;
-    col += pool->pad_left;
-    const uint32_t first_r = row < pool->rows ? 0u : (row - pool->rows) / pool->stride_rows + 1u;
-    const uint32_t first_c = col < pool->cols ? 0u : (col - pool->cols) / pool->stride_cols + 1u;
-    for (uint32_t r = first_r; r * pool->stride_rows <= row && r < l->pooled.rows; ++r) {
-        const int first_row = row == r * pool->stride_rows || row == pool->pad_top;
-        if (r < base) {
-            continue;
-        }
-        int8_t *const to = ecgqa_nn_row(net, layer + 1u, r) + channel;
-        for (uint32_t c = first_c; c * pool->stride_cols <= col && c < l->pooled.cols; ++c) {
-            if (first_row && (col == c * pool->stride_cols || col == pool->pad_left)) {
-                memcpy(to + c * channels, y, len);
-            } else {
-                ecgqa_nn_max(to + c * channels, y, len);
-            }
-        }
+    const uint32_t row = from->row + pool->pad_top;
+    uint32_t r = row < pool->rows ? 0u : (row - pool->rows) / pool->stride_rows + 1u;
+    r = r < base ? base : r;
+    for (; r * pool->stride_rows <= row && r < l->pooled.rows; ++r) {
+        const int first = row == r * pool->stride_rows || row == pool->pad_top;
+        pool_into(l, ecgqa_nn_row(net, layer + 1u, r) + from->channel, first, from);
     }
+}
+
+/* One pixel, all its channels. */
+static void emit_one(const ecgqa_nn_t *net, uint32_t layer, uint32_t row, uint32_t col,
+                     const int8_t *y)
+{
+    const pixels_t from = {y, net->model->layers[layer].out.channels, 0, 1, row, col, 0};
+    emit(net, layer, &from);
 }
 
 static ecgqa_nn_requant_t requant_of(const ecgqa_nn_layer_t *l, uint32_t channel)
@@ -81,10 +110,11 @@ static void finish_pixels(const ecgqa_nn_t *net, uint32_t layer, int32_t *acc, u
     const uint32_t left = (uint32_t)l->out.channels - p->channel;
     const uint32_t len = left < stride ? left : stride;
     for (uint32_t i = 0u; i < pixels; ++i) {
-        int8_t *y = (int8_t *)(acc + i * stride);
-        ecgqa_nn_requantise(y, acc + i * stride, len, &requant);
-        emit(net, layer, p->out_row, p->out_col + i, p->channel, y, len);
+        ecgqa_nn_requantise((int8_t *)(acc + i * stride), acc + i * stride, len, &requant);
     }
+    const pixels_t from = {(const int8_t *)acc, len,       stride * sizeof *acc, pixels, p->out_row,
+                           p->out_col,          p->channel};
+    emit(net, layer, &from);
 }
 
 /* On to the next block of channels, pixels or row. */
@@ -229,6 +259,36 @@ static void copy_padded(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, int8_t
     pad_pixels(l, x, count);
 }
 
+/* A few bytes: a call of memcpy costs more. */
+static inline void copy_few(int8_t *to, const int8_t *from, uint32_t len)
+{
+    uint32_t i = 0;
+#if defined(__ARM_FEATURE_UNALIGNED)
+    if (len >= 4u) { /* the last word over the one before, where they are not whole words */
+        for (; i + 4u < len; i += 4u) {
+            memcpy(to + i, from + i, 4);
+        }
+        memcpy(to + len - 4u, from + len - 4u, 4);
+        return;
+    }
+#endif
+    for (; i < len; ++i) {
+        to[i] = from[i];
+    }
+}
+
+/* All taps of a kernel that lies inside the image, as they are. */
+static void gather_whole(const ecgqa_nn_layer_t *l, const rows_t *rows, uint32_t col, int8_t *x)
+{
+    const uint32_t len = (uint32_t)l->kernel.cols * l->in.channels;
+    const int8_t *row = rows->row + col * l->in.channels;
+    for (uint32_t ky = l->kernel.rows; ky > 0u; --ky) {
+        copy_few(x, row, len);
+        x += len;
+        row += rows->row_bytes;
+    }
+}
+
 /* Taps [first, first + count) of the kernel over output column `col`, colour and padding done. */
 static void gather(const ecgqa_nn_t *net, uint32_t layer, uint32_t col, uint32_t first,
                    uint32_t count, int8_t *x)
@@ -239,6 +299,11 @@ static void gather(const ecgqa_nn_t *net, uint32_t layer, uint32_t col, uint32_t
     const uint32_t left = col * l->kernel.stride_cols;
     const uint32_t pad = l->kernel.pad_left;
     const int inside = left >= pad && left + cols <= pad + l->in.cols;
+    if (inside && l->from_index == 0u && rows.first == 0u && count == cols * rows.end &&
+        rows.end == l->kernel.rows) {
+        gather_whole(l, &rows, left - pad, x);
+        return;
+    }
     uint32_t ky = first / cols;
     uint32_t kx = first % cols;
     while (count > 0u) {
@@ -425,7 +490,7 @@ static void run_pool(const ecgqa_nn_t *net, uint32_t layer)
     for (uint32_t c = 0u; c < channels; ++c) {
         y[c] = clamp(l, l->kind == ECGQA_NN_AVERAGE_POOL_2D ? mean_of(acc[c], count) : acc[c]);
     }
-    emit(net, layer, p->out_row, p->out_col, 0, y, channels);
+    emit_one(net, layer, p->out_row, p->out_col, y);
     move_on(l, p, 1, channels);
 }
 
@@ -463,7 +528,7 @@ static void run_accumulating(const ecgqa_nn_t *net, uint32_t layer)
                 ((int8_t *)acc)[c] = ecgqa_nn_requantise_once(acc[c], c, &requant);
             }
         }
-        emit(net, layer, 0, 0, 0, (const int8_t *)acc, channels);
+        emit_one(net, layer, 0, 0, (const int8_t *)acc);
     } else {
         const int8_t *row = ecgqa_nn_row(net, layer, p->out_row);
         if (p->out_row == 0u) {
