@@ -3,7 +3,31 @@
 /* The kernels' definition, in portable C. */
 #include "nn_kernels.h"
 
-typedef int ecgqa_nn_kernels_c_is_not_empty;
+#include <string.h>
+
+static void copy(int8_t *to, const int8_t *from, uint32_t len)
+{
+    uint32_t i = 0;
+#if defined(__ARM_FEATURE_UNALIGNED)
+    if (len >= 4u) { /* where they are not whole words, the last one over the one before */
+        for (; i + 4u < len; i += 4u) {
+            memcpy(to + i, from + i, 4);
+        }
+        memcpy(to + len - 4u, from + len - 4u, 4);
+        return;
+    }
+#endif
+    for (; i < len; ++i) {
+        to[i] = from[i];
+    }
+}
+
+void ecgqa_nn_copy_runs(int8_t *to, const int8_t *from, uint32_t len, uint32_t runs, uint32_t step)
+{
+    for (; runs > 0u; --runs, to += len, from += step) {
+        copy(to, from, len);
+    }
+}
 
 #if defined(ECGQA_NN_KERNELS_PORTABLE)
 

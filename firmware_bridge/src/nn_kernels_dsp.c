@@ -262,20 +262,20 @@ __attribute__((naked, noinline)) static void after_relu(int8_t *out __attribute_
         "ldr lr, [r3], #4\n\t"
         "mov r12, #0\n\t"
         "usub8 lr, r12, lr\n\t"
-        "ldmia r2!, {r8, r10, r11, r12}\n\t" AFTER_RELU("r4", "r8") "lsrs lr, lr, "
-                                                                    "#8\n\t" AFTER_RELU("r5", "r10") "lsrs lr, lr, #8\n\t" AFTER_RELU(
-                                                                        "r6",
-                                                                        "r11") "lsrs lr, lr, "
-                                                                               "#8\n\t" AFTER_RELU("r7",
-                                                                                                   "r12") "orr r4, r4, r5, lsl #8\n\t"
-                                                                                                          "orr r4, r4, r6, lsl #16\n\t"
-                                                                                                          "orr r4, r4, r7, lsl #24\n\t"
-                                                                                                          "eor r4, r4, #0x80808080\n\t"
-                                                                                                          "str r4, [r0], #4\n\t"
-                                                                                                          "ldr r4, [sp]\n\t"
-                                                                                                          "cmp r0, r4\n\t"
-                                                                                                          "bne 1b\n\t"
-                                                                                                          "pop {r3-r8, r10, r11, r12, pc}");
+        "ldmia r2!, {r8, r10, r11, r12}\n\t" AFTER_RELU(
+            "r4", "r8") "lsrs lr, lr, "
+                        "#8\n\t" AFTER_RELU("r5", "r10") "lsrs lr, lr, #8\n\t" AFTER_RELU(
+                            "r6", "r11") "lsrs lr, lr, "
+                                         "#8\n\t" AFTER_RELU(
+                                             "r7", "r12") "orr r4, r4, r5, lsl #8\n\t"
+                                                          "orr r4, r4, r6, lsl #16\n\t"
+                                                          "orr r4, r4, r7, lsl #24\n\t"
+                                                          "eor r4, r4, #0x80808080\n\t"
+                                                          "str r4, [r0], #4\n\t"
+                                                          "ldr r4, [sp]\n\t"
+                                                          "cmp r0, r4\n\t"
+                                                          "bne 1b\n\t"
+                                                          "pop {r3-r8, r10, r11, r12, pc}");
 }
 
 typedef char ecgqa_assert_requant_begins[offsetof(ecgqa_nn_requant_t, shift) == 4u ? 1 : -1];

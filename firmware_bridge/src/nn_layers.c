@@ -259,56 +259,34 @@ static void copy_padded(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, int8_t
     pad_pixels(l, x, count);
 }
 
-/* A few bytes: a call of memcpy costs more. */
-static inline void copy_few(int8_t *to, const int8_t *from, uint32_t len)
+/* All taps of a kernel that lies inside the image, as they are; 0: they don't. */
+static int gather_whole(const ecgqa_nn_layer_t *l, const rows_t *rows, uint32_t out_col, int8_t *x)
 {
-    uint32_t i = 0;
-#if defined(__ARM_FEATURE_UNALIGNED)
-    if (len >= 4u) { /* the last word over the one before, where they are not whole words */
-        for (; i + 4u < len; i += 4u) {
-            memcpy(to + i, from + i, 4);
-        }
-        memcpy(to + len - 4u, from + len - 4u, 4);
-        return;
+    const uint32_t channels = l->in.channels;
+    const uint32_t len = l->kernel.cols * channels;
+    const uint32_t left = out_col * l->kernel.stride_cols;
+    if (l->from_index || l->kernel.pad_left != 0u || left + l->kernel.cols > l->in.cols ||
+        rows->first != 0u || rows->end != l->kernel.rows || l->chunk_len != rows->end * len) {
+        return 0;
     }
-#endif
-    for (; i < len; ++i) {
-        to[i] = from[i];
-    }
-}
-
-/* All taps of a kernel that lies inside the image, as they are. */
-static void gather_whole(const ecgqa_nn_layer_t *l, const rows_t *rows, uint32_t col, int8_t *x)
-{
-    const uint32_t len = (uint32_t)l->kernel.cols * l->in.channels;
-    const int8_t *row = rows->row + col * l->in.channels;
-    for (uint32_t ky = l->kernel.rows; ky > 0u; --ky) {
-        copy_few(x, row, len);
-        x += len;
-        row += rows->row_bytes;
-    }
+    ecgqa_nn_copy_runs(x, rows->row + left * channels, len, rows->end, rows->row_bytes);
+    return 1;
 }
 
 /* Taps [first, first + count) of the kernel over output column `col`, colour and padding done. */
-static void gather(const ecgqa_nn_t *net, uint32_t layer, uint32_t col, uint32_t first,
-                   uint32_t count, int8_t *x)
+ECGQA_NN_APART static void gather(const ecgqa_nn_t *net, uint32_t layer, const rows_t *rows,
+                                  uint32_t col, uint32_t first, uint32_t count, int8_t *x)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
-    const rows_t rows = rows_under(net, layer);
     const uint32_t cols = l->kernel.cols;
     const uint32_t left = col * l->kernel.stride_cols;
     const uint32_t pad = l->kernel.pad_left;
     const int inside = left >= pad && left + cols <= pad + l->in.cols;
-    if (inside && l->from_index == 0u && rows.first == 0u && count == cols * rows.end &&
-        rows.end == l->kernel.rows) {
-        gather_whole(l, &rows, left - pad, x);
-        return;
-    }
     uint32_t ky = first / cols;
     uint32_t kx = first % cols;
     while (count > 0u) {
         const uint32_t run = cols - kx < count ? cols - kx : count;
-        const int8_t *row = row_at(&rows, ky);
+        const int8_t *row = row_at(rows, ky);
         if (inside && row != NULL) {
             copy_pixels(net, l, x, row, left + kx - pad, run);
         } else {
@@ -351,9 +329,13 @@ static void conv_gathered(const ecgqa_nn_t *net, uint32_t layer, uint32_t chunk,
     const uint32_t len = left < l->chunk_len ? left : l->chunk_len;
     int8_t *const x0 = (int8_t *)(net->workspace + l->gather_at);
     int8_t *const x1 = job->pixels == 2u ? x0 + l->chunk_len : NULL;
-    gather(net, layer, p->out_col, tap, len / channels, x0);
-    if (x1 != NULL) {
-        gather(net, layer, (uint32_t)p->out_col + 1u, tap, len / channels, x1);
+    const rows_t rows = rows_under(net, layer);
+    for (uint32_t i = 0u; i < job->pixels; ++i) {
+        const uint32_t col = p->out_col + i;
+        int8_t *const x = x0 + i * l->chunk_len;
+        if (!gather_whole(l, &rows, col, x)) {
+            gather(net, layer, &rows, col, tap, len / channels, x);
+        }
     }
     ecgqa_nn_dot_add(job, x0, x1, len, 2u * chunk * l->chunk_len);
 }
@@ -375,7 +357,7 @@ static void conv_direct(const ecgqa_nn_t *net, uint32_t layer, uint32_t chunk, e
                      2u * (ky * ecgqa_nn_even(l->run_len) + k));
 }
 
-static void run_conv(const ecgqa_nn_t *net, uint32_t layer)
+ECGQA_NN_APART static void run_conv(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
@@ -409,7 +391,7 @@ static uint32_t col_under(const ecgqa_nn_layer_t *l, uint32_t col, uint32_t kx)
     return col * l->kernel.stride_cols + kx - l->kernel.pad_left;
 }
 
-static void run_depthwise(const ecgqa_nn_t *net, uint32_t layer)
+ECGQA_NN_APART static void run_depthwise(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
@@ -458,7 +440,7 @@ static int8_t clamp(const ecgqa_nn_layer_t *l, int32_t y)
 }
 
 /* Maximum or average over the part of the window that is not padding, all channels of a pixel. */
-static void run_pool(const ecgqa_nn_t *net, uint32_t layer)
+ECGQA_NN_APART static void run_pool(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
@@ -513,7 +495,7 @@ static void add_row_to_dense(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, c
 }
 
 /* FULLY_CONNECTED and MEAN: a row into the accumulators or, after the last one, they go out. */
-static void run_accumulating(const ecgqa_nn_t *net, uint32_t layer)
+ECGQA_NN_APART static void run_accumulating(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
