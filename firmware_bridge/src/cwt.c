@@ -540,7 +540,7 @@ ecgqa_cwt_scaler_t ecgqa_cwt_scaler(const ecgqa_cwt_t *cwt, int32_t exponent)
 static inline uint8_t level_of(uint32_t value, uint32_t low, unsigned widen, uint32_t scale)
 {
     const uint32_t above = value > low ? value - low : 0u;
-    const uint32_t level_q22 = (uint32_t)(((uint64_t)(above << widen) * scale) >> 32);
+    const uint32_t level_q22 = ecgqa_mul_high_u32(above << widen, scale);
     return (uint8_t)((level_q22 + (UINT32_C(1) << 21)) >> 22);
 }
 

@@ -29,6 +29,27 @@ void ecgqa_nn_copy_runs(int8_t *to, const int8_t *from, uint32_t len, uint32_t r
     }
 }
 
+#if !defined(ECGQA_NN_KERNELS_MVE)
+void ecgqa_nn_colour_planes(int8_t *x, const uint8_t *index, uint32_t count, const int8_t *lut_s8,
+                            uint32_t channels, uint32_t plane)
+{
+    if (channels == 3u) {
+        for (uint32_t i = 0u; i < count; ++i) {
+            const int8_t *const colour = lut_s8 + 3u * (uint32_t)index[i];
+            x[i] = colour[0];
+            x[plane + i] = colour[1];
+            x[2u * plane + i] = colour[2];
+        }
+        return;
+    }
+    for (uint32_t i = 0u; i < count; ++i) {
+        for (uint32_t c = 0u; c < channels; ++c) {
+            x[c * plane + i] = lut_s8[index[i] * channels + c];
+        }
+    }
+}
+#endif
+
 #if defined(ECGQA_NN_KERNELS_PORTABLE)
 
 #include <stddef.h>

@@ -82,6 +82,10 @@ void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
 /* to[i] = max(to[i], x[i]). */
 void ecgqa_nn_max(int8_t *to, const int8_t *x, uint32_t len);
 
+/* Colours of `count` indices, each colour `plane` bytes after the one before; channels < 256. */
+void ecgqa_nn_colour_planes(int8_t *x, const uint8_t *index, uint32_t count, const int8_t *lut_s8,
+                            uint32_t channels, uint32_t plane);
+
 /* `runs` runs of `len` bytes, `step` bytes apart, one after another to `to`: a few bytes each, of
  * which a call of memcpy would be most. The same on every core. */
 void ecgqa_nn_copy_runs(int8_t *to, const int8_t *from, uint32_t len, uint32_t runs, uint32_t step);

@@ -100,13 +100,44 @@ void ecgqa_nn_dot_add(ecgqa_nn_dot_t *job, const int8_t *x0, const int8_t *x1, u
     }
 }
 
+/* Channels that lie above the zero point or end at it, four at a time, `quads` of them; `out` may
+ * begin where `acc` does. VQRDMULH is ecgqa_mul_q31_round; VRSHL rounds halves up, which is
+ * ecgqa_shr_away of all that is not below zero. */
+static void after_relu(int8_t *out, const int32_t *acc, uint32_t quads,
+                       const ecgqa_nn_requant_t *requant)
+{
+    const int32_t *multiplier = requant->multiplier_q31;
+    const int8_t *shift = requant->shift;
+    const int32x4_t least = vdupq_n_s32(requant->act_min), most = vdupq_n_s32(requant->act_max);
+    const int32_t zero = requant->zero_point;
+    for (; quads > 0u; --quads) {
+        int32x4_t y = vqrdmulhq_s32(vldrwq_s32(acc), vldrwq_s32(multiplier));
+        y = vaddq_n_s32(vrshlq_s32(y, vldrbq_s32(shift)), zero);
+        vstrbq_s32(out, vminq_s32(vmaxq_s32(y, least), most));
+        acc += 4;
+        multiplier += 4;
+        shift += 4;
+        out += 4;
+    }
+}
+
 /* VQRDMULH is ecgqa_mul_q31_round, then ecgqa_shr_away and the clamp, four channels at a time. */
 void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
                          const ecgqa_nn_requant_t *requant)
 {
     const int32_t *multiplier = requant->multiplier_q31;
     const int8_t *shift = requant->shift;
-    for (int32_t left = (int32_t)len; left > 0; left -= 4) {
+    int32_t left = (int32_t)len;
+    if (requant->zero_point == requant->act_min) {
+        const uint32_t quads = len / 4u;
+        after_relu(out, acc, quads, requant);
+        acc += 4u * quads;
+        multiplier += 4u * quads;
+        shift += 4u * quads;
+        out += 4u * quads;
+        left = (int32_t)(len % 4u);
+    }
+    for (; left > 0; left -= 4) {
         const mve_pred16_t p = vctp32q((uint32_t)left);
         int32x4_t y = vqrdmulhq_s32(vldrwq_z_s32(acc, p), vldrwq_z_s32(multiplier, p));
         y = vaddq_s32(vshlq_n_s32(y, 1), vshrq_n_s32(y, 31));
@@ -119,6 +150,22 @@ void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
         multiplier += 4;
         shift += 4;
         out += 4;
+    }
+}
+
+/* Eight indices at a time: offsets into the table take 16 bits. */
+void ecgqa_nn_colour_planes(int8_t *x, const uint8_t *index, uint32_t count, const int8_t *lut_s8,
+                            uint32_t channels, uint32_t plane)
+{
+    for (int32_t left = (int32_t)count; left > 0; left -= 8) {
+        const mve_pred16_t p = vctp16q((uint32_t)left);
+        const uint16x8_t at = vmulq_n_u16(vldrbq_z_u16(index, p), (uint16_t)channels);
+        for (uint32_t c = 0u; c < channels; ++c) {
+            vstrbq_p_u16((uint8_t *)x + c * plane,
+                         vldrbq_gather_offset_z_u16((const uint8_t *)lut_s8 + c, at, p), p);
+        }
+        x += 8;
+        index += 8;
     }
 }
 

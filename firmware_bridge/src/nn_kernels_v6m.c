@@ -14,6 +14,7 @@ typedef int ecgqa_nn_kernels_v6m_c_is_not_empty;
 #if defined(ECGQA_NN_KERNELS_V6M)
 
 #include <stddef.h>
+#include <string.h>
 
 #include "nn_requant.h"
 
@@ -193,9 +194,28 @@ void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
     }
 }
 
+/* Of four int8 in a word each: where the signs are equal, the lower bits' difference tells. */
+static inline uint32_t larger(uint32_t a, uint32_t b)
+{
+    const uint32_t signs = UINT32_C(0x80808080);
+    const uint32_t differ = a ^ b;
+    const uint32_t lower = (a | signs) - (b & ~signs);
+    const uint32_t a_is = ((b & differ) | (lower & ~differ)) & signs;
+    return b ^ (differ & ((a_is << 1) - (a_is >> 7)));
+}
+
 void ecgqa_nn_max(int8_t *to, const int8_t *x, uint32_t len)
 {
-    for (const int8_t *const end = x + len; x != end; ++x, ++to) {
+    if ((((uintptr_t)to | (uintptr_t)x) & 3u) == 0u) {
+        for (; len >= 4u; len -= 4u, to += 4, x += 4) {
+            uint32_t a, b;
+            memcpy(&a, (const void *)__builtin_assume_aligned(x, 4), 4);
+            memcpy(&b, (const void *)__builtin_assume_aligned(to, 4), 4);
+            b = larger(a, b);
+            memcpy(__builtin_assume_aligned(to, 4), &b, 4);
+        }
+    }
+    for (; len > 0u; --len, ++x, ++to) {
         if (*x > *to) {
             *to = *x;
         }

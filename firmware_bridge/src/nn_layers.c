@@ -197,26 +197,6 @@ static uint32_t tap_bytes(const ecgqa_nn_layer_t *l)
     return is_planar(l) ? 1u : l->in.channels;
 }
 
-/* As ecgqa_nn_colour, each colour `plane` bytes after the one before. */
-static void colour_planes(int8_t *x, const uint8_t *index, uint32_t count, const int8_t *lut_s8,
-                          uint32_t channels, uint32_t plane)
-{
-    if (channels == 3u) {
-        for (uint32_t i = 0u; i < count; ++i) {
-            const int8_t *const colour = lut_s8 + 3u * (uint32_t)index[i];
-            x[i] = colour[0];
-            x[plane + i] = colour[1];
-            x[2u * plane + i] = colour[2];
-        }
-        return;
-    }
-    for (uint32_t i = 0u; i < count; ++i) {
-        for (uint32_t c = 0u; c < channels; ++c) {
-            x[c * plane + i] = lut_s8[index[i] * channels + c];
-        }
-    }
-}
-
 /* `count` pixels of a row from column `col` on, which lie in it. */
 static void copy_pixels(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, int8_t *x,
                         const int8_t *row, uint32_t col, uint32_t count)
@@ -224,7 +204,8 @@ static void copy_pixels(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, int8_t
     const uint32_t channels = l->in.channels;
     const uint8_t *const index = (const uint8_t *)row + col;
     if (is_planar(l) && channels > 1u) {
-        colour_planes(x, index, count, net->model->lut_s8, channels, l->run_len / channels);
+        ecgqa_nn_colour_planes(x, index, count, net->model->lut_s8, channels,
+                               l->run_len / channels);
     } else if (l->from_index) {
         ecgqa_nn_colour(x, index, count, net->model->lut_s8, channels);
     } else {

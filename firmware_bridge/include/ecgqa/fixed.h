@@ -68,6 +68,18 @@ static inline int32_t ecgqa_mul_high(int32_t a, int32_t b)
 #endif
 }
 
+/* High word of a * b. */
+static inline uint32_t ecgqa_mul_high_u32(uint32_t a, uint32_t b)
+{
+#if ECGQA_V6M
+    const uint32_t a_low = a & 0xFFFFu, b_low = b & 0xFFFFu, a_high = a >> 16, b_high = b >> 16;
+    const uint32_t first = a_high * b_low + ((a_low * b_low) >> 16);
+    return a_high * b_high + (first >> 16) + ((a_low * b_high + (first & 0xFFFFu)) >> 16);
+#else
+    return (uint32_t)(((uint64_t)a * b) >> 32);
+#endif
+}
+
 /* a * b, a Qn, b Q31 -> Qn. |error| <= 1 LSB of Qn. |a| < 2^30 never overflows, whatever b is. */
 static inline int32_t ecgqa_mul_q31(int32_t a, int32_t b)
 {
