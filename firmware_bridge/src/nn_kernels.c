@@ -30,6 +30,13 @@ void ecgqa_nn_copy_runs(int8_t *to, const int8_t *from, uint32_t len, uint32_t r
 }
 
 #if !defined(ECGQA_NN_KERNELS_MVE)
+void ecgqa_nn_start_sums(int32_t *acc, const int32_t *bias, uint32_t len, uint32_t pixels)
+{
+    for (; pixels > 0u; --pixels, acc += len) {
+        memcpy(acc, bias, len * sizeof *acc);
+    }
+}
+
 void ecgqa_nn_colour_planes(int8_t *x, const uint8_t *index, uint32_t count, const int8_t *lut_s8,
                             uint32_t channels, uint32_t plane)
 {

@@ -27,6 +27,9 @@
 /* The even channel of a pair is stored with this added, as uint8. */
 #define ECGQA_NN_EVEN_BIAS 128
 
+/* Accumulators of one pixel or more start at the bias, `len` channels of it. */
+void ecgqa_nn_start_sums(int32_t *acc, const int32_t *bias, uint32_t len, uint32_t pixels);
+
 /* Products of inputs and packed weights, added to accumulators:
  *
  *     acc[p][c] += sum over k of (x[p][k] + 128) * weight[c][k], p < pixels, c < 2 * pairs.

@@ -20,6 +20,32 @@ typedef struct {
     uint8_t x0[LANES], x1[LANES];
 } block_t;
 
+/* Both at once, by LDRD and STRD. */
+static inline void add_pair(int32_t *acc, uint32_t even, uint32_t odd)
+{
+    uint32_t first, second;
+    __asm__ volatile("ldrd %[first], %[second], [%[acc]]\n\t"
+                     "add %[first], %[first], %[even]\n\t"
+                     "add %[second], %[second], %[odd]\n\t"
+                     "strd %[first], %[second], [%[acc]]"
+                     : [first] "=&r"(first), [second] "=&r"(second)
+                     : [acc] "r"(acc), [even] "r"(even), [odd] "r"(odd)
+                     : "memory");
+}
+
+void ecgqa_nn_start_sums(int32_t *acc, const int32_t *bias, uint32_t len, uint32_t pixels)
+{
+    for (; pixels > 0u; --pixels, acc += len) {
+        uint32_t c = 0;
+        for (; c + 4u <= len; c += 4u) {
+            vstrwq_s32(acc + c, vldrwq_s32(bias + c));
+        }
+        for (; c < len; ++c) {
+            acc[c] = bias[c];
+        }
+    }
+}
+
 void ecgqa_nn_dot_finish(ecgqa_nn_dot_t *job)
 {
     const uint8x16_t bias = vdupq_n_u8(ECGQA_NN_EVEN_BIAS);
@@ -56,10 +82,8 @@ void ecgqa_nn_dot_finish(ecgqa_nn_dot_t *job)
             odd0 = vmladavaq_u8(odd0, odd, x0);
             odd1 = vmladavaq_u8(odd1, odd, x1);
         }
-        acc0[0] = (int32_t)((uint32_t)acc0[0] + even0);
-        acc0[1] = (int32_t)((uint32_t)acc0[1] + odd0);
-        acc1[0] = (int32_t)((uint32_t)acc1[0] + even1);
-        acc1[1] = (int32_t)((uint32_t)acc1[1] + odd1);
+        add_pair(acc0, even0, odd0);
+        add_pair(acc1, even1, odd1);
         acc0 += 2;
         acc1 += 2;
         weights += pair_bytes;

@@ -348,8 +348,8 @@ ECGQA_NN_APART static void run_conv(const ecgqa_nn_t *net, uint32_t layer)
     const uint32_t until = (uint32_t)p->chunk + l->chunks_a_step;
     const uint32_t end = until < l->chunks ? until : l->chunks;
     ecgqa_nn_dot_t job = dot_of(net, l, pixels, p->channel, block);
-    for (uint32_t i = 0u; p->chunk == 0u && i < pixels; ++i) {
-        memcpy(job.acc + i * block, l->bias + p->channel, block * sizeof *job.acc);
+    if (p->chunk == 0u) {
+        ecgqa_nn_start_sums(job.acc, l->bias + p->channel, block, pixels);
     }
     for (uint32_t chunk = p->chunk; chunk < end; ++chunk) {
         if (l->gather) {
