@@ -1,6 +1,8 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
 /* The kernels' definition, in portable C. */
+#include "fast.h"
+
 #include "nn_kernels.h"
 
 #include <string.h>

@@ -7,6 +7,8 @@
  * + even, so one SMLAD on the word as it lies in flash adds 256 * odd products plus even products,
  * another on UXTB16 of it adds the even ones alone, and their difference is 256 times the odd ones:
  * exact modulo 2^32, which is exact while |odd sum| < 2^23: 256 inputs of at most 255. */
+#include "fast.h"
+
 #include "nn_kernels.h"
 
 typedef int ecgqa_nn_kernels_dsp_c_is_not_empty;

@@ -4,6 +4,8 @@
  * inputs. VLD2 takes the two channels of a pair apart, VMLADAVA adds 16 products to a general
  * register. Everything is unsigned: inputs and weights with 128 added, 128 times the inputs' sum
  * taken off. What is loaded past the end of the weights meets inputs that are zero. */
+#include "fast.h"
+
 #include "nn_kernels.h"
 
 typedef int ecgqa_nn_kernels_mve_c_is_not_empty;

@@ -7,6 +7,8 @@
  * multiplication does both: input and weight are below 256, their product below 2^16. What is above
  * is the second pixel's product and is added up by itself; the whole is added up modulo 2^32, and
  * is the first pixel's sum plus 2^16 times the second's. */
+#include "fast.h"
+
 #include "nn_kernels.h"
 
 typedef int ecgqa_nn_kernels_v6m_c_is_not_empty;

@@ -1,6 +1,8 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
 /* One step of each kind of layer: some blocks of two pixels or one, or a part of a block. */
+#include "fast.h"
+
 #include "nn_internal.h"
 #include "nn_kernels.h"
 #include "nn_requant.h"

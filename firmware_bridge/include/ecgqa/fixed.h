@@ -39,6 +39,14 @@ static inline int16x2_t ecgqa_load_s16x2(const int16_t *a)
 }
 #endif
 
+/* One instruction; elsewhere compilers call a function of libgcc. */
+#if defined(__GNUC__) && !defined(ECGQA_PORTABLE) && !ECGQA_V6M && \
+    (!defined(__riscv) || defined(__riscv_zbb))
+#define ECGQA_HAS_CLZ 1
+#else
+#define ECGQA_HAS_CLZ 0
+#endif
+
 /* Before a short loop: leave it to the vectoriser, which a compiler that unrolls first spoils. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define ECGQA_ROLLED _Pragma("GCC unroll 1")
@@ -180,7 +188,7 @@ static inline int16_t ecgqa_saturate_s16(int32_t a)
 /* Bits that a needs: 0 for 0, 32 for 2^31 and more. */
 static inline unsigned ecgqa_bit_length(uint32_t a)
 {
-#if defined(__GNUC__) && !defined(ECGQA_PORTABLE)
+#if ECGQA_HAS_CLZ
     return a == 0u ? 0u : 32u - (unsigned)__builtin_clz(a);
 #else
     unsigned bits = 0u;
