@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
-/* ecgqa_bench on the boards of boards.json: SysTick on a Cortex-M, minstret on a RISC-V, the clock on
- * a host.
+/* ecgqa_bench on the boards of boards.json: SysTick on a Cortex-M, minstret on a RISC-V, the clock
+ * on a host.
  *
  * Under QEMU with `-icount shift=0` an instruction is a nanosecond of virtual time, so SysTick
  * counts instructions, as many a tick as the clock has nanoseconds. On a real part take
