@@ -12,6 +12,7 @@ FLIPS ?= 2000
 # Debian's names. libclang-rt: the sanitizers and libFuzzer.
 FIRMWARE_TOOLS := gcc libc6-dev make cmake \
 	gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm qemu-user \
+	gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc \
 	gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
 	g++ libcmocka-dev clang-14 libclang-rt-14-dev clang-tidy-14 clang-format-14 cppcheck
 
@@ -42,6 +43,7 @@ lint-c: ## clang-format, clang-tidy, cppcheck and its MISRA add-on on the C libr
 	clang-format-14 --dry-run --Werror $(FIRMWARE_ALL_C)
 	! grep -nE '.{101}' $(FIRMWARE_ALL_C) # comments, which clang-format leaves alone
 	$(TIDY)
+	$(TIDY) $(TIDY_ARM:hard=soft) -mcpu=cortex-m0plus
 	$(TIDY) $(TIDY_ARM) -mcpu=cortex-m4
 	$(TIDY) $(TIDY_ARM) -mcpu=cortex-m55
 	cppcheck --quiet --std=c99 --error-exitcode=1 --inline-suppr --addon=misra \

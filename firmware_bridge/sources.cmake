@@ -13,6 +13,7 @@ set(ECGQA_SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/src/nn_kernels.c
     ${CMAKE_CURRENT_LIST_DIR}/src/nn_kernels_dsp.c
     ${CMAKE_CURRENT_LIST_DIR}/src/nn_kernels_mve.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/nn_kernels_v6m.c
     ${CMAKE_CURRENT_LIST_DIR}/src/nn_layers.c
     ${CMAKE_CURRENT_LIST_DIR}/src/nn_softmax.c
     ${CMAKE_CURRENT_LIST_DIR}/src/seal.c

@@ -32,8 +32,16 @@ from ecgqa_tflite.resources import firmware_bridge_dir
 LOG_FORMAT = 1
 """``ECGQA_BENCH_FORMAT``; a test holds it against the header."""
 
-INSTRUCTIONS_A_TICK = {"mps2-an386": 40, "mps2-an500": 40, "mps2-an505": 50, "mps3-an547": 31.25}
-"""Nanoseconds of a board's SysTick clock under QEMU: with ``-icount shift=0``, instructions."""
+INSTRUCTIONS_A_TICK = {
+    "microbit": 62.5,
+    "mps2-an386": 40,
+    "mps2-an500": 40,
+    "mps2-an505": 50,
+    "mps3-an547": 31.25,
+    "virt": 1,
+}
+"""Nanoseconds of a board's SysTick clock under QEMU: with ``-icount shift=0``, instructions. A
+RISC-V counts them itself."""
 
 COUNTING = ("-icount", "shift=0,sleep=off", "-rtc", "clock=vm")
 
@@ -93,7 +101,7 @@ class BoardLog:
             )
         notes = ["the image is made inside the network, row by row"]
         if counted:
-            notes.append("counted by SysTick under QEMU: to the nearest 50 or so a slice")
+            notes.append("counted on the board under QEMU: to the nearest 60 or so a slice")
         return Row(
             target=target,
             variant=variant,
@@ -252,7 +260,7 @@ def run_on(
     ticks = INSTRUCTIONS_A_TICK.get(board.name)
     if board.bare:
         if ticks is None:
-            raise ToolError(f"{board.name}: its SysTick is not known")
+            raise ToolError(f"{board.name}: its counter is not known")
         board = replace(board, emulator=(*board.emulator, *COUNTING))
         flags = (*flags, f"-DECGQA_BENCH_INSTRUCTIONS_A_TICK_Q8={round(256 * ticks)}")
     generated = write_program(device, segments, out / "generated")

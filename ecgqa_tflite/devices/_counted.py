@@ -1,21 +1,25 @@
 # SPDX-FileCopyrightText: ecgqa-tflite contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Exact instructions of the firmware's C on an emulated core: rows of Cortex-M and of aarch64."""
+"""Exact instructions of the firmware's C on an emulated core: rows of microcontrollers, aarch64."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.benchmark.job import Job
+from ecgqa_tflite.benchmark import board_log
+from ecgqa_tflite.benchmark.job import Bench, Job
 from ecgqa_tflite.benchmark.results import Kind, Row, exact
 from ecgqa_tflite.boards import boards
 from ecgqa_tflite.boards import count as qemu_cortex_m
+from ecgqa_tflite.devices._device import Device
 
 OURS = "C, gcc -O2, QEMU"
 SEGMENTS = 3
@@ -69,3 +73,34 @@ def measure(
         ),
         **more,
     )
+
+
+def cores(board_of: Mapping[str, str], place: int) -> tuple[Device, ...]:
+    """Devices that bench counts on, without bundles of their own: a board of each core by name."""
+    return tuple(
+        Device(
+            core,
+            bench=Bench(
+                place,
+                lambda: [OURS],
+                partial(_measure_core, board_name=board),
+                partial(missing, board),
+                TAKES_S,
+            ),
+        )
+        for core, board in board_of.items()
+    )
+
+
+def _measure_core(job: Job, board_name: str) -> Row:
+    """Exact counts by stage and by layer."""
+    board, device = boards.boards()[board_name], job.device()
+    with tempfile.TemporaryDirectory() as scratch:
+        log, _ = board_log.run_on(board, device, chosen(job)[-1:], Path(scratch) / "layers")
+        return measure(
+            job,
+            board,
+            Path(scratch) / "exact",
+            notes=["layers: one segment, by the board's counter, to 0.1 %"],
+            layers=board_log.named(log.layers, device),
+        )

@@ -7,15 +7,8 @@ Bench counts its instructions on emulated cores, exactly.
 
 from __future__ import annotations
 
-import tempfile
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-from ecgqa_tflite.benchmark import board_log
-from ecgqa_tflite.benchmark.job import Bench, Job
-from ecgqa_tflite.benchmark.results import Row
-from ecgqa_tflite.boards import boards
 from ecgqa_tflite.devices import _counted
 from ecgqa_tflite.devices._device import BundleKind, Device, Parts, Prepared
 from ecgqa_tflite.engine import device_source
@@ -26,6 +19,7 @@ from ecgqa_tflite.frontend.colormap import lut
 from ecgqa_tflite.resources import firmware_bridge_dir
 
 CORES = {
+    "cortex-m0plus": "microbit",
     "cortex-m4": "mps2-an386",
     "cortex-m7": "mps2-an500",
     "cortex-m33": "mps2-an505",
@@ -129,27 +123,6 @@ def network_bytes(device: device_source.Device) -> int:
     return sum(array.nbytes for array in arrays) + lut(device.spec.colormap).nbytes
 
 
-def measure(job: Job, board_name: str) -> Row:
-    """Exact counts by stage and by layer."""
-    board, device = boards.boards()[board_name], job.device()
-    with tempfile.TemporaryDirectory() as scratch:
-        log, _ = board_log.run_on(
-            board, device, _counted.chosen(job)[-1:], Path(scratch) / "layers"
-        )
-        return _counted.measure(
-            job,
-            board,
-            Path(scratch) / "exact",
-            notes=["layers: one segment, by SysTick, to 0.1 %"],
-            layers=board_log.named(log.layers, device),
-        )
-
-
-def variants() -> list[str]:
-    """Our C."""
-    return [_counted.OURS]
-
-
 DEVICES = (
     Device(
         "cortex-m",
@@ -170,17 +143,5 @@ DEVICES = (
             collects=True,
         ),
     ),
-    *(
-        Device(
-            core,
-            bench=Bench(
-                5,
-                variants,
-                partial(measure, board_name=board),
-                partial(_counted.missing, board),
-                _counted.TAKES_S,
-            ),
-        )
-        for core, board in CORES.items()
-    ),
+    *_counted.cores(CORES, place=5),
 )

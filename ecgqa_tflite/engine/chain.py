@@ -46,7 +46,9 @@ def read_network(graph: Graph, activity: Mapping[int, NDArray[np.int64]] | None 
         raise ConversionError("the network has no layer that computes anything")
     image = shape4(graph.operators[0], graph.tensors[graph.inputs[0]])
     first = chain.layers[0]
-    chain.layers[0] = replace(first, from_index=first.kind.colours)
+    # One colour a pixel takes no more room than its index: coloured once, as the row comes in.
+    from_index = first.kind.colours and image.channels > 1
+    chain.layers[0] = replace(first, from_index=from_index)
     layers = trimmed(chain.layers)
     for i in range(len(layers) - 1):
         if activity is not None and all(

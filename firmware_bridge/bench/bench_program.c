@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
-/* ecgqa_bench on the boards of boards.json: SysTick on a Cortex-M, the clock on a host.
+/* ecgqa_bench on the boards of boards.json: SysTick on a Cortex-M, minstret on a RISC-V, the clock
+ * on a host.
  *
  * Under QEMU with `-icount shift=0` an instruction is a nanosecond of virtual time, so SysTick
  * counts instructions, as many a tick as the clock has nanoseconds. On a real part take
@@ -29,6 +30,21 @@ static void start(ecgqa_bench_t *bench)
     SYSTICK_VALUE = 0;
     SYSTICK_CONTROL = SYSTICK_ON_AT_CORE_CLOCK;
     bench->counter_bits = SYSTICK_BITS;
+    bench->scale_q8 = ECGQA_BENCH_INSTRUCTIONS_A_TICK_Q8;
+    bench->unit = "instructions";
+}
+#elif defined(__riscv) && !defined(__linux__)
+static uint32_t now(void)
+{
+    uint32_t instructions;
+
+    __asm__ volatile(".option arch, +zicsr\n\tcsrr %0, minstret" : "=r"(instructions));
+    return instructions;
+}
+
+static void start(ecgqa_bench_t *bench)
+{
+    bench->counter_bits = 32;
     bench->scale_q8 = ECGQA_BENCH_INSTRUCTIONS_A_TICK_Q8;
     bench->unit = "instructions";
 }

@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
-/* platform.h over Arm semihosting (BKPT 0xAB): Cortex-M under QEMU or a debug probe. */
+/* platform.h over semihosting: a Cortex-M (BKPT 0xAB) or a RISC-V (EBREAK between two shifts of x0)
+ * under QEMU or a debug probe. */
 #include "platform.h"
 #include "startup.h"
 
@@ -18,11 +19,28 @@ enum {
 
 static uint32_t semihost(uint32_t operation, const void *argument)
 {
+#if defined(__riscv)
+    register uint32_t a0 __asm__("a0") = operation;
+    register const void *a1 __asm__("a1") = argument;
+
+    __asm__ volatile(".balign 16\n\t" /* on one page */
+                     ".option push\n\t"
+                     ".option norvc\n\t"
+                     "slli zero, zero, 0x1f\n\t"
+                     "ebreak\n\t"
+                     "srai zero, zero, 7\n\t"
+                     ".option pop"
+                     : "+r"(a0)
+                     : "r"(a1)
+                     : "memory");
+    return a0;
+#else
     register uint32_t r0 __asm__("r0") = operation;
     register const void *r1 __asm__("r1") = argument;
 
     __asm__ volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
     return r0;
+#endif
 }
 
 static uint32_t text_len(const char *text)

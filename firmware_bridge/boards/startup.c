@@ -1,14 +1,11 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
-/* Reset, vectors and the painted stack of a Cortex-M, for boards of one core and no interrupts. */
+/* Reset, vectors and the painted stack of a Cortex-M or a RISC-V, for boards of one core and no
+ * interrupts. */
 #include "platform.h"
 #include "startup.h"
 
-enum {
-    CPACR_CP10_CP11_FULL = 0xF << 20,
-    CCR_LOB = 1 << 19, /* Armv8.1-M: cache of the low-overhead branches */
-    STACK_PAINT = 0x5AC39617,
-};
+enum { STACK_PAINT = 0x5AC39617 };
 
 /* From the linker script. */
 extern uint32_t ld_data_load[], ld_data_start[], ld_data_end[];
@@ -17,6 +14,43 @@ extern uint32_t ld_stack_start[], ld_stack_end[];
 
 void reset_handler(void);
 void fault_handler(void);
+
+__attribute__((noreturn, aligned(4))) void fault_handler(void)
+{
+    platform_puts("fault\n");
+    startup_exit(STARTUP_STATUS_FAULT);
+}
+
+__attribute__((noreturn, used)) static void run(void)
+{
+    const uint32_t *from = ld_data_load;
+    for (uint32_t *to = ld_data_start; to < ld_data_end; ++to) {
+        *to = *from++;
+    }
+    for (uint32_t *to = ld_bss_start; to < ld_bss_end; ++to) {
+        *to = 0;
+    }
+    startup_exit(board_main());
+}
+
+#if defined(__riscv)
+
+/* The core starts at the first instruction of memory. */
+__attribute__((naked, section(".vectors"), used)) void reset_handler(void)
+{
+    __asm__ volatile(".option arch, +zicsr\n\t"
+                     "la sp, ld_stack_end\n\t"
+                     "la t0, fault_handler\n\t"
+                     "csrw mtvec, t0\n\t"
+                     "j %0" ::"i"(run));
+}
+
+#else
+
+enum {
+    CPACR_CP10_CP11_FULL = 0xF << 20,
+    CCR_LOB = 1 << 19, /* Armv8.1-M: cache of the low-overhead branches */
+};
 
 typedef void (*vector_t)(void);
 
@@ -27,36 +61,31 @@ __attribute__((section(".vectors"), used)) static const vector_t vectors[16] = {
     fault_handler,          fault_handler, fault_handler, fault_handler,
 };
 
-__attribute__((noreturn)) void fault_handler(void)
-{
-    platform_puts("fault\n");
-    startup_exit(STARTUP_STATUS_FAULT);
-}
-
 __attribute__((noreturn)) void reset_handler(void)
 {
-    const uint32_t *from = ld_data_load;
+#if !defined(__ARM_ARCH_6M__)
     volatile uint32_t *const cpacr = (volatile uint32_t *)0xE000ED88u;
 
     /* The FPU and Helium share coprocessors 10 and 11. */
     *cpacr |= CPACR_CP10_CP11_FULL;
+#endif
 #if defined(__ARM_FEATURE_MVE)
     *(volatile uint32_t *)0xE000ED14u |= CCR_LOB;
 #endif
     __asm__ volatile("dsb\n\tisb" ::: "memory");
-    for (uint32_t *to = ld_data_start; to < ld_data_end; ++to) {
-        *to = *from++;
-    }
-    for (uint32_t *to = ld_bss_start; to < ld_bss_end; ++to) {
-        *to = 0;
-    }
-    startup_exit(board_main());
+    run();
 }
+
+#endif
 
 static uint32_t *stack_pointer(void)
 {
     uint32_t *sp;
+#if defined(__riscv)
+    __asm__ volatile("mv %0, sp" : "=r"(sp));
+#else
     __asm__ volatile("mov %0, sp" : "=r"(sp));
+#endif
     return sp;
 }
 

@@ -56,6 +56,7 @@ static inline int ecgqa_dot8_fits(const int16_t *a, const int16_t *b)
 
 /* An operator that takes everything is listed too: a test holds this list against fixed.h. */
 ECGQA_TWIN_2(int32_t, ecgqa_mul_high, int32_t, a, int32_t, b, 1)
+ECGQA_TWIN_2(uint32_t, ecgqa_mul_high_u32, uint32_t, a, uint32_t, b, 1)
 ECGQA_TWIN_2(int32_t, ecgqa_mul_q31, int32_t, a, int32_t, b, ecgqa_is_below_2_30(a))
 ECGQA_TWIN_2(int32_t, ecgqa_mul_q31_round, int32_t, a, int32_t, b, ecgqa_is_below_2_30(a) && b >= 0)
 ECGQA_TWIN_2(int32_t, ecgqa_shr_round, int32_t, a, unsigned, shift,
@@ -70,6 +71,7 @@ ECGQA_TWIN_1(int16_t, ecgqa_saturate_s16, int32_t, a, 1)
 ECGQA_TWIN_1(unsigned, ecgqa_bit_length, uint32_t, a, 1)
 
 #define ecgqa_mul_high(a, b) ecgqa_mul_high_checked(a, b, __FILE__, __LINE__)
+#define ecgqa_mul_high_u32(a, b) ecgqa_mul_high_u32_checked(a, b, __FILE__, __LINE__)
 #define ecgqa_mul_q31(a, b) ecgqa_mul_q31_checked(a, b, __FILE__, __LINE__)
 #define ecgqa_mul_q31_round(a, b) ecgqa_mul_q31_round_checked(a, b, __FILE__, __LINE__)
 #define ecgqa_shr_round(a, shift) ecgqa_shr_round_checked(a, shift, __FILE__, __LINE__)

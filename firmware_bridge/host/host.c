@@ -176,13 +176,13 @@ ecgqa_status_t ecgqa_host_condition(const ecgqa_cwt_tables_t *tables, const int1
     }
     for (size_t segment = 0u; segment < count; ++segment) {
         const int16_t *from = samples + segment * tables->segment_len;
-        ecgqa_condition_t condition = {0};
-        if (points != 0u) {
-            ecgqa_condition(tables, from, scratch, scratch + points, &condition);
-        }
+        ecgqa_condition_t condition;
+        ecgqa_condition(tables, from, scratch, scratch + points, &condition);
         ecgqa_conditioned_t at = ecgqa_conditioned(&condition, from);
-        for (size_t i = 0u; i < tables->segment_len; ++i) {
-            *conditioned++ = (int16_t)ecgqa_conditioned_next(&at);
+        for (uint32_t left = tables->segment_len; left > 0u;) {
+            const uint32_t taken = ecgqa_conditioned_take(&at, conditioned, left);
+            conditioned += taken;
+            left -= taken;
         }
     }
     free(scratch);

@@ -1,6 +1,10 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
+#include "fast.h"
+
 #include "condition.h"
+
+#include <stddef.h>
 
 #include "ecgqa/fixed.h"
 
@@ -88,18 +92,29 @@ static void running_median(const int16_t *in, int16_t *out, uint32_t points, uin
     }
 }
 
-/* 1.5 times what the beats reach. */
-static int32_t limit_of(const ecgqa_condition_t *c, const int16_t *samples, uint32_t n_maxima)
+/* The limit, 1.5 times what the beats reach, and the extremes within it. */
+static void limit_to_beats(ecgqa_condition_t *c, const int16_t *samples, uint32_t n_maxima)
 {
     int32_t largest[RANK] = {0}; /* of the half seconds' maxima, largest first */
+    int32_t low = 0, high = 0, lowest = INT32_MAX, highest = INT32_MIN;
     ecgqa_conditioned_t at = ecgqa_conditioned(c, samples);
     uint32_t i = 0u;
     for (uint32_t k = 0u; k < n_maxima; ++k) {
-        int32_t maximum = 0;
-        for (; i * n_maxima < (k + 1u) * c->segment_len; ++i) {
-            const int32_t size = ecgqa_abs(ecgqa_conditioned_step(&at));
-            maximum = size > maximum ? size : maximum;
+        const uint32_t end = ((k + 1u) * c->segment_len + n_maxima - 1u) / n_maxima;
+        low = INT32_MAX;
+        high = INT32_MIN;
+        while (i < end) {
+            int16_t value[ECGQA_CONDITIONED_BLOCK];
+            const uint32_t n = ecgqa_conditioned_take(&at, value, end - i);
+            for (uint32_t j = 0u; j < n; ++j) {
+                low = value[j] < low ? value[j] : low;
+                high = value[j] > high ? value[j] : high;
+            }
+            i += n;
         }
+        lowest = low < lowest ? low : lowest;
+        highest = high > highest ? high : highest;
+        int32_t maximum = high > -low ? high : -low;
         for (uint32_t rank = 0u; rank < RANK; ++rank) {
             if (maximum > largest[rank]) {
                 const int32_t less = largest[rank];
@@ -109,7 +124,9 @@ static int32_t limit_of(const ecgqa_condition_t *c, const int16_t *samples, uint
         }
     }
     const int32_t limit = (3 * largest[RANK - 1u]) >> 1;
-    return limit > INT16_MAX ? INT16_MAX : limit;
+    c->limit = limit > INT16_MAX ? INT16_MAX : limit;
+    c->lowest = lowest < -c->limit ? -c->limit : lowest;
+    c->highest = highest > c->limit ? c->limit : highest;
 }
 
 void ecgqa_condition(const ecgqa_cwt_tables_t *tables, const int16_t *samples, int16_t *a,
@@ -122,16 +139,22 @@ void ecgqa_condition(const ecgqa_cwt_tables_t *tables, const int16_t *samples, i
         highest = samples[i] > highest ? samples[i] : highest;
     }
     const unsigned bits = ecgqa_bit_length((uint32_t)(highest - lowest));
+    condition->baseline = NULL;
     condition->points = ecgqa_condition_points(tables);
     condition->segment_len = n;
+    condition->lowest = lowest;
+    condition->highest = highest;
+    if (condition->points == 0u) {
+        return;
+    }
     condition->middle = (lowest + highest + 1) >> 1; /* shifted samples are int16 */
     condition->shift = bits < 15u ? 15u - bits : 0u; /* the baseline keeps a part of an LSB */
     block_means(condition, samples, a);
     running_median(a, b, condition->points, SHORT_POINTS);
     running_median(b, a, condition->points, LONG_POINTS);
     condition->baseline = a;
-    condition->limit = 2 * UINT16_MAX; /* none yet */
-    condition->limit = limit_of(condition, samples, per_segment(tables, MAXIMA_PER_S));
+    condition->limit = INT16_MAX; /* none yet, and never more */
+    limit_to_beats(condition, samples, per_segment(tables, MAXIMA_PER_S));
 }
 
 ecgqa_conditioned_t ecgqa_conditioned(const ecgqa_condition_t *condition, const int16_t *samples)
@@ -141,17 +164,42 @@ ecgqa_conditioned_t ecgqa_conditioned(const ecgqa_condition_t *condition, const 
 }
 
 /* A sample between its two points of the baseline is baseline: inside a step nothing is left. */
-int32_t ecgqa_conditioned_step(ecgqa_conditioned_t *at)
+uint32_t ecgqa_conditioned_take(ecgqa_conditioned_t *at, int16_t *value, uint32_t n)
 {
     const ecgqa_condition_t *const c = at->condition;
-    const int32_t value = ecgqa_shl(*at->sample++ - c->middle, c->shift);
-    const int32_t one = c->baseline[at->point], other = c->baseline[at->point + 1u];
-    const int32_t low = one < other ? one : other, high = one < other ? other : one;
-    const int32_t apart = value < low ? value - low : (value > high ? value - high : 0);
-    at->position += 2 * (int32_t)c->points;
-    if (at->position >= 2 * (int32_t)c->segment_len && at->point + 2u < c->points) {
-        at->position -= 2 * (int32_t)c->segment_len;
-        ++at->point;
+    const int16_t *sample = at->sample;
+    const uint32_t taken = n < ECGQA_CONDITIONED_BLOCK ? n : ECGQA_CONDITIONED_BLOCK;
+    const int16_t *const end = sample + taken;
+    at->sample = end;
+    if (c->baseline == NULL) {
+        while (sample != end) {
+            *value++ = *sample++;
+        }
+        return taken;
     }
-    return apart > c->limit ? c->limit : (apart < -c->limit ? -c->limit : apart);
+    const int32_t middle = c->middle, limit = c->limit;
+    const int32_t step = 2 * (int32_t)c->points, turn = 2 * (int32_t)c->segment_len;
+    const unsigned shift = c->shift;
+    const int16_t *point = c->baseline + at->point;
+    const int16_t *const last = c->baseline + c->points - 2u;
+    int32_t position = at->position;
+    while (sample != end) {
+        const int32_t low = point[0] < point[1] ? point[0] : point[1];
+        const int32_t high = point[0] < point[1] ? point[1] : point[0];
+        do {
+            const int32_t shifted = ecgqa_shl(*sample++ - middle, shift);
+            int32_t apart = shifted < low ? shifted - low : 0;
+            apart = shifted > high ? shifted - high : apart;
+            apart = apart > limit ? limit : apart;
+            *value++ = (int16_t)(apart < -limit ? -limit : apart);
+            position += step;
+        } while (sample != end && (position < turn || point == last));
+        if (position >= turn && point != last) {
+            position -= turn;
+            ++point;
+        }
+    }
+    at->point = (uint32_t)(point - c->baseline);
+    at->position = position;
+    return taken;
 }

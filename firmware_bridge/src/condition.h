@@ -9,14 +9,16 @@
 
 #include "ecgqa/cwt.h"
 
-/* How a segment is conditioned; all zero but `shift` and `middle` where it isn't. */
+/* How a segment is conditioned. */
 typedef struct {
-    const int16_t *baseline; /* [points], of the shifted samples; NULL: none is taken off */
+    const int16_t
+        *baseline; /* [points], of the shifted samples; NULL: the samples are as they are */
     uint32_t points;
     uint32_t segment_len;
     int32_t middle; /* what is taken off a sample before it is shifted */
     unsigned shift;
-    int32_t limit; /* conditioned samples lie in -limit..limit */
+    int32_t limit;           /* conditioned samples lie in -limit..limit */
+    int32_t lowest, highest; /* of them */
 } ecgqa_condition_t;
 
 /* Walks through the conditioned samples of a segment from its start. */
@@ -33,20 +35,16 @@ typedef struct {
 /* Points of a segment's baseline; 0 where the tables ask for no conditioning. */
 uint32_t ecgqa_condition_points(const ecgqa_cwt_tables_t *tables);
 
-/* Baseline and limit of a segment. `a` and `b`, int16 [points] each, are scratch; the baseline
- * stays in `a`. */
+/* Baseline, limit and extremes of a segment; the extremes alone where the tables ask for no
+ * conditioning. `a` and `b`, int16 [points] each, are scratch; the baseline stays in `a`. */
 void ecgqa_condition(const ecgqa_cwt_tables_t *tables, const int16_t *samples, int16_t *a,
                      int16_t *b, ecgqa_condition_t *condition);
 
 ecgqa_conditioned_t ecgqa_conditioned(const ecgqa_condition_t *condition, const int16_t *samples);
 
-/* The next sample of a segment that has a baseline, within int16. */
-int32_t ecgqa_conditioned_step(ecgqa_conditioned_t *at);
+#define ECGQA_CONDITIONED_BLOCK 32u
 
-/* The next sample, conditioned or, where nothing is to be done, as it is. */
-static inline int32_t ecgqa_conditioned_next(ecgqa_conditioned_t *at)
-{
-    return at->condition->baseline == NULL ? *at->sample++ : ecgqa_conditioned_step(at);
-}
+/* The next conditioned samples of the segment, n of them or ECGQA_CONDITIONED_BLOCK; how many. */
+uint32_t ecgqa_conditioned_take(ecgqa_conditioned_t *at, int16_t *value, uint32_t n);
 
 #endif

@@ -1,5 +1,7 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
+#include "fast.h"
+
 #include "ecgqa/cwt.h"
 
 #include "condition.h"
@@ -173,6 +175,21 @@ ecgqa_status_t ecgqa_cwt_init(ecgqa_cwt_t *cwt, const ecgqa_cwt_tables_t *tables
 
 /* ---- samples to spectrum --------------------------------------------------------------------- */
 
+/* Sum of |sample - middle|: at most 5120 * 2^15 < 2^28. */
+static uint32_t size_of(ecgqa_conditioned_t from, int32_t middle, uint32_t n)
+{
+    uint32_t sum = 0u;
+    while (n > 0u) {
+        int16_t value[ECGQA_CONDITIONED_BLOCK];
+        const uint32_t taken = ecgqa_conditioned_take(&from, value, n);
+        for (uint32_t j = 0u; j < taken; ++j) {
+            sum += (uint32_t)ecgqa_abs(value[j] - middle);
+        }
+        n -= taken;
+    }
+    return sum;
+}
+
 /* Samples, less their mid-range and as large as the transform allows, to its input order. Makhoul
  * 1980: even samples forward, odd ones backward make the DCT a Fourier transform of the same
  * length. */
@@ -181,15 +198,20 @@ static void load_samples(const ecgqa_cwt_tables_t *t, ecgqa_conditioned_t from, 
 {
     const uint32_t n = t->segment_len;
     const uint32_t each = n / t->forward_points; /* samples a point: 1 or 2 */
-    for (uint32_t sample = 0u; sample < n; ++sample) {
-        const uint32_t i = (sample & 1u) == 0u ? sample / 2u : n - 1u - sample / 2u;
-        const int32_t value = ecgqa_shl(ecgqa_conditioned_next(&from) - middle, shift);
-        const uint32_t at = 2u * (uint32_t)t->forward_order[i / each];
-        if (each == 1u) {
-            z[at] = value;
-            z[at + 1u] = 0;
-        } else {
-            z[at + (i & 1u)] = value;
+    uint32_t sample = 0u;
+    while (sample < n) {
+        int16_t value[ECGQA_CONDITIONED_BLOCK];
+        const uint32_t taken = ecgqa_conditioned_take(&from, value, n - sample);
+        for (uint32_t j = 0u; j < taken; ++j, ++sample) {
+            const uint32_t i = (sample & 1u) == 0u ? sample / 2u : n - 1u - sample / 2u;
+            const int32_t shifted = ecgqa_shl(value[j] - middle, shift);
+            if (each == 1u) {
+                const uint32_t at = 2u * (uint32_t)t->forward_order[i];
+                z[at] = shifted;
+                z[at + 1u] = 0;
+            } else {
+                z[2u * (uint32_t)t->forward_order[i / 2u] + (i & 1u)] = shifted;
+            }
         }
     }
 }
@@ -218,29 +240,16 @@ ecgqa_status_t ecgqa_cwt_analyse(ecgqa_cwt_t *cwt, const int16_t *samples, size_
     }
     const ecgqa_cwt_tables_t *t = cwt->tables;
     int32_t *z = (int32_t *)cwt->scratch;
-    ecgqa_condition_t condition = {0};
-    if (t->conditioning != 0u) {
-        ecgqa_condition(t, samples, cwt->spectrum, (int16_t *)(void *)z, &condition);
-    }
-    const ecgqa_conditioned_t start = ecgqa_conditioned(&condition, samples);
-    ecgqa_conditioned_t at = start;
-    int32_t lowest = INT32_MAX, highest = INT32_MIN;
-    for (size_t i = 0u; i < segment_len; ++i) {
-        const int32_t value = ecgqa_conditioned_next(&at);
-        lowest = value < lowest ? value : lowest;
-        highest = value > highest ? value : highest;
-    }
+    ecgqa_condition_t condition;
+    ecgqa_condition(t, samples, cwt->spectrum, (int16_t *)(void *)z, &condition);
     cwt->state = 1u;
-    cwt->flat = lowest == highest;
+    cwt->flat = condition.lowest == condition.highest;
     if (cwt->flat) {
         return ECGQA_OK;
     }
-    const int32_t middle = (lowest + highest) >> 1;
-    uint32_t sum = 0u; /* at most 5120 * 2^15 < 2^28 */
-    at = start;
-    for (size_t i = 0u; i < segment_len; ++i) {
-        sum += (uint32_t)ecgqa_abs(ecgqa_conditioned_next(&at) - middle);
-    }
+    const int32_t middle = (condition.lowest + condition.highest) >> 1;
+    const ecgqa_conditioned_t start = ecgqa_conditioned(&condition, samples);
+    const uint32_t sum = size_of(start, middle, t->segment_len);
     load_samples(t, start, middle, TRANSFORM_BITS - ecgqa_bit_length(sum), z);
     ecgqa_fft_forward(t, z);
 
@@ -340,8 +349,8 @@ void ecgqa_cwt_to_time(const ecgqa_cwt_tables_t *tables, uint16_t row, int32_t *
     const uint32_t points = UINT32_C(1) << log2_fft;
     ecgqa_fft_real(tables, log2_fft, z);
     uint32_t bits = 0u;
-    for (uint32_t i = 0u; i < 2u * points + 2u; ++i) {
-        bits |= (uint32_t)ecgqa_abs(z[i]);
+    for (uint32_t i = 0u; i <= points; ++i) {
+        bits |= (uint32_t)(ecgqa_abs(z[2u * i]) | ecgqa_abs(z[2u * i + 1u]));
     }
     unsigned shift = ecgqa_bit_length(bits);
     shift = shift > MANTISSA_BITS ? shift - MANTISSA_BITS : 0u;
@@ -548,7 +557,7 @@ ecgqa_cwt_scaler_t ecgqa_cwt_scaler(const ecgqa_cwt_t *cwt, int32_t exponent)
 static inline uint8_t level_of(uint32_t value, uint32_t low, unsigned widen, uint32_t scale)
 {
     const uint32_t above = value > low ? value - low : 0u;
-    const uint32_t level_q22 = (uint32_t)(((uint64_t)(above << widen) * scale) >> 32);
+    const uint32_t level_q22 = ecgqa_mul_high_u32(above << widen, scale);
     return (uint8_t)((level_q22 + (UINT32_C(1) << 21)) >> 22);
 }
 

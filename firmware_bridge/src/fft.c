@@ -1,5 +1,7 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
+#include "fast.h"
+
 #include "fft.h"
 
 #include "ecgqa/fixed.h"

@@ -107,30 +107,52 @@ static int finish(const ecgqa_nn_t *net, ecgqa_nn_event_t *event)
     return 1;
 }
 
-/* The layer nearest the output goes first, so that rows are used up before more are made. */
+/* Which layer is in the middle of a row, counted from 1; 0: none. The entry after the last layer's
+ * has no column of its own. */
+static uint16_t *busy(const ecgqa_nn_t *net)
+{
+    return &ecgqa_nn_progress(net, net->model->n_layers)->out_col;
+}
+
+/* A step of a layer that can run; 0: the workspace or the layer is damaged. */
+static int run(const ecgqa_nn_t *net, uint32_t layer, ecgqa_nn_event_t *event)
+{
+    const ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
+    const uint16_t before = p->out_row;
+    if (!ecgqa_nn_run_layer(net, layer)) {
+        return 0;
+    }
+    *busy(net) = (uint16_t)(p->out_row == before ? layer + 1u : 0u);
+    if (p->out_row != before) {
+        advance(net, layer);
+    }
+    event->kind = ECGQA_NN_WORKED;
+    event->layer = (uint16_t)layer;
+    return 1;
+}
+
+/* The layer nearest the output goes first, so that rows are used up before more are made; until a
+ * row is whole no other one has anything to do. */
 ecgqa_status_t ecgqa_nn_step(ecgqa_nn_t *net, ecgqa_nn_event_t *event)
 {
     if (net == NULL || net->model == NULL || event == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }
     ecgqa_nn_event_t done = {ECGQA_NN_IDLE, 0, 0, NULL, 0};
-    if (!finish(net, &done)) {
-        for (uint32_t layer = net->model->n_layers; layer-- > 0u && done.kind == ECGQA_NN_IDLE;) {
+    const uint32_t layers = net->model->n_layers;
+    const uint32_t under_way = *busy(net);
+    int sound = 1;
+    if (under_way - 1u < layers && can_run(net, under_way - 1u)) {
+        sound = run(net, under_way - 1u, &done);
+    } else if (!finish(net, &done)) {
+        for (uint32_t layer = layers; layer-- > 0u && done.kind == ECGQA_NN_IDLE && sound;) {
             if (!announce(net, layer, &done) && can_run(net, layer)) {
-                const uint16_t before = ecgqa_nn_progress(net, layer)->out_row;
-                if (!ecgqa_nn_run_layer(net, layer)) {
-                    return ECGQA_ERR_DAMAGED;
-                }
-                if (ecgqa_nn_progress(net, layer)->out_row != before) {
-                    advance(net, layer);
-                }
-                done.kind = ECGQA_NN_WORKED;
-                done.layer = (uint16_t)layer;
+                sound = run(net, layer, &done);
             }
         }
     }
     *event = done;
-    return ECGQA_OK;
+    return sound ? ECGQA_OK : ECGQA_ERR_DAMAGED;
 }
 
 /* ---- rows in --------------------------------------------------------------------------------- */

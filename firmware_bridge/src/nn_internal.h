@@ -19,6 +19,13 @@ typedef struct {
 typedef char
     ecgqa_assert_progress_bytes[sizeof(ecgqa_nn_progress_t) == ECGQA_NN_PROGRESS_BYTES ? 1 : -1];
 
+/* A function with a frame of its own: inlined, it would be carried by all that its caller calls. */
+#if defined(__GNUC__)
+#define ECGQA_NN_APART __attribute__((noinline))
+#else
+#define ECGQA_NN_APART
+#endif
+
 static inline uint32_t ecgqa_nn_even(uint32_t n)
 {
     return (n + 1u) & ~UINT32_C(1);

@@ -1,9 +1,63 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
 /* The kernels' definition, in portable C. */
+#include "fast.h"
+
 #include "nn_kernels.h"
 
-typedef int ecgqa_nn_kernels_c_is_not_empty;
+#include <string.h>
+
+static void copy(int8_t *to, const int8_t *from, uint32_t len)
+{
+    uint32_t i = 0;
+#if defined(__ARM_FEATURE_UNALIGNED)
+    if (len >= 4u) { /* where they are not whole words, the last one over the one before */
+        for (; i + 4u < len; i += 4u) {
+            memcpy(to + i, from + i, 4);
+        }
+        memcpy(to + len - 4u, from + len - 4u, 4);
+        return;
+    }
+#endif
+    for (; i < len; ++i) {
+        to[i] = from[i];
+    }
+}
+
+void ecgqa_nn_copy_runs(int8_t *to, const int8_t *from, uint32_t len, uint32_t runs, uint32_t step)
+{
+    for (; runs > 0u; --runs, to += len, from += step) {
+        copy(to, from, len);
+    }
+}
+
+#if !defined(ECGQA_NN_KERNELS_MVE)
+void ecgqa_nn_start_sums(int32_t *acc, const int32_t *bias, uint32_t len, uint32_t pixels)
+{
+    for (; pixels > 0u; --pixels, acc += len) {
+        memcpy(acc, bias, len * sizeof *acc);
+    }
+}
+
+void ecgqa_nn_colour_planes(int8_t *x, const uint8_t *index, uint32_t count, const int8_t *lut_s8,
+                            uint32_t channels, uint32_t plane)
+{
+    if (channels == 3u) {
+        for (uint32_t i = 0u; i < count; ++i) {
+            const int8_t *const colour = lut_s8 + 3u * (uint32_t)index[i];
+            x[i] = colour[0];
+            x[plane + i] = colour[1];
+            x[2u * plane + i] = colour[2];
+        }
+        return;
+    }
+    for (uint32_t i = 0u; i < count; ++i) {
+        for (uint32_t c = 0u; c < channels; ++c) {
+            x[c * plane + i] = lut_s8[index[i] * channels + c];
+        }
+    }
+}
+#endif
 
 #if defined(ECGQA_NN_KERNELS_PORTABLE)
 

@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* The inner loops of the network, one interface for every core.
  *
- * nn_kernels.c is the definition, in portable C; nn_kernels_dsp.c (Cortex-M with the DSP extension)
- * and nn_kernels_mve.c (Helium) give the same bytes. Chosen at compile time; ECGQA_PORTABLE chooses
- * the definition on any core. */
+ * nn_kernels.c is the definition, in portable C; nn_kernels_dsp.c (Cortex-M with the DSP
+ * extension), nn_kernels_mve.c (Helium) and nn_kernels_v6m.c (Cortex-M0, M0+) give the same bytes.
+ * Chosen at compile time; ECGQA_PORTABLE chooses the definition on any core. */
 #ifndef ECGQA_NN_KERNELS_H
 #define ECGQA_NN_KERNELS_H
 
@@ -18,12 +18,17 @@
 #define ECGQA_NN_KERNELS_MVE 1
 #elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32) && __ARM_ARCH_PROFILE == 'M'
 #define ECGQA_NN_KERNELS_DSP 1
+#elif defined(__ARM_ARCH_6M__)
+#define ECGQA_NN_KERNELS_V6M 1
 #else
 #define ECGQA_NN_KERNELS_PORTABLE 1
 #endif
 
 /* The even channel of a pair is stored with this added, as uint8. */
 #define ECGQA_NN_EVEN_BIAS 128
+
+/* Accumulators of one pixel or more start at the bias, `len` channels of it. */
+void ecgqa_nn_start_sums(int32_t *acc, const int32_t *bias, uint32_t len, uint32_t pixels);
 
 /* Products of inputs and packed weights, added to accumulators:
  *
@@ -79,6 +84,14 @@ void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
 
 /* to[i] = max(to[i], x[i]). */
 void ecgqa_nn_max(int8_t *to, const int8_t *x, uint32_t len);
+
+/* Colours of `count` indices, each colour `plane` bytes after the one before; channels < 256. */
+void ecgqa_nn_colour_planes(int8_t *x, const uint8_t *index, uint32_t count, const int8_t *lut_s8,
+                            uint32_t channels, uint32_t plane);
+
+/* `runs` runs of `len` bytes, `step` bytes apart, one after another to `to`: a few bytes each, of
+ * which a call of memcpy would be most. The same on every core. */
+void ecgqa_nn_copy_runs(int8_t *to, const int8_t *from, uint32_t len, uint32_t runs, uint32_t step);
 
 /* acc[c] += x[c] * weights[c]: one tap of a depthwise convolution. */
 void ecgqa_nn_multiply_add(int32_t *acc, const int8_t *x, const int8_t *weights, uint32_t len);

@@ -7,6 +7,8 @@
  * + even, so one SMLAD on the word as it lies in flash adds 256 * odd products plus even products,
  * another on UXTB16 of it adds the even ones alone, and their difference is 256 times the odd ones:
  * exact modulo 2^32, which is exact while |odd sum| < 2^23: 256 inputs of at most 255. */
+#include "fast.h"
+
 #include "nn_kernels.h"
 
 typedef int ecgqa_nn_kernels_dsp_c_is_not_empty;
@@ -38,83 +40,99 @@ typedef struct {
     uint32_t step;                             /* from the weights of the block before, bytes */
 } block_t;
 
-/* A block with its weights, r8 to r12 as they lie. */
-#define STEP                                   \
-    "ldmia %[x]!, {r8, r9, r10, r11, r12}\n\t" \
-    "add %[w], %[w], r12\n\t"                  \
-    "ldrd %[w0], r12, [%[w]]\n\t"              \
-    "smlad %[both0], %[w0], r8, %[both0]\n\t"  \
-    "smlad %[both1], %[w0], r9, %[both1]\n\t"  \
-    "uxtb16 %[w0], %[w0]\n\t"                  \
-    "smlad %[even0], %[w0], r8, %[even0]\n\t"  \
-    "smlad %[even1], %[w0], r9, %[even1]\n\t"  \
-    "smlad %[both0], r12, r10, %[both0]\n\t"   \
-    "smlad %[both1], r12, r11, %[both1]\n\t"   \
-    "uxtb16 r12, r12\n\t"                      \
-    "smlad %[even0], r12, r10, %[even0]\n\t"   \
-    "smlad %[even1], r12, r11, %[even1]\n\t"
-
+/* What add_pairs takes, in its order. */
 typedef struct {
-    const uint8_t *w;
-    const block_t *x;
-    int32_t both0, both1, even0, even1;
-} sums_t;
+    const block_t *patch, *end;
+    int32_t
+        start[2]; /* of each pixel's sums: what the even channel's bias has to be taken off by */
+    int32_t *acc0, *acc1;
+    const int32_t *acc_end;
+    uint32_t next; /* from the weights of a pair's last block to the next pair's first, bytes */
+    const uint8_t *weights;
+    uint32_t blocks; /* 1 or more */
+} pairs_t;
 
-/* `STEPS` until the blocks' end. In assembly: compilers make no LDM of this, and spill. */
-#define UNTIL(s, end, STEPS)                                                                      \
-    do {                                                                                          \
-        uint32_t w0;                                                                              \
-        __asm__ volatile(                                                                         \
-            "1:\n\t" STEPS "cmp %[x], %[until]\n\tbne 1b"                                         \
-            : [w] "+r"((s).w), [x] "+r"((s).x), [both0] "+r"((s).both0), [both1] "+r"((s).both1), \
-              [even0] "+r"((s).even0), [even1] "+r"((s).even1), [w0] "=&r"(w0)                    \
-            : [until] "r"(end)                                                                    \
-            : "r8", "r9", "r10", "r11", "r12", "cc", "memory");                                   \
-    } while (0)
+typedef char ecgqa_assert_pairs_words[sizeof(pairs_t) == 40u ? 1 : -1];
 
-/* Both sums start at what the even channel's bias has to be taken off by: in their difference it
- * cancels. */
-static inline void add_pair(int32_t *acc, int32_t both, int32_t even)
+/* A block with its weights: both pixels' sums of both channels in r2, r3, of the even one in r4,
+ * r5. Both start at the same value: in their difference it cancels. */
+#define STEP                                 \
+    "ldmia r0!, {r8, r10, r11, r12, lr}\n\t" \
+    "add r1, r1, lr\n\t"                     \
+    "ldrd r6, lr, [r1]\n\t"                  \
+    "smlad r2, r6, r8, r2\n\t"               \
+    "smlad r3, r6, r10, r3\n\t"              \
+    "uxtb16 r6, r6\n\t"                      \
+    "smlad r4, r6, r8, r4\n\t"               \
+    "smlad r5, r6, r10, r5\n\t"              \
+    "smlad r2, lr, r11, r2\n\t"              \
+    "smlad r3, lr, r12, r3\n\t"              \
+    "uxtb16 lr, lr\n\t"                      \
+    "smlad r4, lr, r11, r4\n\t"              \
+    "smlad r5, lr, r12, r5\n\t"
+
+/* A pixel's sums into its accumulators. */
+#define INTO_ACC(acc, both, even)          \
+    "ldrd r8, r10, [" acc "]\n\t"          \
+    "sub " both ", " both ", " even "\n\t" \
+    "add r8, r8, " even "\n\t"             \
+    "add r10, r10, " both ", asr #8\n\t"   \
+    "strd r8, r10, [" acc "], #8\n\t"
+
+/* All pairs of channels. In assembly, whole: compilers make no LDM of this, and spill; and so it is
+ * the same at every optimisation. r9 is left alone. Turns are four blocks, the first one the rest:
+ * it is entered where the table says. */
+__attribute__((naked, noinline)) static void add_pairs(const pairs_t *pairs __attribute__((unused)))
 {
-    const int32_t first = acc[0] + even;
-    const int32_t second = acc[1] + ((int32_t)((uint32_t)both - (uint32_t)even) >> 8);
-    acc[0] = first;
-    acc[1] = second;
+    __asm__ volatile("push {r4-r8, r10, r11, lr}\n\t"
+                     "ldmia r0!, {r1-r8}\n\t"
+                     "ldrd r12, lr, [r0]\n\t"
+                     "and lr, lr, #3\n\t"
+                     "adr r0, 9f\n\t"
+                     "ldrh lr, [r0, lr, lsl #1]\n\t"
+                     "sub r0, r0, lr\n\t"
+                     "orr r0, r0, #1\n\t"
+                     "push {r0-r8}\n\t"
+                     "mov r1, r12\n"
+                     "0:\n\t"
+                     "ldrd r0, r7, [sp, #4]\n\t"
+                     "ldrd r2, r3, [sp, #12]\n\t"
+                     "mov r4, r2\n\t"
+                     "mov r5, r3\n\t"
+                     "ldr pc, [sp]\n"
+                     "1:\n\t" STEP "2:\n\t" STEP "3:\n\t" STEP "4:\n\t" STEP "cmp r0, r7\n\t"
+                     "bne 1b\n\t"
+                     "ldrd r6, r7, [sp, #20]\n\t" INTO_ACC("r6", "r2", "r4")
+                         INTO_ACC("r7", "r3", "r5") "strd r6, r7, [sp, #20]\n\t"
+                                                    "ldrd r8, r10, [sp, #28]\n\t"
+                                                    "add r1, r1, r10\n\t"
+                                                    "cmp r6, r8\n\t"
+                                                    "bne 0b\n\t"
+                                                    "add sp, sp, #36\n\t"
+                                                    "pop {r4-r8, r10, r11, pc}\n\t"
+                                                    ".balign 4\n"
+                                                    "9:\n\t"
+                                                    ".hword 9b - 1b, 9b - 4b, 9b - 3b, 9b - 2b\n\t"
+                                                    ".balign 4");
 }
 
 void ecgqa_nn_dot_finish(ecgqa_nn_dot_t *job)
 {
-    const block_t *const patch = (const block_t *)job->patch;
-    const block_t *const end = patch + job->blocks;
-    const block_t *const turns = patch + (job->blocks & ~3u);
-    const uint8_t *weights = job->weights;
-    const uint32_t pair_bytes = job->pair_bytes;
-    const int32_t start0 = -ECGQA_NN_EVEN_BIAS * job->sum[0];
-    const int32_t start1 = -ECGQA_NN_EVEN_BIAS * job->sum[1];
     const uint32_t channels = 2u * (uint32_t)job->pairs;
-    int32_t *acc0 = job->acc;
+    pairs_t pairs;
+    pairs.patch = (const block_t *)job->patch;
+    pairs.end = pairs.patch + job->blocks;
+    pairs.start[0] = -ECGQA_NN_EVEN_BIAS * job->sum[0];
+    pairs.start[1] = -ECGQA_NN_EVEN_BIAS * job->sum[1];
+    pairs.acc0 = job->acc;
     /* The second pixel that there may not be is all zeros: nothing is added to the first. */
-    int32_t *acc1 = job->pixels == 2u ? acc0 + channels : acc0;
-    const int32_t *const acc_end = patch == end ? acc0 : acc0 + channels;
-    while (acc0 != acc_end) {
-        sums_t s;
-        s.w = weights;
-        s.x = patch;
-        s.both0 = start0;
-        s.both1 = start1;
-        s.even0 = start0;
-        s.even1 = start1;
-        if (turns != patch) {
-            UNTIL(s, turns, STEP STEP STEP STEP);
-        }
-        if (turns != end) {
-            UNTIL(s, end, STEP);
-        }
-        add_pair(acc0, s.both0, s.even0);
-        add_pair(acc1, s.both1, s.even1);
-        acc0 += 2;
-        acc1 += 2;
-        weights += pair_bytes;
+    pairs.acc1 = job->pixels == 2u ? pairs.acc0 + channels : pairs.acc0;
+    pairs.acc_end = pairs.acc0 + channels;
+    pairs.next = job->pair_bytes - job->at;
+    pairs.weights = job->weights;
+    pairs.blocks = job->blocks;
+    if (job->blocks != 0u && channels != 0u) {
+        add_pairs(&pairs);
     }
     ecgqa_nn_dot_clear(job);
 }
@@ -132,10 +150,13 @@ static uint32_t last_of(const int8_t *x, uint32_t len)
 /* Inputs 0, 1 and inputs 2, 3 of a block, as int16. */
 static inline void widen(uint32_t word, uint32_t *first, uint32_t *second)
 {
-    const uint32_t even = word & UINT32_C(0x00FF00FF); /* UXTB16 */
-    const uint32_t odd = (word >> 8) & UINT32_C(0x00FF00FF);
-    *first = (even & 0xFFFFu) | (odd << 16);
-    *second = (even >> 16) | (odd & 0xFFFF0000u);
+    uint32_t even, odd;
+    __asm__("uxtb16 %0, %2\n\t"
+            "uxtb16 %1, %2, ror #8"
+            : "=&r"(even), "=r"(odd)
+            : "r"(word));
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(*first) : "r"(even), "r"(odd));
+    __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(*second) : "r"(odd), "r"(even));
 }
 
 static uint32_t room_of(const ecgqa_nn_dot_t *job)
@@ -144,55 +165,69 @@ static uint32_t room_of(const ecgqa_nn_dot_t *job)
     return room < MAX_BLOCKS ? room : MAX_BLOCKS;
 }
 
+/* Where the next block goes, and what has gone before it. */
+typedef struct {
+    block_t *block;
+    uint32_t before; /* weights of the block before */
+    uint32_t sum0, sum1;
+} filling_t;
+
+static filling_t filling_of(const ecgqa_nn_dot_t *job)
+{
+    const filling_t to = {(block_t *)job->patch + job->blocks, job->at, (uint32_t)job->sum[0],
+                          (uint32_t)job->sum[1]};
+    return to;
+}
+
+static void keep(ecgqa_nn_dot_t *job, const filling_t *to)
+{
+    job->blocks = (uint16_t)(to->block - (const block_t *)job->patch);
+    job->at = to->before;
+    job->sum[0] = (int32_t)to->sum0;
+    job->sum[1] = (int32_t)to->sum1;
+}
+
+/* Inputs of a block, 128 added, where any is not 0. */
+static inline void take(ecgqa_nn_dot_t *job, filling_t *to, const block_t *full, uint32_t a,
+                        uint32_t b, uint32_t at)
+{
+    if ((a | b) == 0u) {
+        return;
+    }
+    widen(a, &to->block->first0, &to->block->second0);
+    widen(b, &to->block->first1, &to->block->second1);
+    to->block->step = at - to->before;
+    to->before = at;
+    to->sum0 = __usada8((uint8x4_t)a, 0, to->sum0);
+    to->sum1 = __usada8((uint8x4_t)b, 0, to->sum1);
+    if (++to->block == full) {
+        keep(job, to);
+        ecgqa_nn_dot_finish(job);
+        *to = filling_of(job);
+    }
+}
+
 void ecgqa_nn_dot_add(ecgqa_nn_dot_t *job, const int8_t *x0, const int8_t *x1, uint32_t len,
                       uint32_t at)
 {
-    block_t *const patch = (block_t *)job->patch;
-    const block_t *const full = patch + room_of(job);
+    const block_t *const full = (const block_t *)job->patch + room_of(job);
     const uint32_t rest = len % BLOCK;
     const int8_t *const end = x0 + (len - rest);
-    block_t *block = patch + job->blocks;
-    uint32_t before = job->at;
-    uint32_t sum0 = (uint32_t)job->sum[0];
-    uint32_t sum1 = (uint32_t)job->sum[1];
-    uint32_t left = len;
-    while (left > 0u) {
-        uint32_t a, b = 0;
-        if (x0 != end) {
-            a = word_at(x0) ^ UINT32_C(0x80808080);
-            b = x1 != NULL ? word_at(x1) ^ UINT32_C(0x80808080) : 0u;
-        } else {
-            a = last_of(x0, rest);
-            b = x1 != NULL ? last_of(x1, rest) : 0u;
+    filling_t to = filling_of(job);
+    if (x1 != NULL) {
+        for (; x0 != end; x0 += BLOCK, x1 += BLOCK, at += 2u * BLOCK) {
+            take(job, &to, full, word_at(x0) ^ UINT32_C(0x80808080),
+                 word_at(x1) ^ UINT32_C(0x80808080), at);
         }
-        if ((a | b) != 0u) {
-            widen(a, &block->first0, &block->second0);
-            widen(b, &block->first1, &block->second1);
-            block->step = at - before;
-            before = at;
-            sum0 = __usada8((uint8x4_t)a, 0, sum0);
-            sum1 = __usada8((uint8x4_t)b, 0, sum1);
-            ++block;
-            if (block == full) {
-                job->blocks = (uint16_t)(block - patch);
-                job->sum[0] = (int32_t)sum0;
-                job->sum[1] = (int32_t)sum1;
-                ecgqa_nn_dot_finish(job);
-                block = patch;
-                before = 0;
-                sum0 = 0;
-                sum1 = 0;
-            }
+    } else {
+        for (; x0 != end; x0 += BLOCK, at += 2u * BLOCK) {
+            take(job, &to, full, word_at(x0) ^ UINT32_C(0x80808080), 0, at);
         }
-        x0 += BLOCK;
-        x1 = x1 != NULL ? x1 + BLOCK : NULL;
-        at += 2u * BLOCK;
-        left -= left < BLOCK ? left : BLOCK;
     }
-    job->blocks = (uint16_t)(block - patch);
-    job->at = before;
-    job->sum[0] = (int32_t)sum0;
-    job->sum[1] = (int32_t)sum1;
+    if (rest != 0u) {
+        take(job, &to, full, last_of(x0, rest), x1 != NULL ? last_of(x1, rest) : 0u, at);
+    }
+    keep(job, &to);
 }
 
 static inline int32_t saturate_s8(int32_t y)
@@ -201,49 +236,87 @@ static inline int32_t saturate_s8(int32_t y)
     return y;
 }
 
+/* One of four in `y`, 0 to 255. Of what is not negative, ecgqa_shr_away is a shift and the bit that
+ * left it, which LSRS leaves in the carry. A shift by 0 leaves the carry as it was: clear, by the
+ * LSRS of the shifts (their bytes are below 128) or, at first, by the loop's comparison. */
+#define AFTER_RELU(y, multiplier)             \
+    "usat " y ", #31, " y ", lsl #1\n\t"      \
+    "smmulr " y ", " y ", " multiplier "\n\t" \
+    "lsrs " y ", " y ", lr\n\t"               \
+    "adc " y ", " y ", #0\n\t"                \
+    "usat " y ", #8, " y "\n\t"
+
+/* ecgqa_nn_requantise of four channels at a time to `end`, 1 or more, after a ReLU to a zero point
+ * of -128: what is below it needs no look. */
+__attribute__((naked, noinline)) static void after_relu(int8_t *out __attribute__((unused)),
+                                                        const int32_t *acc __attribute__((unused)),
+                                                        const ecgqa_nn_requant_t *requant
+                                                        __attribute__((unused)),
+                                                        const int8_t *end __attribute__((unused)))
+{
+    __asm__ volatile(
+        "push {r3-r8, r10, r11, r12, lr}\n\t"
+        "ldrd r2, r3, [r2]\n\t"
+        "ldr r4, [sp]\n\t"
+        "cmp r0, r4\n"
+        "1:\n\t"
+        "ldmia r1!, {r4-r7}\n\t"
+        "ldr lr, [r3], #4\n\t"
+        "mov r12, #0\n\t"
+        "usub8 lr, r12, lr\n\t"
+        "ldmia r2!, {r8, r10, r11, r12}\n\t" AFTER_RELU(
+            "r4", "r8") "lsrs lr, lr, "
+                        "#8\n\t" AFTER_RELU("r5", "r10") "lsrs lr, lr, #8\n\t" AFTER_RELU(
+                            "r6", "r11") "lsrs lr, lr, "
+                                         "#8\n\t" AFTER_RELU(
+                                             "r7", "r12") "orr r4, r4, r5, lsl #8\n\t"
+                                                          "orr r4, r4, r6, lsl #16\n\t"
+                                                          "orr r4, r4, r7, lsl #24\n\t"
+                                                          "eor r4, r4, #0x80808080\n\t"
+                                                          "str r4, [r0], #4\n\t"
+                                                          "ldr r4, [sp]\n\t"
+                                                          "cmp r0, r4\n\t"
+                                                          "bne 1b\n\t"
+                                                          "pop {r3-r8, r10, r11, r12, pc}");
+}
+
+typedef char ecgqa_assert_requant_begins[offsetof(ecgqa_nn_requant_t, shift) == 4u ? 1 : -1];
+
 void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
                          const ecgqa_nn_requant_t *requant)
 {
-    const int32_t *multiplier = requant->multiplier_q31;
-    const int8_t *shift = requant->shift;
-    const int8_t *const end = shift + len;
-    const int32_t zero = requant->zero_point;
+    uint32_t c = 0;
     if (requant->act_min != INT8_MIN || requant->act_max != INT8_MAX) {
-        for (uint32_t c = 0u; c < len; ++c) {
+        for (; c < len; ++c) {
             out[c] = ecgqa_nn_requantise_one(acc[c], c, requant);
         }
         return;
     }
-    while (shift != end && zero == INT8_MIN) {
-        /* After a ReLU most are at their least, which needs no multiplication. */
-        const int32_t sum = *acc++;
-        int32_t y = 0;
-        if (sum > 0) {
-            y = ecgqa_shr_away(ecgqa_mul_q31_round(sum, *multiplier), (uint32_t)(-*shift));
-        }
-        ++multiplier;
-        ++shift;
-        *out++ = (int8_t)saturate_s8(y + zero);
+    if (requant->zero_point == INT8_MIN && len >= 4u) {
+        c = len & ~3u;
+        after_relu(out, acc, requant, out + c);
     }
-    while (shift != end) {
-        const int32_t y = ecgqa_mul_q31_round(*acc++, *multiplier++);
-        *out++ = (int8_t)saturate_s8(ecgqa_shr_away(y, (uint32_t)(-*shift++)) + zero);
+    for (; c < len; ++c) {
+        const int32_t y = ecgqa_mul_q31_round(acc[c], requant->multiplier_q31[c]);
+        const uint32_t shift = (uint32_t)-requant->shift[c];
+        out[c] = (int8_t)saturate_s8(ecgqa_shr_away(y, shift) + requant->zero_point);
     }
 }
 
-/* Four at a time: SSUB8 sets a flag where x >= to, SEL takes x there. */
+/* SSUB8 sets a flag where x >= to, SEL takes x there. */
+static inline uint32_t larger(uint32_t x, uint32_t to)
+{
+    (void)__ssub8((int8x4_t)x, (int8x4_t)to);
+    return (uint32_t)__sel((uint8x4_t)x, (uint8x4_t)to);
+}
+
 void ecgqa_nn_max(int8_t *to, const int8_t *x, uint32_t len)
 {
-    uint32_t i = 0;
-    for (; i + 4u <= len; i += 4u) {
-        const uint32_t a = word_at(x + i);
-        const uint32_t b = word_at(to + i);
-        uint32_t most;
-        (void)__ssub8((int8x4_t)a, (int8x4_t)b);
-        most = (uint32_t)__sel((uint8x4_t)a, (uint8x4_t)b);
-        put_word(to + i, most);
+    for (const int8_t *const end = x + (len & ~7u); x != end; x += 8, to += 8) {
+        put_word(to, larger(word_at(x), word_at(to)));
+        put_word(to + 4, larger(word_at(x + 4), word_at(to + 4)));
     }
-    for (; i < len; ++i) {
+    for (uint32_t i = 0u; i < (len & 7u); ++i) {
         to[i] = x[i] > to[i] ? x[i] : to[i];
     }
 }

@@ -4,6 +4,8 @@
  * inputs. VLD2 takes the two channels of a pair apart, VMLADAVA adds 16 products to a general
  * register. Everything is unsigned: inputs and weights with 128 added, 128 times the inputs' sum
  * taken off. What is loaded past the end of the weights meets inputs that are zero. */
+#include "fast.h"
+
 #include "nn_kernels.h"
 
 typedef int ecgqa_nn_kernels_mve_c_is_not_empty;
@@ -19,6 +21,32 @@ typedef struct {
     uint32_t step; /* from the weights of the block before, bytes */
     uint8_t x0[LANES], x1[LANES];
 } block_t;
+
+/* Both at once, by LDRD and STRD. */
+static inline void add_pair(int32_t *acc, uint32_t even, uint32_t odd)
+{
+    uint32_t first, second;
+    __asm__ volatile("ldrd %[first], %[second], [%[acc]]\n\t"
+                     "add %[first], %[first], %[even]\n\t"
+                     "add %[second], %[second], %[odd]\n\t"
+                     "strd %[first], %[second], [%[acc]]"
+                     : [first] "=&r"(first), [second] "=&r"(second)
+                     : [acc] "r"(acc), [even] "r"(even), [odd] "r"(odd)
+                     : "memory");
+}
+
+void ecgqa_nn_start_sums(int32_t *acc, const int32_t *bias, uint32_t len, uint32_t pixels)
+{
+    for (; pixels > 0u; --pixels, acc += len) {
+        uint32_t c = 0;
+        for (; c + 4u <= len; c += 4u) {
+            vstrwq_s32(acc + c, vldrwq_s32(bias + c));
+        }
+        for (; c < len; ++c) {
+            acc[c] = bias[c];
+        }
+    }
+}
 
 void ecgqa_nn_dot_finish(ecgqa_nn_dot_t *job)
 {
@@ -56,10 +84,8 @@ void ecgqa_nn_dot_finish(ecgqa_nn_dot_t *job)
             odd0 = vmladavaq_u8(odd0, odd, x0);
             odd1 = vmladavaq_u8(odd1, odd, x1);
         }
-        acc0[0] = (int32_t)((uint32_t)acc0[0] + even0);
-        acc0[1] = (int32_t)((uint32_t)acc0[1] + odd0);
-        acc1[0] = (int32_t)((uint32_t)acc1[0] + even1);
-        acc1[1] = (int32_t)((uint32_t)acc1[1] + odd1);
+        add_pair(acc0, even0, odd0);
+        add_pair(acc1, even1, odd1);
         acc0 += 2;
         acc1 += 2;
         weights += pair_bytes;
@@ -100,13 +126,44 @@ void ecgqa_nn_dot_add(ecgqa_nn_dot_t *job, const int8_t *x0, const int8_t *x1, u
     }
 }
 
+/* Channels that lie above the zero point or end at it, four at a time, `quads` of them; `out` may
+ * begin where `acc` does. VQRDMULH is ecgqa_mul_q31_round; VRSHL rounds halves up, which is
+ * ecgqa_shr_away of all that is not below zero. */
+static void after_relu(int8_t *out, const int32_t *acc, uint32_t quads,
+                       const ecgqa_nn_requant_t *requant)
+{
+    const int32_t *multiplier = requant->multiplier_q31;
+    const int8_t *shift = requant->shift;
+    const int32x4_t least = vdupq_n_s32(requant->act_min), most = vdupq_n_s32(requant->act_max);
+    const int32_t zero = requant->zero_point;
+    for (; quads > 0u; --quads) {
+        int32x4_t y = vqrdmulhq_s32(vldrwq_s32(acc), vldrwq_s32(multiplier));
+        y = vaddq_n_s32(vrshlq_s32(y, vldrbq_s32(shift)), zero);
+        vstrbq_s32(out, vminq_s32(vmaxq_s32(y, least), most));
+        acc += 4;
+        multiplier += 4;
+        shift += 4;
+        out += 4;
+    }
+}
+
 /* VQRDMULH is ecgqa_mul_q31_round, then ecgqa_shr_away and the clamp, four channels at a time. */
 void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
                          const ecgqa_nn_requant_t *requant)
 {
     const int32_t *multiplier = requant->multiplier_q31;
     const int8_t *shift = requant->shift;
-    for (int32_t left = (int32_t)len; left > 0; left -= 4) {
+    int32_t left = (int32_t)len;
+    if (requant->zero_point == requant->act_min) {
+        const uint32_t quads = len / 4u;
+        after_relu(out, acc, quads, requant);
+        acc += 4u * quads;
+        multiplier += 4u * quads;
+        shift += 4u * quads;
+        out += 4u * quads;
+        left = (int32_t)(len % 4u);
+    }
+    for (; left > 0; left -= 4) {
         const mve_pred16_t p = vctp32q((uint32_t)left);
         int32x4_t y = vqrdmulhq_s32(vldrwq_z_s32(acc, p), vldrwq_z_s32(multiplier, p));
         y = vaddq_s32(vshlq_n_s32(y, 1), vshrq_n_s32(y, 31));
@@ -119,6 +176,22 @@ void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
         multiplier += 4;
         shift += 4;
         out += 4;
+    }
+}
+
+/* Eight indices at a time: offsets into the table take 16 bits. */
+void ecgqa_nn_colour_planes(int8_t *x, const uint8_t *index, uint32_t count, const int8_t *lut_s8,
+                            uint32_t channels, uint32_t plane)
+{
+    for (int32_t left = (int32_t)count; left > 0; left -= 8) {
+        const mve_pred16_t p = vctp16q((uint32_t)left);
+        const uint16x8_t at = vmulq_n_u16(vldrbq_z_u16(index, p), (uint16_t)channels);
+        for (uint32_t c = 0u; c < channels; ++c) {
+            vstrbq_p_u16((uint8_t *)x + c * plane,
+                         vldrbq_gather_offset_z_u16((const uint8_t *)lut_s8 + c, at, p), p);
+        }
+        x += 8;
+        index += 8;
     }
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
 /* One step of each kind of layer: some blocks of two pixels or one, or a part of a block. */
+#include "fast.h"
+
 #include "nn_internal.h"
 #include "nn_kernels.h"
 #include "nn_requant.h"
@@ -33,9 +35,38 @@ int8_t *ecgqa_nn_row(const ecgqa_nn_t *net, uint32_t layer, uint32_t row)
 
 /* ---- output ---------------------------------------------------------------------------------- */
 
-/* One pixel's channels into the next layer's rows; the maximum where pooling is merged. */
-static void emit(const ecgqa_nn_t *net, uint32_t layer, uint32_t row, uint32_t col,
-                 uint32_t channel, const int8_t *y, uint32_t len)
+/* Pixels side by side, as they go out. */
+typedef struct {
+    const int8_t *y; /* channels of the first */
+    uint32_t len;
+    uint32_t stride; /* from a pixel to the next, bytes */
+    uint32_t pixels;
+    uint32_t row, col, channel; /* of the first */
+} pixels_t;
+
+/* Into row `to` of the pooled output, the maximum where a window has seen a pixel before; `first`:
+ * none of this row. */
+static void pool_into(const ecgqa_nn_layer_t *l, int8_t *to, int first, const pixels_t *from)
+{
+    const ecgqa_nn_window_t *pool = &l->pool;
+    const int8_t *y = from->y;
+    uint32_t col = from->col + pool->pad_left;
+    for (uint32_t i = 0u; i < from->pixels; ++i, ++col, y += from->stride) {
+        uint32_t c = col < pool->cols ? 0u : (col - pool->cols) / pool->stride_cols + 1u;
+        uint32_t at = c * pool->stride_cols;
+        for (; at <= col && c < l->pooled.cols; ++c, at += pool->stride_cols) {
+            int8_t *const pixel = to + c * l->pooled.channels;
+            if (first && (col == at || col == pool->pad_left)) {
+                memcpy(pixel, y, from->len);
+            } else {
+                ecgqa_nn_max(pixel, y, from->len);
+            }
+        }
+    }
+}
+
+/* Into the next layer's rows; the maximum where pooling is merged. */
+static void emit(const ecgqa_nn_t *net, uint32_t layer, const pixels_t *from)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     const uint32_t last = layer + 1u == net->model->n_layers;
@@ -43,29 +74,29 @@ static void emit(const ecgqa_nn_t *net, uint32_t layer, uint32_t row, uint32_t c
     const ecgqa_nn_window_t *pool = &l->pool;
     const uint32_t base = last ? 0u : ecgqa_nn_progress(net, layer + 1u)->base;
     if (pool->rows == 0u) {
-        if (row >= base) {
-            memcpy(ecgqa_nn_row(net, layer + 1u, row) + col * channels + channel, y, len);
+        if (from->row >= base) {
+            int8_t *to = ecgqa_nn_row(net, layer + 1u, from->row) + from->channel;
+            for (uint32_t i = 0u; i < from->pixels; ++i) {
+                memcpy(to + (from->col + i) * channels, from->y + i * from->stride, from->len);
+            }
         }
         return;
     }
-    row += pool->pad_top;
-    col += pool->pad_left;
-    const uint32_t first_r = row < pool->rows ? 0u : (row - pool->rows) / pool->stride_rows + 1u;
-    const uint32_t first_c = col < pool->cols ? 0u : (col - pool->cols) / pool->stride_cols + 1u;
-    for (uint32_t r = first_r; r * pool->stride_rows <= row && r < l->pooled.rows; ++r) {
-        const int first_row = row == r * pool->stride_rows || row == pool->pad_top;
-        if (r < base) {
-            continue;
-        }
-        int8_t *const to = ecgqa_nn_row(net, layer + 1u, r) + channel;
-        for (uint32_t c = first_c; c * pool->stride_cols <= col && c < l->pooled.cols; ++c) {
-            if (first_row && (col == c * pool->stride_cols || col == pool->pad_left)) {
-                memcpy(to + c * channels, y, len);
-            } else {
-                ecgqa_nn_max(to + c * channels, y, len);
-            }
-        }
+    const uint32_t row = from->row + pool->pad_top;
+    uint32_t r = row < pool->rows ? 0u : (row - pool->rows) / pool->stride_rows + 1u;
+    r = r < base ? base : r;
+    for (; r * pool->stride_rows <= row && r < l->pooled.rows; ++r) {
+        const int first = row == r * pool->stride_rows || row == pool->pad_top;
+        pool_into(l, ecgqa_nn_row(net, layer + 1u, r) + from->channel, first, from);
     }
+}
+
+/* One pixel, all its channels. */
+static void emit_one(const ecgqa_nn_t *net, uint32_t layer, uint32_t row, uint32_t col,
+                     const int8_t *y)
+{
+    const pixels_t from = {y, net->model->layers[layer].out.channels, 0, 1, row, col, 0};
+    emit(net, layer, &from);
 }
 
 static ecgqa_nn_requant_t requant_of(const ecgqa_nn_layer_t *l, uint32_t channel)
@@ -85,10 +116,11 @@ static void finish_pixels(const ecgqa_nn_t *net, uint32_t layer, int32_t *acc, u
     const uint32_t left = (uint32_t)l->out.channels - p->channel;
     const uint32_t len = left < stride ? left : stride;
     for (uint32_t i = 0u; i < pixels; ++i) {
-        int8_t *y = (int8_t *)(acc + i * stride);
-        ecgqa_nn_requantise(y, acc + i * stride, len, &requant);
-        emit(net, layer, p->out_row, p->out_col + i, p->channel, y, len);
+        ecgqa_nn_requantise((int8_t *)(acc + i * stride), acc + i * stride, len, &requant);
     }
+    const pixels_t from = {(const int8_t *)acc, len,       stride * sizeof *acc, pixels, p->out_row,
+                           p->out_col,          p->channel};
+    emit(net, layer, &from);
 }
 
 /* On to the next block of channels, pixels or row. */
@@ -171,26 +203,6 @@ static uint32_t tap_bytes(const ecgqa_nn_layer_t *l)
     return is_planar(l) ? 1u : l->in.channels;
 }
 
-/* As ecgqa_nn_colour, each colour `plane` bytes after the one before. */
-static void colour_planes(int8_t *x, const uint8_t *index, uint32_t count, const int8_t *lut_s8,
-                          uint32_t channels, uint32_t plane)
-{
-    if (channels == 3u) {
-        for (uint32_t i = 0u; i < count; ++i) {
-            const int8_t *const colour = lut_s8 + 3u * (uint32_t)index[i];
-            x[i] = colour[0];
-            x[plane + i] = colour[1];
-            x[2u * plane + i] = colour[2];
-        }
-        return;
-    }
-    for (uint32_t i = 0u; i < count; ++i) {
-        for (uint32_t c = 0u; c < channels; ++c) {
-            x[c * plane + i] = lut_s8[index[i] * channels + c];
-        }
-    }
-}
-
 /* `count` pixels of a row from column `col` on, which lie in it. */
 static void copy_pixels(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, int8_t *x,
                         const int8_t *row, uint32_t col, uint32_t count)
@@ -198,7 +210,8 @@ static void copy_pixels(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, int8_t
     const uint32_t channels = l->in.channels;
     const uint8_t *const index = (const uint8_t *)row + col;
     if (is_planar(l) && channels > 1u) {
-        colour_planes(x, index, count, net->model->lut_s8, channels, l->run_len / channels);
+        ecgqa_nn_colour_planes(x, index, count, net->model->lut_s8, channels,
+                               l->run_len / channels);
     } else if (l->from_index) {
         ecgqa_nn_colour(x, index, count, net->model->lut_s8, channels);
     } else {
@@ -233,12 +246,25 @@ static void copy_padded(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, int8_t
     pad_pixels(l, x, count);
 }
 
+/* All taps of a kernel that lies inside the image, as they are; 0: they don't. */
+static int gather_whole(const ecgqa_nn_layer_t *l, const rows_t *rows, uint32_t out_col, int8_t *x)
+{
+    const uint32_t channels = l->in.channels;
+    const uint32_t len = l->kernel.cols * channels;
+    const uint32_t left = out_col * l->kernel.stride_cols;
+    if (l->from_index || l->kernel.pad_left != 0u || left + l->kernel.cols > l->in.cols ||
+        rows->first != 0u || rows->end != l->kernel.rows || l->chunk_len != rows->end * len) {
+        return 0;
+    }
+    ecgqa_nn_copy_runs(x, rows->row + left * channels, len, rows->end, rows->row_bytes);
+    return 1;
+}
+
 /* Taps [first, first + count) of the kernel over output column `col`, colour and padding done. */
-static void gather(const ecgqa_nn_t *net, uint32_t layer, uint32_t col, uint32_t first,
-                   uint32_t count, int8_t *x)
+ECGQA_NN_APART static void gather(const ecgqa_nn_t *net, uint32_t layer, const rows_t *rows,
+                                  uint32_t col, uint32_t first, uint32_t count, int8_t *x)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
-    const rows_t rows = rows_under(net, layer);
     const uint32_t cols = l->kernel.cols;
     const uint32_t left = col * l->kernel.stride_cols;
     const uint32_t pad = l->kernel.pad_left;
@@ -247,7 +273,7 @@ static void gather(const ecgqa_nn_t *net, uint32_t layer, uint32_t col, uint32_t
     uint32_t kx = first % cols;
     while (count > 0u) {
         const uint32_t run = cols - kx < count ? cols - kx : count;
-        const int8_t *row = row_at(&rows, ky);
+        const int8_t *row = row_at(rows, ky);
         if (inside && row != NULL) {
             copy_pixels(net, l, x, row, left + kx - pad, run);
         } else {
@@ -290,9 +316,13 @@ static void conv_gathered(const ecgqa_nn_t *net, uint32_t layer, uint32_t chunk,
     const uint32_t len = left < l->chunk_len ? left : l->chunk_len;
     int8_t *const x0 = (int8_t *)(net->workspace + l->gather_at);
     int8_t *const x1 = job->pixels == 2u ? x0 + l->chunk_len : NULL;
-    gather(net, layer, p->out_col, tap, len / channels, x0);
-    if (x1 != NULL) {
-        gather(net, layer, (uint32_t)p->out_col + 1u, tap, len / channels, x1);
+    const rows_t rows = rows_under(net, layer);
+    for (uint32_t i = 0u; i < job->pixels; ++i) {
+        const uint32_t col = p->out_col + i;
+        int8_t *const x = x0 + i * l->chunk_len;
+        if (!gather_whole(l, &rows, col, x)) {
+            gather(net, layer, &rows, col, tap, len / channels, x);
+        }
     }
     ecgqa_nn_dot_add(job, x0, x1, len, 2u * chunk * l->chunk_len);
 }
@@ -314,7 +344,7 @@ static void conv_direct(const ecgqa_nn_t *net, uint32_t layer, uint32_t chunk, e
                      2u * (ky * ecgqa_nn_even(l->run_len) + k));
 }
 
-static void run_conv(const ecgqa_nn_t *net, uint32_t layer)
+ECGQA_NN_APART static void run_conv(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
@@ -324,8 +354,8 @@ static void run_conv(const ecgqa_nn_t *net, uint32_t layer)
     const uint32_t until = (uint32_t)p->chunk + l->chunks_a_step;
     const uint32_t end = until < l->chunks ? until : l->chunks;
     ecgqa_nn_dot_t job = dot_of(net, l, pixels, p->channel, block);
-    for (uint32_t i = 0u; p->chunk == 0u && i < pixels; ++i) {
-        memcpy(job.acc + i * block, l->bias + p->channel, block * sizeof *job.acc);
+    if (p->chunk == 0u) {
+        ecgqa_nn_start_sums(job.acc, l->bias + p->channel, block, pixels);
     }
     for (uint32_t chunk = p->chunk; chunk < end; ++chunk) {
         if (l->gather) {
@@ -348,7 +378,7 @@ static uint32_t col_under(const ecgqa_nn_layer_t *l, uint32_t col, uint32_t kx)
     return col * l->kernel.stride_cols + kx - l->kernel.pad_left;
 }
 
-static void run_depthwise(const ecgqa_nn_t *net, uint32_t layer)
+ECGQA_NN_APART static void run_depthwise(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
@@ -397,7 +427,7 @@ static int8_t clamp(const ecgqa_nn_layer_t *l, int32_t y)
 }
 
 /* Maximum or average over the part of the window that is not padding, all channels of a pixel. */
-static void run_pool(const ecgqa_nn_t *net, uint32_t layer)
+ECGQA_NN_APART static void run_pool(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
@@ -429,7 +459,7 @@ static void run_pool(const ecgqa_nn_t *net, uint32_t layer)
     for (uint32_t c = 0u; c < channels; ++c) {
         y[c] = clamp(l, l->kind == ECGQA_NN_AVERAGE_POOL_2D ? mean_of(acc[c], count) : acc[c]);
     }
-    emit(net, layer, p->out_row, p->out_col, 0, y, channels);
+    emit_one(net, layer, p->out_row, p->out_col, y);
     move_on(l, p, 1, channels);
 }
 
@@ -452,7 +482,7 @@ static void add_row_to_dense(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, c
 }
 
 /* FULLY_CONNECTED and MEAN: a row into the accumulators or, after the last one, they go out. */
-static void run_accumulating(const ecgqa_nn_t *net, uint32_t layer)
+ECGQA_NN_APART static void run_accumulating(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
@@ -467,7 +497,7 @@ static void run_accumulating(const ecgqa_nn_t *net, uint32_t layer)
                 ((int8_t *)acc)[c] = ecgqa_nn_requantise_once(acc[c], c, &requant);
             }
         }
-        emit(net, layer, 0, 0, 0, (const int8_t *)acc, channels);
+        emit_one(net, layer, 0, 0, (const int8_t *)acc);
     } else {
         const int8_t *row = ecgqa_nn_row(net, layer, p->out_row);
         if (p->out_row == 0u) {

@@ -41,6 +41,8 @@ LIGHT_RAM_BYTES = 24_800
 LIGHT_INSTRUCTIONS = 86_000_000
 SMALL_RAM_BYTES = 9_600
 SMALL_INSTRUCTIONS = 7_800_000
+PORTABLE_INSTRUCTIONS = {"microbit": 25_000_000, "virt": 24_000_000}
+SMALL_CORE_RAM_BYTES = 9_700
 CWT_INSTRUCTIONS = 11_000_000
 SIGNAL_INSTRUCTIONS = 60_000
 CONDITIONING_INSTRUCTIONS = 400_000
@@ -109,6 +111,30 @@ def test_small_network(name: str, segments: NDArray[np.int16], tmp_path: Path) -
     )
     assert figures.ram_bytes <= SMALL_RAM_BYTES
     assert figures.instructions <= SMALL_INSTRUCTIONS
+
+
+@pytest.mark.parametrize(("name", "most"), PORTABLE_INSTRUCTIONS.items())
+def test_small_network_on_small_cores(
+    name: str, most: int, segments: NDArray[np.int16], tmp_path: Path
+) -> None:
+    figures = qemu_cortex_m.measure(
+        _device("small", segments), segments[::24], usable(name), tmp_path
+    )
+    assert figures.ram_bytes <= SMALL_CORE_RAM_BYTES
+    assert figures.instructions <= most
+
+
+@pytest.mark.parametrize("flags", [("-Os",), ("-O0",)], ids=" ".join)
+@pytest.mark.parametrize("name", ["mps2-an386", "mps3-an547"])
+def test_kernels_stay_optimised(
+    name: str, flags: tuple[str, ...], segments: NDArray[np.int16], tmp_path: Path
+) -> None:
+    device, board = _device("small", segments), usable(name)
+    built = [
+        qemu_cortex_m.measure(device, segments[:2], board, tmp_path / f[0], flags=f)
+        for f in (boards.OPTIMISE, flags)
+    ]
+    assert built[1].instructions <= 1.1 * built[0].instructions
 
 
 def test_counts_are_the_same_three_times(segments: NDArray[np.int16], tmp_path: Path) -> None:

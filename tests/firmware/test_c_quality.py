@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 CORES = ("mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547")
 
-COMPILERS = ("mps2-an386", "mps3-an547", "host-gcc", "host-clang")
+COMPILERS = ("microbit", "virt", "mps2-an386", "mps3-an547", "host-gcc", "host-clang")
 """Each compiler with each set of kernels; other tests build for the other boards."""
 
 FROM_THE_COMPILER = {
@@ -148,9 +148,9 @@ def test_no_warning_on_any_compiler(name: str, flags: tuple[str, ...], tmp_path:
     boards.compile_sources(usable(name), boards.library_sources(), tmp_path, flags=flags)
 
 
-@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m55"])
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4", "cortex-m55"])
 def test_no_warning_of_clang_for_arm(core: str, tmp_path: Path) -> None:
     usable("mps2-an386")  # newlib comes with its compiler
-    flags = ("--target=arm-none-eabi", f"-mcpu={core}", "-mthumb", "-mfloat-abi=hard")
+    flags = ("--target=arm-none-eabi", f"-mcpu={core}", "-mthumb")
     board = replace(usable("host-clang"), flags=(*flags, "-isystem", "/usr/include/newlib"))
     boards.compile_sources(board, boards.library_sources(), tmp_path)

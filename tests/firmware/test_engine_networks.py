@@ -33,6 +33,8 @@ SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"
 TARGETS = [
     ("host-gcc", SANITIZERS, N_MAPS),
     ("host-clang", ("-O2",), N_MAPS),
+    ("microbit", ("-O2",), 3),
+    ("virt", ("-O2",), 3),
     ("mps2-an386", ("-O2",), 6),
     ("mps2-an386", ("-O2", "-DECGQA_PORTABLE"), 3),
     ("mps2-an500", ("-O2",), 3),

@@ -16,6 +16,11 @@ pytestmark = pytest.mark.slow
 
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 ON_BOARDS = [
+    ("microbit", ("-O2",)),
+    ("microbit", ("-Os",)),
+    ("microbit", ("-O0",)),
+    ("virt", ("-O2",)),
+    ("mps2-an386", ("-O0",)),
     ("mps2-an386", ("-O2",)),
     ("mps2-an386", ("-Os",)),
     ("mps2-an500", ("-O2",)),

@@ -268,7 +268,15 @@ def test_accuracies_of_a_model(small_model: ModelFolder) -> None:
 def test_every_device_says_what_it_can_tell() -> None:
     assert list(BENCHES) == [
         *("host", "raspberry-pi", "tflm", "engine", "coral"),
-        *("cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "aarch64"),
+        *(
+            "cortex-m0plus",
+            "cortex-m4",
+            "cortex-m7",
+            "cortex-m33",
+            "cortex-m55",
+            "rv32imc",
+            "aarch64",
+        ),
         *("ethos-u55-128", "ethos-u55-256", "ethos-u65-256", "ethos-u85-256"),
     ]
     for bench in BENCHES.values():

@@ -22,6 +22,13 @@
 #define ECGQA_DSP 0
 #endif
 
+/* Cortex-M0, M0+ and M1 multiply to the low 32 bits, and have eight registers for most of it. */
+#if defined(__ARM_ARCH_6M__) && !defined(ECGQA_PORTABLE)
+#define ECGQA_V6M 1
+#else
+#define ECGQA_V6M 0
+#endif
+
 #if ECGQA_DSP
 /* Two neighbours in one register, at any even address. */
 static inline int16x2_t ecgqa_load_s16x2(const int16_t *a)
@@ -30,6 +37,14 @@ static inline int16x2_t ecgqa_load_s16x2(const int16_t *a)
     memcpy(&pair, a, sizeof pair);
     return pair;
 }
+#endif
+
+/* One instruction; elsewhere compilers call a function of libgcc. */
+#if defined(__GNUC__) && !defined(ECGQA_PORTABLE) && !ECGQA_V6M && \
+    (!defined(__riscv) || defined(__riscv_zbb))
+#define ECGQA_HAS_CLZ 1
+#else
+#define ECGQA_HAS_CLZ 0
 #endif
 
 /* Before a short loop: leave it to the vectoriser, which a compiler that unrolls first spoils. */
@@ -49,8 +64,27 @@ static inline int32_t ecgqa_mul_high(int32_t a, int32_t b)
     int32_t high;
     __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a), "r"(b));
     return high;
+#elif ECGQA_V6M
+    /* By halves: for 64 bits compilers call a function. */
+    const uint32_t a_low = (uint32_t)a & 0xFFFFu, b_low = (uint32_t)b & 0xFFFFu;
+    const int32_t a_high = a >> 16, b_high = b >> 16;
+    const int32_t first = a_high * (int32_t)b_low + (int32_t)((a_low * b_low) >> 16);
+    const int32_t second = (int32_t)a_low * b_high + (first & 0xFFFF);
+    return a_high * b_high + (first >> 16) + ((second + 0x8000) >> 16);
 #else
     return (int32_t)(((int64_t)a * b + INT64_C(0x80000000)) >> 32);
+#endif
+}
+
+/* High word of a * b. */
+static inline uint32_t ecgqa_mul_high_u32(uint32_t a, uint32_t b)
+{
+#if ECGQA_V6M
+    const uint32_t a_low = a & 0xFFFFu, b_low = b & 0xFFFFu, a_high = a >> 16, b_high = b >> 16;
+    const uint32_t first = a_high * b_low + ((a_low * b_low) >> 16);
+    return a_high * b_high + (first >> 16) + ((a_low * b_high + (first & 0xFFFFu)) >> 16);
+#else
+    return (uint32_t)(((uint64_t)a * b) >> 32);
 #endif
 }
 
@@ -75,6 +109,8 @@ static inline int32_t ecgqa_mul_q31_round(int32_t a, int32_t b)
     int32_t high;
     __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a * 2), "r"(b));
     return high;
+#elif ECGQA_V6M
+    return ecgqa_mul_high(a * 2, b);
 #else
     return (int32_t)(((int64_t)a * b + INT64_C(0x40000000)) >> 31);
 #endif
@@ -108,6 +144,25 @@ static inline int32_t ecgqa_dot8_s16(const int16_t *a, const int16_t *b)
     sum = __smlad(ecgqa_load_s16x2(a + 2), ecgqa_load_s16x2(b + 2), sum);
     sum = __smlad(ecgqa_load_s16x2(a + 4), ecgqa_load_s16x2(b + 4), sum);
     return __smlad(ecgqa_load_s16x2(a + 6), ecgqa_load_s16x2(b + 6), sum);
+#elif ECGQA_V6M
+#define ECGQA_DOT_STEP              \
+    "adds %[at], %[at], #2\n\t"     \
+    "ldrsh %[x], [%[a], %[at]]\n\t" \
+    "ldrsh %[y], [%[b], %[at]]\n\t" \
+    "muls %[x], %[y], %[x]\n\t"     \
+    "adds %[sum], %[sum], %[x]\n\t"
+    int32_t sum, x, y, at;
+    __asm__(".syntax unified\n\t"
+            "movs %[at], #0\n\t"
+            "ldrsh %[sum], [%[a], %[at]]\n\t"
+            "ldrsh %[y], [%[b], %[at]]\n\t"
+            "muls %[sum], %[y], %[sum]\n\t" ECGQA_DOT_STEP ECGQA_DOT_STEP ECGQA_DOT_STEP
+                ECGQA_DOT_STEP ECGQA_DOT_STEP ECGQA_DOT_STEP ECGQA_DOT_STEP
+            : [sum] "=&l"(sum), [x] "=&l"(x), [y] "=&l"(y), [at] "=&l"(at)
+            : [a] "l"(a), [b] "l"(b)
+            : "cc", "memory");
+#undef ECGQA_DOT_STEP
+    return sum;
 #else
     int32_t sum = 0;
     ECGQA_ROLLED
@@ -133,7 +188,7 @@ static inline int16_t ecgqa_saturate_s16(int32_t a)
 /* Bits that a needs: 0 for 0, 32 for 2^31 and more. */
 static inline unsigned ecgqa_bit_length(uint32_t a)
 {
-#if defined(__GNUC__) && !defined(ECGQA_PORTABLE)
+#if ECGQA_HAS_CLZ
     return a == 0u ? 0u : 32u - (unsigned)__builtin_clz(a);
 #else
     unsigned bits = 0u;
