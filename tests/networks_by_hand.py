@@ -114,6 +114,12 @@ class Builder:
         axes = self._constant(np.array([1, 2], np.int32))
         return self._operator("MEAN", (at, axes), "ReducerOptions", schema.ReducerOptionsT())
 
+    def add(self, back: int) -> Builder:
+        """The sum of what the last operator gives and what one ``back`` operators before gave."""
+        other = int(self._graph.operators[-1 - back].outputs[0])
+        options = schema.AddOptionsT()
+        return self._operator("ADD", (self._last, other), "AddOptions", options)
+
     def scores(self) -> bytes:
         """A fully connected layer of two outputs, a softmax; the file."""
         at, inputs = self._weighted((2, self.shape[-1]), 0, "none", (), ())

@@ -143,16 +143,23 @@ def _kept(graph: Graph, ranges: Mapping[int, Range]) -> _Kept:
             for i in (*op.inputs, *op.outputs):
                 if i in kept:
                     kept[i][:] = True
+    _propagate(kept, graph, sources)
     for stay in kept.values():
         stay[:1] |= not stay.any()  # of a tensor something must be left
-    while True:  # until no operator asks for more; from the scores back, once is the rule
+    _propagate(kept, graph, sources)
+    return kept
+
+
+def _propagate(kept: _Kept, graph: Graph, sources: Mapping[int, NDArray[np.intp]]) -> None:
+    """Let channels stay that others are made of, and those that are made of what stays."""
+    while True:  # once from the scores back does for a chain
         before = sum(int(stay.sum()) for stay in kept.values())
         for op in reversed([op for op in graph.operators if op.index in sources]):
             x, y, source = op.inputs[0], op.outputs[0], sources[op.index]
             kept[x][source[kept[y]]] = True
             kept[y] |= kept[x][source]
         if sum(int(stay.sum()) for stay in kept.values()) == before:
-            return kept
+            return
 
 
 def _source(graph: Graph, op: Operator) -> NDArray[np.intp] | None:

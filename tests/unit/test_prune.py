@@ -188,6 +188,17 @@ def test_the_engine_runs_it_and_sorts_what_is_left() -> None:
     assert plan_tflite(after, activity=activity).workspace_bytes < whole.workspace_bytes
 
 
+def test_an_operator_that_is_not_known_keeps_all_channels() -> None:
+    x = Builder(SIDE, SIDE, 2, seed=13)
+    x.conv(4, 3, dead=(1,)).conv(4, 3, padding="same", dead=(1, 2)).add(back=1)
+    tflite, images = x.conv(3, 3, dead=(0,)).flatten().scores(), pictures(4)
+    after = pruned(tflite, images)
+    # Channel 1 of the sum is dead, but the sum needs what it is made of.
+    assert left(tflite) == [4, 4, 3] and left(after.tflite)[:2] == [4, 4]
+    assert left(after.tflite)[2] < 3
+    assert np.array_equal(values(tflite, images[0])[-1], values(after.tflite, images[0])[-1])
+
+
 def test_a_bias_that_would_overflow_is_refused() -> None:
     tflite, images = network((Stage(4, 3, constant=(1,)), Stage(3))), pictures(4)
     seen = ranges_of(tflite, images)
