@@ -5,7 +5,8 @@ calibration and validation segment of its own recipe wakes.
 
 python .ci/pruned_twin.py DATA    DATA as `ecgqa train --data` takes it; some ten minutes
 
-Then `ecgqa evaluate light_cnn_pruned DATA/challenge-2017 --record` notes the external test.
+Then `ecgqa evaluate COPY DATA/challenge-2017 --adjudicated GRADES --record` notes the external test
+in a copy of the folder, which takes the folder's place.
 """
 
 from __future__ import annotations

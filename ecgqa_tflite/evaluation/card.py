@@ -235,8 +235,8 @@ def _pruned(found: Mapping[str, Any] | None) -> list[str]:
     return [
         "",
         f"Pruned: `{found['of']}` without the channels that hold one value on all of {looked}",
-        f"segments: channels {layers or 'none'}; multiply-accumulates {before:,} to {after:,}. On",
-        "every segment that wakes none of these each score is that network's, bit for bit; on",
+        f"segments: {layers or 'none'} channels; {before:,} to {after:,} multiply-accumulates.",
+        "On a segment that wakes no removed channel the score is that network's, bit for bit; on",
         "others it may differ.",
         "",
     ]

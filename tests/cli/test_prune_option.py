@@ -100,7 +100,7 @@ def test_a_model_folder_and_its_card(model: ModelFolder, labelled: Path, tmp_pat
     assert found.metrics["external"] == {} and "parameters" not in found.metrics["training"]
     assert found.metrics["pruning"]["segments"] == {f"all of {labelled.name}": 24}
     card = (found.path / "MODEL_CARD.md").read_text()
-    assert "Pruned: `by_hand` without the channels" in card and "8 to " in card
+    assert "Pruned: `by_hand` without the channels" in card and "segments: 8 to " in card
     assert found.threshold_int8 == model.threshold_int8
     assert open_model(found.path).tflite_path.stat().st_size < len(network())
     more = Evidence(tmp_path / "cache", calibrate=labelled, validate=labelled)
