@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ecgqa_tflite.bundle.defaults import FS_HZ, TARGET
 from ecgqa_tflite.bundle.export import DEFAULT_LIMITS, Bundle, export_bundle
 from ecgqa_tflite.bundle.gate import MEASURED, Limits
-from ecgqa_tflite.convert.quantisation import Quantisation
+from ecgqa_tflite.convert.quantisation import PRUNE, Quantisation
 from ecgqa_tflite.devices import find_target, require_float
 from ecgqa_tflite.errors import ArgumentError, ModelError, SelfTestError
 from ecgqa_tflite.model_folder import ModelFolder, open_model, read_json, sha256_of
@@ -47,6 +47,10 @@ class Request:
         See :func:`~ecgqa_tflite.bundle.export.export_bundle`.
     quantize, calibrate, data
         See :class:`~ecgqa_tflite.convert.quantisation.Quantisation`.
+    prune
+        One of :data:`~ecgqa_tflite.convert.quantisation.PRUNE`: leave out channels that no segment
+        of ``calibrate``, ``data`` and ``validate`` wakes; None: the network keeps its shape.
+        ``data`` is only looked at then, unless ``quantize`` is ``qat``.
     spec
         JSON form of the front end that the user's network was trained with.
     threshold
@@ -75,6 +79,7 @@ class Request:
     quantize: str = "ptq"
     calibrate: Path | None = None
     data: Path | None = None
+    prune: str | None = None
     spec: Path | None = None
     threshold: float | None = None
     validate: Path | None = None
@@ -91,11 +96,25 @@ class Request:
             raise ArgumentError("--threshold goes with --spec: a model folder says its own")
         find_target(self.target)
         _ = self.quantisation  # which says what doesn't go together
+        if self.prune is not None:
+            self._check_pruning()
+
+    def _check_pruning(self) -> None:
+        if self.prune not in PRUNE:
+            raise ArgumentError(f"--prune {self.prune}: choose among {', '.join(PRUNE)}")
+        if self.quantize == "none":
+            raise ArgumentError("--prune is for int8 networks: leave --quantize none out")
+        if self.calibrate is self.data is self.validate is None:
+            raise ArgumentError(
+                "--prune needs segments that say which channels are in use: give recordings with "
+                "--calibrate, --data or --validate"
+            )
 
     @property
     def quantisation(self) -> Quantisation:
-        """How the network is quantised."""
-        return Quantisation(self.quantize, self.calibrate, self.data)
+        """How the network is quantised; ``data`` that is only looked at has no part in it."""
+        trains = self.prune is None or self.quantize == "qat"
+        return Quantisation(self.quantize, self.calibrate, self.data if trains else None)
 
     @classmethod
     def from_manifest(cls, manifest: Path, out: Path, model: str | Path | None = None) -> Request:
@@ -174,6 +193,8 @@ class Request:
 
     def _convert(self, scratch: Path, progress: Progress | None) -> Converted:
         made, calibration = self._network(scratch, progress)
+        if self.prune is not None:
+            made = self._pruned(made, scratch / "pruned" / made.name, progress)
         if self.validate is not None:
             from ecgqa_tflite.convert.measure import measured
 
@@ -189,6 +210,12 @@ class Request:
             hop_s=self.hop_s,
         )
         return Converted(bundle, calibration)
+
+    def _pruned(self, made: ModelFolder, out: Path, progress: Progress | None) -> ModelFolder:
+        from ecgqa_tflite.convert.prune import Evidence, pruned
+
+        evidence = Evidence(default_cache(), self.calibrate, self.data, self.validate)
+        return pruned(made, out, evidence, progress)
 
     def _network(
         self, scratch: Path, progress: Progress | None
@@ -213,11 +240,11 @@ class Request:
             from ecgqa_tflite.convert.float_export import unquantised
 
             return unquantised(opened, folder), None
-        if self.data is not None:
+        if (data := self.quantisation.data) is not None:
             from ecgqa_tflite.convert.retrain import requantise_qat
 
             cache = default_cache()
-            return requantise_qat(opened, self.data, folder, cache, progress=progress), None
+            return requantise_qat(opened, data, folder, cache, progress=progress), None
         if self.calibrate is not None:
             from ecgqa_tflite.convert.requantise import requantise
 

@@ -24,6 +24,8 @@ def tell_conversion(request: Request, made: Converted) -> None:
     console = Console(highlight=False)
     for line in _calibration(request, made):
         console.print(line, markup=False, soft_wrap=True)
+    for line in _pruning(made.bundle.manifest["metrics"].get("pruning")):
+        console.print(line, markup=False, soft_wrap=True)
     console.print(_summary(made.bundle))
     console.print(_proof(made.bundle), markup=False, soft_wrap=True)
     if request.verify:
@@ -41,6 +43,26 @@ def _calibration(request: Request, made: Converted) -> Iterator[str]:
     )
     if skipped := made.calibration.skipped:
         yield f"{len(skipped)} recordings skipped; the first: {skipped[0]}"
+
+
+def _pruning(found: Mapping[str, Any] | None) -> Iterator[str]:
+    """What was left out of each layer, and what was looked at for it."""
+    if found is None:
+        return
+    looked = ", ".join(f"{n:,} of {terminal(what)}" for what, n in found["segments"].items())
+    yield f"Pruned: channels that no segment wakes, of {looked}; each scores as before"
+    layers = found["layers"]
+    for figure, what in (("macs", "multiply-accumulates"), ("constant_bytes", "constant bytes")):
+        before, after = (sum(layer[figure][i] for layer in layers) for i in (0, 1))
+        yield f"  {what:<21} {before:>13,} to {after:>12,}"
+    for layer in layers:
+        (had, has), (macs, left), (size, less) = (
+            layer[key] for key in ("channels", "macs", "constant_bytes")
+        )
+        yield (
+            f"  {layer['operator']:<21} channels {had} to {has}, multiply-accumulates {macs:,} to "
+            f"{left:,}, constant bytes {size:,} to {less:,}"
+        )
 
 
 def _summary(bundle: Bundle) -> Table:

@@ -13,7 +13,7 @@ import click
 
 from ecgqa_tflite.bundle.defaults import FS_HZ, TARGET
 from ecgqa_tflite.cli import Command, need
-from ecgqa_tflite.convert.quantisation import METHODS
+from ecgqa_tflite.convert.quantisation import METHODS, PRUNE
 from ecgqa_tflite.errors import ArgumentError
 
 IN_MANIFEST = {"target", "fs_hz", "quantize", "collect", "hop_s"}
@@ -49,8 +49,14 @@ IN_MANIFEST = {"target", "fs_hz", "quantize", "collect", "hop_s"}
 @click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="With --quantize qat: folder of challenge-2011, mitdb and nstdb, or a labelled folder of "
-    "yours.",
+    help="With --quantize qat or --prune: folder of challenge-2011, mitdb and nstdb, or a labelled "
+    "folder of yours.",
+)
+@click.option(
+    "--prune",
+    type=click.Choice(PRUNE),
+    help="Leave out channels that no segment of --calibrate, --data (its calibration and "
+    "validation) or --validate wakes: on these, scores stay as they are, bit for bit.",
 )
 @click.option(
     "--spec",
@@ -138,6 +144,7 @@ def command(
       ecgqa-convert light_cnn -o build/npu --target ethos-u55-128
       ecgqa-convert models/mine -o build/mine --calibrate recordings --overwrite
       ecgqa-convert models/mine -o build/mine --quantize qat --data data
+      ecgqa-convert models/mine -o build/few --prune dead --data data
       ecgqa-convert models/mine -o build/pi --quantize none --target raspberry-pi
       ecgqa-convert models/mine -o build/mine --validate set --gate flipped=0.01
       ecgqa-convert mine.h5 --spec spec.json --calibrate recordings -o build/own
@@ -162,7 +169,7 @@ def command(
         request: Request = ask(**given)
     except ArgumentError as error:
         raise click.UsageError(str(error)) from error
-    if request.quantize != "ptq":
+    if request.quantize != "ptq" or (request.prune and request.data):
         need("tensorflow", "tf_keras", "tensorflow_model_optimization")
     with progress() as tell:
         made = request.run(tell)

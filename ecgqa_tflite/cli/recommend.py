@@ -15,7 +15,7 @@ from ecgqa_tflite.cli import Command
 from ecgqa_tflite.evaluation import choice
 from ecgqa_tflite.model_folder import open_model
 
-SHIPPED = ("light_cnn", "light_cnn_small")
+SHIPPED = ("light_cnn", "light_cnn_pruned", "light_cnn_small")
 """Models that the row-streaming engine runs."""
 PART = "nRF52840"
 HOP_S = 5.0

@@ -13,6 +13,9 @@ from ecgqa_tflite.errors import ArgumentError
 METHODS = ("ptq", "qat", "none")
 """After training; by a training more; not at all: float32 between int8 ends."""
 
+PRUNE = ("dead",)
+"""What may be left out: channels that hold one value on every segment that is looked at."""
+
 
 @dataclass(frozen=True)
 class Quantisation:

@@ -218,6 +218,7 @@ def judged(
     maps: NDArray[np.uint8],
     spec: FrontEnd,
     progress: Progress | None = None,
+    threshold_int8: int | None = None,
 ) -> tuple[int, dict[str, Any]]:
     """An int8 network held against its float one on validation.
 
@@ -229,11 +230,14 @@ def judged(
         The float network calls high where P(high) is at least this.
     segments, maps
         Validation segments and their index maps, uint8 (n, rows, cols).
+    threshold_int8
+        The int8 threshold, where it is settled; None: that whose decisions agree best with the
+        float ones.
 
     Returns
     -------
     threshold_int8, validation
-        The int8 threshold whose decisions agree best with the float ones; what ``metrics`` of a
+        The int8 threshold; what ``metrics`` of a
         model folder say of validation: ``segments``, ``float`` and ``int8``
         (:func:`~ecgqa_tflite.evaluation.figures.score_table`, with ``reliability``), ``flips`` and
         ``called_high_by_source``.
@@ -245,7 +249,8 @@ def judged(
         len(maps),
         progress=progress and partial(progress, "scoring validation, int8"),
     )
-    threshold_int8 = match_threshold(scores, p >= threshold)
+    if threshold_int8 is None:
+        threshold_int8 = match_threshold(scores, p >= threshold)
     high = scores >= threshold_int8
     return threshold_int8, {
         "segments": segments.census(),

@@ -28,7 +28,7 @@ SCHEMAS = {
 SPEC, MODEL_FOLDER, MANIFEST, GRADED = (
     f"urn:ecgqa:{name}:1" for name in ("spec", "model-folder", "manifest", "graded")
 )
-SHIPPED = ("inception_v1", "light_cnn", "light_cnn_small")
+SHIPPED = ("inception_v1", "light_cnn", "light_cnn_pruned", "light_cnn_small")
 
 
 def errors(schema_id: str, data: Any) -> list[str]:
