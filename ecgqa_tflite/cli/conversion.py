@@ -22,12 +22,25 @@ from ecgqa_tflite.quantize.snr import worst_layers
 def tell_conversion(request: Request, made: Converted) -> None:
     """Print files, figures and what was shown."""
     console = Console(highlight=False)
-    for line in _calibration(request, made):
+    for line in (*_changes(made.bundle.manifest), *_calibration(request, made)):
         console.print(line, markup=False, soft_wrap=True)
     console.print(_summary(made.bundle))
     console.print(_proof(made.bundle), markup=False, soft_wrap=True)
+    if refused := made.bundle.manifest.get("engine", {}).get("refused"):
+        console.print(
+            f"This bundle has no network code: its engine can't run {terminal(str(refused))}. With "
+            f"--target tflm a bundle has it.",
+            markup=False,
+            soft_wrap=True,
+        )
     if request.verify:
         console.print("Converted twice: the same bytes in every file.")
+
+
+def _changes(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """What a network of the user's had to be changed in."""
+    for change in manifest["metrics"].get("changes", ()):
+        yield f"Changed: {terminal(str(change))}"
 
 
 def _calibration(request: Request, made: Converted) -> Iterator[str]:

@@ -34,6 +34,7 @@ def check_numbers(graph: Graph, source: str = "model") -> None:
     for op in graph.operators:
         problem = None
         if op.name == "SOFTMAX" and op.inputs:
+            _refuse_dead(graph, op, source)
             problem = _softmax(graph, op)
         elif op.name in RESCALED and op.inputs:
             problem = _rescaling(graph, op)
@@ -51,6 +52,19 @@ def softmax_real(beta: float, quant_scale: float) -> float | None:
     """The multiplier of a softmax's input, at most 2^31 - 1; None where there can be none."""
     real = beta * quant_scale * SOFTMAX_UNIT
     return min(real, 2**31 - 1.0) if 1 < real < math.inf else None
+
+
+def _refuse_dead(graph: Graph, op: Operator, source: str) -> None:
+    """Raise where a softmax of sound beta has logits that all but never differ."""
+    x = graph.tensors[op.inputs[0]]
+    beta = float(op.options.get("beta", 1.0))
+    if x.quant_scale.size == 1 and 0.01 < beta < 100:
+        scale = float(x.quant_scale[0])
+        if beta * scale * SOFTMAX_UNIT <= 1:
+            raise ModelError(
+                f"{source}: gives every segment the same scores (operator {op.index}, {op.name}: "
+                f"its logits span {255 * scale:.2g}): the network is dead or was never trained"
+            )
 
 
 def _softmax(graph: Graph, op: Operator) -> str | None:

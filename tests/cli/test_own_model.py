@@ -21,8 +21,9 @@ from conftest import require_module
 from ecgqa_tflite.bundle.export import export_bundle
 from ecgqa_tflite.bundle.gate import MEASURED
 from ecgqa_tflite.cli import main
+from ecgqa_tflite.convert.keras_file import _code_in, load_keras
 from ecgqa_tflite.convert.measure import measured
-from ecgqa_tflite.convert.own_model import _code_in, load_keras, own_model
+from ecgqa_tflite.convert.own_model import own_model
 from ecgqa_tflite.errors import ConversionError
 from ecgqa_tflite.model_folder import open_model
 from ecgqa_tflite.output import MANIFEST
@@ -82,10 +83,10 @@ def test_a_sealed_tflite_keeps_its_spec_threshold_and_licence(tmp_path: Path) ->
     spec, other = tmp_path / "spec.json", tmp_path / "other.json"
     spec.write_text(shipped.spec.to_json())
     other.write_text(replace(shipped.spec, scaling="minmax").to_json())
-    again = own_model(sealed, spec, tmp_path / "a")
+    again, _ = own_model(sealed, spec, tmp_path / "a")
     assert again.threshold_int8 == shipped.threshold_int8 == 27
     assert again.licence == shipped.licence
-    assert own_model(sealed, spec, tmp_path / "b", threshold=0.75).threshold_int8 == 64
+    assert own_model(sealed, spec, tmp_path / "b", threshold=0.75)[0].threshold_int8 == 64
     refused(convert(sealed, "--spec", other, "-o", tmp_path / "o"), "give the spec.json that")
 
 
@@ -399,7 +400,7 @@ def test_a_keras_model_on_labelled_recordings(
         tflite.write_bytes((tmp_path / "out" / "own.tflite").read_bytes())
         if kind == "h5":
             network.save(str(path))
-            model = own_model(tflite, spec, tmp_path / "folder")
+            model, _ = own_model(tflite, spec, tmp_path / "folder")
             found = measured(model, labelled, MEASURED, own=path).metrics[MEASURED]
             assert found["flips"]["share"] > 0.5
             with pytest.raises(ConversionError, match="decisions that differ"):
