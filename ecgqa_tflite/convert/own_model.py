@@ -36,7 +36,7 @@ from ecgqa_tflite.tflite.adapt import adapt, ending_in_probabilities, gives
 from ecgqa_tflite.tflite.census import census
 from ecgqa_tflite.tflite.identity import read_identity
 from ecgqa_tflite.tflite.read import read_tflite
-from ecgqa_tflite.tflite.run import Int8Network
+from ecgqa_tflite.tflite.run import Int8Network, refuse_state
 from ecgqa_tflite.tflite.scheme import FULL_INT8, scheme
 from ecgqa_tflite.training.recipe import Recipe
 from ecgqa_tflite.training.run import THRESHOLD
@@ -231,6 +231,7 @@ def _takes(
     shape, scores = image_shape(network), network.output_shape[-1]
     _require_fit(shape, 2 if scores == 1 else scores, spec, path)
     plain = float_tflite(network)
+    refuse_state(read_tflite(plain, network.name), network.name)
     changes = () if quantised(network) else ending_in_probabilities(plain, str(path)).changes
     return changes, probabilities_of(network, plain)
 

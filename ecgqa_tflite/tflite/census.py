@@ -15,6 +15,15 @@ OUTPUT_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
 """Operators that multiply by weights, and the weights' dimension of output channels."""
 
 
+UNCOUNTED = {
+    *("BATCH_MATMUL", "TRANSPOSE_CONV", "CONV_3D", "CONV_3D_TRANSPOSE", "SVDF", "RNN", "LSTM"),
+    *("UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN"),
+    *("BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN"),
+    *("CUSTOM", "DELEGATE", "CALL", "CALL_ONCE", "IF", "WHILE", "STABLEHLO_COMPOSITE"),
+}
+"""Operators that multiply and accumulate, or may, in ways that are not counted here."""
+
+
 @dataclass(frozen=True)
 class Layer:
     """One operator: its output's name and shape, multiply-accumulates, bytes of its constants."""

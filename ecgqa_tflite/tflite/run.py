@@ -29,6 +29,15 @@ BATCH = 16
 """Segments that a thread takes at a time: their images (2.5 MB) stay near the caches."""
 
 
+def refuse_state(graph: Graph, source: str) -> None:
+    """Raise :class:`ModelError` where a network remembers what it was given before."""
+    if any(t.variable for t in graph.tensors):
+        raise ModelError(
+            f"{source}: keeps state from one segment to the next (variable tensors); a decision "
+            f"here is of one segment alone"
+        )
+
+
 def check_int8_contract(graph: Graph, source: str = "model") -> None:
     """Check the input and output that every network of this toolkit has.
 
@@ -45,11 +54,7 @@ def check_int8_contract(graph: Graph, source: str = "model") -> None:
             f"{source}: has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; needs one "
             f"image in and one vector of scores out"
         )
-    if any(t.variable for t in graph.tensors):
-        raise ModelError(
-            f"{source}: keeps state from one segment to the next (variable tensors); a decision "
-            f"here is of one segment alone"
-        )
+    refuse_state(graph, source)
     x, y = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
     if x.dtype != "int8" or y.dtype != "int8":
         raise ModelError(

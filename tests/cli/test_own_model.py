@@ -170,7 +170,8 @@ def test_a_keras_file_that_is_not_tf_keras_s(spec: Path, recordings: Path, tmp_p
         refused(convert(*given), word)
 
     config = '{"module": "keras.src.models", "class_name": "Functional", "config": {}}'
-    told({"config.json": config, "metadata.json": '{"keras_version": "3.8.0"}'}, "Keras 3.8.0")
+    told({"config.json": config, "metadata.json": '{"keras_version": "3.8.0"}'}, "can't load it")
+    told({"config.json": config, "metadata.json": '{"keras_version": "1.2"}'}, "by Keras 1.2;")
     told({"config.json": config, "metadata.json": "[]"}, "Keras of no version")
     told({"config.json": config}, "can't load it")
     told({}, "can't load it")
@@ -213,12 +214,11 @@ def float_tflite() -> bytes:
     return bytes(float_tflite(tiny_model.network()))
 
 
-def dynamic_batch() -> bytes:
-    """Quantised with a batch left open, as TensorFlow's converter does of itself."""
+def open_image() -> bytes:
+    """Quantised with its rows left open."""
     model = unpack(tiny_model.tflite())
-    for t in model.subgraphs[0].tensors:
-        if t.shape is not None and len(t.shape) in (2, 4) and model.buffers[t.buffer].data is None:
-            t.shapeSignature = np.array([-1, *t.shape[1:]], np.int32)
+    graph = model.subgraphs[0]
+    graph.tensors[graph.inputs[0]].shapeSignature = np.array([-1, -1, 113, 1], np.int32)
     return pack(model)
 
 
@@ -263,8 +263,8 @@ def custom_operator() -> bytes:
 
 def test_each_failure_of_a_file_has_its_own_message(spec: Path, tmp_path: Path) -> None:
     made = {
-        "float": (float_tflite(), "float32", "convert it with ecgqa-convert"),
-        "dynamic": (dynamic_batch(), "batch"),
+        "float": (float_tflite(), "float32 (nothing is quantised)", "--calibrate"),
+        "image": (open_image(), "size is left open ([-1, -1, 113, 1])"),
         "island": (float_island(), "not full int8", "RELU", "float32"),
         "unsupported": (custom_operator(), "custom"),
         "corrupt": (tiny_model.tflite()[:5000], "damaged"),
@@ -324,10 +324,10 @@ def test_each_failure_of_a_keras_network_has_its_own_message(
     assert not (tmp_path / "out").exists()
 
 
-def test_scores_that_are_no_softmax_are_refused(
+def test_scores_that_are_no_probabilities_are_refused(
     spec: Path, recordings: Path, labelled: Path, tmp_path: Path
 ) -> None:
-    """Thresholds stand for probabilities in 256 steps: of logits they would decide wrongly."""
+    """Thresholds stand for probabilities in 256 steps: of other scores they would decide wrongly."""
     from ecgqa_tflite.networks._keras import keras
     from ecgqa_tflite.quantize.ptq import quantise_ptq
 
@@ -339,14 +339,18 @@ def test_scores_that_are_no_softmax_are_refused(
         return keras.Model(image, layers.Dense(2, activation=activation)(x))
 
     out, path, tflite = tmp_path / "out", tmp_path / "own.h5", tmp_path / "own.tflite"
-    logits = network(None)
-    logits.save(str(path))
-    tflite.write_bytes(quantise_ptq(logits, tiny_model.images(8)))
+    network("relu").save(str(path))
     given = ("--spec", spec, "-o", out)
     refused(convert(path, *given, "--calibrate", recordings), "own.h5", "softmax")
     refused(convert(path, *given, "--quantize", "none", "--target", "raspberry-pi"), "softmax")
     refused(convert(path, *given, "--quantize", "qat", "--data", labelled), "softmax")
-    refused(convert(tflite, *given), "own.tflite", "softmax")
+    logits = unpack(quantise_ptq(network(None), tiny_model.images(8)))
+    logits.subgraphs[0].operators.pop()
+    logits.subgraphs[0].operators[-1].builtinOptions.fusedActivationFunction = 1
+    logits.subgraphs[0].outputs = list(logits.subgraphs[0].operators[-1].outputs)
+    logits.signatureDefs = None
+    tflite.write_bytes(pack(logits))
+    refused(convert(tflite, *given), "own.tflite", "FULLY_CONNECTED with RELU", "softmax")
     assert not out.exists()
     network("sigmoid").save(str(path))  # probabilities in the same 256 steps
     done = convert(path, *given, "--calibrate", recordings, "--gate", "flipped=off")
