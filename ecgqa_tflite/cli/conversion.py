@@ -27,12 +27,9 @@ def tell_conversion(request: Request, made: Converted) -> None:
     console.print(_summary(made.bundle))
     console.print(_proof(made.bundle), markup=False, soft_wrap=True)
     if refused := made.bundle.manifest.get("engine", {}).get("refused"):
-        console.print(
-            f"This bundle has no network code: its engine can't run {terminal(str(refused))}. With "
-            f"--target tflm a bundle has it.",
-            markup=False,
-            soft_wrap=True,
-        )
+        told = "" if "tflm" in refused else "; --target tflm has it"
+        line = f"No network code in this bundle: {terminal(str(refused))}{told}"
+        console.print(line, markup=False, soft_wrap=True)
     if request.verify:
         console.print("Converted twice: the same bytes in every file.")
 

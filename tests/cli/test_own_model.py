@@ -327,7 +327,7 @@ def test_each_failure_of_a_keras_network_has_its_own_message(
 def test_scores_that_are_no_probabilities_are_refused(
     spec: Path, recordings: Path, labelled: Path, tmp_path: Path
 ) -> None:
-    """Thresholds stand for probabilities in 256 steps: of other scores they would decide wrongly."""
+    """Thresholds stand for probabilities in 256 steps: others they would decide wrongly."""
     from ecgqa_tflite.networks._keras import keras
     from ecgqa_tflite.quantize.ptq import quantise_ptq
 

@@ -34,7 +34,10 @@ TYPES = schema.TensorType
 
 
 def images(n: int = 20) -> NDArray[np.int8]:
-    return np.random.default_rng(0).integers(-128, 128, (n, 18, 17, 1)).astype(np.int8)
+    """Noise in five rows, lower down in each."""
+    noise = np.random.default_rng(0).integers(0, 256, (n, 18, 17, 1))
+    rows, first = np.arange(18)[None, :, None, None], np.arange(n)[:, None, None, None]
+    return (noise * (np.abs(rows - first) < 3) - 128).astype(np.int8)
 
 
 def scores(tflite: bytes) -> NDArray[np.int8]:
@@ -47,10 +50,10 @@ def edited(change: Callable[[Any, Any], None]) -> bytes:
     return pack(model)
 
 
-def operator(model: Any, name: str, x: int, y: int) -> Any:
+def operator(model: Any, name: str, x: int, y: int, version: int = 1) -> Any:
     code, op = schema.OperatorCodeT(), schema.OperatorT()
     code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
-    code.version = 2
+    code.version = version
     model.operatorCodes.append(code)
     op.opcodeIndex, op.inputs, op.outputs = len(model.operatorCodes) - 1, [x], [y]
     return op
@@ -164,7 +167,7 @@ def test_one_score_becomes_two(change: Callable[[Any, Any], None]) -> None:
     made = accepted(edited(change), "the same probability").tflite
     before = Int8Network(edited(one_sigmoid), reference_kernels=True).scores(images())[:, 0]
     after = scores(made)
-    assert len(np.unique(before)) > 3
+    assert len(np.unique(before)) > 2
     assert np.abs(after[:, 1].astype(int) - before).max() <= 1
     assert np.abs(after.astype(int).sum(1)).max() <= 1  # the two make 1
 
