@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ecgqa_tflite.engine.layers import Layer
 from ecgqa_tflite.engine.legality import OTHERWISE, refusal, scale
 from ecgqa_tflite.tflite import census
+from ecgqa_tflite.tflite.numbers import EXPONENTS
 from ecgqa_tflite.tflite.read import Graph, Operator
 
 
@@ -125,6 +126,7 @@ def _without_constant_channels(
     smallest, largest = _extremes(bias, weights.astype(np.int64), layer.in_zero_point)
     exponents = np.frexp(real)[1]
     beyond = (np.maximum(largest, -smallest) >= 1 << 30) | (exponents > 0) | (exponents < -30)
+    beyond &= (exponents >= EXPONENTS[0]) | ~weights.any(axis=1)  # others are no network's
     weights = weights.copy()
     for c in np.flatnonzero(beyond):
         given = {

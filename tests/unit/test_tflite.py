@@ -211,6 +211,14 @@ def test_an_activation_with_an_absurd_scale(odd: Any) -> None:
     refused(odd, "requantisation by")
 
 
+@pytest.mark.parametrize("place", [0, 2, 3])
+def test_an_activation_without_a_scale(odd: Any, place: int) -> None:
+    """LiteRT's reference softmax ends the process over logits that have none."""
+    graph = odd.subgraphs[0]
+    graph.tensors[graph.operators[place].inputs[0]].quantization = None
+    refused(odd, "has no scale")
+
+
 def test_sound_numbers_pass(data: bytes) -> None:
     check_numbers(read_tflite(data))
 
