@@ -39,6 +39,7 @@ from ecgqa_tflite.tflite.identity import identity_of, with_identity
 from ecgqa_tflite.tflite.numbers import check_numbers
 from ecgqa_tflite.tflite.read import Graph, read_tflite
 from ecgqa_tflite.tflite.run import Int8Network
+from ecgqa_tflite.tflite.scheme import per_tensor
 from ecgqa_tflite.tflite.space_to_depth import fold_image
 
 DEFAULT_LIMITS = Limits()
@@ -146,6 +147,7 @@ def export_bundle(
             distinct_golden_scores=len({row.tobytes() for row in golden.scores}),
             ram_bytes=prepared.ram_bytes,
             flash_bytes=prepared.flash_bytes,
+            no_ram=prepared.no_ram,
         )
         accuracy_lines(model.metrics)  # said before anything is written
     manifest = _manifest(parts, prepared, counted, gate)
@@ -301,8 +303,13 @@ def _quantisation(graph: Graph) -> dict[str, Any]:
             "zero_point": int(t.zero_point[0]),
         }
     out["image_to_input"] = "int8 = uint8 - 128"
-    out["weights"] = FLOAT_WEIGHTS if computes_in_float(graph) else "int8, per output channel"
+    out["weights"] = FLOAT_WEIGHTS if computes_in_float(graph) else _int8_weights(graph)
     return out
+
+
+def _int8_weights(graph: Graph) -> str:
+    n = len(per_tensor(graph))
+    return f"int8, per tensor in {n} convolutions" if n else "int8, per output channel"
 
 
 def _write_templates(

@@ -132,6 +132,7 @@ def pass_gate(
     distinct_golden_scores: int,
     ram_bytes: int | None,
     flash_bytes: int,
+    no_ram: str = "the target has none",
 ) -> Gate:
     """Hold a model's figures and a bundle's sizes against the limits.
 
@@ -140,7 +141,9 @@ def pass_gate(
     distinct_golden_scores
         How many different scores the golden segments get: one means that the output is dead.
     ram_bytes
-        None where the target has no such figure (it runs Linux).
+        None where the target has no such figure.
+    no_ram
+        Why it has none, and what to do.
 
     Raises
     ------
@@ -148,7 +151,7 @@ def pass_gate(
         A limit is passed; the message names every one. Or RAM is limited and has no figure.
     """
     if limits.ram_bytes is not None and ram_bytes is None:
-        raise ArgumentError("--ram: this target runs Linux and has no RAM figure; leave it out")
+        raise ArgumentError(f"--ram: no RAM figure to hold against it: {no_ram}")
     figures, measured_on = accuracy_figures(metrics)
     sizes: dict[str, float | None] = {"ram_bytes": ram_bytes, "flash_bytes": flash_bytes}
     limited = limits.to_dict()

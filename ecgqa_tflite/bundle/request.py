@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from ecgqa_tflite.bundle.export import DEFAULT_LIMITS, Bundle, export_bundle
 from ecgqa_tflite.bundle.gate import MEASURED, Limits
 from ecgqa_tflite.convert.quantisation import PRUNE, Quantisation
 from ecgqa_tflite.devices import find_target, require_float
-from ecgqa_tflite.errors import ArgumentError, ModelError, SelfTestError
+from ecgqa_tflite.errors import ArgumentError, EcgqaError, ModelError, SelfTestError
 from ecgqa_tflite.model_folder import ModelFolder, open_model, read_json, sha256_of
 from ecgqa_tflite.output import (
     MANIFEST,
@@ -192,6 +193,17 @@ class Request:
             open_model(self.model)
 
     def _convert(self, scratch: Path, progress: Progress | None) -> Converted:
+        try:
+            return self._made(scratch, progress)
+        except EcgqaError as error:  # of a file that was written for this conversion alone
+            told = re.sub(
+                rf"{re.escape(str(scratch))}[^\s:,;)]*", lambda _: str(self.model), str(error)
+            )
+            if told == str(error):
+                raise
+            raise type(error)(told) from error
+
+    def _made(self, scratch: Path, progress: Progress | None) -> Converted:
         made, calibration = self._network(scratch, progress)
         if self.prune is not None:
             made = self._pruned(made, scratch / "pruned" / made.name, progress)
@@ -224,7 +236,7 @@ class Request:
         if self.spec is not None:
             from ecgqa_tflite.convert.own_model import own_model
 
-            own = own_model(
+            return own_model(
                 self.model,
                 self.spec,
                 scratch,
@@ -233,7 +245,6 @@ class Request:
                 progress=progress,
                 trust=self.trust,
             )
-            return own, None
         opened = open_model(self.model)
         folder = scratch / opened.name
         if self.quantize == "none":

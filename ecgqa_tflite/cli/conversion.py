@@ -22,14 +22,24 @@ from ecgqa_tflite.quantize.snr import worst_layers
 def tell_conversion(request: Request, made: Converted) -> None:
     """Print files, figures and what was shown."""
     console = Console(highlight=False)
-    for line in _calibration(request, made):
+    for line in (*_changes(made.bundle.manifest), *_calibration(request, made)):
         console.print(line, markup=False, soft_wrap=True)
     for line in _pruning(made.bundle.manifest["metrics"].get("pruning")):
         console.print(line, markup=False, soft_wrap=True)
     console.print(_summary(made.bundle))
     console.print(_proof(made.bundle), markup=False, soft_wrap=True)
+    if refused := made.bundle.manifest.get("engine", {}).get("refused"):
+        told = "" if "tflm" in refused else "; --target tflm has it"
+        line = f"No network code in this bundle: {terminal(str(refused))}{told}"
+        console.print(line, markup=False, soft_wrap=True)
     if request.verify:
         console.print("Converted twice: the same bytes in every file.")
+
+
+def _changes(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """What a network of the user's had to be changed in."""
+    for change in manifest["metrics"].get("changes", ()):
+        yield f"Changed: {terminal(str(change))}"
 
 
 def _calibration(request: Request, made: Converted) -> Iterator[str]:

@@ -126,10 +126,10 @@ def command(
     """Make MODEL's bundle for a device: a full-int8 .tflite, the front end as C, and the proof.
 
     MODEL is a shipped model's name or a model folder; or, with --spec, a model of yours: an int8
-    .tflite, or a Keras .keras, .h5 or SavedModel that --calibrate quantises. A model folder's int8
-    network, calibrated on training-domain segments, goes in as it is: neither TensorFlow nor a
-    recording is needed; --calibrate makes a new one from the float weights, and so does --quantize
-    qat by training them on.
+    .tflite, or a .keras or .h5 of Keras 2 or 3, or a SavedModel, that --calibrate quantises. A
+    model folder's int8 network, calibrated on training-domain segments, goes in as it is: neither
+    TensorFlow nor a recording is needed; --calibrate makes a new one from the float weights, and so
+    does --quantize qat by training them on.
 
     The bundle appears only when its golden vectors come out of LiteRT's reference kernels and,
     where there is a C compiler, of its own compiled C, and when it passes the gate: what int8

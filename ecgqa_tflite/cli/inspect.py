@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ecgqa_tflite.engine.runs import what_runs
 from ecgqa_tflite.escape import terminal
 from ecgqa_tflite.model_folder import json_text
 from ecgqa_tflite.tflite.inspect import inspect_tflite
@@ -22,10 +23,10 @@ from ecgqa_tflite.tflite.inspect import inspect_tflite
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(file: Path, as_json: bool) -> None:
-    """Tell what the .tflite FILE is: identity, input and output, operators, what is float.
+    """Tell what the .tflite FILE is: identity, ends, operators, scheme, what here runs it.
 
-    Any .tflite will do, this toolkit's or not. A file that says it is another network than it is
-    was altered after it was converted, and is refused.
+    Any .tflite of one subgraph will do, this toolkit's or not. A file that says it is another
+    network than it is was altered after it was converted, and is refused.
 
     \b
     Examples:
@@ -33,6 +34,7 @@ def command(file: Path, as_json: bool) -> None:
       ecgqa inspect model.tflite --json
     """
     found = inspect_tflite(file)
+    found["runs"] = what_runs(file.read_bytes())
     if as_json:
         click.echo(json_text(found), nl=False)
     else:
@@ -67,9 +69,18 @@ def _print(found: dict[str, Any]) -> None:
     for end in ("inputs", "outputs"):
         for t in found[end]:
             fact(end[:-1], json.dumps(t))
-    fact("multiply-accumulates", f"{found['macs']:,}")
+    macs = f"{found['macs']:,}"
+    if found["macs_not_counted"]:
+        left_out = ", ".join(f"{op} x {n}" for op, n in found["macs_not_counted"].items())
+        macs += f"; not counted: {left_out}"
+    fact("multiply-accumulates", macs)
     fact("constants", f"{found['constant_bytes']:,} bytes")
+    fact("scheme", found["scheme"])
     fact("arithmetic", found["arithmetic"])
+    if found["keeps_state"]:
+        fact("state", "kept from one inference to the next (variable tensors)")
+    fact("a bundle of it", found["runs"]["litert"])
+    fact("by cortex-m's engine", found["runs"]["engine"])
     if found["metadata"]:
         fact("metadata", ", ".join(found["metadata"]))
     console.print(facts)

@@ -14,12 +14,11 @@ from ecgqa_tflite.errors import ConversionError
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.quantize.converter import INPUT_NAME, OUTPUT_NAME, float_tflite
 from ecgqa_tflite.spec import SCORE_SCALE, SCORE_ZERO_POINT
+from ecgqa_tflite.tflite.adapt import Adapted, ending_in_probabilities
 from ecgqa_tflite.tflite.flatbuffer import pack, unpack
+from ecgqa_tflite.tflite.image_codes import INPUT_SCALE, INPUT_ZERO_POINT
 from ecgqa_tflite.tflite.read import read_tflite
-from ecgqa_tflite.tflite.run import INPUT_SCALE, INPUT_ZERO_POINT
-
-PROBABILITIES = ("SOFTMAX", "LOGISTIC")
-"""Operators whose output the scale of a score holds."""
+from ecgqa_tflite.tflite.scheme import FLOAT32, described, scheme
 
 
 def float_network(network: Any) -> bytes:
@@ -37,22 +36,28 @@ def float_network(network: Any) -> bytes:
     Raises
     ------
     ConversionError
-        TensorFlow can't convert it, one of its ends isn't one float32 tensor, or its scores are no
-        probabilities.
+        TensorFlow can't convert it, one of its ends isn't one float32 tensor, or its scores are
+        neither probabilities nor logits.
     """
-    return _with_int8_ends(float_tflite(network), network.name)
+    return with_int8_ends(float_tflite(network), network.name).tflite
 
 
-def _with_int8_ends(tflite: bytes, name: str) -> bytes:
-    """Put DEQUANTIZE before a float ``.tflite`` and QUANTIZE after it."""
+def with_int8_ends(tflite: bytes, name: str) -> Adapted:
+    """Put DEQUANTIZE before a float ``.tflite`` and QUANTIZE after it; see :func:`float_network`.
+
+    Scores that are logits get their softmax first.
+    """
+    graph = read_tflite(tflite, name)
+    if scheme(graph) != FLOAT32:
+        raise ConversionError(
+            f"{name}: is {described(graph)}; --quantize none takes what nothing is quantised in"
+        )
+    adapted = ending_in_probabilities(tflite, name)
+    tflite = adapted.tflite
     graph = read_tflite(tflite, name)
     ends = [graph.tensors[i] for i in (*graph.inputs, *graph.outputs)]
     if len(ends) != 2 or any(t.dtype != "float32" for t in ends):
         raise ConversionError(f"{name}: needs one float32 image in and float32 scores out")
-    if (last := graph.operators[-1].name) not in PROBABILITIES:
-        raise ConversionError(
-            f"{name}: ends in {last}, whose scores are not probabilities: end it in a softmax"
-        )
     model = unpack(tflite)
     subgraph = model.subgraphs[0]
     (start,), (end,) = list(subgraph.inputs), list(subgraph.outputs)
@@ -68,7 +73,7 @@ def _with_int8_ends(tflite: bytes, name: str) -> bytes:
     for signature in model.signatureDefs or []:
         signature.inputs[0].tensorIndex = image
         signature.outputs[0].tensorIndex = scores
-    return pack(model)
+    return Adapted(pack(model), adapted.changes)
 
 
 def _int8_end(subgraph: Any, like: int, name: str, scale: float, zero_point: int) -> int:

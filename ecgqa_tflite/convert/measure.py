@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.convert.own_model import load_keras
+from ecgqa_tflite.convert.keras_file import load_keras
+from ecgqa_tflite.convert.own_model import probabilities_of
 from ecgqa_tflite.datasets.folders import load_folder
 from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.evaluation.models import evaluate, float_scores, int8_scores
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.model_folder import ModelFolder
+from ecgqa_tflite.quantize.converter import float_tflite
 from ecgqa_tflite.quantize.flips import flipped_segments
 from ecgqa_tflite.spec import FrontEnd, Quality
 
@@ -44,7 +46,7 @@ def measured(
         The user's network that ``model`` was made of (:func:`~ecgqa_tflite.convert.own_model.
         own_model`). A ``.tflite`` has no float form: figures are of int8 alone.
     trust
-        Let its own code run: :func:`~ecgqa_tflite.convert.own_model.load_keras`.
+        Let its own code run: :func:`~ecgqa_tflite.convert.keras_file.load_keras`.
 
     Raises
     ------
@@ -62,8 +64,10 @@ def measured(
     floats: NDArray[np.float64] | None = None
     if own is None:
         floats = float_scores(model, segments)
-    elif Path(own).suffix != ".tflite":
-        floats = _p_high(load_keras(Path(own), trust), model.spec, segments)
+    elif Path(own).suffix.lower() != ".tflite":
+        network = load_keras(Path(own), trust)
+        probabilities = probabilities_of(network, float_tflite(network))
+        floats = _p_high(probabilities, model.spec, segments)
     found: dict[str, Any] = evaluate(model, segments, scores, floats, n_boot=RESAMPLES)
     if floats is not None:
         found["flips"]["segments"] = flipped_segments(

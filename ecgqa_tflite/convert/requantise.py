@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,8 +162,16 @@ def both_scores(
     return p_high, scores
 
 
-def held_together(network: Any, tflite: bytes, calibration: Calibration, threshold: float) -> Made:
+def held_together(
+    network: Any,
+    tflite: bytes,
+    calibration: Calibration,
+    threshold: float,
+    probabilities: Callable[..., Any] | None = None,
+) -> Made:
     """An int8 network with what the calibration segments, which have no labels, tell of it.
+
+    ``probabilities`` are what the float network decides by, where it doesn't itself give them.
 
     Its ``metrics`` hold ``calibration``: ``segments``, ``flipped`` (decided differently than by the
     float network, which calls high from ``threshold``), which of them (``flipped_segments``:
@@ -177,7 +185,7 @@ def held_together(network: Any, tflite: bytes, calibration: Calibration, thresho
         layers = layer_snr_db(network, tflite, calibration.images)
     except ConversionError:
         layers = None
-    p_high, scores = both_scores(network, Int8Network(tflite), calibration.images)
+    p_high, scores = both_scores(probabilities or network, Int8Network(tflite), calibration.images)
     measured = {
         "segments": len(calibration.ids),
         "flipped": int(np.sum((p_high >= threshold) != (scores >= threshold_int8))),

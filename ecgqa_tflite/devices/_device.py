@@ -66,7 +66,9 @@ class Prepared:
         (rows, cols, channels) that ``ecgqa_image`` makes; None where the bundle has no
         ``ecgqa_image`` because the row-streaming engine makes its own rows.
     ram_bytes
-        Workspace or arena, with the front end's; None where the target runs Linux.
+        Workspace or arena, with the front end's; None where there is no such figure.
+    no_ram
+        Why there is none.
     flash_bytes
         Constants of network and front end; code comes on top.
     words
@@ -83,6 +85,7 @@ class Prepared:
     flash_bytes: int
     words: Mapping[str, object] = field(default_factory=dict)
     memory_map: str | None = None
+    no_ram: str = "this target runs Linux; leave the limit out"
 
 
 EVERY_BUNDLE = (

@@ -76,6 +76,7 @@ def prepare(parts: Parts) -> Prepared:
         device_tflite=(model.name, parts.tflite),
         input_shape=None if device else (rows, cols, channels),
         ram_bytes=device.workspace_bytes if device else None,
+        no_ram=f"the engine can't run it ({engine.get('refused')})",
         flash_bytes=parts.tables.nbytes + (network_bytes(device) if device else len(parts.tflite)),
         words={
             "engine": device is not None,

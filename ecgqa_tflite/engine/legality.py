@@ -16,7 +16,7 @@ from ecgqa_tflite.tflite.read import Graph, Operator, Tensor
 MAX_SIDE = 4096
 """Rows, columns or channels: the C counts them in 16 bits."""
 
-CONVERT = "convert it with ecgqa-convert"
+CONVERT = "quantise it anew, with TensorFlow's converter of today"
 OTHERWISE = "export it for TensorFlow Lite Micro instead (--target tflm)"
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ecgqa_tflite.engine.layers import Layer
 from ecgqa_tflite.engine.legality import OTHERWISE, refusal, scale
 from ecgqa_tflite.tflite import census
+from ecgqa_tflite.tflite.numbers import EXPONENTS
 from ecgqa_tflite.tflite.read import Graph, Operator
 
 
@@ -73,7 +74,6 @@ def with_constants(
     x, filter_ = graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]]
     y = graph.tensors[op.outputs[0]]
     channels = layer.out.channels
-    wide = weights.astype(np.int64)
     bias = np.zeros(channels, np.int64)
     if len(op.inputs) > 2 and op.inputs[2] >= 0:
         tensor = graph.tensors[op.inputs[2]]
@@ -83,13 +83,14 @@ def with_constants(
     if filter_.quant_scale.size not in (1, channels):
         raise refusal(op, f"has {filter_.quant_scale.size} scales for {channels} channels")
 
+    real = scale(x) * filter_.quant_scale.astype(np.float64) / scale(y)
+    real = np.array(np.broadcast_to(real, channels))
+    weights = _without_constant_channels(layer, weights, bias, real)
+    wide = weights.astype(np.int64)
     zero_point = layer.in_zero_point
     # Packed weights meet inputs with 128 added, so that the zero point after a ReLU is 0.
     added = 128 if layer.kind.packed else 0
-    positive, negative = wide.clip(min=0).sum(1), wide.clip(max=0).sum(1)
-    low, high = -128 - zero_point, 127 - zero_point
-    largest = bias + positive * high + negative * low
-    smallest = bias + positive * low + negative * high
+    smallest, largest = _extremes(bias, wide, zero_point)
     folded = bias - (zero_point + added) * wide.sum(1)
     # While a sum is under way the zero point's part is ahead of its products.
     reach = np.abs(folded) + 256 * np.abs(wide).sum(1)
@@ -99,8 +100,6 @@ def with_constants(
         fit = np.abs(folded).max() + (weights.shape[1] << 14) < 1 << 30
     require_sums(op, fit)
 
-    real = scale(x) * filter_.quant_scale.astype(np.float64) / scale(y)
-    real = np.broadcast_to(real, channels)
     multiplier, shift = np.array([quantise_multiplier(float(r)) for r in real], np.int64).T
     check_requantisation(op, multiplier, shift)
     multiplier = np.array([quantise(float(r))[0] for r in real], np.int64)
@@ -113,3 +112,52 @@ def with_constants(
         multiplier_q31=np.pad(multiplier, (0, odd), constant_values=1 << 30).astype(np.int32),
         shift=np.pad(shift, (0, odd)).astype(np.int8),
     )
+
+
+def _extremes(
+    bias: NDArray[np.int64], weights: NDArray[np.int64], zero_point: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Least and largest accumulator of each channel, whatever comes in."""
+    positive, negative = weights.clip(min=0).sum(1), weights.clip(max=0).sum(1)
+    low, high = -128 - zero_point, 127 - zero_point
+    return bias + positive * low + negative * high, bias + positive * high + negative * low
+
+
+def _without_constant_channels(
+    layer: Layer, weights: NDArray[np.int8], bias: NDArray[np.int64], real: NDArray[np.float64]
+) -> NDArray[np.int8]:
+    """Weights without those of channels that give one value and are beyond the engine's range.
+
+    Of a channel that training has left without weights TensorFlow's converter makes a scale of next
+    to nothing and caps the bias at 2^30. What comes out is the bias, requantised: it is said by a
+    bias of that value and a half for ``real``; both are changed in place.
+    """
+    smallest, largest = _extremes(bias, weights.astype(np.int64), layer.in_zero_point)
+    exponents = np.frexp(real)[1]
+    beyond = (np.maximum(largest, -smallest) >= 1 << 30) | (exponents > 0) | (exponents < -30)
+    beyond &= (exponents >= EXPONENTS[0]) | ~weights.any(axis=1)  # others are no network's
+    weights = weights.copy()
+    for c in np.flatnonzero(beyond):
+        given = {
+            value
+            for acc in (int(smallest[c]), int(largest[c]))
+            for value in _outputs(layer, acc, float(real[c]))
+        }
+        value = given.pop()
+        if not given and value is not None:
+            weights[c], real[c] = 0, 0.5
+            bias[c] = 2 * (value - layer.out_zero_point)
+    return weights
+
+
+def _outputs(layer: Layer, acc: int, real: float) -> tuple[int | None, int | None]:
+    """What LiteRT's kernels make of an accumulator, rounding twice and once; None: not known."""
+    multiplier, shift = quantise_multiplier(real)
+    if abs(acc) >= 1 << 31 or shift > 30 or abs(acc) << max(shift, 0) >= 1 << 31:
+        return None, None
+    high = ((acc << max(shift, 0)) * multiplier + (1 << 30)) >> 31 if shift >= -31 else 0
+    twice = math.copysign(math.floor(abs(high) / 2.0 ** max(-shift, 0) + 0.5), high)
+    once = math.copysign(math.floor(abs(acc * real) + 0.5), acc)
+    low, most = layer.act_min, layer.act_max
+    clamped = [min(max(int(x) + layer.out_zero_point, low), most) for x in (twice, once)]
+    return clamped[0], clamped[1]

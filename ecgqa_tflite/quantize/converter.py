@@ -12,6 +12,7 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as schema
 
 from ecgqa_tflite.errors import ConversionError, ModelError
+from ecgqa_tflite.tflite.adapt import adapt
 from ecgqa_tflite.tflite.census import census
 from ecgqa_tflite.tflite.read import read_tflite
 from ecgqa_tflite.tflite.run import check_int8_contract
@@ -62,7 +63,8 @@ def int8_tflite(model: Any, configure: Callable[[Any, Any], None]) -> bytes:
     Raises
     ------
     ConversionError
-        TensorFlow can't, a layer stays float, or the input's scale isn't exactly 1/255.
+        TensorFlow can't, a layer stays float, the input's codes are not the image's, or the scores
+        are neither probabilities nor logits.
     """
     converter, tf = _converter(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -70,6 +72,7 @@ def int8_tflite(model: Any, configure: Callable[[Any, Any], None]) -> bytes:
     configure(converter, tf)
     tflite = _name_tensors(_converted(converter, model.name, "full int8"))
     census(tflite, model.name)
+    tflite = adapt(tflite, model.name).tflite
     try:
         check_int8_contract(read_tflite(tflite), model.name)
     except ModelError as error:
@@ -86,7 +89,9 @@ def _converter(model: Any) -> tuple[Any, Any]:
 
     batch_of_one = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name=INPUT_NAME)
     module = tf.Module()
-    module.model = model
+    module.model = getattr(model, "loaded", model)  # what holds the variables
+    if not isinstance(model, tf.Module):  # Keras 3's variables are wrapped, and would be lost
+        module.held = [v.value for v in getattr(model, "variables", ()) if not callable(v.value)]
     module.infer = tf.function(infer, input_signature=[batch_of_one])
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [module.infer.get_concrete_function()], module

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import ConversionError
 from ecgqa_tflite.frontend.colormap import to_int8
+from ecgqa_tflite.tflite.adapt import ending_in_probabilities
 from ecgqa_tflite.tflite.read import read_tflite
 from ecgqa_tflite.tflite.run import Int8Network
 
@@ -47,7 +48,7 @@ def layer_snr_db(network: Any, tflite: bytes, images: NDArray[np.uint8]) -> list
     from ecgqa_tflite.networks import preprocess
     from ecgqa_tflite.quantize.converter import float_tflite
 
-    plain = float_tflite(network)
+    plain = ending_in_probabilities(float_tflite(network)).tflite
     graph, int8 = read_tflite(plain, "float network"), Int8Network(tflite)
     if [op.name for op in graph.operators] != [op.name for op in int8.graph.operators]:
         raise ConversionError("the float and the int8 network have different operators")

@@ -15,6 +15,15 @@ OUTPUT_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
 """Operators that multiply by weights, and the weights' dimension of output channels."""
 
 
+UNCOUNTED = {
+    *("BATCH_MATMUL", "TRANSPOSE_CONV", "CONV_3D", "CONV_3D_TRANSPOSE", "SVDF", "RNN", "LSTM"),
+    *("UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN"),
+    *("BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN"),
+    *("CUSTOM", "DELEGATE", "CALL", "CALL_ONCE", "IF", "WHILE", "STABLEHLO_COMPOSITE"),
+}
+"""Operators that multiply and accumulate, or may, in ways that are not counted here."""
+
+
 @dataclass(frozen=True)
 class Layer:
     """One operator: its output's name and shape, multiply-accumulates, bytes of its constants."""
@@ -85,12 +94,13 @@ def census(tflite: bytes, source: str = "model", *, may_be_float: bool = False) 
         A damaged file.
     ConversionError
         A float tensor, a custom operator, a dynamic shape, another batch than 1, or weights of a
-        convolution that are not quantised per channel. The message names the operator.
+        convolution that are quantised neither per channel nor per tensor. The message names the
+        operator.
     """
     graph = read_tflite(tflite, source)
     if not (may_be_float and computes_in_float(graph)):
         _refuse_float(graph, source)
-        _refuse_per_tensor(graph, source)
+        _refuse_other_scales(graph, source)
     for op in graph.operators:
         if op.name == "CUSTOM":
             raise ConversionError(
@@ -100,14 +110,14 @@ def census(tflite: bytes, source: str = "model", *, may_be_float: bool = False) 
         t = graph.tensors[i]
         if t.dynamic:
             raise ConversionError(
-                f"{source}: tensor {t.name!r} has a dynamic shape; convert with a fixed batch of 1"
+                f"{source}: tensor {t.name!r} has a dynamic shape; needs a fixed batch of 1"
             )
     for i in graph.inputs:
         t = graph.tensors[i]
         if t.shape[:1] != (1,):
-            raise ConversionError(f"{source}: input is {t.shape}; convert with a batch of 1")
+            raise ConversionError(f"{source}: input is {t.shape}; needs a batch of 1")
         if t.dtype not in ("int8", "uint8", "int16"):
-            raise ConversionError(f"{source}: input is {t.dtype}; convert to full int8")
+            raise ConversionError(f"{source}: input is {t.dtype}; needs int8")
     return OperatorCensus(
         layers=tuple(layer_of(graph, op) for op in graph.operators), file_bytes=len(tflite)
     )
@@ -138,14 +148,14 @@ def _refuse_float(graph: Graph, source: str) -> None:
     )
 
 
-def _refuse_per_tensor(graph: Graph, source: str) -> None:
+def _refuse_other_scales(graph: Graph, source: str) -> None:
     for op in graph.operators:
         if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
             w = graph.tensors[op.inputs[1]]
-            if w.quant_scale.size != w.shape[OUTPUT_AXIS[op.name]]:
+            if w.quant_scale.size not in (1, w.shape[OUTPUT_AXIS[op.name]]):
                 raise ConversionError(
-                    f"{source}: operator {op.index} ({op.name}): weights are not quantised per "
-                    f"channel"
+                    f"{source}: operator {op.index} ({op.name}): weights are quantised neither per "
+                    f"channel nor per tensor"
                 )
 
 

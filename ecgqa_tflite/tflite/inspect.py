@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ecgqa_tflite.errors import ModelError
-from ecgqa_tflite.tflite.census import layer_of
+from ecgqa_tflite.tflite.census import UNCOUNTED, layer_of
 from ecgqa_tflite.tflite.identity import read_identity
 from ecgqa_tflite.tflite.read import Tensor, network_digest, read_metadata, read_tflite
+from ecgqa_tflite.tflite.scheme import described
 
 
 def inspect_tflite(path: Path) -> dict[str, Any]:
@@ -41,6 +43,7 @@ def inspect_tflite(path: Path) -> dict[str, Any]:
     else:
         listed = ", ".join(f"{i} ({layers[i]['operator']})" for i in floats[:4])
         arithmetic = f"mixed: {len(floats)} operators give float, first {listed}"
+    uncounted = Counter(str(x["operator"]) for x in layers if x["operator"] in UNCOUNTED)
     return {
         "file_bytes": len(tflite),
         "sha256": hashlib.sha256(tflite).hexdigest(),
@@ -49,8 +52,11 @@ def inspect_tflite(path: Path) -> dict[str, Any]:
         "inputs": [_end(graph.tensors[i]) for i in graph.inputs],
         "outputs": [_end(graph.tensors[i]) for i in graph.outputs],
         "macs": sum(int(layer["macs"]) for layer in layers),
+        "macs_not_counted": dict(uncounted),
         "constant_bytes": sum(t.data.nbytes for t in graph.tensors if t.data is not None),
+        "scheme": described(graph),
         "arithmetic": arithmetic,
+        "keeps_state": any(t.variable for t in graph.tensors),
         "metadata": sorted(read_metadata(tflite, str(path))),
         "layers": layers,
     }

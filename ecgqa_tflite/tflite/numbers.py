@@ -32,8 +32,11 @@ def check_numbers(graph: Graph, source: str = "model") -> None:
         The beta of a softmax, or a requantisation, beyond what fixed-point arithmetic holds.
     """
     for op in graph.operators:
-        problem = None
-        if op.name == "SOFTMAX" and op.inputs:
+        problem = _without_scale(graph, op)
+        if problem is not None:
+            pass
+        elif op.name == "SOFTMAX" and op.inputs:
+            _refuse_dead(graph, op, source)
             problem = _softmax(graph, op)
         elif op.name in RESCALED and op.inputs:
             problem = _rescaling(graph, op)
@@ -51,6 +54,28 @@ def softmax_real(beta: float, quant_scale: float) -> float | None:
     """The multiplier of a softmax's input, at most 2^31 - 1; None where there can be none."""
     real = beta * quant_scale * SOFTMAX_UNIT
     return min(real, 2**31 - 1.0) if 1 < real < math.inf else None
+
+
+def _without_scale(graph: Graph, op: Operator) -> str | None:
+    """Of an operator on an activation whose integers stand for nothing."""
+    for i in (*op.inputs, *op.outputs):
+        t = graph.tensors[i] if i >= 0 else None
+        if t is not None and t.data is None and t.dtype == "int8" and t.quant_scale.size == 0:
+            return f"int8 tensor {i} has no scale"
+    return None
+
+
+def _refuse_dead(graph: Graph, op: Operator, source: str) -> None:
+    """Raise where a softmax of sound beta has logits that all but never differ."""
+    x = graph.tensors[op.inputs[0]]
+    beta = float(op.options.get("beta", 1.0))
+    if x.quant_scale.size == 1 and 0.01 < beta < 100:
+        scale = float(x.quant_scale[0])
+        if beta * scale * SOFTMAX_UNIT <= 1:
+            raise ModelError(
+                f"{source}: gives every segment the same scores (operator {op.index}, {op.name}: "
+                f"its logits span {255 * scale:.2g}): the network is dead or was never trained"
+            )
 
 
 def _softmax(graph: Graph, op: Operator) -> str | None:

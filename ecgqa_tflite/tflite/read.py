@@ -61,6 +61,8 @@ class Tensor:
         The dimension that per-channel scales run along.
     data
         The constant's elements (a view of the file), or None for an activation.
+    variable
+        Whether it keeps its value from one inference to the next.
     """
 
     index: int
@@ -72,6 +74,7 @@ class Tensor:
     zero_point: NDArray[np.int64] = field(repr=False)
     axis: int
     data: NDArray[Any] | None = field(repr=False)
+    variable: bool = False
 
     @property
     def elements(self) -> int:
@@ -131,6 +134,8 @@ def read_tflite(data: bytes, source: str = "model") -> Graph:
         for operator in graph.operators:
             _check_operator(operator, graph.tensors)
         return graph
+    except _NotRead as feature:
+        raise ModelError(f"{source}: has {feature}, which this tool does not read") from None
     except _Damaged as damage:
         raise ModelError(f"{source}: damaged .tflite ({damage}); get it again") from None
     except (
@@ -153,9 +158,18 @@ class _Damaged(Exception):
     """What is wrong with the file."""
 
 
+class _NotRead(Exception):
+    """What a sound file may have and is not read here."""
+
+
 def _expect(condition: object, problem: str) -> None:
     if not condition:
         raise _Damaged(problem)
+
+
+def _read_only_if(condition: object, feature: str) -> None:
+    if not condition:
+        raise _NotRead(feature)
 
 
 def _names_of(enum: type) -> dict[int, str]:
@@ -164,6 +178,7 @@ def _names_of(enum: type) -> dict[int, str]:
 
 _OPERATOR_NAMES = _names_of(schema.BuiltinOperator)
 _OPTION_NAMES = _names_of(schema.BuiltinOptions)
+_TYPE_NAMES = _names_of(schema.TensorType)
 _PADDING_NAMES = _names_of(schema.Padding)
 _ACTIVATION_NAMES = _names_of(schema.ActivationFunctionType)
 
@@ -189,7 +204,11 @@ def _indices(vector: Any, n_tensors: int, optional: bool = False) -> tuple[int, 
 def _read(data: bytes) -> Graph:
     model = schema.Model.GetRootAs(data, 0)
     _expect(model.Version() == 3, f"schema version {model.Version()}")
-    _expect(model.SubgraphsLength() == 1, f"{model.SubgraphsLength()} subgraphs, 1 is handled")
+    n_subgraphs = _count(model.SubgraphsLength())
+    _expect(n_subgraphs > 0, "no subgraph")
+    for i in range(n_subgraphs):
+        _expect(model.Subgraphs(i) is not None, f"subgraph {i}")
+    _read_only_if(n_subgraphs == 1, f"{n_subgraphs} subgraphs (signatures, or control flow)")
     subgraph = model.Subgraphs(0)
     codes = [
         _operator_code(model.OperatorCodes(i)) for i in range(_count(model.OperatorCodesLength()))
@@ -234,9 +253,9 @@ def _tensor(index: int, t: Any, model: Any) -> Tensor:
     elements = math.prod(shape)
     _expect(elements <= MAX_ELEMENTS, f"{where}: {elements} elements")
     signature = () if t.ShapeSignatureIsNone() else tuple(t.ShapeSignatureAsNumpy()[:9])
-    _expect(t.Type() in DTYPES, f"{where}: type {t.Type()}")
-    _expect(t.Sparsity() is None, f"{where}: sparse storage is not handled")
-    _expect(not t.IsVariable(), f"{where}: variable tensors are not handled")
+    _expect(t.Type() in _TYPE_NAMES, f"{where}: type {t.Type()}")
+    _read_only_if(t.Type() in DTYPES, f"tensors of type {_TYPE_NAMES[t.Type()]}")
+    _read_only_if(t.Sparsity() is None, "sparse weights")
     dtype = DTYPES[t.Type()]
     scale, zero_point, axis = _quantisation(where, t.Quantization(), shape, dtype)
     return Tensor(
@@ -245,6 +264,7 @@ def _tensor(index: int, t: Any, model: Any) -> Tensor:
         shape=shape,
         dtype=dtype,
         dynamic=any(int(d) < 0 for d in signature),
+        variable=bool(t.IsVariable()),
         quant_scale=scale,
         zero_point=zero_point,
         axis=axis,
@@ -258,7 +278,7 @@ def _constant(
     """The elements of a tensor that is a constant."""
     _expect(0 <= t.Buffer() < model.BuffersLength(), f"{where}: buffer {t.Buffer()}")
     buffer = model.Buffers(t.Buffer())
-    _expect(buffer.Offset() == 0, f"{where}: data outside the flatbuffer")
+    _read_only_if(buffer.Offset() == 0, "weights outside the flatbuffer")
     if buffer.DataIsNone() or buffer.DataLength() == 0:
         return None
     raw = buffer.DataAsNumpy()
@@ -276,7 +296,7 @@ def _quantisation(
     """(quant_scale, zero_point, axis) of a tensor; empty where it isn't quantised."""
     if q is None or q.ScaleIsNone() or not q.ScaleLength():
         return np.zeros(0, np.float32), np.zeros(0, np.int64), 0
-    _expect(q.DetailsType() == 0, f"{where}: custom quantisation")
+    _read_only_if(q.DetailsType() == 0, "custom or blockwise quantisation")
     scale = np.asarray(q.ScaleAsNumpy(), np.float32)
     zero_point = np.asarray(q.ZeroPointAsNumpy(), np.int64).reshape(-1)
     axis = int(q.QuantizedDimension())
@@ -330,7 +350,7 @@ def _operator(index: int, op: Any, codes: Sequence[tuple[str, int]], n_tensors: 
 
 def _check_order(graph: Graph) -> None:
     """Every tensor has one origin (constant, input or one operator), before it is used."""
-    ready = {t.index for t in graph.tensors if t.data is not None}
+    ready = {t.index for t in graph.tensors if t.data is not None or t.variable}
     _expect(graph.inputs and graph.outputs, "no input or no output")
     for i in graph.inputs:
         _expect(i not in ready, f"input tensor {i} is a constant or named twice")

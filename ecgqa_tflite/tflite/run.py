@@ -21,23 +21,28 @@ from numpy.typing import NDArray
 from ecgqa_tflite.errors import ArgumentError, ModelError
 from ecgqa_tflite.progress import Count
 from ecgqa_tflite.spec import SCORE_ZERO_POINT, Quality
+from ecgqa_tflite.tflite.image_codes import RANGES, span, stands_for
 from ecgqa_tflite.tflite.numbers import check_numbers
-from ecgqa_tflite.tflite.read import Graph, Tensor, read_tflite
-
-INPUT_SCALE = np.float32(1.0 / 255.0)
-"""quant_scale of the image: float input = image / 255 ..."""
-INPUT_ZERO_POINT = -128
-"""... and so the int8 input is image - 128, with no arithmetic on a device."""
+from ecgqa_tflite.tflite.read import Graph, read_tflite
 
 BATCH = 16
 """Segments that a thread takes at a time: their images (2.5 MB) stay near the caches."""
 
 
+def refuse_state(graph: Graph, source: str) -> None:
+    """Raise :class:`ModelError` where a network remembers what it was given before."""
+    if any(t.variable for t in graph.tensors):
+        raise ModelError(
+            f"{source}: keeps state from one segment to the next (variable tensors); a decision "
+            f"here is of one segment alone"
+        )
+
+
 def check_int8_contract(graph: Graph, source: str = "model") -> None:
     """Check the input and output that every network of this toolkit has.
 
-    One int8 image (1, rows, cols, channels) with quant_scale 1/255 and zero point -128 in; int8
-    scores (1, classes) out.
+    One int8 image (1, rows, cols, channels) in, of which ``image - 128`` are the codes
+    (:mod:`~ecgqa_tflite.tflite.image_codes`); int8 scores (1, classes) out.
 
     Raises
     ------
@@ -49,36 +54,31 @@ def check_int8_contract(graph: Graph, source: str = "model") -> None:
             f"{source}: has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; needs one "
             f"image in and one vector of scores out"
         )
+    refuse_state(graph, source)
     x, y = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
     if x.dtype != "int8" or y.dtype != "int8":
         raise ModelError(
-            f"{source}: takes {x.dtype} and answers {y.dtype}; needs int8: convert it with "
-            f"ecgqa-convert"
+            f"{source}: takes {x.dtype} and answers {y.dtype}; needs int8 at both ends"
         )
     if x.dynamic or y.dynamic:
         raise ModelError(
-            f"{source}: its batch or image has a dynamic shape; convert it with a fixed batch of 1"
+            f"{source}: its batch or image has a dynamic shape; needs a fixed batch of 1"
         )
     if len(x.shape) != 4 or x.shape[0] != 1 or len(y.shape) != 2 or y.shape[0] != 1:
         raise ModelError(
             f"{source}: maps {x.shape} to {y.shape}; needs one image (1, rows, cols, channels) to "
             f"one row of scores (1, classes)"
         )
-    if not _is_image_quantisation(x):
+    if x.quant_scale.size != 1:
+        raise ModelError(f"{source}: its image is not quantised per tensor")
+    if stands_for(x) is None:
+        low, high = span(x)
         raise ModelError(
-            f"{source}: its input's quantisation is scale {x.quant_scale}, zero point "
-            f"{x.zero_point}; needs exactly 1/255 and -128: convert it with ecgqa-convert"
+            f"{source}: its input's codes stand for {low:.4g} to {high:.4g}; of an image they must "
+            f"span {', '.join(RANGES)}: calibrate it on images from 0 to 255"
         )
     if y.quant_scale.size != 1:
         raise ModelError(f"{source}: its scores are not quantised per tensor")
-
-
-def _is_image_quantisation(x: Tensor) -> bool:
-    return (
-        x.quant_scale.size == 1
-        and x.quant_scale[0] == INPUT_SCALE
-        and int(x.zero_point[0]) == INPUT_ZERO_POINT
-    )
 
 
 _NOTICE = b"INFO: Created TensorFlow Lite XNNPACK delegate"
@@ -124,6 +124,8 @@ class Int8Network:
         Use TensorFlow Lite's reference kernels instead of XNNPACK: slower by far, and what golden
         vectors and the firmware's bits are defined by (XNNPACK's scores differ from them by a few
         units now and then).
+    source
+        What to call bytes in messages.
 
     Raises
     ------
@@ -132,9 +134,13 @@ class Int8Network:
     """
 
     def __init__(
-        self, tflite: bytes | str | Path, *, threads: int = 1, reference_kernels: bool = False
+        self,
+        tflite: bytes | str | Path,
+        *,
+        threads: int = 1,
+        reference_kernels: bool = False,
+        source: str = "model",
     ) -> None:
-        source = "model"
         if not isinstance(tflite, bytes):
             source = str(tflite)
             try:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import ConversionError
 from ecgqa_tflite.tflite.flatbuffer import add_buffer, pack, set_buffer, unpack
+from ecgqa_tflite.tflite.image_codes import INPUT_ZERO_POINT
 from ecgqa_tflite.tflite.read import Graph, read_tflite
-from ecgqa_tflite.tflite.run import INPUT_ZERO_POINT
 
 
 def foldable_stride(graph: Graph) -> int | None:

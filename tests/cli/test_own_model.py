@@ -21,8 +21,11 @@ from conftest import require_module
 from ecgqa_tflite.bundle.export import export_bundle
 from ecgqa_tflite.bundle.gate import MEASURED
 from ecgqa_tflite.cli import main
+from ecgqa_tflite.convert.keras_file import _code_in, load_keras
 from ecgqa_tflite.convert.measure import measured
-from ecgqa_tflite.convert.own_model import _code_in, load_keras, own_model
+from ecgqa_tflite.convert.own_model import own_model
+from ecgqa_tflite.convert.qat import fake_quantised
+from ecgqa_tflite.convert.quantisation import Quantisation
 from ecgqa_tflite.errors import ConversionError
 from ecgqa_tflite.model_folder import open_model
 from ecgqa_tflite.output import MANIFEST
@@ -31,6 +34,7 @@ from ecgqa_tflite.recording.wfdb_writer import write_wfdb
 from ecgqa_tflite.tflite.flatbuffer import pack, unpack
 from ecgqa_tflite.tflite.identity import identity_of, with_identity
 from ecgqa_tflite.tflite.read import read_tflite
+from ecgqa_tflite.tflite.run import Int8Network
 
 pytestmark = pytest.mark.slow
 
@@ -82,10 +86,10 @@ def test_a_sealed_tflite_keeps_its_spec_threshold_and_licence(tmp_path: Path) ->
     spec, other = tmp_path / "spec.json", tmp_path / "other.json"
     spec.write_text(shipped.spec.to_json())
     other.write_text(replace(shipped.spec, scaling="minmax").to_json())
-    again = own_model(sealed, spec, tmp_path / "a")
+    again, _ = own_model(sealed, spec, tmp_path / "a")
     assert again.threshold_int8 == shipped.threshold_int8 == 27
     assert again.licence == shipped.licence
-    assert own_model(sealed, spec, tmp_path / "b", threshold=0.75).threshold_int8 == 64
+    assert own_model(sealed, spec, tmp_path / "b", threshold=0.75)[0].threshold_int8 == 64
     refused(convert(sealed, "--spec", other, "-o", tmp_path / "o"), "give the spec.json that")
 
 
@@ -159,6 +163,140 @@ def test_a_keras_model(spec: Path, recordings: Path, tmp_path: Path, kind: str) 
     assert manifest["engine"]["workspace_bytes"] < 20_000
 
 
+def keras_3(head: str, classes: int) -> Any:
+    """A small network of Keras 3, the keras of TensorFlow since 2.16."""
+    require_module("tensorflow")
+    import ecgqa_tflite.networks  # noqa: F401  TensorFlow first
+
+    keras = require_module("keras")
+    if not keras.__version__.startswith("3."):
+        pytest.skip("Keras 3 is not installed")
+    layers = keras.layers
+    keras.utils.set_random_seed(5)
+    return keras.Sequential([
+        keras.Input(tiny_model.SPEC.image_shape),
+        layers.Conv2D(8, 5, strides=4),
+        layers.BatchNormalization(),
+        layers.ReLU(6.0),
+        layers.MaxPooling2D(2),
+        layers.Flatten(),
+        layers.Dense(classes, activation=head),
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "head", "classes", "change"),
+    [
+        ("keras", "softmax", 2, None),
+        ("h5", "sigmoid", 1, "one sigmoid score"),
+        ("export", None, 2, "logits"),
+    ],
+)
+def test_what_keras_3_writes(
+    spec: Path,
+    recordings: Path,
+    tmp_path: Path,
+    kind: str,
+    head: str | None,
+    classes: int,
+    change: str | None,
+) -> None:
+    network = keras_3(head, classes)
+    path = tmp_path / ("net" if kind == "export" else f"net.{kind}")
+    if kind == "export":
+        network.export(str(path), verbose=False)
+    else:
+        network.save(str(path))
+    quantisation = Quantisation(calibrate=recordings)
+    made, calibration = own_model(
+        path, spec, tmp_path / "out", quantisation=quantisation, trust=kind == "export"
+    )
+    assert calibration is not None and len(calibration.ids) == 18
+    assert made.metrics["calibration"]["flipped"] <= 1
+    assert made.metrics["calibration"]["layers"]
+    assert (change is None) == ("changes" not in made.metrics)
+    if change is not None:
+        assert change in made.metrics["changes"][0]
+    # Another network, or one whose batch normalisation was lost, would decide otherwise.
+    images = tiny_model.images(6)
+    floats = np.asarray(network(images / 255.0, training=False), float)
+    if head is None:
+        floats = 1 / (1 + np.exp(floats[:, :1] - floats[:, 1:]))
+    scores = Int8Network(made.tflite_path).scores((images.astype(int) - 128).astype(np.int8))
+    p_high = (scores[:, 1].astype(float) + 128) / 256
+    assert np.abs(p_high - floats[:, -1]).max() < 0.06
+
+
+def test_a_network_trained_with_quantisation_brings_its_ranges(spec: Path, tmp_path: Path) -> None:
+    require_module("tensorflow")
+    tfmot = require_module("tensorflow_model_optimization")
+    network = tiny_model.network()
+    twin = fake_quantised(network, tiny_model.images(8))
+    assert any(type(x).__name__ == "QuantizeWrapperV2" for x in twin.layers) and tfmot
+    twin.save(str(tmp_path / "qat.h5"))
+    made, calibration = own_model(tmp_path / "qat.h5", spec, tmp_path / "out")
+    assert calibration is None and made.tflite_path.is_file()
+    given = ("--spec", spec, "-o", tmp_path / "b", "--quantize", "none")
+    refused(convert(tmp_path / "qat.h5", *given, "--target", "raspberry-pi"), "leave --quantize")
+
+
+def test_weights_alone_are_said(spec: Path, recordings: Path, tmp_path: Path) -> None:
+    network = tiny_model.network()
+    for name in ("a.weights.h5", "b.h5"):
+        network.save_weights(str(tmp_path / name))
+        given = ("--spec", spec, "--calibrate", recordings, "-o", tmp_path / "out")
+        refused(convert(tmp_path / name, *given), "holds weights alone", "load_weights")
+    (tmp_path / "net.onnx").write_bytes(b"onnx")
+    refused(convert(tmp_path / "net.onnx", *given), "an ONNX model")
+
+
+def test_shapes_are_checked_before_calibration(
+    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that won't fit is refused before a recording is read."""
+    from ecgqa_tflite.networks._keras import keras
+
+    def never(*_: object) -> None:
+        raise AssertionError("calibrated")
+
+    monkeypatch.setattr("ecgqa_tflite.convert.own_model.calibration_from_folder", never)
+    image = keras.layers.Input(tiny_model.SPEC.image_shape)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 5, strides=5)(image))
+    remembers = keras.layers.LSTM(4)(keras.layers.Reshape((113, 113))(image))
+    for name, scores, word in (
+        ("three", keras.layers.Dense(3, activation="softmax")(x), "to 3 scores"),
+        ("relu", keras.layers.Dense(2, activation="relu")(x), "softmax"),
+        ("lstm", keras.layers.Dense(2, activation="softmax")(remembers), "keeps state"),
+    ):
+        keras.Model(image, scores).save(str(tmp_path / f"{name}.h5"))
+        given = ("--spec", spec, "--calibrate", tmp_path, "-o", tmp_path / "out")
+        refused(convert(tmp_path / f"{name}.h5", *given), f"{name}.h5", word)
+
+
+def test_no_message_names_a_temporary_file(spec: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.tflite"
+    path.write_bytes(float_island())
+    done = convert(path, "--spec", spec, "-o", tmp_path / "out")
+    refused(done, f"{path}: ")
+    assert "/first/" not in done.output
+
+
+def test_without_network_code_the_screen_says_so(spec: Path, tmp_path: Path) -> None:
+    """The engine has no LOGISTIC; --ram has no figure then."""
+    model = unpack(tiny_model.tflite())
+    code = model.operatorCodes[model.subgraphs[0].operators[-1].opcodeIndex]
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.LOGISTIC
+    model.subgraphs[0].operators[-1].builtinOptionsType = 0
+    model.subgraphs[0].operators[-1].builtinOptions = None
+    path = tmp_path / "mine.tflite"
+    path.write_bytes(pack(model))
+    given = (path, "--spec", spec, "-o", tmp_path / "out")
+    refused(convert(*given, "--ram", 1000), "--ram", "LOGISTIC", "--target tflm")
+    done = convert(*given)
+    assert done.exit_code == 0, done.output
+    assert "No network code in this bundle: operator" in done.output.replace("\n", " ")
+
+
 def test_a_keras_file_that_is_not_tf_keras_s(spec: Path, recordings: Path, tmp_path: Path) -> None:
     def told(files: dict[str, str], word: str) -> None:
         path = tmp_path / "own.keras"
@@ -169,7 +307,8 @@ def test_a_keras_file_that_is_not_tf_keras_s(spec: Path, recordings: Path, tmp_p
         refused(convert(*given), word)
 
     config = '{"module": "keras.src.models", "class_name": "Functional", "config": {}}'
-    told({"config.json": config, "metadata.json": '{"keras_version": "3.8.0"}'}, "Keras 3.8.0")
+    told({"config.json": config, "metadata.json": '{"keras_version": "3.8.0"}'}, "can't load it")
+    told({"config.json": config, "metadata.json": '{"keras_version": "1.2"}'}, "by Keras 1.2;")
     told({"config.json": config, "metadata.json": "[]"}, "Keras of no version")
     told({"config.json": config}, "can't load it")
     told({}, "can't load it")
@@ -212,12 +351,11 @@ def float_tflite() -> bytes:
     return bytes(float_tflite(tiny_model.network()))
 
 
-def dynamic_batch() -> bytes:
-    """Quantised with a batch left open, as TensorFlow's converter does of itself."""
+def open_image() -> bytes:
+    """Quantised with its rows left open."""
     model = unpack(tiny_model.tflite())
-    for t in model.subgraphs[0].tensors:
-        if t.shape is not None and len(t.shape) in (2, 4) and model.buffers[t.buffer].data is None:
-            t.shapeSignature = np.array([-1, *t.shape[1:]], np.int32)
+    graph = model.subgraphs[0]
+    graph.tensors[graph.inputs[0]].shapeSignature = np.array([-1, -1, 113, 1], np.int32)
     return pack(model)
 
 
@@ -262,8 +400,8 @@ def custom_operator() -> bytes:
 
 def test_each_failure_of_a_file_has_its_own_message(spec: Path, tmp_path: Path) -> None:
     made = {
-        "float": (float_tflite(), "float32", "convert it with ecgqa-convert"),
-        "dynamic": (dynamic_batch(), "batch"),
+        "float": (float_tflite(), "float32 (nothing is quantised)", "--calibrate"),
+        "image": (open_image(), "size is left open ([-1, -1, 113, 1])"),
         "island": (float_island(), "not full int8", "RELU", "float32"),
         "unsupported": (custom_operator(), "custom"),
         "corrupt": (tiny_model.tflite()[:5000], "damaged"),
@@ -323,10 +461,10 @@ def test_each_failure_of_a_keras_network_has_its_own_message(
     assert not (tmp_path / "out").exists()
 
 
-def test_scores_that_are_no_softmax_are_refused(
+def test_scores_that_are_no_probabilities_are_refused(
     spec: Path, recordings: Path, labelled: Path, tmp_path: Path
 ) -> None:
-    """Thresholds stand for probabilities in 256 steps: of logits they would decide wrongly."""
+    """Thresholds stand for probabilities in 256 steps: others they would decide wrongly."""
     from ecgqa_tflite.networks._keras import keras
     from ecgqa_tflite.quantize.ptq import quantise_ptq
 
@@ -338,14 +476,18 @@ def test_scores_that_are_no_softmax_are_refused(
         return keras.Model(image, layers.Dense(2, activation=activation)(x))
 
     out, path, tflite = tmp_path / "out", tmp_path / "own.h5", tmp_path / "own.tflite"
-    logits = network(None)
-    logits.save(str(path))
-    tflite.write_bytes(quantise_ptq(logits, tiny_model.images(8)))
+    network("relu").save(str(path))
     given = ("--spec", spec, "-o", out)
     refused(convert(path, *given, "--calibrate", recordings), "own.h5", "softmax")
     refused(convert(path, *given, "--quantize", "none", "--target", "raspberry-pi"), "softmax")
     refused(convert(path, *given, "--quantize", "qat", "--data", labelled), "softmax")
-    refused(convert(tflite, *given), "own.tflite", "softmax")
+    logits = unpack(quantise_ptq(network(None), tiny_model.images(8)))
+    logits.subgraphs[0].operators.pop()
+    logits.subgraphs[0].operators[-1].builtinOptions.fusedActivationFunction = 1
+    logits.subgraphs[0].outputs = list(logits.subgraphs[0].operators[-1].outputs)
+    logits.signatureDefs = None
+    tflite.write_bytes(pack(logits))
+    refused(convert(tflite, *given), "own.tflite", "FULLY_CONNECTED with RELU", "softmax")
     assert not out.exists()
     network("sigmoid").save(str(path))  # probabilities in the same 256 steps
     done = convert(path, *given, "--calibrate", recordings, "--gate", "flipped=off")
@@ -399,7 +541,7 @@ def test_a_keras_model_on_labelled_recordings(
         tflite.write_bytes((tmp_path / "out" / "own.tflite").read_bytes())
         if kind == "h5":
             network.save(str(path))
-            model = own_model(tflite, spec, tmp_path / "folder")
+            model, _ = own_model(tflite, spec, tmp_path / "folder")
             found = measured(model, labelled, MEASURED, own=path).metrics[MEASURED]
             assert found["flips"]["share"] > 0.5
             with pytest.raises(ConversionError, match="decisions that differ"):

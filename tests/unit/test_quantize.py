@@ -16,8 +16,9 @@ from ecgqa_tflite.errors import ConversionError, ModelError
 from ecgqa_tflite.frontend.colormap import to_int8
 from ecgqa_tflite.quantize.ptq import quantise_ptq
 from ecgqa_tflite.tflite.census import census, layer_of
+from ecgqa_tflite.tflite.image_codes import INPUT_SCALE
 from ecgqa_tflite.tflite.read import read_tflite
-from ecgqa_tflite.tflite.run import INPUT_SCALE, Int8Network
+from ecgqa_tflite.tflite.run import Int8Network
 
 require_module("tensorflow")
 
