@@ -162,11 +162,7 @@ def run_path(
 
 
 def _figures(device: Device, image: boards.Image, run: boards.Run) -> Figures:
-    source_of = {
-        symbol.name: source
-        for source, built in image.objects.items()
-        for symbol in boards.read_symbols(image.board, built)
-    }
+    source_of = image.source_of()
     decided = [s for s in run.stages if s.mark == MARKS[1]]
     segments = [_by_stage(stage.by_function, source_of) for stage in decided]
     flash = _flash(image, source_of)

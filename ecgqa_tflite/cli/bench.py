@@ -20,14 +20,16 @@ from ecgqa_tflite.benchmark import (
     peers,
     pictures,
     run,
+    stream,
     tables,
 )
 from ecgqa_tflite.benchmark.protocol import FULL, QUICK
 from ecgqa_tflite.benchmark.results import Report, read_report
-from ecgqa_tflite.boards import count
+from ecgqa_tflite.boards import boards, count
 from ecgqa_tflite.cli import DEFAULT_MODEL, Command
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.devices import BENCHES
+from ecgqa_tflite.devices.cortex_m import CORES
 from ecgqa_tflite.engine.device_source import plan_device
 from ecgqa_tflite.errors import ArgumentError, DatasetError, EcgqaError, ToolError
 from ecgqa_tflite.frontend.tables import build as tables_of_front_end
@@ -45,6 +47,15 @@ _RECORD = click.option(
 )
 _QUICK = click.option("--quick", is_flag=True, help="Short loops: for a look, not for a report.")
 _JSON = click.option("--json", "file", type=_FILE, metavar="FILE", help="Write the report there.")
+
+_CALIBRATION = click.option(
+    "--calibration", type=_FILE, metavar="FILE",
+    help="Your parts, in the format of benchmark/parts.json; they replace ours of the same name.",
+)  # fmt: skip
+_BATTERY = click.option(
+    "--battery", "battery_mwh", type=click.FloatRange(min=0, min_open=True),
+    default=parts.BATTERY_MWH, show_default=True, metavar="MWH", help="Energy of the battery.",
+)  # fmt: skip
 
 
 class RunUnlessNamed(click.Group):
@@ -78,6 +89,7 @@ def command() -> None:
       ecgqa bench firmware light_cnn -o bench_firmware
       ecgqa bench read-log board.log
       ecgqa bench size
+      ecgqa bench stream
     """
 
 
@@ -163,14 +175,8 @@ def compare_command(before: Path, after: Path) -> None:
 
 @command.command("parts", cls=Command)
 @click.argument("report_file", metavar="REPORT", type=_FILE)
-@click.option(
-    "--calibration", type=_FILE, metavar="FILE",
-    help="Your parts, in the format of benchmark/parts.json; they replace ours of the same name.",
-)  # fmt: skip
-@click.option(
-    "--battery", "battery_mwh", type=click.FloatRange(min=0, min_open=True),
-    default=parts.BATTERY_MWH, show_default=True, metavar="MWH", help="Energy of the battery.",
-)  # fmt: skip
+@_CALIBRATION
+@_BATTERY
 def parts_command(report_file: Path, calibration: Path | None, battery_mwh: float) -> None:
     """Model what a decision costs on named parts, from a report's exact instructions.
 
@@ -359,3 +365,41 @@ def size_command(model: str, board_names: tuple[str, ...]) -> None:
     figures, macs = count.sizes(opened, board_names)
     click.echo(f"{opened.name}: {macs:,} multiply-accumulates; bytes, instructions")
     click.echo(count.table(figures), nl=False)
+
+
+@command.command("stream", cls=Command)
+@click.argument("model", default=DEFAULT_MODEL)
+@click.option("--target", type=click.Choice(list(CORES)), default="cortex-m4", show_default=True, help="The core.")  # noqa: E501  # fmt: skip
+@click.option("--quick", is_flag=True, help="A minute of ECG: for a look, not for a report.")
+@_CALIBRATION
+@_BATTERY
+@_JSON
+@click.option("--overwrite", is_flag=True, help="Replace the report where it exists.")
+def stream_command(
+    model: str,
+    target: str,
+    quick: bool,
+    calibration: Path | None,
+    battery_mwh: float,
+    file: Path | None,
+    overwrite: bool,
+) -> None:
+    """Stream 20 minutes of ECG in two leads through MODEL on an emulated core.
+
+    Simulated, with noise, lost packets and stretches that are flat, held or clipped: instructions
+    per decision (least, median, most), what never reaches the network and why, and what both leads
+    cost on named parts: duty cycle, energy and battery days, modelled with bounds. Some minutes.
+
+    \b
+    Examples:
+      ecgqa bench stream --quick
+      ecgqa bench stream light_cnn --json stream.json
+      ecgqa bench stream --target cortex-m33 --battery 740
+    """
+    _refuse(file, overwrite)
+    named = parts.read_parts(calibration)
+    duration_s = stream.QUICK_S if quick else stream.FULL_S
+    report = stream.run(open_model(model), target, boards.boards()[CORES[target]], duration_s)
+    modelled = report.modelled(named, battery_mwh)
+    text = stream.table(report, modelled, battery_mwh)
+    _tell(report.to_dict(modelled), text, file, overwrite)

@@ -96,6 +96,20 @@ def test_sizes_on_a_core(small_model: ModelFolder) -> None:
     assert "no board 'toaster'" in error_line(bench("size", small_model.path, "--board", "toaster"))
 
 
+def test_a_minute_of_two_leads(small_model: ModelFolder, tmp_path: Path) -> None:
+    for tool in ("gcc", "arm-none-eabi-gcc", "qemu-system-arm"):
+        require_tool(tool)
+    file = tmp_path / "stream.json"
+    done = bench("stream", small_model.path, "--quick", "--json", file)
+    assert done.exit_code == 0, done.output
+    assert "not seen: held" in done.stdout and "MODELLED, not measured" in done.stdout
+    assert max(map(len, done.stdout.partition("Written")[0].splitlines())) <= 80
+    told = json.loads(file.read_text())
+    assert told["duration_s"] == 60 and len(told["decisions"]) == 24
+    assert {p["part"]["name"] for p in told["parts"]} >= {"nRF52840", "STM32L4R5"}
+    assert "exists" in error_line(bench("stream", small_model.path, "--quick", "--json", file))
+
+
 def _without_tensorflow(folder: Path) -> str:
     """A folder whose ``tensorflow`` refuses to be imported."""
     blocked = folder / "blocked"

@@ -349,7 +349,8 @@ def test_the_part_table_tells_modelled_from_counted() -> None:
         report(measured(), counted(), counted(50, model="b")), parts.read_parts()
     )
     text = "\n".join(parts.table(found))
-    assert "counted, exact | MODELLED, not measured" in text and "90.00 M |" in text
+    assert "are counted, exact; the rest is MODELLED, not measured" in text and "90.00 M |" in text
+    assert max(map(len, text.splitlines())) <= 80
     assert "--" in text and "closed/STMicroelectronics" in text  # Apollo4: no power
     assert {m.model for m in found} == {"light", "b"} and len(found) == 6
     assert "no part" in "".join(parts.table([]))
