@@ -13,20 +13,17 @@ from __future__ import annotations
 
 import json
 import math
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ecgqa_tflite.benchmark.results import Kind, Report, Row
+from ecgqa_tflite.benchmark.tables import wrapped
 from ecgqa_tflite.errors import ArgumentError
 
 BATTERY_MWH = 370.0
 """A 100 mAh lithium-polymer cell of 3.7 V."""
-
-WIDTH = 80
-"""Columns that a table may take."""
 
 SHIPPED = Path(__file__).with_name("parts.json")
 
@@ -243,13 +240,11 @@ def notes(found: Sequence[Modelled], battery_mwh: float) -> Iterator[str]:
         f"battery days: of {battery_mwh:g} mWh if it fed these decisions alone, no sensor, radio "
         f"or sleep; --: no power with a source is known, give a calibration file"
     )
-    yield from textwrap.wrap(text, WIDTH)
+    yield from wrapped(text)
     for part in {m.part.name: m.part for m in found}.values():
         yield f"{part.name}, {part.clock_mhz:g} MHz:"
         for source in part.sources:
-            yield from textwrap.wrap(
-                source, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
-            )
+            yield from wrapped(source, "  ")
 
 
 def words(r: Range | None, unit: str = "") -> str:
