@@ -222,15 +222,15 @@ def table(found: Sequence[Modelled], battery_mwh: float = BATTERY_MWH) -> Iterat
     yield "middle [low .. high]"
     for model in dict.fromkeys(m.model for m in found):
         yield (
-            f"{model[:21]:<21} {'instructions':>13} | {'ms per decision':>20} {'duty cycle, %':>20}"
+            f"{model[:19]:<19} {'instructions':>13} | {'ms per decision':>20} {'duty cycle, %':>20}"
         )
-        yield f"{'':<35} | {'mJ per decision':>20} {'battery days':>20}"
+        yield f"{'':<33} | {'mJ per decision':>20} {'battery days':>20}"
         for m in (m for m in found if m.model == model):
             yield (
-                f"  {m.part.name[:19]:<19} {m.instructions / 1e6:>11.2f} M | "
+                f"  {m.part.name[:17]:<17} {m.instructions / 1e6:>11.2f} M | "
                 f"{words(m.ms):>20} {words(m.duty_cycle.scaled(100)):>20}"
             )
-            yield f"{'':<35} | {words(m.mj):>20} {words(m.battery_days):>20}"
+            yield f"{'':<33} | {words(m.mj):>20} {words(m.battery_days):>20}"
     yield from notes(found, battery_mwh)
 
 

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,14 @@ from ecgqa_tflite.benchmark import (
     peers,
     pictures,
     run,
+    soak,
     stream,
     tables,
 )
 from ecgqa_tflite.benchmark.protocol import FULL, QUICK
 from ecgqa_tflite.benchmark.results import Report, read_report
 from ecgqa_tflite.boards import boards, count
-from ecgqa_tflite.cli import DEFAULT_MODEL, Command
+from ecgqa_tflite.cli import DEFAULT_MODEL, SOME_FAILED, Command
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.devices import BENCHES
 from ecgqa_tflite.devices.cortex_m import CORES
@@ -56,6 +59,18 @@ _BATTERY = click.option(
     "--battery", "battery_mwh", type=click.FloatRange(min=0, min_open=True),
     default=parts.BATTERY_MWH, show_default=True, metavar="MWH", help="Energy of the battery.",
 )  # fmt: skip
+
+UNIT_S = {"s": 1, "m": 60, "h": 3600}
+
+
+def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """``90s``, ``10m`` or ``1h``, as seconds."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", value.strip().lower())
+    if found is None or not float(found[1]):
+        raise click.BadParameter(f"{value!r}: a time above 0, as 90s, 10m or 1h")
+    return float(found[1]) * UNIT_S[found[2]]
 
 
 class RunUnlessNamed(click.Group):
@@ -99,9 +114,10 @@ def command() -> None:
 @_RECORD
 @_QUICK
 @click.option("--layers", is_flag=True, help="Print what each layer costs, too.")
+@click.option("--soak", "soak_s", callback=_duration, metavar="TIME", help="Then keep each model busy on all cores for so long (10m, 90s, 1h): first and last minute apart.")  # noqa: E501  # fmt: skip
 @click.option(
     "-o", "--out", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path),
-    help="Write report.json, table.txt and the pictures there.",
+    help="Write report.json, table.txt, the pictures, and soak.json there.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the folder where it exists.")
 def run_command(
@@ -110,17 +126,20 @@ def run_command(
     record: str | None,
     quick: bool,
     layers: bool,
+    soak_s: float | None,
     out: Path | None,
     overwrite: bool,
 ) -> None:
     """Measure MODELS (default: light_cnn and inception_v1) on targets and print one table.
 
-    Each row runs in a process of its own. Where nothing could be measured, it fails and writes
-    nothing.
+    Each row runs in a process of its own. Where nothing could be measured, it fails with exit code
+    1 and writes nothing; where a target that was named could not, or not every model on it, it says
+    so and the exit code is 3.
 
     \b
     Examples:
       ecgqa bench run -o report
+      ecgqa bench run light_cnn --target raspberry-pi --soak 10m -o report
       ecgqa bench run light_cnn my_model --target engine --quick
       ecgqa bench run --target cortex-m4 --layers
     """
@@ -141,14 +160,30 @@ def run_command(
     click.echo(text, nl=False)
     if not report.rows:
         raise ToolError(f"nothing was measured: {report.missing[0].reason}")
+    soaks = []
+    for model in opened if soak_s is not None else ():
+        with progress() as tell:
+            soaks.append(soak.run(model, soak_s or 0.0, tell))
+        told = "\n" + "\n".join(soak.table(soaks[-1])) + "\n"
+        click.echo(told, nl=False)
+        text += told
     if out is not None:
-        _write(report, text, out, overwrite)
+        _write(report, soaks, text, out, overwrite)
+    lacking = [m for m in report.missing if m.target in targets]
+    if lacking:
+        names = ", ".join(dict.fromkeys(m.target for m in lacking))
+        click.echo(f"Not all that was asked for was measured: {names}", err=True)
+        raise click.exceptions.Exit(SOME_FAILED)
 
 
-def _write(report: Report, text: str, out: Path, overwrite: bool) -> None:
+def _write(
+    report: Report, soaks: Sequence[soak.Soak], text: str, out: Path, overwrite: bool
+) -> None:
     with whole_folder(out, overwrite) as folder:
         report.write(folder / "report.json")
         (folder / "table.txt").write_text(text, encoding="utf-8")
+        if soaks:
+            (folder / "soak.json").write_text(json_text(soak.to_dict(soaks)), encoding="utf-8")
         if importlib.util.find_spec("matplotlib"):
             pictures.save_all(report, folder)
         else:
