@@ -63,9 +63,8 @@ static ecgqa_status_t take(size_t lead, const int16_t *samples, size_t n)
     size_t taken;
     for (; n > 0u && status == ECGQA_OK; samples += taken, n -= taken) {
         const size_t len = run_len(samples, n);
-        status = samples[0] == MISSING
-                     ? ecgqa_push_missing(&contexts[lead], len, &taken, &event)
-                     : ecgqa_push(&contexts[lead], samples, len, &taken, &event);
+        status = samples[0] == MISSING ? ecgqa_push_missing(&contexts[lead], len, &taken, &event)
+                                       : ecgqa_push(&contexts[lead], samples, len, &taken, &event);
         if (status == ECGQA_OK && event == ECGQA_EVENT_SEGMENT) {
             status = decide(lead);
         }
