@@ -66,12 +66,11 @@ def text(before: Report, after: Report) -> str:
             lines.append(f"{name}: {_words(a)} before, {_words(b)} after")
     if before.segments != after.segments:
         lines.append(f"segments: {before.segments} before, {after.segments} after")
-    lines.append(
-        f"{'target':<14} {'variant':<28} {'model':<20} {'stage':<9} {'after/before':>12} "
-        f"{'interval':>15}  kind"
-    )
+    lines.append(f"{'':<43} {'after/before':>12} {'interval':>13}")
     ratios = compare(before, after)
-    lines += [_line(r) for r in ratios]
+    for key in dict.fromkeys(r.key for r in ratios):
+        lines.append(f"{', '.join(key)}")
+        lines += [_line(r) for r in ratios if r.key == key]
     gone = [row.key for row in before.rows if row.key not in {r.key for r in after.rows}]
     new = [row.key for row in after.rows if row.key not in {r.key for r in before.rows}]
     lines += [f"only before: {', '.join(key)}" for key in gone]
@@ -82,12 +81,9 @@ def text(before: Report, after: Report) -> str:
 
 
 def _line(r: Ratio) -> str:
-    target, variant, model = r.key
     interval = "exact" if r.low == r.high else f"{r.low:.3f}-{r.high:.3f}"
-    return (
-        f"{target:<14} {variant:<28} {model:<20} {r.what:<9} {r.value:>11.3f}x {interval:>15}  "
-        f"{r.kind}, {r.verdict}"
-    )
+    what = f"  {r.what}, {r.kind}"
+    return f"{what:<43} {r.value:>11.3f}x {interval:>13} {r.verdict}"
 
 
 def _words(value: object) -> str:

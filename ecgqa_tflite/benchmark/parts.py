@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgqa_tflite.benchmark.results import Kind, Report, Row
+from ecgqa_tflite.benchmark.tables import wrapped
 from ecgqa_tflite.errors import ArgumentError
 
 BATTERY_MWH = 370.0
@@ -181,12 +182,18 @@ def estimate(row: Row, part: Part, hop_s: float, battery_mwh: float = BATTERY_MW
         For the days that a battery would last if this were all that it fed.
     """
     assert row.kind is Kind.EMULATED and row.total is not None
-    instructions = row.total.p50
+    return modelled(part, row.model, row.total.p50, hop_s, battery_mwh)
+
+
+def modelled(
+    part: Part, model: str, instructions: float, hop_s: float, battery_mwh: float = BATTERY_MWH
+) -> Modelled:
+    """As :func:`estimate`, from the instructions of a decision."""
     ms = part.cycles_per_instruction.scaled(instructions / part.clock_mhz / 1e3)
     duty = ms.scaled(1 / (1e3 * hop_s))
     mj = None if part.power_mw is None else ms.times(part.power_mw).scaled(1e-3)
     days = None if mj is None else mj.scaled(86400 / hop_s).inverse(battery_mwh * 3600)
-    return Modelled(part, row.model, instructions, ms, duty, mj, days)
+    return Modelled(part, model, instructions, ms, duty, mj, days)
 
 
 def estimates(
@@ -211,24 +218,33 @@ def table(found: Sequence[Modelled], battery_mwh: float = BATTERY_MWH) -> Iterat
     if not found:
         yield "no part: the report has no instructions of their cores (--target cortex-m4 ...)"
         return
-    yield "On a part        counted, exact | MODELLED, not measured: middle [low .. high]"
-    yield (
-        f"{'part':<10} {'model':<18} {'instructions':>13} | {'ms per decision':>22} "
-        f"{'duty cycle':>24} {'mJ per decision':>22} {'battery days':>22}"
-    )
-    for m in found:
+    yield "Instructions are counted, exact; the rest is MODELLED, not measured:"
+    yield "middle [low .. high]"
+    for model in dict.fromkeys(m.model for m in found):
         yield (
-            f"{m.part.name:<10} {m.model[:18]:<18} {m.instructions / 1e6:>11.2f} M | "
-            f"{words(m.ms):>22} {words(m.duty_cycle.scaled(100), ' %'):>24} "
-            f"{words(m.mj):>22} {words(m.battery_days):>22}"
+            f"{model[:19]:<19} {'instructions':>13} | {'ms per decision':>20} {'duty cycle, %':>20}"
         )
-    yield (
+        yield f"{'':<33} | {'mJ per decision':>20} {'battery days':>20}"
+        for m in (m for m in found if m.model == model):
+            yield (
+                f"  {m.part.name[:17]:<17} {m.instructions / 1e6:>11.2f} M | "
+                f"{words(m.ms):>20} {words(m.duty_cycle.scaled(100)):>20}"
+            )
+            yield f"{'':<33} | {words(m.mj):>20} {words(m.battery_days):>20}"
+    yield from notes(found, battery_mwh)
+
+
+def notes(found: Sequence[Modelled], battery_mwh: float) -> Iterator[str]:
+    """What the figures are and where each part's numbers are from."""
+    text = (
         f"battery days: of {battery_mwh:g} mWh if it fed these decisions alone, no sensor, radio "
         f"or sleep; --: no power with a source is known, give a calibration file"
     )
+    yield from wrapped(text)
     for part in {m.part.name: m.part for m in found}.values():
         yield f"{part.name}, {part.clock_mhz:g} MHz:"
-        yield from (f"  {source}" for source in part.sources)
+        for source in part.sources:
+            yield from wrapped(source, "  ")
 
 
 def words(r: Range | None, unit: str = "") -> str:

@@ -25,6 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgqa_tflite.benchmark.power import vcgencmd
+
 SPREAD_LIMIT = 0.05
 """Relative spread of the loops' medians from which a figure is called noisy."""
 
@@ -33,6 +35,9 @@ STOLEN_LIMIT = 0.05
 
 BOARD = "/proc/device-tree/model"
 """Where a board that Linux knows by device tree says what it is."""
+
+THROTTLED = "/sys/devices/platform/soc/soc:firmware/get_throttled"
+"""A Raspberry Pi's flags; kernels that lack it leave ``vcgencmd`` to ask."""
 
 PI_FLAGS = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
 """Bits of a Raspberry Pi's ``get_throttled``: now; 16 higher: since it was switched on."""
@@ -312,7 +317,7 @@ def machine_state() -> dict[str, Any]:
         "governor": _text(f"{cpu}scaling_governor"),
         "clock_mhz": int(clock) / 1e3 if clock and clock.isdigit() else None,
         "temperature_c": int(heat) / 1e3 if heat and heat.lstrip("-").isdigit() else None,
-        "throttled": throttling(_text("/sys/devices/platform/soc/soc:firmware/get_throttled")),
+        "throttled": throttling(_text(THROTTLED) or _answer(vcgencmd("get_throttled"))),
     }
 
 
@@ -327,6 +332,11 @@ def throttling(flags: str | None) -> list[str] | None:
     now = [word for bit, word in PI_FLAGS.items() if bits >> bit & 1]
     past = [f"{word} since boot" for bit, word in PI_FLAGS.items() if bits >> (bit + 16) & 1]
     return now + past
+
+
+def _answer(text: str | None) -> str | None:
+    """``0x50000`` of ``throttled=0x50000``."""
+    return None if text is None else text.rpartition("=")[2]
 
 
 def noise_of_states(

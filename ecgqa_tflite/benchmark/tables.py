@@ -4,15 +4,21 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping
 
 from ecgqa_tflite.benchmark.protocol import Timing
 from ecgqa_tflite.benchmark.results import STAGES, Kind, Report, Row
 
+WIDTH = 80
+"""Columns of a terminal that every table fits."""
+
+UNITS = {Kind.MEASURED: "ms", Kind.EMULATED: "M", Kind.ESTIMATED: "~"}
 SHORT = {Kind.MEASURED: "measured", Kind.EMULATED: "instructions", Kind.ESTIMATED: "estimated"}
 LEGEND = (
-    "M: millions of instructions. RAM: workspace, context and stack; TFLM: its arena; in MB: the "
-    "whole process. CWT: its share of the whole path. load: ms to the first inference's start."
+    "ms: measured; M: millions of instructions, counted in an emulator, exact; ~: ms, estimated. "
+    "RAM: workspace, context and stack; TFLM: its arena; in MB: the whole process. CWT: its share "
+    "of the whole path. first: the very first call; load: ms to the first inference's start."
 )
 SEED_RATIO = 12.0
 """The seed's InceptionV1 (GoogLeNet) against its Light-CNN, classification on one computer."""
@@ -28,16 +34,20 @@ def text(report: Report) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     machine, state = report.machine, report.machine["state"]
-    yield f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, " + ", ".join(
-        f"{name} {version}" for name, version in machine["packages"].items()
+    yield from wrapped(
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, "
+        + ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
     )
     load = "unknown" if state["load"] is None else f"{state['load']:.1f}"
-    yield f"{report.segments}; {report.protocol}; load {load}; {report.took_s:.0f} s in all"
+    yield from wrapped(
+        f"{report.segments}; {report.protocol}; load {load}; {report.took_s:.0f} s in all"
+    )
     for model, facts in report.models.items():
         rows = [row for row in report.rows if row.model == model]
         yield f"\n{model}   image {' x '.join(map(str, facts['image']))}"
         yield from main_table(rows)
-    yield LEGEND
+    yield ""
+    yield from wrapped(LEGEND)
     yield from ratios(report)
     yield from scaling(report)
     if report.missing:
@@ -47,35 +57,66 @@ def _lines(report: Report) -> Iterator[str]:
             by_reason.setdefault((m.model, m.reason), []).append(m.target)
         for (model_name, reason), targets in by_reason.items():
             of = f", {model_name}" if model_name else ""
-            yield f"  {', '.join(targets)}{of}: {reason}"
+            yield from wrapped(f"{', '.join(targets)}{of}: {reason}", "  ")
     noise = [*report.noise, *(f"{_name(r)}: {', '.join(r.noise)}" for r in report.rows if r.noise)]
     if noise:
         yield "\nNoisy:"
-        yield from (f"  {phrase}" for phrase in noise)
+        for phrase in noise:
+            yield from wrapped(phrase, "  ")
+
+
+def wrapped(text: str, indent: str = "") -> list[str]:
+    """Text in lines of :data:`WIDTH` columns, ``indent`` before each and more from the second."""
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=indent and indent + "  ",
+        break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def main_table(rows: list[Row]) -> Iterator[str]:
-    """A row per line: ms where the kind is not ``instructions``, else millions of them."""
-    yield (
-        f"{'target':<14} {'variant':<28} {'kind':<12} {'':>2} "
-        + " ".join(f"{name:>8}" for name in STAGES)
-        + f" {'total':>9} {'p90':>8} {'p99':>8} {'first':>8} {'CWT':>5} {'RAM':>9} {'load':>8}"
-    )
+    """What rows cost, then their stages, then times beside the median, where they were taken."""
+    yield _head("", "total", "p90", "CWT", "RAM")
     for row in rows:
-        factor = 1e-6 if row.unit == "instructions" else 1.0
-        stages = " ".join(_cell(row.stages.get(name), factor, 8) for name in STAGES)
-        share = "" if row.cwt_share is None else f"{row.cwt_share:.0%}"
-        total = row.total
-        rest = [
-            _number(getattr(total, name, None), factor, width)
-            for name, width in (("p50", 9), ("p90", 8), ("p99", 8), ("first", 8))
-        ]
+        factor = _factor(row)
         ram = row.ram_bytes if row.ram_bytes is not None else row.process_bytes
-        yield (
-            f"{row.target:<14} {_short(row.variant):<28} {SHORT[row.kind]:<12} "
-            f"{'M' if row.unit == 'instructions' else 'ms':>2} {stages} {' '.join(rest)} "
-            f"{share:>5} {_bytes(ram):>9} {_number(row.load_ms, 1.0, 8)}"
+        yield _named(
+            row,
+            _cell(row.total, factor),
+            _number(getattr(row.total, "p90", None), factor, 8),
+            f"{'' if row.cwt_share is None else f'{row.cwt_share:.0%}':>8}",
+            f"{_bytes(ram):>8}",
         )
+    told = [row for row in rows if row.stages]
+    if told:
+        yield ""
+        yield _head("stages", *STAGES)
+    for row in told:
+        yield _named(row, *(_cell(row.stages.get(name), _factor(row)) for name in STAGES))
+    timed = [row for row in rows if row.kind is Kind.MEASURED]
+    if timed:
+        yield ""
+        yield _head("times", "p99", "first", "load")
+    for row in timed:
+        yield _named(
+            row,
+            _number(getattr(row.total, "p99", None), 1.0, 8),
+            _number(getattr(row.total, "first", None), 1.0, 8),
+            _number(row.load_ms, 1.0, 8),
+        )
+
+
+def _head(what: str, *columns: str) -> str:
+    cells = " ".join(f"{name:>8}" for name in columns)
+    return f"{what or 'target':<13} {'' if what else 'variant':<27} {'':>2} {cells}".rstrip()
+
+
+def _named(row: Row, *cells: str) -> str:
+    start = f"{row.target:<13} {_short(row.variant):<27} {UNITS[row.kind]:>2}"
+    return " ".join([start, *cells]).rstrip()
+
+
+def _factor(row: Row) -> float:
+    return 1e-6 if row.unit == "instructions" else 1.0
 
 
 def ratios(report: Report) -> Iterator[str]:
@@ -84,17 +125,17 @@ def ratios(report: Report) -> Iterator[str]:
     for other in dict.fromkeys(r.model for r in found):
         first = next(iter(report.models))
         yield f"\n{first} against {other}: the network; the whole path for assess"
-        yield f"{'target':<14} {'variant':<28} {first[:14]:>14} {other[:20]:>20} {'ratio':>7}"
+        yield f"{'target':<13} {'variant':<27} {first[:13]:>13} {other[:15]:>15} {'ratio':>7}"
         for r in found:
             if r.model != other:
                 continue
             factor, unit = (1e-6, " M") if r.unit == "instructions" else (1.0, " ms")
             yield (
-                f"{r.target:<14} {_short(r.variant):<28} {r.first * factor:>11.3f}{unit:<3} "
-                f"{r.other * factor:>17.3f}{unit:<3} {r.value:>6.1f}x"
+                f"{r.target:<13} {_short(r.variant):<27} {r.first * factor:>10.3f}{unit:<3} "
+                f"{r.other * factor:>12.3f}{unit:<3} {r.value:>6.1f}x"
             )
         yield (
-            f"{'the seed':<14} {'CNN alone, one workstation':<28} {'':>14} {'':>20} "
+            f"{'the seed':<13} {'CNN alone, one workstation':<27} {'':>13} {'':>15} "
             f"{SEED_RATIO:>6.1f}x"
         )
 
@@ -103,11 +144,14 @@ def scaling(report: Report) -> Iterator[str]:
     """Throughput of the whole path by threads."""
     whole = report.throughputs()
     if whole:
-        yield "\nWhole path, a long recording:"
+        yield (
+            f"\n{'Whole path, a long recording':<41} {'segments/s':>12} {'hours/s':>9} "
+            f"{'speed-up':>9}"
+        )
     for t in whole:
         yield (
-            f"  {t.model:<22} {t.variant:<20} {t.segments_per_s:>8,.0f} segments/s   "
-            f"{t.hours_per_s:>6.2f} hours of ECG a second   {t.speed_up:.2f}x"
+            f"  {t.model[:19]:<19} {_short(t.variant)[:19]:<19} {t.segments_per_s:>12,.0f} "
+            f"{t.hours_per_s:>9.2f} {t.speed_up:>8.2f}x"
         )
 
 
@@ -166,7 +210,7 @@ def layers(report: Report) -> Iterator[str]:
             silent.setdefault(row.no_layers, []).append(_name(row))
         if not row.layers:
             continue
-        factor, unit = (1e-6, "M") if row.unit == "instructions" else (1.0, row.unit)
+        factor, unit = _factor(row), UNITS[row.kind] if row.unit == "instructions" else row.unit
         whole = sum(row.layers.values())
         yield f"\n{_name(row)}: {SHORT[row.kind]}, {unit}"
         for name, cost in row.layers.items():
@@ -174,7 +218,8 @@ def layers(report: Report) -> Iterator[str]:
             yield f"  {name[:52]:<52} {_number(cost, factor, 11)} {share}"
     if silent:
         yield "\nNo layers:"
-        yield from (f"  {'; '.join(names)}: {reason}" for reason, names in silent.items())
+        for reason, names in silent.items():
+            yield from wrapped(f"{'; '.join(names)}: {reason}", "  ")
 
 
 def _name(row: Row) -> str:
@@ -182,11 +227,11 @@ def _name(row: Row) -> str:
 
 
 def _short(variant: str) -> str:
-    return variant if len(variant) <= 28 else variant[:27] + "."
+    return variant if len(variant) <= 27 else variant[:26] + "."
 
 
-def _cell(t: Timing | None, factor: float, width: int) -> str:
-    return _number(None if t is None else t.p50, factor, width)
+def _cell(t: Timing | None, factor: float) -> str:
+    return _number(None if t is None else t.p50, factor, 8)
 
 
 def _number(value: float | None, factor: float, width: int) -> str:
@@ -200,4 +245,6 @@ def _number(value: float | None, factor: float, width: int) -> str:
 def _bytes(n: int | None) -> str:
     if n is None:
         return ""
-    return f"{n / 1e6:.0f} MB" if n >= 10_000_000 else f"{n / 1024:,.1f} KB"
+    if n >= 10_000_000:
+        return f"{n / 1e6:.0f} MB"
+    return f"{n / 1024:,.{0 if n >= 1024 * 1000 else 1}f} KB"

@@ -84,6 +84,14 @@ class Image:
         """The program's symbols with a size, or of code, sorted by address."""
         return read_symbols(self.board, self.elf)
 
+    def source_of(self) -> dict[str, Path]:
+        """C file of each symbol; what the compiler's own libraries bring is left out."""
+        return {
+            symbol.name: source
+            for source, built in self.objects.items()
+            for symbol in read_symbols(self.board, built)
+        }
+
 
 @dataclass(frozen=True)
 class Symbol:

@@ -162,11 +162,7 @@ def run_path(
 
 
 def _figures(device: Device, image: boards.Image, run: boards.Run) -> Figures:
-    source_of = {
-        symbol.name: source
-        for source, built in image.objects.items()
-        for symbol in boards.read_symbols(image.board, built)
-    }
+    source_of = image.source_of()
     decided = [s for s in run.stages if s.mark == MARKS[1]]
     segments = [_by_stage(stage.by_function, source_of) for stage in decided]
     flash = _flash(image, source_of)
@@ -211,24 +207,26 @@ def _flash(image: boards.Image, source_of: Mapping[str, Path]) -> dict[str, int]
 
 
 def table(figures: Sequence[Figures]) -> str:
-    """The figures as text, a row per board: bytes, then millions of instructions."""
-    head = (
-        f"{'core':<20} {'RAM':>7} = {'work':>7} + {'ctx':>4} + {'stack':>5}   "
-        f"{'code':>6} {'tables':>7} {'network':>8}   "
-        f"{'decision':>8} = {'cwt':>6} + {'network':>7} + {'glue':>5} + {'other':>5}   {'a MAC':>6}"
-    )
-    rows = [
+    """The figures as text: bytes, a row per board, then millions of instructions."""
+    lines = [
+        f"{'bytes':<20} {'RAM':>7} = {'work':>7} + {'ctx':>4} + {'stack':>5} "
+        f"{'code':>7} {'tables':>7} {'network':>9}"
+    ]
+    lines += [
         f"{f.core:<20} {f.ram_bytes:>7,} = {f.workspace_bytes:>7,} + {f.context_bytes:>4} + "
-        f"{f.stack_bytes:>5,}   {f.code_bytes:>6,} {f.tables_bytes:>7,} {f.network_bytes:>8,}   "
-        f"{f.instructions / 1e6:>7.2f}M = "
-        + " + ".join(
-            f"{f.by_stage[name] / 1e6:>{width}.2f}"
-            for name, width in zip(STAGES, (6, 7, 5, 5), strict=True)
-        )
-        + f"   {f.per_mac:>6.3f}"
+        f"{f.stack_bytes:>5,} {f.code_bytes:>7,} {f.tables_bytes:>7,} {f.network_bytes:>9,}"
         for f in figures
     ]
-    return "\n".join([head, *rows]) + "\n"
+    lines += [
+        "",
+        f"{'M instructions':<20} {'decision':>9} = {'cwt':>6} + {'network':>7} + {'glue':>5} + "
+        f"{'other':>5} {'a MAC':>7}",
+    ]
+    for f in figures:
+        parts = zip(STAGES, (6, 7, 5, 5), strict=True)
+        split = " + ".join(f"{f.by_stage[name] / 1e6:>{width}.2f}" for name, width in parts)
+        lines.append(f"{f.core:<20} {f.instructions / 1e6:>9.2f} = {split} {f.per_mac:>7.3f}")
+    return "\n".join(lines) + "\n"
 
 
 def sizes(model: ModelFolder, board_names: Sequence[str] = ()) -> tuple[list[Figures], int]:

@@ -98,6 +98,9 @@ def one_line_errors() -> Iterator[None]:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from error
 
 
+SOME_FAILED = 3
+"""Exit code where some of what was asked for was done, and the rest named and left out."""
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from ecgqa_tflite import plots
 from ecgqa_tflite.assess import Wanted, assess_files
-from ecgqa_tflite.cli import DEFAULT_MODEL, Command, need
+from ecgqa_tflite.cli import DEFAULT_MODEL, SOME_FAILED, Command, need
 from ecgqa_tflite.cli.annotations import add_annotations
 from ecgqa_tflite.cli.outputs import Outputs
 from ecgqa_tflite.cli.progress import LOG_INTERVAL_S, progress
@@ -35,9 +35,6 @@ from ecgqa_tflite.model_folder import ModelFolder, open_model
 from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.recording import expanded
 from ecgqa_tflite.recording.file import ReadOptions, RecordingFile
-
-SOME_FAILED = 3
-"""Exit code where some recordings were assessed and others were not."""
 
 FEWEST_FOR_A_RATE = 200
 """Segments below which the time is that of starting."""

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,17 @@ from ecgqa_tflite.benchmark import (
     peers,
     pictures,
     run,
+    soak,
+    stream,
     tables,
 )
 from ecgqa_tflite.benchmark.protocol import FULL, QUICK
 from ecgqa_tflite.benchmark.results import Report, read_report
-from ecgqa_tflite.boards import count
-from ecgqa_tflite.cli import DEFAULT_MODEL, Command
+from ecgqa_tflite.boards import boards, count
+from ecgqa_tflite.cli import DEFAULT_MODEL, SOME_FAILED, Command
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.devices import BENCHES
+from ecgqa_tflite.devices.cortex_m import CORES
 from ecgqa_tflite.engine.device_source import plan_device
 from ecgqa_tflite.errors import ArgumentError, DatasetError, EcgqaError, ToolError
 from ecgqa_tflite.frontend.tables import build as tables_of_front_end
@@ -45,6 +50,27 @@ _RECORD = click.option(
 )
 _QUICK = click.option("--quick", is_flag=True, help="Short loops: for a look, not for a report.")
 _JSON = click.option("--json", "file", type=_FILE, metavar="FILE", help="Write the report there.")
+
+_CALIBRATION = click.option(
+    "--calibration", type=_FILE, metavar="FILE",
+    help="Your parts, in the format of benchmark/parts.json; they replace ours of the same name.",
+)  # fmt: skip
+_BATTERY = click.option(
+    "--battery", "battery_mwh", type=click.FloatRange(min=0, min_open=True),
+    default=parts.BATTERY_MWH, show_default=True, metavar="MWH", help="Energy of the battery.",
+)  # fmt: skip
+
+UNIT_S = {"s": 1, "m": 60, "h": 3600}
+
+
+def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """``90s``, ``10m`` or ``1h``, as seconds."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", value.strip().lower())
+    if found is None or not float(found[1]):
+        raise click.BadParameter(f"{value!r}: a time above 0, as 90s, 10m or 1h")
+    return float(found[1]) * UNIT_S[found[2]]
 
 
 class RunUnlessNamed(click.Group):
@@ -78,6 +104,7 @@ def command() -> None:
       ecgqa bench firmware light_cnn -o bench_firmware
       ecgqa bench read-log board.log
       ecgqa bench size
+      ecgqa bench stream
     """
 
 
@@ -87,9 +114,10 @@ def command() -> None:
 @_RECORD
 @_QUICK
 @click.option("--layers", is_flag=True, help="Print what each layer costs, too.")
+@click.option("--soak", "soak_s", callback=_duration, metavar="TIME", help="Then keep each model busy on all cores for so long (10m, 90s, 1h): first and last minute apart.")  # noqa: E501  # fmt: skip
 @click.option(
     "-o", "--out", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path),
-    help="Write report.json, table.txt and the pictures there.",
+    help="Write report.json, table.txt, the pictures, and soak.json there.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the folder where it exists.")
 def run_command(
@@ -98,17 +126,20 @@ def run_command(
     record: str | None,
     quick: bool,
     layers: bool,
+    soak_s: float | None,
     out: Path | None,
     overwrite: bool,
 ) -> None:
     """Measure MODELS (default: light_cnn and inception_v1) on targets and print one table.
 
-    Each row runs in a process of its own. Where nothing could be measured, it fails and writes
-    nothing.
+    Each row runs in a process of its own. Where nothing could be measured, it fails with exit code
+    1 and writes nothing; where a target that was named could not, or not every model on it, it says
+    so and the exit code is 3.
 
     \b
     Examples:
       ecgqa bench run -o report
+      ecgqa bench run light_cnn --target raspberry-pi --soak 10m -o report
       ecgqa bench run light_cnn my_model --target engine --quick
       ecgqa bench run --target cortex-m4 --layers
     """
@@ -129,14 +160,30 @@ def run_command(
     click.echo(text, nl=False)
     if not report.rows:
         raise ToolError(f"nothing was measured: {report.missing[0].reason}")
+    soaks = []
+    for model in opened if soak_s is not None else ():
+        with progress() as tell:
+            soaks.append(soak.run(model, soak_s or 0.0, tell))
+        told = "\n" + "\n".join(soak.table(soaks[-1])) + "\n"
+        click.echo(told, nl=False)
+        text += told
     if out is not None:
-        _write(report, text, out, overwrite)
+        _write(report, soaks, text, out, overwrite)
+    lacking = [m for m in report.missing if m.target in targets]
+    if lacking:
+        names = ", ".join(dict.fromkeys(m.target for m in lacking))
+        click.echo(f"Not all that was asked for was measured: {names}", err=True)
+        raise click.exceptions.Exit(SOME_FAILED)
 
 
-def _write(report: Report, text: str, out: Path, overwrite: bool) -> None:
+def _write(
+    report: Report, soaks: Sequence[soak.Soak], text: str, out: Path, overwrite: bool
+) -> None:
     with whole_folder(out, overwrite) as folder:
         report.write(folder / "report.json")
         (folder / "table.txt").write_text(text, encoding="utf-8")
+        if soaks:
+            (folder / "soak.json").write_text(json_text(soak.to_dict(soaks)), encoding="utf-8")
         if importlib.util.find_spec("matplotlib"):
             pictures.save_all(report, folder)
         else:
@@ -163,14 +210,8 @@ def compare_command(before: Path, after: Path) -> None:
 
 @command.command("parts", cls=Command)
 @click.argument("report_file", metavar="REPORT", type=_FILE)
-@click.option(
-    "--calibration", type=_FILE, metavar="FILE",
-    help="Your parts, in the format of benchmark/parts.json; they replace ours of the same name.",
-)  # fmt: skip
-@click.option(
-    "--battery", "battery_mwh", type=click.FloatRange(min=0, min_open=True),
-    default=parts.BATTERY_MWH, show_default=True, metavar="MWH", help="Energy of the battery.",
-)  # fmt: skip
+@_CALIBRATION
+@_BATTERY
 def parts_command(report_file: Path, calibration: Path | None, battery_mwh: float) -> None:
     """Model what a decision costs on named parts, from a report's exact instructions.
 
@@ -359,3 +400,41 @@ def size_command(model: str, board_names: tuple[str, ...]) -> None:
     figures, macs = count.sizes(opened, board_names)
     click.echo(f"{opened.name}: {macs:,} multiply-accumulates; bytes, instructions")
     click.echo(count.table(figures), nl=False)
+
+
+@command.command("stream", cls=Command)
+@click.argument("model", default=DEFAULT_MODEL)
+@click.option("--target", type=click.Choice(list(CORES)), default="cortex-m4", show_default=True, help="The core.")  # noqa: E501  # fmt: skip
+@click.option("--quick", is_flag=True, help="A minute of ECG: for a look, not for a report.")
+@_CALIBRATION
+@_BATTERY
+@_JSON
+@click.option("--overwrite", is_flag=True, help="Replace the report where it exists.")
+def stream_command(
+    model: str,
+    target: str,
+    quick: bool,
+    calibration: Path | None,
+    battery_mwh: float,
+    file: Path | None,
+    overwrite: bool,
+) -> None:
+    """Stream 20 minutes of ECG in two leads through MODEL on an emulated core.
+
+    Simulated, with noise, lost packets and stretches that are flat, held or clipped: instructions
+    per decision (least, median, most), what never reaches the network and why, and what both leads
+    cost on named parts: duty cycle, energy and battery days, modelled with bounds. Some minutes.
+
+    \b
+    Examples:
+      ecgqa bench stream --quick
+      ecgqa bench stream light_cnn --json stream.json
+      ecgqa bench stream --target cortex-m33 --battery 740
+    """
+    _refuse(file, overwrite)
+    named = parts.read_parts(calibration)
+    duration_s = stream.QUICK_S if quick else stream.FULL_S
+    report = stream.run(open_model(model), target, boards.boards()[CORES[target]], duration_s)
+    modelled = report.modelled(named, battery_mwh)
+    text = stream.table(report, modelled, battery_mwh)
+    _tell(report.to_dict(modelled), text, file, overwrite)

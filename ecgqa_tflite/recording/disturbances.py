@@ -150,6 +150,17 @@ class LeadOff(Disturbance):
 
 
 @dataclass(frozen=True)
+class Held(Disturbance):
+    """A converter that hangs: the span's first sample, again and again; the amplitude is unused."""
+
+    kind: ClassVar[str] = "held"
+
+    def apply(self, span_mv: Signal, fs_hz: float, rng: np.random.Generator) -> Signal:
+        """Repeat the first sample."""
+        return np.full_like(span_mv, span_mv[0])
+
+
+@dataclass(frozen=True)
 class Clipping(Disturbance):
     """A saturated amplifier: nothing beyond plus or minus ``amplitude_mv`` comes through."""
 

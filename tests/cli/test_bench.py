@@ -39,7 +39,8 @@ def test_targets_one_table_one_json_and_pictures(small_model: ModelFolder, tmp_p
     given = (small_model.path, "--target", "cortex-m4", "--target", "engine", "--target", "coral")
     out = tmp_path / "report"
     done = bench(*given, "--quick", "--layers", "-o", out)
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 3, done.output  # all but coral, which was asked for by name
+    assert "Not all that was asked for was measured: coral" in done.stderr
     assert "0: CONV_2D" in done.stdout and "No layers" not in done.stdout
     for words in ("cortex-m4", "instructions", "engine", "measured", "coral: libedgetpu.so.1"):
         assert words in done.stdout, words
@@ -74,6 +75,19 @@ def test_the_host_needs_no_tensorflow(
     assert "Not run" not in done.stdout
 
 
+def test_a_soak_is_told_first_against_last(small_model: ModelFolder, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    given = (small_model.path, "--target", "engine", "--quick")
+    done = bench(*given, "--soak", "0.5s", "-o", out)
+    assert done.exit_code == 0, done.output
+    assert "last over first" in done.stdout and (out / "table.txt").read_text() in done.stdout
+    (soak,) = json.loads((out / "soak.json").read_text())["soaks"]
+    assert len(soak["spans"]) == 2 and soak["threads"] >= 1
+    assert all(s["segments_per_s"] > 0 and s["p50_ms"] <= s["p99_ms"] for s in soak["spans"])
+    for wrong in ("10", "0m", "soon"):
+        assert bench(*given, "--soak", wrong).exit_code == 2
+
+
 def test_where_nothing_is_measured_it_fails(
     small_model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +108,20 @@ def test_sizes_on_a_core(small_model: ModelFolder) -> None:
     assert done.exit_code == 0, done.output
     assert "multiply-accumulates" in done.stdout and "Cortex-M4" in done.stdout
     assert "no board 'toaster'" in error_line(bench("size", small_model.path, "--board", "toaster"))
+
+
+def test_a_minute_of_two_leads(small_model: ModelFolder, tmp_path: Path) -> None:
+    for tool in ("gcc", "arm-none-eabi-gcc", "qemu-system-arm"):
+        require_tool(tool)
+    file = tmp_path / "stream.json"
+    done = bench("stream", small_model.path, "--quick", "--json", file)
+    assert done.exit_code == 0, done.output
+    assert "not seen: held" in done.stdout and "MODELLED, not measured" in done.stdout
+    assert max(map(len, done.stdout.partition("Written")[0].splitlines())) <= 80
+    told = json.loads(file.read_text())
+    assert told["duration_s"] == 60 and len(told["decisions"]) == 24
+    assert {p["part"]["name"] for p in told["parts"]} >= {"nRF52840", "STM32L4R5"}
+    assert "exists" in error_line(bench("stream", small_model.path, "--quick", "--json", file))
 
 
 def _without_tensorflow(folder: Path) -> str:
