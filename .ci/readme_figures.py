@@ -23,7 +23,7 @@ from ecgqa_tflite.cli import recommend
 from ecgqa_tflite.evaluation.choice import choices, shipped_report
 from ecgqa_tflite.evaluation.choice import readme as readme_of
 from ecgqa_tflite.evaluation.figures import Figure
-from ecgqa_tflite.experiment import tables
+from ecgqa_tflite.experiment import stress_report, tables
 from ecgqa_tflite.model_folder import open_model
 
 REPO = Path(__file__).resolve().parents[1]
@@ -32,6 +32,7 @@ BENCH = EXPERIMENTS / "bench.json"
 FIGURES = "<!-- figures: make readme -->", "<!-- end of figures -->"
 TABLE2 = "<!-- experiment: make readme -->", "<!-- end of the experiment -->"
 ABLATIONS = "<!-- ablations: make readme -->", "<!-- end of the ablations -->"
+NOISE = "<!-- noise stress: make readme -->", "<!-- end of the noise stress -->"
 CHOICE = "<!-- choice: make readme -->", "<!-- end of the choice -->"
 COSTS = "<!-- bench: make readme -->", "<!-- end of the bench -->"
 HEAD = """\
@@ -79,6 +80,14 @@ def experiment(name: str) -> str:
     return tables.readme(json.loads(path.read_text(encoding="utf-8")))
 
 
+def noise_stress() -> str:
+    """The noise stress test's section; empty without its JSON."""
+    path = EXPERIMENTS / stress_report.FILE
+    if not path.exists():
+        return ""
+    return stress_report.readme(json.loads(path.read_text(encoding="utf-8")))
+
+
 def bench() -> str:
     """What a segment costs; empty without its JSON."""
     return bench_tables.readme(read_report(BENCH)) if BENCH.exists() else ""
@@ -123,9 +132,10 @@ def documents() -> dict[Path, str]:
     """Each file and what it should say."""
     front, inside = REPO / "README.md", REPO / "models" / "README.md"
     studies = (TABLE2, experiment("table2")), (ABLATIONS, experiment("ablations"))
+    stress = NOISE, noise_stress()
     return {
         front: filled(front, (CHOICE, choice()), (COSTS, bench())),
-        inside: filled(inside, (FIGURES, models()), *studies),
+        inside: filled(inside, (FIGURES, models()), stress, *studies),
     }
 
 

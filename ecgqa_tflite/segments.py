@@ -48,7 +48,8 @@ class SegmentStatus(enum.StrEnum):
     FLAT = "flat"
     """Constant: no two samples differ by more than the finest least significant bit."""
     HELD = "held"
-    """1 s or so holds one value, or a few least significant bits of dither."""
+    """1 s or so holds one value, or a few least significant bits of dither; or 1.5 s hold mains hum
+    and nothing else, that isn't there in the rest."""
     CLIPPED = "clipped"
     """A tenth of the samples or more lie on the segment's extremes."""
 

@@ -32,8 +32,9 @@ class Decision:
         where the network was not asked.
     reason
         ``ok``: the network decided. ``gap``: samples are missing. ``flat``: constant, or
-        nothing but a baseline. ``held``: about 1 s or more holds one value. ``clipped``: a tenth of
-        the samples or more lie on the segment's extremes. All but ``ok`` are low quality.
+        nothing but a baseline. ``held``: about 1 s or more holds one value, or mains hum alone.
+        ``clipped``: a tenth of the samples or more lie on the segment's extremes. All but ``ok``
+        are low quality.
     """
 
     start_s: float

@@ -70,7 +70,7 @@ LOOKS: dict[tuple[Quality, Reason], Look] = {
         "flat", "#bdbdbd", "#000000", "----", "Constant, or nothing but a baseline."
     ),
     (Quality.LOW, "held"): Look(
-        "held", "#d9d9d9", "#000000", "||", "About 1 s or more holds one value."
+        "held", "#d9d9d9", "#000000", "||", "About 1 s or more holds one value, or mains hum alone."
     ),
     (Quality.LOW, "clipped"): Look(
         "clipped", "#d9d9d9", "#000000", "xx",

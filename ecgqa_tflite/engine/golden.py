@@ -139,12 +139,16 @@ def golden_samples(spec: FrontEnd, fs_hz: float) -> tuple[tuple[str, ...], NDArr
         samples.append(quantise(signal_mv[first : first + segment_len]))
     held = samples[0].copy()
     held[segment_len // 4 :][: round(1.5 * fs_hz)] = held[segment_len // 4]
-    samples.append(held)
+    hum = samples[0].copy()
+    part = hum[segment_len // 4 :][: round(1.5 * fs_hz)]
+    tone = np.sin(2 * np.pi * 50 / fs_hz * np.arange(len(part)))
+    part[:] = part[0] + np.rint(np.ptp(hum) / 20 * tone).astype(np.int16)
+    samples += [held, hum]
     half_period = max(1, round(0.05 * fs_hz))
     high = (np.arange(segment_len) // half_period) % 2 == 0
     samples.append(np.zeros(segment_len, np.int16))
     samples.append(np.where(high, 32767, -32768).astype(np.int16))
-    return (*STARTS_S, "held", "flat", "full_scale_square"), np.stack(samples)
+    return (*STARTS_S, "held", "hum", "flat", "full_scale_square"), np.stack(samples)
 
 
 def make_golden(spec: FrontEnd, fs_hz: float, tflite: bytes) -> Golden:

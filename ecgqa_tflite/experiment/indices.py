@@ -162,7 +162,11 @@ def _by_ecg_quality(
 def _checker(model: str) -> Any:
     try:
         checkers = importlib.import_module("ecg_quality.ECGQualityChecker")
-        return checkers.ECGQualityChecker(model=model, return_mode="score")
+        checker = checkers.ECGQualityChecker(model=model, return_mode="score")
+        network = checker.model.model
     except Exception as error:  # whatever its Keras does with the file
         reason = " ".join(str(error).split())[:120]
         raise ToolError(f"ecg-quality's {model} can't be loaded: {reason}") from error
+    # the same function of the same window, without what predict() sets up for each
+    checker.model.process_ecg = lambda signal: np.asarray(network(signal[None], training=False))
+    return checker

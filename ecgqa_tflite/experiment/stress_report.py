@@ -240,6 +240,17 @@ def markdown(result: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def readme(result: dict[str, Any]) -> str:
+    """The section that is put into models/README.md."""
+    return (
+        "### Noise that nobody graded\n\n"
+        "A quality index is worth what it keeps a beat detector from: `ecgqa experiment "
+        "noise-stress`, every index on the same windows.\n\n"
+        f"{markdown(result)}\n"
+        f"![F1 of beats over the share of windows that each index keeps](experiments/{PLOT})\n"
+    )
+
+
 def _row(
     name: str, kept: dict[str, Any] | None, equal: float | None, gap: dict[str, Any] | None
 ) -> str:

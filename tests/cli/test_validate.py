@@ -56,7 +56,7 @@ def bundle(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_whole_bundle(bundle: Path) -> None:
     done = ecgqa("validate", bundle, "--no-emulator")
     assert done.exit_code == 0, done.output
-    assert "10 golden segments" in done.output and "whole path: 10 decisions" in done.output
+    assert "11 golden segments" in done.output and "whole path: 11 decisions" in done.output
     assert "QEMU" not in done.output
 
 
@@ -66,7 +66,7 @@ def test_on_an_emulated_core(bundle: Path) -> None:
     done = ecgqa("validate", bundle)
     assert done.exit_code == 0, done.output
     emulated = done.output.partition("QEMU's mps2-an386")[2]
-    assert "10 segments of 113 rows, bit for bit" in emulated and "10 decisions" in emulated
+    assert "11 segments of 113 rows, bit for bit" in emulated and "11 decisions" in emulated
 
 
 def test_without_an_emulator(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def real_segments(challenge_2011: Path, per_class: int = 12) -> NDArray[np.int16
 
 
 def edge_segments() -> NDArray[np.int16]:
-    """Flat, full-scale, single-sample, square, alternating and 1-LSB segments; (n, 1250)."""
+    """Flat, full-scale, single-sample, square, alternating, 1-LSB and hum segments; (n, 1250)."""
     t = np.arange(SEGMENT_LEN)
     low, high = -(2**15), 2**15 - 1
     rows = [
@@ -50,6 +50,8 @@ def edge_segments() -> NDArray[np.int16]:
         np.rint(high * np.sin(2 * np.pi * 17.0 * t / FS_HZ)),
         np.rint(1.5 * np.sin(2 * np.pi * 1.2 * t / FS_HZ)),
         np.random.default_rng(0).integers(low, high + 1, SEGMENT_LEN),
+        np.rint(high * np.sin(2 * np.pi * 50.0 * t / FS_HZ)),
+        np.where(t < 400, np.rint(900 * np.sin(2 * np.pi * 60.0 * t / FS_HZ)), t * 37 % 9973),
     ]
     return np.array(rows).astype(np.int16)
 

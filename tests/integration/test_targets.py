@@ -181,7 +181,7 @@ def test_a_clean_folder_makes_an_image_that_proves_itself(clean: Path) -> None:
     assert "warning" not in done.stderr and "selftest.elf" in done.stdout
     done = run("make", "-C", clean, "emulate")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "10 segments of 113 rows, bit for bit" in done.stdout + done.stderr
+    assert "11 segments of 113 rows, bit for bit" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("clean", FIRMWARE, indirect=True)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -37,12 +38,48 @@ def reason(x: NDArray[np.int16], segment_s: float = 5.0) -> str:
         if span * 100 <= spread or (span * 16 <= spread and np.unique(window).size <= 4):
             return "held"
     ms = round(1000 * segment_s)
+    if is_hum([x[a:b] for a, b in pairwise(edges)], max(1, (2 * n * 4 + ms) // (2 * ms)), spread):
+        return "held"
     run = max(2, (2 * n * 12 + ms) // (2 * ms))
     on_rails = 0
     for rail in (x.min(), x.max()):
         lengths = [len(m) for m in re.findall("1+", "".join("01"[int(v == rail)] for v in x))]
         on_rails += sum(length for length in lengths if length >= run)
     return "clipped" if 10 * on_rails >= n else "ok"
+
+
+def tone_energy(x: NDArray[np.int_], mean: int, lag: int) -> int:
+    """Energy of a slot that is one tone of 35-65 Hz, 0 of any other."""
+    crossings = int((np.diff(x >= mean) != 0).sum())
+    sides, here = (x - mean)[: -2 * lag] + (x - mean)[2 * lag :], (x - mean)[lag:-lag]
+    energy, around, fitted = (
+        abs(int(u @ v)) for u, v in ((here, here), (sides, sides), (sides, here))
+    )
+    bits = max(0, max(energy, around).bit_length() - 30)
+    e, a, f = (value >> bits for value in (energy, around, fitted))
+    return energy if 7 <= crossings <= 13 and a * e <= f * f + e * e // 2 else 0
+
+
+def is_hum(slots: list[NDArray[np.int_]], lag: int, spread: int) -> bool:
+    """1.4 s of hum on one level, and none like it in more than an eighth of the rest."""
+    means = [int(int(x.sum()) / len(x)) for x in slots]  # towards zero
+    energies = [tone_energy(x, m, lag) for x, m in zip(slots, means, strict=True)]
+    best: list[int] = []
+    run: list[int] = []
+    for i, energy in enumerate(energies):
+        levels = [means[k] for k in [*run, i]]
+        if not energy:
+            run = []
+        elif (max(levels) - min(levels)) * 32 <= spread:
+            run = [*run, i]
+        else:
+            run = [i]
+        best = run if len(run) > len(best) else best
+    if len(best) < 14:
+        return False
+    least = min(energies[k] for k in best) // 4
+    tones = sum(energy > 0 and energy >= least for energy in energies)
+    return (tones - len(best)) * 8 <= len(slots) - len(best)
 
 
 def ecg(fs_hz: float) -> NDArray[np.int16]:
@@ -86,6 +123,68 @@ def test_lost_signal_is_told(fs_hz: int) -> None:
     assert reasons(np.full((1, n), 7, np.int16), fs_hz) == ["flat"]
     for samples in (clean, held, dither, zeros, clipped):
         assert reasons(samples, fs_hz) == [reason(x) for x in samples]
+
+
+def hum(n: int, fs_hz: float, hz: float, mv: float, phase: float) -> NDArray[np.float64]:
+    return mv * np.sin(2 * np.pi * hz * np.arange(n) / fs_hz + phase)
+
+
+@pytest.mark.parametrize("fs_hz", [125, 250, 300, 360, 500, 1000])
+@pytest.mark.requirement("SIG-1")
+def test_nothing_but_hum_is_held(fs_hz: int) -> None:
+    """1.5 s of it in clean ECG, wherever it starts; hum over ECG or over a pause is neither."""
+    n = SPEC.segment_len(fs_hz)
+    clean = np.reshape(simulate(duration_s=60, fs_hz=fs_hz, seed=4).lead(None), (-1, n))
+    rng = np.random.default_rng(fs_hz)
+    for hz in (50.0, 60.0):
+        for mv in (0.02, 0.1, 0.3):
+            lost, under = clean.copy(), clean + hum(n, fs_hz, hz, mv, 1.0)
+            for row in lost:
+                start, length = int(rng.integers(n - 1.5 * fs_hz)), round(1.5 * fs_hz)
+                part = slice(start, start + length)
+                row[part] = row[start] + hum(length, fs_hz, hz, mv, rng.uniform(0, 6))
+            paused = under.copy()
+            stop = round(1.8 * fs_hz)
+            paused[:, :stop] = clean[:, :1] + hum(stop, fs_hz, hz, mv, 1.0)
+            assert set(reasons(quantise(lost), fs_hz)) == {"held"}
+            assert "held" not in reasons(quantise(under), fs_hz)
+            for signal in (lost, under, paused):
+                samples = quantise(signal)
+                assert reasons(samples, fs_hz) == [reason(x) for x in samples]
+
+
+@pytest.mark.parametrize("pause_s", [1.5, 2.5, 3.5, 4.0])
+@pytest.mark.parametrize("noise_mv", [0.005, 0.02, 0.05])
+def test_a_pause_is_not_held(pause_s: float, noise_mv: float) -> None:
+    """Baseline noise, and P waves, where the beats should be."""
+    clean = np.reshape(simulate(duration_s=60, fs_hz=250, seed=4).lead(None), (-1, 1250))
+    rng = np.random.default_rng(round(1000 * noise_mv))
+    t = np.arange(round(pause_s * 250)) / 250
+    for p_wave_mv in (0.0, 0.15):
+        paused = clean + 0.0
+        paused[:, 100 : 100 + len(t)] = p_wave_mv * np.exp(-(((t % 0.8 - 0.4) / 0.03) ** 2))
+        paused += noise_mv * rng.standard_normal(paused.shape)
+        assert set(reasons(quantise(paused), 250)) == {"ok"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+@pytest.mark.requirement("SIG-1")
+def test_hum_in_the_c_is_the_definition(data: st.DataObject) -> None:
+    """Stretches of tones, of noise and of both, full scale to a few codes, on any level."""
+    fs_hz = data.draw(st.sampled_from([100, 125, 250, 360, 1000]))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    n = SPEC.segment_len(fs_hz)
+    x = np.zeros(0)
+    while x.size < n:
+        length = round(data.draw(st.floats(0.05, 3.0)) * fs_hz)
+        size = 10 ** data.draw(st.floats(0.0, 4.5))
+        tone = hum(length, fs_hz, data.draw(st.sampled_from([30.0, 50.0, 60.0, 70.0])), size, 0.3)
+        noise = size * data.draw(st.sampled_from([0.0, 0.1, 0.3, 1.0]))
+        level = size * data.draw(st.sampled_from([0.0, 0.0, 0.0, 1.0, -1.0]))
+        x = np.concatenate([x, level + tone + noise * rng.standard_normal(length)])
+    samples = np.clip(np.rint(x[:n]), -32768, 32767).astype(np.int16)
+    assert reasons(samples[None], fs_hz) == [reason(samples)]
 
 
 @settings(max_examples=60, deadline=None)

@@ -13,7 +13,7 @@ extern "C" {
 #define ECGQA_REASONS(X)                                                                        \
     X(OK, 0, "ok")           /* the network has looked at the segment */                        \
     X(FLAT, 1, "flat")       /* constant, or nothing but a baseline */                          \
-    X(HELD, 2, "held")       /* about 1 s or more holds one value or a few LSB of dither */     \
+    X(HELD, 2, "held")       /* 1 s or so of one value or of dither, or 1.5 s of bare hum */    \
     X(CLIPPED, 3, "clipped") /* a tenth of the samples or more lie on the segment's extremes */ \
     X(GAP, 4, "gap")         /* samples are missing: lead-off, a lost packet */
 
