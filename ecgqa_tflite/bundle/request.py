@@ -190,7 +190,9 @@ class Request:
         if self.quantize == "none":
             require_float(self.target)
         if self.spec is None:
-            open_model(self.model)
+            opened = open_model(self.model)
+            if self.validate is not None:
+                _ = opened.weights_path  # which int8 is held against
 
     def _convert(self, scratch: Path, progress: Progress | None) -> Converted:
         try:

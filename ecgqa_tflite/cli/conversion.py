@@ -59,8 +59,8 @@ def _pruning(found: Mapping[str, Any] | None) -> Iterator[str]:
     """What was left out of each layer, and what was looked at for it."""
     if found is None:
         return
-    looked = ", ".join(f"{n:,} of {terminal(what)}" for what, n in found["segments"].items())
-    yield f"Pruned: channels that no segment wakes, of {looked}; each scores as before"
+    looked = ", ".join(f"{terminal(what)} ({n:,})" for what, n in found["segments"].items())
+    yield f"Pruned: channels that no segment of {looked} wakes; each scores as before"
     layers = found["layers"]
     for figure, what in (("macs", "multiply-accumulates"), ("constant_bytes", "constant bytes")):
         before, after = (sum(layer[figure][i] for layer in layers) for i in (0, 1))

@@ -125,7 +125,7 @@ def _float_alone(validation: dict[str, Any]) -> dict[str, Any]:
 def _parts(spec: FrontEnd, evidence: Evidence, sets: TrainingData | None) -> Iterator[_Part]:
     if evidence.calibrate is not None:
         images = calibration_from_folder(evidence.calibrate, spec).images
-        what = f"calibration of {evidence.calibrate.resolve().name}"
+        what = f"drawn from {evidence.calibrate.resolve().name}"
         yield _Part(what, len(images), lambda at: to_int8(images[at]))
     if sets is not None:
         yield _of_maps(f"calibration of {sets.name}", sets.maps, spec, sets.calibration)
@@ -142,7 +142,7 @@ def _parts(spec: FrontEnd, evidence: Evidence, sets: TrainingData | None) -> Ite
         if len(segments) == 0:
             raise DatasetError(f"{evidence.validate}: no segment holds a signal")
         maps = index_maps(segments, spec, evidence.cache)
-        yield _of_maps(f"all of {evidence.validate.resolve().name}", maps, spec)
+        yield _of_maps(evidence.validate.resolve().name, maps, spec)
 
 
 def _of_maps(

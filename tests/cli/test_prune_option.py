@@ -76,7 +76,7 @@ def test_a_network_of_ones_own_from_tflite_to_bundle(labelled: Path, tmp_path: P
     assert convert(*given, "-o", whole).exit_code == 0
     done = convert(*given, "-o", small, "--prune", "dead", "--validate", labelled, "--verify")
     assert done.exit_code == 0, done.output
-    assert "24 of all of" in done.output and "each scores as before" in done.output
+    assert f"no segment of {labelled.name} (24) wakes; each scores as before" in done.output
     before, after = manifest(whole), manifest(small)
     for figure in ("macs", "constant_bytes"):
         assert after["census"][figure] < before["census"][figure]
@@ -98,7 +98,7 @@ def test_a_network_of_ones_own_from_tflite_to_bundle(labelled: Path, tmp_path: P
 def test_a_model_folder_and_its_card(model: ModelFolder, labelled: Path, tmp_path: Path) -> None:
     found = pruned(model, tmp_path / "by_hand", Evidence(tmp_path / "cache", validate=labelled))
     assert found.metrics["external"] == {} and "parameters" not in found.metrics["training"]
-    assert found.metrics["pruning"]["segments"] == {f"all of {labelled.name}": 24}
+    assert found.metrics["pruning"]["segments"] == {labelled.name: 24}
     card = (found.path / "MODEL_CARD.md").read_text()
     assert "Pruned: `by_hand` without the channels" in card and "segments: 8 to " in card
     assert found.threshold_int8 == model.threshold_int8
@@ -136,6 +136,8 @@ def test_refusals(model: ModelFolder, labelled: Path, tmp_path: Path) -> None:
         done = convert(model.path, "-o", out, *given)
         assert done.exit_code == 2, done.output
     assert "needs segments" in convert(model.path, "-o", out, "--prune", "dead").output
+    done = convert(model.path, "-o", out, "--prune", "dead", "--validate", labelled)
+    assert done.exit_code == 1 and "holds no float weights" in done.output
     test = tmp_path / "test"
     write_wfdb(simulate(10, 300.0, seed=1, name="A00001"), test)
     (test / "REFERENCE.csv").write_text("A00001,N\n")
