@@ -219,7 +219,7 @@ def test_what_keras_3_writes(
     if change is not None:
         assert change in made.metrics["changes"][0]
     # Another network, or one whose batch normalisation was lost, would decide otherwise.
-    images = tiny_model.images(6)
+    images = calibration.images
     floats = np.asarray(network(images / 255.0, training=False), float)
     if head is None:
         floats = 1 / (1 + np.exp(floats[:, :1] - floats[:, 1:]))
