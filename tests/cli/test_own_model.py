@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -168,7 +169,7 @@ def keras_3(head: str, classes: int) -> Any:
     require_module("tensorflow")
     import ecgqa_tflite.networks  # noqa: F401  TensorFlow first
 
-    keras = require_module("keras")
+    keras = pytest.importorskip("keras")
     if not keras.__version__.startswith("3."):
         pytest.skip("Keras 3 is not installed")
     layers = keras.layers
@@ -218,7 +219,7 @@ def test_what_keras_3_writes(
     if change is not None:
         assert change in made.metrics["changes"][0]
     # Another network, or one whose batch normalisation was lost, would decide otherwise.
-    images = tiny_model.images(6)
+    images = calibration.images
     floats = np.asarray(network(images / 255.0, training=False), float)
     if head is None:
         floats = 1 / (1 + np.exp(floats[:, :1] - floats[:, 1:]))
@@ -229,10 +230,10 @@ def test_what_keras_3_writes(
 
 def test_a_network_trained_with_quantisation_brings_its_ranges(spec: Path, tmp_path: Path) -> None:
     require_module("tensorflow")
-    tfmot = require_module("tensorflow_model_optimization")
+    require_module("tensorflow_model_optimization")
     network = tiny_model.network()
     twin = fake_quantised(network, tiny_model.images(8))
-    assert any(type(x).__name__ == "QuantizeWrapperV2" for x in twin.layers) and tfmot
+    assert any(type(x).__name__ == "QuantizeWrapperV2" for x in twin.layers)
     twin.save(str(tmp_path / "qat.h5"))
     made, calibration = own_model(tmp_path / "qat.h5", spec, tmp_path / "out")
     assert calibration is None and made.tflite_path.is_file()
@@ -259,7 +260,7 @@ def test_shapes_are_checked_before_calibration(
     def never(*_: object) -> None:
         raise AssertionError("calibrated")
 
-    monkeypatch.setattr("ecgqa_tflite.convert.own_model.calibration_from_folder", never)
+    monkeypatch.setattr(sys.modules[own_model.__module__], "calibration_from_folder", never)
     image = keras.layers.Input(tiny_model.SPEC.image_shape)
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 5, strides=5)(image))
     remembers = keras.layers.LSTM(4)(keras.layers.Reshape((113, 113))(image))
@@ -333,7 +334,8 @@ def test_refusals(spec: Path, recordings: Path, tmp_path: Path) -> None:
     refused(convert(tflite, *with_spec, "--calibrate", recordings), "quantised already")
     refused(convert(tflite, "--spec", tmp_path / "bad.json", "-o", out), "bad.json", "spec")
     refused(convert(tflite, "--spec", tmp_path / "other.json", "-o", out), "its spec makes")
-    refused(convert(tmp_path / "bad.h5", *with_spec), "--calibrate")
+    tiny_model.network().save(str(tmp_path / "float.h5"))
+    refused(convert(tmp_path / "float.h5", *with_spec), "is not int8", "--calibrate")
     refused(convert(tmp_path / "bad.h5", *with_spec, "--calibrate", recordings), "can't load")
     refused(convert(recordings, *with_spec, "--calibrate", recordings), "is not a .tflite")
     refused(convert(tmp_path / "none.h5", *with_spec, "--calibrate", recordings), "no such file")
