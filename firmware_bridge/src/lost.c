@@ -16,10 +16,10 @@
 #define CLIPPED_PARTS 10u
 #define RUN_MS 12u
 /* Held, too, where 1.4 s (so that 1.5 s are always seen) are nothing but mains hum: each slot is
- * one tone and crosses its mean as often as 35 to 65 Hz do, the means stay within a 32nd of the range,
- * and of the other slots at most an eighth are a tone of half the height or more. Hum that runs
- * through ECG, or through a pause, is no lost signal. None of 49,313 segments (mitdb, vfdb, cudb,
- * challenge-2015) is hit, and one of 1,500 clean pauses of 2 to 4 s. */
+ * one tone and crosses its mean as often as 35 to 65 Hz do, the means stay within a 32nd of the
+ * range, and of the other slots at most an eighth are a tone of half the height or more. Hum that
+ * runs through ECG, or through a pause, is no lost signal. None of 49,313 segments (mitdb, vfdb,
+ * cudb, challenge-2015) is hit, and one of 1,500 clean pauses of 2 to 4 s. */
 #define HUM_SLOTS 14u
 #define ELSEWHERE_PARTS 8u
 #define HUM_PARTS 32

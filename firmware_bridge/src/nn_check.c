@@ -74,88 +74,9 @@ static int chunk_is_valid(const ecgqa_nn_layer_t *l)
            (l->chunk_len % 2u == 0u || l->chunk_len >= l->run_len);
 }
 
-/* A part of the workspace, which was found to fit: bytes from `at` to before `end`. */
-typedef struct {
-    uint32_t at, end;
-} region_t;
-
-static region_t region_of(uint32_t at, uint32_t bytes)
-{
-    const region_t region = {at, at + bytes};
-    return region;
-}
-
-static int are_apart(region_t a, region_t b)
-{
-    return a.end <= b.at || b.end <= a.at || a.at == a.end || b.at == b.end;
-}
-
-static region_t window_of(const ecgqa_nn_layer_t *l)
-{
-    return region_of(l->window_at, ecgqa_nn_row_bytes(l) * l->window_rows);
-}
-
-static region_t carry_of(const ecgqa_nn_layer_t *l)
-{
-    return region_of(l->carry_at, ecgqa_nn_row_bytes(l) * l->carry_rows);
-}
-
-static region_t patch_of(const ecgqa_nn_layer_t *l)
-{
-    return region_of(l->patch_at, l->patch_bytes);
-}
-
-static region_t accumulators_of(const ecgqa_nn_layer_t *l)
-{
-    const int blocks = l->kind == ECGQA_NN_CONV_2D || l->kind == ECGQA_NN_DEPTHWISE_CONV_2D;
-    const uint32_t pixels = l->kind == ECGQA_NN_CONV_2D ? 2u : 1u;
-    const uint32_t channels = blocks ? l->channel_block : ecgqa_nn_even(l->out.channels);
-    return region_of(l->accumulators_at, 4u * pixels * channels);
-}
-
-static region_t gather_of(const ecgqa_nn_layer_t *l)
-{
-    uint32_t bytes = 0u;
-    if (l->gather) {
-        bytes = l->kind == ECGQA_NN_CONV_2D ? 2u * (uint32_t)l->chunk_len : l->channel_block;
-    }
-    return region_of(l->gather_at, bytes);
-}
-
-/* The patch says where weights are, so nothing else may be written over it while it is in use. */
 static int patch_is_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
 {
-    return l->patch_bytes >= ECGQA_NN_MIN_PATCH && fits(model, l->patch_at, l->patch_bytes, 4) &&
-           are_apart(patch_of(l), accumulators_of(l)) && are_apart(patch_of(l), gather_of(l));
-}
-
-/* Sums that stay from row to row lie where no other layer and no index row is written. */
-static int are_kept(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
-{
-    const region_t sums = accumulators_of(l);
-    const region_t idle = region_of(model->idle_at, model->idle_bytes);
-    int kept = are_apart(sums, idle);
-    for (uint32_t i = 0u; kept && i < model->n_layers; ++i) {
-        const ecgqa_nn_layer_t *const other = &model->layers[i];
-        kept = are_apart(sums, window_of(other)) && are_apart(sums, carry_of(other)) &&
-               are_apart(sums, patch_of(other)) && are_apart(sums, gather_of(other)) &&
-               (other == l || are_apart(sums, accumulators_of(other)));
-    }
-    return kept;
-}
-
-/* What is copied goes to where it does not come from: rows that move up, gathered inputs, which
- * leave sums alone, and a pixel into the next layer's rows or, of the last layer, the logits. */
-static int copies_are_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
-{
-    const region_t logits = region_of(model->logits_at, model->classes);
-    const int last = l == &model->layers[model->n_layers - 1u];
-    const region_t pixel = accumulators_of(l);
-    return are_apart(window_of(l), carry_of(l)) && are_apart(gather_of(l), window_of(l)) &&
-           are_apart(gather_of(l), carry_of(l)) && are_apart(gather_of(l), pixel) &&
-           are_apart(pixel, last ? logits : window_of(l + 1)) &&
-           (last || are_apart(pixel, carry_of(l + 1))) &&
-           (!ecgqa_nn_accumulates(l) || are_kept(model, l));
+    return l->patch_bytes >= ECGQA_NN_MIN_PATCH && fits(model, l->patch_at, l->patch_bytes, 4);
 }
 
 static int chunks_are_valid(const ecgqa_nn_layer_t *l)
@@ -268,6 +189,71 @@ static int follows(const ecgqa_nn_layer_t *l, const ecgqa_nn_layer_t *next)
            next->carry_rows >= (starts < spare ? starts : spare);
 }
 
+/* A part of the workspace, which was found to fit: bytes from `at` to before `end`. */
+typedef struct {
+    uint32_t at, end;
+} region_t;
+
+/* A layer's. */
+enum { WINDOW, CARRY, SUMS, GATHER, PATCH, REGIONS };
+
+static region_t region_of(uint32_t at, uint32_t bytes)
+{
+    const region_t region = {at, at + bytes};
+    return region;
+}
+
+static void regions_of(const ecgqa_nn_layer_t *l, region_t *regions)
+{
+    const uint32_t row = ecgqa_nn_row_bytes(l);
+    const int conv = l->kind == ECGQA_NN_CONV_2D;
+    const int blocks = conv || l->kind == ECGQA_NN_DEPTHWISE_CONV_2D;
+    const uint32_t sums = blocks ? l->channel_block : ecgqa_nn_even(l->out.channels);
+    const uint32_t taps = conv ? 2u * (uint32_t)l->chunk_len : l->channel_block;
+    regions[WINDOW] = region_of(l->window_at, row * l->window_rows);
+    regions[CARRY] = region_of(l->carry_at, row * l->carry_rows);
+    regions[SUMS] = region_of(l->accumulators_at, (conv ? 8u : 4u) * sums);
+    regions[GATHER] = region_of(l->gather_at, l->gather ? taps : 0u);
+    regions[PATCH] = region_of(l->patch_at, l->patch_bytes);
+}
+
+/* `one` and each of the `n` others. */
+static int are_apart(region_t one, const region_t *others, uint32_t n)
+{
+    int apart = 1;
+    for (uint32_t i = 0u; apart && i < n; ++i) {
+        apart = one.end <= others[i].at || others[i].end <= one.at || one.at == one.end ||
+                others[i].at == others[i].end;
+    }
+    return apart;
+}
+
+/* Nothing is copied to where it comes from, and nothing is written over sums or the patch, which
+ * says where weights are, while they are in use: the layer's own buffers lie apart, and its sums,
+ * as a pixel, apart from the next layer's rows or, of the last layer, from the logits. Sums that
+ * stay from row to row lie where no other layer and no index row is written. */
+static int copies_are_valid(const ecgqa_nn_model_t *model, const ecgqa_nn_layer_t *l)
+{
+    const ecgqa_nn_layer_t *const end = &model->layers[model->n_layers];
+    region_t own[REGIONS], others[REGIONS];
+    regions_of(l, own);
+    others[0] = region_of(model->logits_at, model->classes);
+    others[1] = region_of(model->idle_at, ecgqa_nn_accumulates(l) ? model->idle_bytes : 0u);
+    int valid = are_apart(own[SUMS], others, 2);
+    for (uint32_t i = 1u; i < (uint32_t)REGIONS; ++i) {
+        valid = valid && are_apart(own[i], own, i);
+    }
+    for (const ecgqa_nn_layer_t *other = model->layers; valid && other != end; ++other) {
+        regions_of(other, others);
+        if (other != l && ecgqa_nn_accumulates(l)) {
+            valid = are_apart(own[SUMS], others, REGIONS);
+        } else if (other == l + 1) {
+            valid = are_apart(own[SUMS], others, (uint32_t)CARRY + 1u);
+        }
+    }
+    return valid;
+}
+
 /* No product of channel `c` of packed weights takes a sum out of int32, and the whole sum is one
  * that requantisation takes. */
 static int packed_sum_is_valid(const ecgqa_nn_layer_t *l, uint32_t c)
@@ -335,7 +321,7 @@ static int scores_are_apart(const ecgqa_nn_model_t *model)
 {
     const region_t logits = region_of(model->logits_at, model->classes);
     const region_t scores = region_of(model->scores_at, model->classes);
-    return are_apart(logits, scores);
+    return are_apart(logits, &scores, 1);
 }
 
 int ecgqa_nn_model_is_valid(const ecgqa_nn_model_t *model)

@@ -186,7 +186,7 @@ def test_a_number_that_changed_is_refused_at_init(name: str, case: Case, tmp_pat
     generated = case.write(tmp_path / "generated")
     source = tmp_path / "generated" / name
     text, found = re.subn(
-        r"(\d+), /\* (segment_ms|multiplier_q31|hop_len) \*/", r"\g<1> ^ 1, /* \2 */",
+        r" (\d+), /\* (segment_ms|multiplier_q31|hop_len) \*/", r" \g<1> ^ 1, /* \2 */",
         source.read_text(),
     )  # fmt: skip
     assert found == 1

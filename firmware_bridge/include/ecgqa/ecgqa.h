@@ -206,7 +206,7 @@ ecgqa_status_t ecgqa_classify_step(ecgqa_t *ctx, ecgqa_decision_t *out, uint8_t 
 
 /* Compare the constants and every stage of a golden segment with what they must be, then reset.
  * ERR_SELFTEST: *first says where they first differ; ERR_NOT_READY: the bundle has no golden
- * vectors. `first` may be NULL. */
+ * vectors, or another lead is under way. `first` may be NULL. */
 ecgqa_status_t ecgqa_selftest(ecgqa_t *ctx, ecgqa_divergence_t *first);
 
 #ifdef __cplusplus
