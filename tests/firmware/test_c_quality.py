@@ -29,6 +29,9 @@ FROM_THE_COMPILER = {
     # Integer arithmetic of 64 bits, division and switch tables, which libgcc brings.
     *("__aeabi_lmul", "__aeabi_ldivmod", "__aeabi_uldivmod", "__aeabi_lasr", "__aeabi_llsl"),
     *("__aeabi_llsr", "__aeabi_idiv", "__aeabi_uidiv", "__aeabi_idivmod", "__aeabi_uidivmod"),
+    *("__gnu_thumb1_case_uqi", "__gnu_thumb1_case_sqi", "__gnu_thumb1_case_uhi"),
+    *("__gnu_thumb1_case_shi", "__gnu_thumb1_case_si"),
+    *("__ashldi3", "__ashrdi3", "__lshrdi3", "__muldi3", "__divdi3", "__udivdi3"),
     *("__aeabi_memcpy", "__aeabi_memset", "__aeabi_memclr", "__aeabi_memmove"),
 }
 """All that the library may ask of others: no float helper, no heap, no stdio among it."""
