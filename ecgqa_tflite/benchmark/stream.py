@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: ecgqa-tflite contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A street of ECG: two leads for twenty minutes through the whole path, decision by decision.
+"""A stream of ECG: two leads for twenty minutes through the whole path, decision by decision.
 
 In the manner of MLPerf Tiny's streaming wake-word: samples come in packets, the device sleeps when
 it has nothing to do, and what counts is the duty cycle and the energy over the whole stream, in
