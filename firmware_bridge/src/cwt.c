@@ -142,15 +142,13 @@ ecgqa_cwt_arrays_t ecgqa_cwt_arrays(const ecgqa_cwt_t *cwt)
     return a;
 }
 
-void ecgqa_cwt_attach(ecgqa_cwt_t *cwt, const ecgqa_cwt_tables_t *tables, void *keep, void *scratch,
-                      size_t scratch_bytes)
+void ecgqa_cwt_attach(ecgqa_cwt_t *cwt, const ecgqa_cwt_tables_t *tables, void *keep, void *scratch)
 {
     *cwt = (ecgqa_cwt_t){0};
     cwt->tables = tables;
     cwt->spectrum = (int16_t *)keep;
     cwt->exponent = (uint8_t *)keep + round_up(((size_t)tables->n_bins + 1u) * sizeof(int16_t));
     cwt->scratch = scratch;
-    cwt->scratch_bytes = scratch_bytes;
 }
 
 ecgqa_status_t ecgqa_cwt_init(ecgqa_cwt_t *cwt, const ecgqa_cwt_tables_t *tables, void *keep,
@@ -169,7 +167,7 @@ ecgqa_status_t ecgqa_cwt_init(ecgqa_cwt_t *cwt, const ecgqa_cwt_tables_t *tables
         scratch_bytes < needed.row_scratch) {
         return ECGQA_ERR_WORKSPACE;
     }
-    ecgqa_cwt_attach(cwt, tables, keep, scratch, scratch_bytes);
+    ecgqa_cwt_attach(cwt, tables, keep, scratch);
     return ECGQA_OK;
 }
 

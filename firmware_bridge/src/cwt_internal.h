@@ -15,8 +15,8 @@ typedef struct {
 ecgqa_status_t ecgqa_cwt_bytes(const ecgqa_cwt_tables_t *tables, ecgqa_cwt_bytes_t *bytes);
 
 /* ecgqa_cwt_init of tables and memory that were checked. */
-void ecgqa_cwt_attach(ecgqa_cwt_t *cwt, const ecgqa_cwt_tables_t *tables, void *keep, void *scratch,
-                      size_t scratch_bytes);
+void ecgqa_cwt_attach(ecgqa_cwt_t *cwt, const ecgqa_cwt_tables_t *tables, void *keep,
+                      void *scratch);
 
 /* Magnitudes of a row are mantissas that share `exponent`; no |W| of the row exceeds `bound`. */
 typedef struct {

@@ -146,7 +146,7 @@ static ecgqa_status_t attach(ecgqa_t *ctx, const ecgqa_bundle_t *bundle, const l
     if (status != ECGQA_OK) {
         return status;
     }
-    ecgqa_cwt_attach(&fresh.cwt, bundle->cwt, memory, memory + at->scratch_at, at->scratch_bytes);
+    ecgqa_cwt_attach(&fresh.cwt, bundle->cwt, memory, memory + at->scratch_at);
     fresh.bundle = bundle;
     fresh.scratch = scratch;
     fresh.samples = samples;
@@ -375,6 +375,17 @@ static ecgqa_status_t feed_network(ecgqa_t *ctx, ecgqa_work_t *did)
     return slot != NULL ? make_row(ctx, slot, did) : step_network(ctx, did);
 }
 
+/* Damage costs the segment, whose number is used up. */
+static ecgqa_status_t run_network(ecgqa_t *ctx, ecgqa_work_t *did)
+{
+    const ecgqa_status_t status = feed_network(ctx, did);
+    if (status == ECGQA_ERR_DAMAGED) {
+        end_segment(ctx);
+        ++ctx->segment;
+    }
+    return status;
+}
+
 ecgqa_status_t ecgqa_work(ecgqa_t *ctx, ecgqa_work_t *did)
 {
     (void)memset(did, 0, sizeof *did); /* ECGQA_WORK_FRONT_END */
@@ -386,7 +397,7 @@ ecgqa_status_t ecgqa_work(ecgqa_t *ctx, ecgqa_work_t *did)
     case PHASE_SCAN:
         return scan_row(ctx);
     default:
-        return feed_network(ctx, did);
+        return run_network(ctx, did);
     }
 }
 
@@ -398,10 +409,6 @@ ecgqa_status_t ecgqa_classify_step(ecgqa_t *ctx, ecgqa_decision_t *out, uint8_t 
     *done = 0;
     ecgqa_work_t did;
     const ecgqa_status_t status = ecgqa_work(ctx, &did);
-    if (status == ECGQA_ERR_DAMAGED) {
-        end_segment(ctx);
-        ++ctx->segment;
-    }
     if (status != ECGQA_OK || did.kind < ECGQA_WORK_SCORES) {
         return status;
     }

@@ -138,20 +138,24 @@ ecgqa_status_t ecgqa_nn_step(ecgqa_nn_t *net, ecgqa_nn_event_t *event)
     if (net == NULL || net->model == NULL || event == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }
-    ecgqa_nn_event_t done = {ECGQA_NN_IDLE, 0, 0, NULL, 0};
+    const ecgqa_nn_event_t idle = {ECGQA_NN_IDLE, 0, 0, NULL, 0};
     const uint32_t layers = net->model->n_layers;
-    const uint32_t under_way = *busy(net);
+    uint32_t next = *busy(net) - 1u; /* beyond the last where no layer is in the middle of a row */
     int sound = 1;
-    if (under_way - 1u < layers && can_run(net, under_way - 1u)) {
-        sound = run(net, under_way - 1u, &done);
-    } else if (!finish(net, &done)) {
-        for (uint32_t layer = layers; layer-- > 0u && done.kind == ECGQA_NN_IDLE && sound;) {
-            if (!announce(net, layer, &done) && can_run(net, layer)) {
-                sound = run(net, layer, &done);
+    *event = idle;
+    if (next >= layers || !can_run(net, next)) {
+        next = layers;
+        if (!finish(net, event)) {
+            for (uint32_t l = layers; l-- > 0u && event->kind == ECGQA_NN_IDLE && next == layers;) {
+                if (!announce(net, l, event) && can_run(net, l)) {
+                    next = l;
+                }
             }
         }
     }
-    *event = done;
+    if (next < layers) {
+        sound = run(net, next, event);
+    }
     return sound ? ECGQA_OK : ECGQA_ERR_DAMAGED;
 }
 

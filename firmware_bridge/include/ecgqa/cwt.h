@@ -92,7 +92,6 @@ typedef struct {
     int16_t *spectrum; /* keep: [n_bins + 1] mantissas, a group of ECGQA_CWT_GROUP to ... */
     uint8_t *exponent; /* keep: ... an exponent */
     void *scratch;
-    size_t scratch_bytes;
     ecgqa_cwt_range_t range;
     uint32_t scale; /* 255 * 2^54 over the range's width, normalised to bit 31 */
     uint32_t low;   /* range.low in units of range.high */
