@@ -322,6 +322,35 @@ static void lost_signal_is_low_without_the_network(void **state)
     }
 }
 
+/* 50 Hz at 125 samples a second, one part in a thousand of its height. */
+static int hum(size_t i)
+{
+    static const int16_t tone[5] = {0, 588, -951, 951, -588};
+    return tone[i % 5u];
+}
+
+static void bare_hum_is_lost_and_hum_on_a_signal_is_not(void **state)
+{
+    fixture_t *f = *state;
+    ecgqa_decision_t decision;
+    int16_t bare[LEN], on[LEN];
+    const size_t lost = (size_t)LEN * 1600u / f->tables.segment_ms;
+    if (f->tables.segment_ms <= 2000u) {
+        return;
+    }
+    for (size_t i = 0u; i < LEN; ++i) {
+        bare[i] = (int16_t)(i < LEN - lost ? f->golden.samples[i] : hum(i) / 5);
+        on[i] =
+            (int16_t)(12 * hum(i) + (i < LEN / 2u ? 0 : 6000)); /* on two levels, and throughout */
+    }
+    assert_int_equal(init(f), ECGQA_OK);
+    push_all(f, bare, LEN);
+    decided_as(f, ECGQA_REASON_HELD);
+    push_all(f, on, LEN);
+    assert_int_equal(ecgqa_classify(&f->ctx, &decision), ECGQA_OK);
+    assert_int_not_equal(decision.reason, ECGQA_REASON_HELD);
+}
+
 static void nothing_but_a_baseline_is_flat(void **state)
 {
     fixture_t *f = *state;
@@ -899,6 +928,7 @@ int main(void)
         TEST(the_threshold_decides),
         TEST(a_flat_segment_is_low_without_the_network),
         TEST(lost_signal_is_low_without_the_network),
+        TEST(bare_hum_is_lost_and_hum_on_a_signal_is_not),
         TEST(nothing_but_a_baseline_is_flat),
         TEST(the_selftest_looks_at_lost_signal_too),
         TEST(a_gap_keeps_the_time_base),

@@ -51,7 +51,7 @@ PER_MAC = {"mps2-an386": 0.95, "mps2-an500": 0.95, "mps2-an505": 0.95, "mps3-an5
 CODE_BYTES = 20_800
 """Without what looks at the samples and conditions them, which has a bound of its own. Of these
 1.0 KB refuses bundles whose sums wrap or whose buffers overlap."""
-LOOK_BYTES = 2_900
+LOOK_BYTES = 3_100
 SLICE_INSTRUCTIONS = 400_000
 
 
