@@ -204,7 +204,7 @@ def test_disturbed_weights_are_refused_and_leave_nothing(
     report = (out / "report.html").read_text()
     kept = json.loads((out / MANIFEST).read_text())["metrics"]["gate"]["flips"]["segments"]
     assert len(kept) == MOST and all(x["label"] in (0, 1) for x in kept)
-    assert report.count("<polyline") == 10 + MOST
+    assert report.count("<polyline") == 11 + MOST
     assert all(x["id"] in report for x in kept) and "label: low" in report
     done = ecgqa("convert", "-o", tmp_path / "again", "--from-manifest", out / MANIFEST)
     assert done.exit_code == 0, done.output
