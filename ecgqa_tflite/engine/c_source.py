@@ -16,11 +16,9 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite import __version__
 from ecgqa_tflite.engine import c_struct
-from ecgqa_tflite.engine.c_struct import Number
+from ecgqa_tflite.engine.c_struct import LINE_CHARS, Number
 from ecgqa_tflite.frontend import native
 from ecgqa_tflite.frontend.tables import Tables
-
-LINE_CHARS = 100
 
 
 def c_type(dtype: np.dtype) -> str:

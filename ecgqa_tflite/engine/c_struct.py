@@ -8,10 +8,14 @@ What ``firmware_bridge/src/seal.c`` checks when a device starts.
 from __future__ import annotations
 
 import struct
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ecgqa_tflite.engine.golden import fnv1a
+
+LINE_CHARS = 100
+"""Of a generated line, at most."""
 
 
 @dataclass(frozen=True)
@@ -69,5 +73,11 @@ def twice(pointers: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def lines(cells: Sequence[tuple[str, str]], indent: str = "    ") -> str:
-    """Name and initialiser of each field, a field a line."""
-    return "\n".join(f"{indent}{text}, /* {name} */" for name, text in cells)
+    """Name and initialiser of each field, a field a line as far as it goes into one."""
+    return "\n".join(
+        textwrap.fill(
+            f"{text}, /* {name} */", LINE_CHARS, initial_indent=indent,
+            subsequent_indent=f"{indent} ", break_long_words=False, break_on_hyphens=False,
+        )
+        for name, text in cells
+    )  # fmt: skip

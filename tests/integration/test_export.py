@@ -233,7 +233,7 @@ def test_a_bundle_is_a_model(bundle: Bundle, tmp_path: Path) -> None:
 def test_other_sampling_rates(model: ModelFolder, tmp_path: Path, fs_hz: float) -> None:
     made = export_bundle(model, tmp_path / "bundle", fs_hz=fs_hz)
     assert made.manifest["segment_len"] == 5 * fs_hz
-    assert made.proof.segments == 10 and made.proof.c_selftest
+    assert made.proof.segments == 11 and made.proof.c_selftest
 
 
 def test_a_network_that_the_engine_cannot_run(tmp_path: Path) -> None:
@@ -267,8 +267,8 @@ def test_fnv1a_by_its_published_vectors() -> None:
 
 def test_golden_segments_are_of_every_kind() -> None:
     names, samples = golden_samples(tiny_model.SPEC, 250.0)
-    assert samples.dtype == np.int16 and samples.shape == (10, 1250)
-    assert len({row.tobytes() for row in samples}) == 10
+    assert samples.dtype == np.int16 and samples.shape == (11, 1250)
+    assert len({row.tobytes() for row in samples}) == 11
     by_name = dict(zip(names, samples, strict=True))
     assert not by_name["flat"].any()
     assert set(by_name["full_scale_square"].tolist()) == {-32768, 32767}
@@ -295,7 +295,7 @@ def test_golden_vectors_are_the_front_ends_and_the_reference_kernels(bundle: Bun
 
 
 def test_it_was_proven(bundle: Bundle) -> None:
-    assert bundle.proof.segments == 10
+    assert bundle.proof.segments == 11
     assert bundle.proof.distinct_scores >= 5
     assert bundle.proof.c_selftest
     front_end, whole_path = bundle.proof.c_output
