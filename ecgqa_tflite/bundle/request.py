@@ -319,7 +319,7 @@ def convert(
     >>> made.bundle.manifest["target"]["name"], made.bundle.manifest["segment_len"]
     ('cortex-m', 2500)
     >>> made.bundle.proof.segments
-    10
+    11
     """
     return Request(model, Path(out), **choices).run(progress)
 

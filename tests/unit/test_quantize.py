@@ -151,7 +151,7 @@ def plain(batch: int | None) -> bytes:
 def test_census_refuses_a_float_file_and_names_the_operator() -> None:
     with pytest.raises(ConversionError, match=r"operator 0 \(CONV_2D\) works on float32"):
         census(plain(1))
-    with pytest.raises(ModelError, match="convert it with ecgqa-convert"):
+    with pytest.raises(ModelError, match="takes float32 and answers float32"):
         Int8Network(plain(1))
 
 
