@@ -75,7 +75,7 @@ def test_sizes() -> None:
     with pytest.raises(ConversionError, match=r"flash, bytes.*: 1,000 \(at most 999\)"):
         gate({}, Limits(flash_bytes=999))
     assert gate({}, Limits(ram_bytes=100, flash_bytes=1000))
-    with pytest.raises(ArgumentError, match="runs Linux"):
+    with pytest.raises(ArgumentError, match="no RAM figure"):
         gate({}, Limits(ram_bytes=99), ram_bytes=None)
 
 

@@ -123,7 +123,9 @@ def test_inspect_one_of_ours(labelled: bytes, tmp_path: Path) -> None:
         assert word in told
     code, text = inspect(path, "--json")
     found = json.loads(text)
+    runs = found.pop("runs")
     assert code == 0 and found == inspect_tflite(path)
+    assert runs["engine"].startswith("yes, in ") and runs["litert"].startswith("yes, ")
     assert found["identity"]["model_id"] == found["model_id"]
     assert found["macs"] == sum(layer["macs"] for layer in found["layers"]) > 100_000
 
