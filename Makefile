@@ -20,7 +20,7 @@ elapsed = $$(( ($$(date +%s) - $(STARTED)) / 60 )) min $$(( ($$(date +%s) - $(ST
 export OMP_NUM_THREADS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test setup-slurm test-slurm lint format clean pictures readme \
+.PHONY: help setup demo docs test setup-packers setup-slurm test-slurm lint format clean pictures readme \
 	bench-frontend bench-page bench-live bench-archives peers bench-peers \
 	aarch64-root test-aarch64
 
@@ -63,6 +63,11 @@ demo: setup ## a simulated recording, its assessment, two pictures and a proven 
 
 test: setup ## every test (firmware under QEMU too, where its tools are installed)
 	$(BIN)/python -m pytest $(TEST_ARGS)
+
+# In an environment of their own: they ask for other versions of what we have.
+setup-packers: setup ## install PlatformIO's and ESP-IDF's packers into build/packers
+	$(PYTHON) -m venv build/packers
+	build/packers/bin/python -m pip install --quiet 'idf-component-manager>=2' 'platformio>=6.1'
 
 setup-slurm: ## install a one-node SLURM for test-slurm (apt-get)
 	$(if $(filter 0,$(shell id -u)),,sudo )apt-get install -y --no-install-recommends \
