@@ -17,7 +17,6 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-import pytest
 import tiny_device
 from conftest import REPO, missing, require_module, require_tool
 from targets import usable
