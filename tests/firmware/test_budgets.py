@@ -48,9 +48,9 @@ SIGNAL_INSTRUCTIONS = 60_000
 CONDITIONING_INSTRUCTIONS = 400_000
 CONDITIONING_STACK_BYTES = 512
 PER_MAC = {"mps2-an386": 0.95, "mps2-an500": 0.95, "mps2-an505": 0.95, "mps3-an547": 0.31}
-CODE_BYTES = 19_000
+CODE_BYTES = 19_300
 """Without what looks at the samples and conditions them, which has a bound of its own."""
-LOOK_BYTES = 2_100
+LOOK_BYTES = 2_400
 SLICE_INSTRUCTIONS = 400_000
 
 
