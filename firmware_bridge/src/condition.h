@@ -11,8 +11,7 @@
 
 /* How a segment is conditioned. */
 typedef struct {
-    const int16_t
-        *baseline; /* [points], of the shifted samples; NULL: the samples are as they are */
+    const int16_t *baseline; /* [points], of the shifted samples; NULL: none is taken off */
     uint32_t points;
     uint32_t segment_len;
     int32_t middle; /* what is taken off a sample before it is shifted */

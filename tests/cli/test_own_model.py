@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import json
 import sys
 import zipfile
@@ -17,7 +18,7 @@ import pytest
 import tiny_model
 from ai_edge_litert import schema_py_generated as schema
 from click.testing import CliRunner, Result
-from conftest import require_module
+from conftest import missing, require_module
 
 from ecgqa_tflite.bundle.export import export_bundle
 from ecgqa_tflite.bundle.gate import MEASURED
@@ -169,9 +170,10 @@ def keras_3(head: str, classes: int) -> Any:
     require_module("tensorflow")
     import ecgqa_tflite.networks  # noqa: F401  TensorFlow first
 
-    keras = pytest.importorskip("keras")
+    require_module("keras")
+    keras = importlib.import_module("keras")
     if not keras.__version__.startswith("3."):
-        pytest.skip("Keras 3 is not installed")
+        missing("Keras 3 is not installed: pip install -e '.[train,dev]'")
     layers = keras.layers
     keras.utils.set_random_seed(5)
     return keras.Sequential([
