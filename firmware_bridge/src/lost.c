@@ -97,8 +97,8 @@ typedef struct {
     uint64_t energy; /* of a tone around the mean; 0: no tone */
 } slot_t;
 
-/* A tone obeys x[i - lag] + x[i + lag] = c x[i]: what the best c leaves must not exceed a quarter
- * of the energy. Noise leaves about twice the energy. */
+/* A tone obeys x[i - lag] + x[i + lag] = c x[i]: what the best c leaves must not exceed half of the
+ * energy. Noise leaves about twice the energy. */
 static slot_t tone_of(const int16_t *samples, uint32_t n, uint32_t lag)
 {
     int32_t sum = 0;
