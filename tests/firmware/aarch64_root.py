@@ -3,8 +3,7 @@
 """Make a Raspberry Pi's user land in a folder: ``python tests/firmware/aarch64_root.py FOLDER``.
 
 Debian's Python for arm64 (packages of this system's own Debian sources), the wheels of the base
-install for aarch64, and this checkout as a wheel whose library is cross-compiled. Nothing is
-installed on this machine.
+install for aarch64, this checkout's (`make wheels`) among them. Nothing is installed here.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from ecgqa_tflite.boards import aarch64_root
 from ecgqa_tflite.errors import EcgqaError, ToolError
@@ -147,15 +146,9 @@ def _emulator(root: Path) -> None:
 def _wheels(root: Path, scratch: Path) -> None:
     """This checkout for aarch64, with what its base install depends on and nothing else."""
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    cross = {
-        "CC": "aarch64-linux-gnu-gcc", "_PYTHON_HOST_PLATFORM": "linux-aarch64",
-        "CMAKE_ARGS": "-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
-    }  # fmt: skip
-    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(scratch)]
-    _run([*build, str(REPO)], environment=cross)
+    _run([sys.executable, str(REPO / ".ci" / "wheels.py"), str(scratch), "aarch64"])
     (wheel,) = scratch.glob("ecgqa_tflite-*.whl")
-    platforms = [f"--platform={name}" for name in ("linux_aarch64", *PLATFORMS, "manylinux2014_aarch64")]  # noqa: E501  # fmt: skip
+    platforms = [f"--platform={name}" for name in (*PLATFORMS, "manylinux2014_aarch64")]
     version, implementation = PYTHON
     _run(
         [
@@ -169,13 +162,8 @@ def _wheels(root: Path, scratch: Path) -> None:
         (root / "usr/bin" / script.name).chmod(0o755)
 
 
-def _run(
-    command: list[str], *, environment: Mapping[str, str] | None = None, stdin: object = None
-) -> str:
-    done = subprocess.run(
-        command, env={**os.environ, **(environment or {})}, stdin=stdin, text=True,  # type: ignore[arg-type]
-        capture_output=True, check=False,
-    )  # fmt: skip
+def _run(command: list[str], *, stdin: IO[bytes] | None = None) -> str:
+    done = subprocess.run(command, stdin=stdin, text=True, capture_output=True, check=False)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or "no word")[-300:]
         raise ToolError(f"{command[0]} failed: {' '.join(said.split())}")
