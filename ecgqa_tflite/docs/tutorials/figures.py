@@ -59,12 +59,11 @@ assert width(by_person, "sp") > width(by_segment, "sp")
 #
 # ## Does 0.9 mean 90 %?
 #
-# Segments by score, and how many of each bin were high:
+# Segments by score, and the share of each bin that was high, both classes weighted alike:
 
 # %%
-curve = reliability(truth, p_high, n_bins=5)
+curve = reliability(truth, p_high, person, n_bins=5)
 for part in curve["bins"]:
     n = part["high"] + part["low"]
-    share = f"{part['high'] / n:.2f} of {n}" if n else "none"
-    print(f"{part['from']:.1f} to {part['to']:.1f}: high {share}")
+    print(f"{part['from']:.1f} to {part['to']:.1f}: {n:3} segments, {Figure.of(part['share']):.2f}")
 assert sum(part["high"] + part["low"] for part in curve["bins"]) == len(truth)
