@@ -20,7 +20,7 @@ elapsed = $$(( ($$(date +%s) - $(STARTED)) / 60 )) min $$(( ($$(date +%s) - $(ST
 export OMP_NUM_THREADS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test setup-packers setup-slurm test-slurm lint format clean pictures readme \
+.PHONY: help setup demo docs test test-thorough setup-packers setup-slurm test-slurm lint format clean pictures readme \
 	bench-frontend bench-page bench-live bench-archives peers bench-peers \
 	aarch64-root test-aarch64
 
@@ -61,8 +61,12 @@ demo: setup ## a simulated recording, its assessment, two pictures and a proven 
 	@echo "bundle     $(DEMO)/bundle   see its manifest.json; copy it into a firmware"
 	@echo "took $(elapsed); $$(du -sm $(VENV) | cut -f1) MB in $(VENV), $$(du -sm $(DEMO) | cut -f1) MB in $(DEMO)"
 
-test: setup ## every test (firmware under QEMU too, where its tools are installed)
-	$(BIN)/python -m pytest $(TEST_ARGS)
+# The same checks on further boards, compilers and user lands are test-thorough's; CI runs both.
+test: setup ## the tests, the firmware's on this machine and a Cortex-M4 (8 min)
+	$(BIN)/python -m pytest $(TEST_ARGS) -m 'not thorough and not archives'
+
+test-thorough: setup ## what `make test` leaves out: every board and user land (15 min)
+	$(BIN)/python -m pytest $(TEST_ARGS) -m 'thorough and not archives'
 
 # In an environment of their own: they ask for other versions of what we have.
 setup-packers: setup ## install PlatformIO's and ESP-IDF's packers into build/packers
