@@ -120,14 +120,20 @@ bench-frontend: setup ## time the C front end, the float64 reference and pywt on
 PEERS := build/peers
 # ecg-quality asks for a TensorFlow of its own, half a gigabyte; ours will do
 WITHOUT_DEPENDENCIES := ecg-quality
+# fCWT's wheel brings no FFTW: the system's, or Debian's package unpacked beside it
+FFTW := libfftw3f.so.3
 peers: setup ## install what we are held against into build/peers, where it installs
 	@for peer in ssqueezepy neurokit2 fCWT biosqi ecg-quality; do test -e $(PEERS)/.$$peer || { mkdir -p $(PEERS); \
 		case " $(WITHOUT_DEPENDENCIES) " in *" $$peer "*) alone=--no-deps;; *) alone=;; esac; \
 		$(BIN)/python -m pip install --quiet $$alone --target $(PEERS) $$peer >$(PEERS)/$$peer.log 2>&1 || \
 		echo "$$peer does not install here: see $(PEERS)/$$peer.log"; touch $(PEERS)/.$$peer; }; done
+	@test -e $(PEERS)/$(FFTW) || PATH="$$PATH:/sbin" ldconfig -p 2>/dev/null | grep -q $(FFTW) || { cd $(PEERS) && \
+		apt-get download -qq libfftw3-single3 && dpkg-deb -x libfftw3-single3_*.deb . && \
+		cp usr/lib/*/$(FFTW)* .; } || echo "fCWT needs $(FFTW): install FFTW 3, single precision"
 
 bench-peers: peers ## time other wavelet transforms, runtimes and a quality index in the same run
-	$(BIN)/ecgqa bench peers --packages $(PEERS) --json build/bench/peers.json --overwrite
+	LD_LIBRARY_PATH="$(CURDIR)/$(PEERS)$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}" \
+		$(BIN)/ecgqa bench peers --packages $(PEERS) --json build/bench/peers.json --overwrite
 
 AARCH64_ROOT := $(CURDIR)/build/aarch64_root
 aarch64-root: setup ## a Raspberry Pi's user land with the base install, for QEMU: some 500 MB
