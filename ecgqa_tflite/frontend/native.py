@@ -110,21 +110,25 @@ def library() -> ctypes.CDLL:
         raise EcgqaError(
             f"the compiled front end {found[0]} does not load ({error}); reinstall: pip install ."
         ) from error
+    sizeof = ("tables", "row", "layer", "model")
+    if not all(hasattr(lib, f"ecgqa_host_sizeof_{name}") for name in sizeof):
+        raise EcgqaError(f"{found[0]} is of another version; reinstall: pip install .")
     for name in (
         "ecgqa_host_index_maps",
         "ecgqa_host_index_maps_two_pass",
         "ecgqa_host_condition",
         "ecgqa_host_reasons",
+        "ecgqa_host_scores",
     ):
         function = getattr(lib, name)
         function.restype = ctypes.c_int
         function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
     lib.ecgqa_status_str.restype = ctypes.c_char_p
-    lib.ecgqa_host_sizeof_tables.restype = ctypes.c_size_t
-    lib.ecgqa_host_sizeof_row.restype = ctypes.c_size_t
+    for name in sizeof:
+        getattr(lib, f"ecgqa_host_sizeof_{name}").restype = ctypes.c_size_t
     sizes = lib.ecgqa_host_sizeof_tables(), lib.ecgqa_host_sizeof_row()
     expected = ctypes.sizeof(_CTables), tables_module.ROW_DTYPE.itemsize
-    if sizes != expected or not hasattr(lib, "ecgqa_host_workspace_bytes"):
+    if sizes != expected:
         raise EcgqaError(f"{found[0]} is of another version; reinstall: pip install .")
     lib.ecgqa_host_seal_tables.restype = None
     lib.ecgqa_host_seal_tables.argtypes = [ctypes.c_void_p]
@@ -171,7 +175,8 @@ def status_text(status: int) -> str:
     return str(library().ecgqa_status_str(status).decode())
 
 
-def _error(status: int) -> EcgqaError:
+def error_of(status: int) -> EcgqaError:
+    """What the library's status stands for."""
     for cls in EcgqaError.__subclasses__():
         if cls.status == status:
             return cls(status_text(status))
@@ -223,7 +228,7 @@ class NativeFrontEnd:
             ctypes.addressof(self._c_tables), samples.ctypes.data, len(samples), out.ctypes.data
         )
         if status != 0:
-            raise _error(int(status))
+            raise error_of(int(status))
         return out
 
     def conditioned(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
