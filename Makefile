@@ -22,7 +22,7 @@ export OMP_NUM_THREADS = 1
 .DEFAULT_GOAL := help
 .PHONY: help setup demo docs test test-thorough setup-packers setup-slurm test-slurm lint format clean pictures readme \
 	bench-frontend bench-page bench-live bench-archives peers bench-peers \
-	aarch64-root test-aarch64
+	aarch64-root test-aarch64 armhf-root test-armhf
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -142,6 +142,13 @@ aarch64-root: setup ## a Raspberry Pi's user land with the base install, for QEM
 
 test-aarch64: setup ## assess and bench in an aarch64 user land under QEMU (root, or user namespaces)
 	$(BIN)/python -m pytest -p no:xdist tests/firmware/test_aarch64_root.py
+
+ARMHF_ROOT := $(CURDIR)/build/armhf_root
+armhf-root: setup ## a 32-bit Raspberry Pi's user land, which has no LiteRT: some 600 MB
+	$(BIN)/python tests/firmware/armhf_root.py $(ARMHF_ROOT)
+
+test-armhf: setup ## assess in a 32-bit user land under QEMU (root, or user namespaces)
+	$(BIN)/python -m pytest -p no:xdist tests/firmware/test_armhf_root.py
 
 clean: ## remove what was built and cached; .venv stays
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: ecgqa-tflite contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Write the tables of README.md, models/README.md and the docs: of models from their metrics.json,
-of the benchmark, the archives and the experiments from the JSON that is kept of them. No figure in
-them is typed; where no JSON is kept, the section is empty.
+"""Write the tables of README.md, models/README.md, firmware_bridge/README.md and the docs: of models
+from their metrics.json, of the benchmark, the archives and the experiments from the JSON that is
+kept of them. No figure in them is typed; where no JSON is kept, the section is empty.
 
 python .ci/readme_figures.py           rewrite them
 python .ci/readme_figures.py --check   exit 1 where one is not what the models say
@@ -16,6 +16,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from ecgqa_tflite.benchmark import quoted
 from ecgqa_tflite.benchmark import tables as bench_tables
 from ecgqa_tflite.benchmark.parts import BATTERY_MWH, find_part, read_parts
 from ecgqa_tflite.benchmark.results import read_report
@@ -35,6 +36,7 @@ TABLE2 = "<!-- experiment: make readme -->", "<!-- end of the experiment -->"
 ABLATIONS = "<!-- ablations: make readme -->", "<!-- end of the ablations -->"
 NOISE = "<!-- noise stress: make readme -->", "<!-- end of the noise stress -->"
 CHOICE = "<!-- choice: make readme -->", "<!-- end of the choice -->"
+PEERS = "<!-- peers: make readme -->", "<!-- end of the peers -->"
 COSTS = "<!-- bench: make readme -->", "<!-- end of the bench -->"
 SIZING = "<!-- archives: make readme -->", "<!-- end of the archives -->"
 HEAD = """\
@@ -157,6 +159,11 @@ def choice() -> str:
     return readme_of(choices(models, read_report(shipped_report()), part, *asked), *asked)
 
 
+def peers() -> str:
+    """Others' kernels beside ours; empty without counts."""
+    return quoted.readme(read_report(shipped_report())) if shipped_report().exists() else ""
+
+
 def between(text: str, marks: tuple[str, str], content: str) -> str:
     """The text with what stands between two marks replaced."""
     before, _, rest = text.partition(marks[0])
@@ -185,12 +192,14 @@ def filled(path: Path, *sections: tuple[tuple[str, str], str]) -> str:
 def documents() -> dict[Path, str]:
     """Each file and what it should say."""
     front, inside = REPO / "README.md", REPO / "models" / "README.md"
+    firmware = REPO / "firmware_bridge" / "README.md"
     studies = (TABLE2, experiment("table2")), (ABLATIONS, experiment("ablations"))
     stress = NOISE, noise_stress()
     guide = REPO / "ecgqa_tflite" / "docs" / "archives.md"
     return {
         guide: filled(guide, (SIZING, archives())),
         front: filled(front, (CHOICE, choice()), (COSTS, bench())),
+        firmware: filled(firmware, (PEERS, peers())),
         inside: filled(inside, (FIGURES, models()), stress, *studies),
     }
 

@@ -27,7 +27,7 @@ from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.tflite.prune import Pruned, prune
 from ecgqa_tflite.tflite.ranges import Range, channel_ranges
-from ecgqa_tflite.tflite.run import Scorer
+from ecgqa_tflite.tflite.run import Int8Network, Scorer
 from ecgqa_tflite.training.images import index_maps
 from ecgqa_tflite.training.run import judged
 
@@ -162,7 +162,8 @@ def _prune(tflite: bytes, parts: list[_Part], source: str, progress: Progress | 
         ranges = {i: r.joined(ranges.get(i, r)) for i, r in seen.of.items()}
         scores.append(seen.scores)
     result = prune(tflite, ranges, source)
-    scorer = Scorer(result.tflite, threads=threads, reference_kernels=True)
+    network = partial(Int8Network, result.tflite, reference_kernels=True)
+    scorer = Scorer(network, threads=threads)
     for part, before in zip(parts, scores, strict=True):
         tell = partial(progress, f"holding scores together, {part.what}") if progress else None
         after = scorer.scores(part.images, part.n, progress=tell)

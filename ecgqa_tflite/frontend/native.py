@@ -110,16 +110,20 @@ def library() -> ctypes.CDLL:
         raise EcgqaError(
             f"the compiled front end {found[0]} does not load ({error}); reinstall: pip install ."
         ) from error
-    for name in ("index_maps_two_pass", "condition", "reasons"):
+    sizeof = ("tables", "row", "layer", "model")
+    asked = (*(f"sizeof_{name}" for name in sizeof), "weights_len")
+    if not all(hasattr(lib, f"ecgqa_host_{name}") for name in asked):
+        raise EcgqaError(f"{found[0]} is of another version; reinstall: pip install .")
+    for name in ("index_maps_two_pass", "condition", "reasons", "scores"):
         function = getattr(lib, f"ecgqa_host_{name}")
         function.restype = ctypes.c_int
         function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
     lib.ecgqa_status_str.restype = ctypes.c_char_p
-    lib.ecgqa_host_sizeof_tables.restype = ctypes.c_size_t
-    lib.ecgqa_host_sizeof_row.restype = ctypes.c_size_t
+    for name in sizeof:
+        getattr(lib, f"ecgqa_host_sizeof_{name}").restype = ctypes.c_size_t
     sizes = lib.ecgqa_host_sizeof_tables(), lib.ecgqa_host_sizeof_row()
     expected = ctypes.sizeof(_CTables), tables_module.ROW_DTYPE.itemsize
-    if sizes != expected or not hasattr(lib, "ecgqa_host_weights_len"):
+    if sizes != expected:
         raise EcgqaError(f"{found[0]} is of another version; reinstall: pip install .")
     lib.ecgqa_host_index_maps.restype = ctypes.c_int
     lib.ecgqa_host_index_maps.argtypes = [
@@ -174,7 +178,8 @@ def status_text(status: int) -> str:
     return str(library().ecgqa_status_str(status).decode())
 
 
-def _error(status: int) -> EcgqaError:
+def error_of(status: int) -> EcgqaError:
+    """What the library's status stands for."""
     for cls in EcgqaError.__subclasses__():
         if cls.status == status:
             return cls(status_text(status))
@@ -235,7 +240,7 @@ class NativeFrontEnd:
         function = getattr(self._library, name)
         status = function(tables, *weights, samples.ctypes.data, len(samples), out.ctypes.data)
         if status != 0:
-            raise _error(int(status))
+            raise error_of(int(status))
         return out
 
     def conditioned(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:

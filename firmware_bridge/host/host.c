@@ -3,6 +3,7 @@
 #include "host.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "../src/condition.h"
 #include "../src/cwt_internal.h"
@@ -18,6 +19,16 @@ size_t ecgqa_host_sizeof_tables(void)
 size_t ecgqa_host_sizeof_row(void)
 {
     return sizeof(ecgqa_cwt_row_t);
+}
+
+size_t ecgqa_host_sizeof_layer(void)
+{
+    return sizeof(ecgqa_nn_layer_t);
+}
+
+size_t ecgqa_host_sizeof_model(void)
+{
+    return sizeof(ecgqa_nn_model_t);
 }
 
 void ecgqa_host_seal_tables(ecgqa_cwt_tables_t *tables)
@@ -241,5 +252,45 @@ ecgqa_status_t ecgqa_host_reasons(const ecgqa_cwt_tables_t *tables, const int16_
         reasons[segment] = (uint8_t)reason;
     }
     free(memory);
+    return status;
+}
+
+/* Scores of one index map. */
+static ecgqa_status_t score(ecgqa_nn_t *net, const uint8_t *map, int8_t *scores)
+{
+    const int8_t *found = NULL;
+    ecgqa_status_t status = ecgqa_nn_reset(net);
+    for (uint16_t row = 0u; status == ECGQA_OK && row < net->model->rows; ++row) {
+        status = ecgqa_nn_push_row(net, map + (size_t)row * net->model->cols);
+    }
+    if (status == ECGQA_OK) {
+        status = ecgqa_nn_scores(net, &found);
+    }
+    if (status == ECGQA_OK) {
+        memcpy(scores, found, net->model->classes);
+    }
+    return status;
+}
+
+ecgqa_status_t ecgqa_host_scores(const ecgqa_nn_model_t *model, const uint8_t *maps, size_t count,
+                                 int8_t *scores)
+{
+    if (model == NULL || maps == NULL || scores == NULL) {
+        return ECGQA_ERR_ARGUMENT;
+    }
+    const size_t bytes = ecgqa_nn_workspace_bytes(model);
+    if (bytes == 0u) {
+        return ECGQA_ERR_FORMAT;
+    }
+    void *const workspace = malloc(bytes);
+    if (workspace == NULL) {
+        return ECGQA_ERR_WORKSPACE;
+    }
+    ecgqa_nn_t net;
+    ecgqa_status_t status = ecgqa_nn_init(&net, model, workspace, bytes);
+    for (size_t i = 0u; status == ECGQA_OK && i < count; ++i) {
+        status = score(&net, maps + i * model->rows * model->cols, scores + i * model->classes);
+    }
+    free(workspace);
     return status;
 }

@@ -1,15 +1,18 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
 /* What a host with memory to spare calls: whole index maps, each row transformed once, the same
- * bytes as ecgqa_cwt_scan and ecgqa_cwt_index_row. The Python package binds these. */
+ * bytes as ecgqa_cwt_scan and ecgqa_cwt_index_row, and their scores. The Python package binds
+ * these. */
 #ifndef ECGQA_HOST_H
 #define ECGQA_HOST_H
 
 #include "ecgqa/ecgqa.h"
 
-/* sizeof(ecgqa_cwt_tables_t) and sizeof(ecgqa_cwt_row_t), for a binding to hold its own against. */
-size_t ecgqa_host_sizeof_tables(void);
-size_t ecgqa_host_sizeof_row(void);
+/* sizeof of what a binding lays out itself, to hold its own against. */
+size_t ecgqa_host_sizeof_tables(void); /* ecgqa_cwt_tables_t */
+size_t ecgqa_host_sizeof_row(void);    /* ecgqa_cwt_row_t */
+size_t ecgqa_host_sizeof_layer(void);  /* ecgqa_nn_layer_t */
+size_t ecgqa_host_sizeof_model(void);  /* ecgqa_nn_model_t */
 
 /* Digest and second pointers, which the checks ask for, of tables that were filled in. */
 void ecgqa_host_seal_tables(ecgqa_cwt_tables_t *tables);
@@ -43,5 +46,10 @@ ecgqa_status_t ecgqa_host_condition(const ecgqa_cwt_tables_t *tables, const int1
 /* ecgqa_reason_t of each segment, int16 [count][segment_len], as a device finds it. */
 ecgqa_status_t ecgqa_host_reasons(const ecgqa_cwt_tables_t *tables, const int16_t *samples,
                                   size_t count, uint8_t *reasons);
+
+/* Index maps, uint8 [count][rows][cols], to the network's scores, int8 [count][classes], as a device
+ * gives them. Thread-safe. ERR_WORKSPACE: out of memory; others as ecgqa_nn_init. */
+ecgqa_status_t ecgqa_host_scores(const ecgqa_nn_model_t *model, const uint8_t *maps, size_t count,
+                                 int8_t *scores);
 
 #endif
