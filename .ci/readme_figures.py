@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: ecgqa-tflite contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Write the tables of README.md, models/README.md, firmware_bridge/README.md and the docs: of models
-from their metrics.json, of the benchmark, the archives and the experiments from the JSON that is
-kept of them. No figure in them is typed; where no JSON is kept, the section is empty.
+"""Write the tables of the READMEs and the docs: of models from their metrics.json, of the
+benchmark, the archives and the experiments from the JSON that is kept of them. No figure in them is
+typed; where no JSON is kept, the section is empty.
 
 python .ci/readme_figures.py           rewrite them
 python .ci/readme_figures.py --check   exit 1 where one is not what the models say

@@ -232,6 +232,15 @@ def _pruned(found: Mapping[str, Any] | None) -> list[str]:
     gone = [layer for layer in found["layers"] if layer["channels"][0] != layer["channels"][1]]
     layers = "; ".join(f"{had} to {has}" for had, has in (layer["channels"] for layer in gone))
     before, after = (sum(layer["macs"][i] for layer in found["layers"]) for i in (0, 1))
+    if found["method"] == "share":
+        return [
+            "",
+            f"Pruned: `{found['of']}` without the {found['share']:.0%} of each layer's channels",
+            "that its calibration segments woke least, and what was left trained on with",
+            f"{markdown(found['data']['set'])}: {layers or 'none'} channels; {before:,} to",
+            f"{after:,} multiply-accumulates. Validation's float figures are the whole network's.",
+            "",
+        ]
     return [
         "",
         f"Pruned: `{found['of']}` without the channels that hold one value on all of {looked}",
