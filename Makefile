@@ -20,7 +20,7 @@ elapsed = $$(( ($$(date +%s) - $(STARTED)) / 60 )) min $$(( ($$(date +%s) - $(ST
 export OMP_NUM_THREADS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test test-thorough setup-packers setup-slurm test-slurm lint format clean pictures readme \
+.PHONY: help setup demo docs wheels test test-thorough setup-packers setup-slurm test-slurm lint format clean pictures readme \
 	bench-frontend bench-page bench-live bench-archives peers bench-peers \
 	aarch64-root test-aarch64 armhf-root test-armhf
 
@@ -95,6 +95,12 @@ format: setup ## let ruff rewrite the sources; SPDX lines where they are missing
 docs: setup ## the guides and the reference as a site: build/docs/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean --config-file .ci/docs/mkdocs.yml
 	@echo "build/docs/index.html"
+
+# Of this machine and, where its cross gcc is, of the Raspberry Pi; cibuildwheel makes the others.
+wheels: setup ## sdist and wheels, tagged manylinux, into dist/
+	rm -rf dist
+	$(BIN)/python .ci/wheels.py dist $(shell uname -m) $(if $(filter x86_64,$(shell uname -m)),\
+		$(if $(shell command -v aarch64-linux-gnu-gcc),aarch64))
 
 readme: setup pictures ## write the README's figures and pictures anew
 	$(BIN)/python .ci/readme_figures.py

@@ -47,8 +47,8 @@ TENSORFLOW = {"tensorflow", "tf_keras", "keras", "tensorflow_model_optimization"
 
 
 def sources() -> list[Path]:
-    """Every Python file of the package."""
-    return sorted(PACKAGE.rglob("*.py"))
+    """Every Python file of the package; tutorials are programs of a user."""
+    return sorted(p for p in PACKAGE.rglob("*.py") if not p.is_relative_to(PACKAGE / "docs"))
 
 
 def room(path: Path) -> str:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: ecgqa-tflite contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Pages that are made from the program: command line, C headers, schemas; and the root's texts."""
+"""Pages that are made: from the program (command line, C headers, schemas), tutorials, texts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from typing import Any
 import click
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 from ecgqa_tflite.cli import COMMANDS, main
 
 REPO = Path(__file__).resolve().parents[2]
 HEADERS = REPO / "firmware_bridge/include/ecgqa"
+TUTORIALS = REPO / "ecgqa_tflite/docs/tutorials"
 PUBLIC_HEADERS = ("ecgqa.h", "status.h", "reason.h", "cwt.h", "nn.h")
 
 
@@ -31,9 +33,52 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "contributing.md": (REPO / "CONTRIBUTING.md").read_text(),
         "changes.md": (REPO / "CHANGELOG.md").read_text().replace("](ecgqa_tflite/docs/", "]("),
     }
+    for path in sorted(TUTORIALS.glob("*.py")):
+        found = cells(path.read_text())
+        pages[f"tutorials/{path.stem}.md"] = tutorial_page(path.stem, found)
+        pages[f"tutorials/{path.stem}.ipynb"] = notebook(found)
     for name, text in pages.items():
         files.append(File.generated(config, name, content=text))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """In the repository a guide names its tutorial's script, on the site its page."""
+    return re.sub(r"\]\(\.\./tutorials/(\w+)\.py\)", r"](../tutorials/\1.md)", markdown)
+
+
+# ---- tutorials --------------------------------------------------------------------------------
+
+
+def cells(script: str) -> list[tuple[str, str]]:
+    """(``markdown`` or ``code``, text) of each cell of a script in the percent format."""
+    found = []
+    for title, body in re.findall(r"^# %%(.*)\n((?:(?!# %%).*\n?)*)", script, re.M):
+        if "[markdown]" in title:
+            found.append(("markdown", re.sub(r"^# ?", "", body, flags=re.M).strip()))
+        else:
+            found.append(("code", body.strip()))
+    return found
+
+
+def tutorial_page(name: str, found: list[tuple[str, str]]) -> str:
+    """The cells as a page, with links to the same as a script and as a notebook."""
+    parts = [text if kind == "markdown" else f"```python\n{text}\n```" for kind, text in found]
+    links = (
+        f"A test runs it: [script]({name}.py), [notebook]({name}.ipynb). It writes into the folder "
+        "in which it is started."
+    )
+    return "\n\n".join([parts[0], links, *parts[1:]]) + "\n"
+
+
+def notebook(found: list[tuple[str, str]]) -> str:
+    """The cells as Jupyter's JSON."""
+    made = [
+        {"cell_type": kind, "id": f"cell-{i}", "metadata": {}, "source": text}
+        | ({"execution_count": None, "outputs": []} if kind == "code" else {})
+        for i, (kind, text) in enumerate(found)
+    ]
+    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": made}, indent=1)
 
 
 # ---- command line ---------------------------------------------------------------------------

@@ -64,6 +64,7 @@ def report_html(manifest: Mapping[str, Any], golden: Golden, memory_map: str | N
         layers=[{**layer, "bar": round(100 * layer["macs"] / most, 1)} for layer in layers],
         noise=_noise(manifest["metrics"].get("calibration", {}).get("layers")),
         segments=_segments(golden, spec, manifest["model"]["threshold_int8"]),
+        p_threshold=probability(manifest["model"]["threshold_int8"]),
         memory_map=memory_map,
         versions=manifest["versions"] | manifest["target"].get("versions", {}),
     )
@@ -160,7 +161,7 @@ def _segments(golden: Golden, spec: FrontEnd, threshold: int) -> list[dict[str, 
                 "name": name.replace("_", " "),
                 "quality": spec.labels[high],
                 "high": high,
-                "score": f"score {score}" if asked else reason,
+                "score": f"P({spec.labels[1]}) {probability(score):.3f}" if asked else reason,
                 "strip": _strip(samples),
                 "scalogram": _png(image(golden.index_maps[i], spec.colormap)),
             }

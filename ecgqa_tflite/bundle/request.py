@@ -32,6 +32,9 @@ from ecgqa_tflite.resources import default_cache
 if TYPE_CHECKING:
     from ecgqa_tflite.convert.requantise import Calibration
 
+PATHS = {"calibrate", "data", "like", "spec", "validate"}
+"""Choices of a :class:`Request` that are files or folders."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -320,7 +323,7 @@ def convert(
         Told of a training, which takes minutes.
     **choices
         The other attributes of :class:`Request`: ``target``, ``fs_hz``, ``quantize``, ``collect``,
-        ``overwrite``, ...
+        ``overwrite``, ...; files and folders as paths or text.
 
     Raises
     ------
@@ -338,6 +341,8 @@ def convert(
     >>> made.bundle.proof.segments
     11
     """
+    for name in PATHS & choices.keys():
+        choices[name] = None if choices[name] is None else Path(choices[name])
     return Request(model, Path(out), **choices).run(progress)
 
 

@@ -336,7 +336,13 @@ def score_difference(
 # ---- calibration of P(high) ---------------------------------------------------------------------
 
 
-def reliability(y_true: ArrayLike, p_high: ArrayLike, n_bins: int = 10) -> dict[str, Any]:
+def reliability(
+    y_true: ArrayLike,
+    p_high: ArrayLike,
+    groups: ArrayLike | None = None,
+    n_bins: int = 10,
+    n_boot: int = 2000,
+) -> dict[str, Any]:
     """How often segments are high where the model says so with probability p.
 
     A model that was trained on as many high as low segments says P(high) for such a mix. Against a
@@ -348,17 +354,22 @@ def reliability(y_true: ArrayLike, p_high: ArrayLike, n_bins: int = 10) -> dict[
         Quality of each segment, shape (n,).
     p_high
         Probability of high, 0..1, shape (n,).
+    groups
+        Recording (or patient) of each segment, shape (n,), for intervals; None: no intervals.
     n_bins
         Bins of equal width.
+    n_boot
+        Resamples of the bootstrap over recordings.
 
     Returns
     -------
     dict
-        ``bins``: from 0 to 1, each with ``from``, ``to``, ``mean_p`` (None where it is empty) and
-        counts ``high`` and ``low``; ``ece``: expected calibration error, the mean over segments of
-        the distance between a bin's mean probability and its share of high segments (Naeini et
-        al. 2015); ``ece_balanced``: the same with both classes weighted alike, None where one is
-        absent.
+        ``bins``: from 0 to 1, each with ``from``, ``to``, ``mean_p`` (None where it is empty),
+        counts ``high`` and ``low`` and, with groups, ``share``: of high segments, both classes
+        weighted alike, ``{"value", "low", "high"}``; ``ece``: expected calibration error, the mean
+        over segments of the distance between a bin's mean probability and its share of high
+        segments (Naeini et al. 2015); ``ece_balanced``: the same with both classes weighted alike,
+        None where one is absent.
 
     Raises
     ------
@@ -379,6 +390,9 @@ def reliability(y_true: ArrayLike, p_high: ArrayLike, n_bins: int = 10) -> dict[
         gaps = np.abs(per_bin(weights * high) - per_bin(weights * p))
         return float(gaps.sum() / weights.sum())
 
+    shares: list[dict[str, Any]] = [{}] * n_bins
+    if groups is not None:
+        shares = [{"share": s} for s in _balanced_shares(high, place, groups, n_bins, n_boot)]
     n, n_high, sum_p = per_bin(np.ones(p.size)), per_bin(high), per_bin(p)
     share = high.mean()
     balanced = None
@@ -392,9 +406,39 @@ def reliability(y_true: ArrayLike, p_high: ArrayLike, n_bins: int = 10) -> dict[
                 "mean_p": float(sum_p[i] / n[i]) if n[i] else None,
                 "high": int(n_high[i]),
                 "low": int(n[i] - n_high[i]),
+                **shares[i],
             }
             for i in range(n_bins)
         ],
         "ece": ece(np.ones(p.size)),
         "ece_balanced": balanced,
     }
+
+
+def _balanced_shares(
+    high: NDArray[np.bool_], place: NDArray[np.intp], groups: ArrayLike, n_bins: int, n_boot: int
+) -> list[dict[str, float | None]]:
+    """Share of high segments per bin, the classes weighted alike, with intervals."""
+    _, member = np.unique(np.asarray(groups), return_inverse=True)
+    n_groups = int(member.max()) + 1
+    counts = [
+        np.bincount(member[mask] * n_bins + place[mask], minlength=n_groups * n_bins)
+        .reshape(n_groups, n_bins)
+        .astype(float)
+        for mask in (high, ~high)
+    ]
+
+    def shares(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        of_high, of_low = (weights @ table for table in counts)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            of_high /= of_high.sum(axis=1, keepdims=True)
+            of_low /= of_low.sum(axis=1, keepdims=True)
+            return np.asarray(of_high / (of_high + of_low))
+
+    value = shares(np.ones((1, n_groups)))[0]
+    rng = np.random.default_rng(0)
+    steps = [min(_BATCH, n_boot - done) for done in range(0, n_boot, _BATCH)]
+    draws = np.concatenate(
+        [np.zeros((0, n_bins)), *(shares(_resample(rng, n_groups, n)) for n in steps)]
+    )
+    return [_with_interval(float(value[i]), draws[:, i]) for i in range(n_bins)]

@@ -167,7 +167,7 @@ def evaluate(
     def figures(values: NDArray[Any], threshold: float, p: NDArray[np.float64]) -> dict[str, Any]:
         table = table_of(segments, values, threshold, n_boot)
         table["threshold"] = threshold
-        table["reliability"] = reliability(segments.quality, p)
+        table["reliability"] = reliability(segments.quality, p, segments.group, n_boot=n_boot)
         if graded is not None:
             table["graded"] = graded_table(segments, values, threshold, graded, n_boot)
         return table

@@ -18,7 +18,8 @@ def calibration_svg(curves: Mapping[str, Mapping[str, Any]]) -> str:
     """Share of high segments over P(high), a line per set, one for each bin that is not empty.
 
     Both classes of a set are weighted alike, so that sets of another mix can be held together. A
-    bin of fewer than :data:`LEAST` segments has a hollow mark; a title on each gives its counts.
+    bin of fewer than :data:`LEAST` segments has a hollow mark; a title on each gives its counts. A
+    bar is the 95 % interval over recordings, where the curve has one.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def calibration_svg(curves: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _curve(curve: Mapping[str, Any], i: int) -> list[str]:
     n_high, n_low = (sum(b[q] for b in curve["bins"]) for q in ("high", "low"))
-    points, marks = [], []
+    points, marks, bars = [], [], []
     for b in curve["bins"]:
         if b["mean_p"] is None:
             continue
@@ -46,6 +47,10 @@ def _curve(curve: Mapping[str, Any], i: int) -> list[str]:
         point = b["mean_p"], high / (high + low)
         points.append(point)
         title = f"P {b['from']:g}-{b['to']:g}: {b['high']:,} high, {b['low']:,} low"
+        interval = b.get("share", {})
+        if interval.get("low") is not None:
+            bars.append(AXES.interval(point[0], interval["low"], interval["high"], i))
+            title += f"; share {interval['low']:.2f}-{interval['high']:.2f}"
         few = b["high"] + b["low"] < LEAST
         marks.append(AXES.mark(*point, i, hollow=few, title=title))
-    return [AXES.line(points, i), *marks]
+    return [*bars, AXES.line(points, i), *marks]

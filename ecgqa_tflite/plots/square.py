@@ -74,6 +74,15 @@ class Square:
         dash = ' stroke-dasharray="4 4"' if dashed else ""
         return f'<polyline points="{text}" fill="none" stroke="{_colour(i)}"{dash}/>'
 
+    def interval(self, x: float, low: float, high: float, i: int) -> str:
+        """A bar from low to high at ``x``, in the colour of series ``i``, beside others' bars."""
+        (px, bottom), (_, top) = self.at(x, low), self.at(x, high)
+        px = round(px + 1.5 * i, 1)
+        return (
+            f'<line x1="{px}" x2="{px}" y1="{bottom}" y2="{top}" stroke="{_colour(i)}" '
+            'stroke-width="3" stroke-opacity="0.4"/>'
+        )
+
     def diagonal(self) -> str:
         """From corner to corner, dashed."""
         (x1, y1), (x2, y2) = self.at(self.x[0], self.y[0]), self.at(self.x[1], self.y[1])

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import wfdb
@@ -23,6 +25,8 @@ _INVALID_CODE = -32768  # WFDB's mark of a missing sample in 16-bit formats
 
 def write_wfdb(recording: Recording, folder: str | Path, *, overwrite: bool = False) -> Path:
     """Write ``recording`` as WFDB record ``folder/<its name>``; NaN becomes WFDB's invalid sample.
+
+    The header says when it starts, where the recording does, without its time zone.
 
     Returns
     -------
@@ -62,9 +66,17 @@ def write_wfdb(recording: Recording, folder: str | Path, *, overwrite: bool = Fa
                 adc_gain=gains.tolist(),
                 baseline=[0] * n_leads,
                 write_dir=temporary,
+                **_start(recording),
             )
         except ValueError as error:  # a lead name that WFDB can't hold
             raise ArgumentError(f"{name} can't be a WFDB record: {error}") from error
         for file in (f"{name}.dat", f"{name}.hea"):
             os.replace(Path(temporary) / file, folder / file)
     return header
+
+
+def _start(recording: Recording) -> dict[str, Any]:
+    """When the recording starts, as ``wfdb.wrsamp`` takes it."""
+    if isinstance(recording.start, datetime.datetime):
+        return {"base_datetime": recording.start.replace(tzinfo=None)}
+    return {"base_time": recording.start}

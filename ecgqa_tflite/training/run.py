@@ -254,9 +254,10 @@ def judged(
     high = scores >= threshold_int8
     return threshold_int8, {
         "segments": segments.census(),
-        "float": table_of(segments, p, threshold) | {"reliability": reliability(truth, p)},
+        "float": table_of(segments, p, threshold)
+        | {"reliability": reliability(truth, p, segments.group)},
         "int8": table_of(segments, scores, threshold_int8)
-        | {"reliability": reliability(truth, probabilities(scores))},
+        | {"reliability": reliability(truth, probabilities(scores), segments.group)},
         "flips": compare_decisions(p >= threshold, high),
         "called_high_by_source": {
             source: float(high[mask].mean()) for source, mask in segments.by_source.items()

@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: ecgqa-tflite contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The base install, from a wheel in an environment of its own: no TensorFlow, no tools."""
+"""The base install in an environment of its own, from sdist to wheel: no TensorFlow, no tools."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -28,9 +29,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``bin`` of a virtual environment that holds the wheel and what it depends on."""
     folder = tmp_path_factory.mktemp("base")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    tools = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(folder), str(REPO)]
-    subprocess.run(build, check=True, env=tools, stdout=subprocess.DEVNULL)
+    build = [sys.executable, str(REPO / ".ci" / "wheels.py"), str(folder)]
+    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
     (wheel,) = folder.glob("*.whl")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "env")], check=True)
     python = folder / "env/bin/python"
@@ -52,6 +52,7 @@ def run(program: Path, *arguments: object, cwd: Path, status: int = 0) -> str:
 
 def test_what_the_wheel_holds(environment: Path, tmp_path: Path) -> None:
     (wheel,) = environment.parents[1].glob("*.whl")
+    assert re.search(r"-py3-none-manylinux_2_\d+_\w+\.|-py3-none-manylinux\w+\.", wheel.name)
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     held = {

@@ -13,7 +13,6 @@ AARCH64 = UserLand(
     architecture="arm64",
     suite="bookworm",
     packages=("python3.11-minimal", "libpython3.11-stdlib", "libstdc++6"),
-    compiler="aarch64-linux-gnu-gcc",
     emulator="qemu-aarch64",
     machine="aarch64",
     python="3.11",

@@ -25,7 +25,6 @@ ARMHF = UserLand(
         *("python3-aiohttp", "python3-fsspec", "python3-matplotlib", "python3-requests"),
         "python3-soundfile",
     ),
-    compiler="arm-linux-gnueabihf-gcc",
     emulator="qemu-arm",
     machine="armv7l",
     python="3.13",

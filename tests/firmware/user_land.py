@@ -21,6 +21,9 @@ from ecgqa_tflite.errors import EcgqaError, ToolError
 from ecgqa_tflite.output import whole_folder
 
 REPO = Path(__file__).resolve().parents[2]
+sys.path.append(str(REPO / ".ci"))
+import wheels  # noqa: E402
+
 TOOLS = ("apt-get", "dpkg-deb", "tar", "gcc", "ldd")
 SITE = "usr/lib/python3/dist-packages"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -56,8 +59,8 @@ class UserLand:
         Debian's names of it and of the release.
     packages
         Debian's, whose dependencies come with them.
-    compiler, emulator
-        Programs of this machine.
+    emulator
+        Program of this machine.
     machine
         As ``uname`` calls it.
     python
@@ -69,7 +72,6 @@ class UserLand:
     architecture: str
     suite: str
     packages: tuple[str, ...]
-    compiler: str
     emulator: str
     machine: str
     python: str
@@ -77,7 +79,11 @@ class UserLand:
 
     def missing(self) -> str | None:
         """Why it can't be made here, in a line."""
-        absent = [n for n in (*TOOLS, self.compiler, self.emulator) if shutil.which(n) is None]
+        absent = [
+            n
+            for n in (*TOOLS, wheels.CROSS[self.machine], self.emulator)
+            if shutil.which(n) is None
+        ]
         if absent:
             return f"{', '.join(absent)} not installed: make setup-firmware"
         if mirror() is None:
@@ -166,13 +172,9 @@ class UserLand:
     def _wheels(self, root: Path, scratch: Path) -> None:
         """This checkout for the machine, and what it asks for."""
         pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-        cross = {
-            "CC": self.compiler, "_PYTHON_HOST_PLATFORM": f"linux-{self.machine}",
-            "CMAKE_ARGS": f"-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR={self.machine}",
-            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
-        }  # fmt: skip
+        tools = {"PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"}
         build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(scratch)]
-        _run([*build, str(REPO)], environment=cross)
+        _run([*build, str(REPO)], environment=wheels.compiler(self.machine) | tools)
         (wheel,) = scratch.glob("ecgqa_tflite-*.whl")
         _run(
             [

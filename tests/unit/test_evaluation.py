@@ -201,6 +201,22 @@ def test_calibrated_scores_have_little_error_and_another_mix_is_seen_through() -
     assert skewed["ece"] > 0.1 and skewed["ece_balanced"] < skewed["ece"] / 3
 
 
+def test_a_curve_has_intervals_over_recordings() -> None:
+    rng = np.random.default_rng(8)
+    p = np.repeat(rng.random(60), 10)  # ten segments of a recording score alike
+    y = np.repeat(rng.random(60) < 0.5, 10)
+    by_recording = reliability(y, p, np.repeat(np.arange(60), 10), n_bins=3)["bins"]
+    by_segment = reliability(y, p, np.arange(600), n_bins=3)["bins"]
+    for wide, narrow in zip(by_recording, by_segment, strict=True):
+        a, b = wide.pop("share"), narrow.pop("share")
+        high, low = wide["high"] / y.sum(), wide["low"] / (~y).sum()
+        assert a["value"] == b["value"] == pytest.approx(high / (high + low))
+        assert a["low"] < b["low"] < b["value"] < b["high"] < a["high"]
+    assert reliability(y, p, n_bins=3)["bins"] == by_recording == by_segment
+    curve = reliability([1, 1, 0], [0.1, 0.9, 0.9], [0, 1, 2])
+    assert curve["bins"][5]["share"] == {"value": None, "low": None, "high": None}  # empty
+
+
 def test_a_class_that_is_absent_leaves_no_balanced_error() -> None:
     assert reliability([1, 1], [0.2, 0.9])["ece_balanced"] is None
 

@@ -296,6 +296,19 @@ def test_a_bin_of_few_segments_is_hollow() -> None:
     assert fills == ["#0072b2", "white", "white", "#d55e00", "white", "white"]
 
 
+def test_bars_are_the_intervals() -> None:
+    y = np.repeat([0, 0, 1, 1], [80, 20, 200, 800])
+    p = np.repeat([0.2, 0.8, 0.2, 0.8], [80, 20, 200, 800])
+    curve = reliability(y, p, np.arange(y.size) % 40)
+    root = ET.fromstring(calibration_svg({"a": curve}))
+    bars = [e for e in root if e.get("stroke-opacity")]
+    told = [b["share"] for b in curve["bins"] if b["mean_p"] is not None]
+    assert len(bars) == len(told) == 2
+    for bar, share in zip(bars, told, strict=True):
+        ends = [1 - (float(bar.get(at)) - TOP) / SIDE for at in ("y1", "y2")]
+        assert ends == pytest.approx([share["low"], share["high"]], abs=1e-3)
+
+
 def test_a_bundle_finds_the_words_that_it_replaces() -> None:
     card = model_card(open_model("light_cnn"), "calibration.svg")
     assert [words for words in CARD_WORDS if words not in card] == []

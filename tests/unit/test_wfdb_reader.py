@@ -619,3 +619,13 @@ def test_real_records(
         assert np.nanmax(np.abs(recording.signal_mv)) <= 165  # int16 at 5 uV
         expected, _ = wfdb.rdsamp(str(header.with_suffix("")))
         np.testing.assert_array_equal(recording.signal_mv, expected.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "start", [None, datetime.time(8, 30), datetime.datetime(2026, 3, 1, 8, 30)]
+)
+def test_the_writer_says_when_it_starts(
+    start: datetime.time | datetime.datetime | None, tmp_path: Path
+) -> None:
+    recording = Recording("r", np.zeros((250, 1), np.float32), 250, ("I",), start=start)
+    assert read_recording(write_wfdb(recording, tmp_path)).start == start
