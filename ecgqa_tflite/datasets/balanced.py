@@ -35,6 +35,7 @@ from ecgqa_tflite.datasets.splits import held_out_groups
 from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.output import whole_file
 from ecgqa_tflite.progress import Progress, ticks
+from ecgqa_tflite.resources import UNREADABLE
 from ecgqa_tflite.segments import quantise
 from ecgqa_tflite.spec import FrontEnd, Quality
 
@@ -180,7 +181,9 @@ def build(
         *arrhythmia.find(data).values(),
     ]
     path = cache / "sets" / f"{_key(data, folders, spec, composition)}.npz"
-    if not path.exists():
+    try:
+        return _read(path)
+    except UNREADABLE:  # none yet, or a damaged one
         sets = _make(data, spec, composition, progress)
         with whole_file(path, overwrite=True) as temporary:
             np.savez(temporary, **_arrays(sets))  # type: ignore[arg-type]

@@ -80,6 +80,21 @@ def test_the_same_call_reads_what_the_first_made(data: Path, tmp_path: Path) -> 
     assert elsewhere.train.digest == first.train.digest
 
 
+def test_a_damaged_set_is_made_anew(data: Path, tmp_path: Path) -> None:
+    first = build(data, SPEC, TINY, tmp_path)
+    (path,) = (tmp_path / "sets").iterdir()
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    for damaged in (
+        whole[:middle], b"", b"not a set",
+        whole[:middle] + bytes(255 - b for b in whole[middle : middle + 64]) + whole[middle + 64 :],
+    ):  # fmt: skip
+        path.write_bytes(damaged)
+        assert build(data, SPEC, TINY, tmp_path).train.digest == first.train.digest
+        assert [p.name for p in path.parent.iterdir()] == [path.name]
+        assert path.read_bytes() != damaged
+
+
 def test_recorded_arrhythmias_are_split_by_record(with_arrhythmia: Path, tmp_path: Path) -> None:
     sets = build(with_arrhythmia, SPEC, TINY, tmp_path)
     recorded = ("rhythms_recorded", "graded_high", "tachycardia_recorded", "noise_recorded")
