@@ -20,9 +20,9 @@ elapsed = $$(( ($$(date +%s) - $(STARTED)) / 60 )) min $$(( ($$(date +%s) - $(ST
 export OMP_NUM_THREADS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs wheels test setup-packers setup-slurm test-slurm lint format clean pictures readme \
+.PHONY: help setup demo docs wheels test test-thorough setup-packers setup-slurm test-slurm lint format clean pictures readme \
 	bench-frontend bench-page bench-live bench-archives peers bench-peers \
-	aarch64-root test-aarch64
+	aarch64-root test-aarch64 armhf-root test-armhf
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,8 +61,12 @@ demo: setup ## a simulated recording, its assessment, two pictures and a proven 
 	@echo "bundle     $(DEMO)/bundle   see its manifest.json; copy it into a firmware"
 	@echo "took $(elapsed); $$(du -sm $(VENV) | cut -f1) MB in $(VENV), $$(du -sm $(DEMO) | cut -f1) MB in $(DEMO)"
 
-test: setup ## every test (firmware under QEMU too, where its tools are installed)
-	$(BIN)/python -m pytest $(TEST_ARGS)
+# The same checks on further boards, compilers and user lands are test-thorough's; CI runs both.
+test: setup ## the tests, the firmware's on this machine and a Cortex-M4 (8 min)
+	$(BIN)/python -m pytest $(TEST_ARGS) -m 'not thorough and not archives'
+
+test-thorough: setup ## what `make test` leaves out: every board and user land (15 min)
+	$(BIN)/python -m pytest $(TEST_ARGS) -m 'thorough and not archives'
 
 # In an environment of their own: they ask for other versions of what we have.
 setup-packers: setup ## install PlatformIO's and ESP-IDF's packers into build/packers
@@ -122,14 +126,20 @@ bench-frontend: setup ## time the C front end, the float64 reference and pywt on
 PEERS := build/peers
 # ecg-quality asks for a TensorFlow of its own, half a gigabyte; ours will do
 WITHOUT_DEPENDENCIES := ecg-quality
+# fCWT's wheel brings no FFTW: the system's, or Debian's package unpacked beside it
+FFTW := libfftw3f.so.3
 peers: setup ## install what we are held against into build/peers, where it installs
 	@for peer in ssqueezepy neurokit2 fCWT biosqi ecg-quality; do test -e $(PEERS)/.$$peer || { mkdir -p $(PEERS); \
 		case " $(WITHOUT_DEPENDENCIES) " in *" $$peer "*) alone=--no-deps;; *) alone=;; esac; \
 		$(BIN)/python -m pip install --quiet $$alone --target $(PEERS) $$peer >$(PEERS)/$$peer.log 2>&1 || \
 		echo "$$peer does not install here: see $(PEERS)/$$peer.log"; touch $(PEERS)/.$$peer; }; done
+	@test -e $(PEERS)/$(FFTW) || PATH="$$PATH:/sbin" ldconfig -p 2>/dev/null | grep -q $(FFTW) || { cd $(PEERS) && \
+		apt-get download -qq libfftw3-single3 && dpkg-deb -x libfftw3-single3_*.deb . && \
+		cp usr/lib/*/$(FFTW)* .; } || echo "fCWT needs $(FFTW): install FFTW 3, single precision"
 
 bench-peers: peers ## time other wavelet transforms, runtimes and a quality index in the same run
-	$(BIN)/ecgqa bench peers --packages $(PEERS) --json build/bench/peers.json --overwrite
+	LD_LIBRARY_PATH="$(CURDIR)/$(PEERS)$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}" \
+		$(BIN)/ecgqa bench peers --packages $(PEERS) --json build/bench/peers.json --overwrite
 
 AARCH64_ROOT := $(CURDIR)/build/aarch64_root
 aarch64-root: setup ## a Raspberry Pi's user land with the base install, for QEMU: some 500 MB
@@ -138,6 +148,13 @@ aarch64-root: setup ## a Raspberry Pi's user land with the base install, for QEM
 
 test-aarch64: setup ## assess and bench in an aarch64 user land under QEMU (root, or user namespaces)
 	$(BIN)/python -m pytest -p no:xdist tests/firmware/test_aarch64_root.py
+
+ARMHF_ROOT := $(CURDIR)/build/armhf_root
+armhf-root: setup ## a 32-bit Raspberry Pi's user land, which has no LiteRT: some 600 MB
+	$(BIN)/python tests/firmware/armhf_root.py $(ARMHF_ROOT)
+
+test-armhf: setup ## assess in a 32-bit user land under QEMU (root, or user namespaces)
+	$(BIN)/python -m pytest -p no:xdist tests/firmware/test_armhf_root.py
 
 clean: ## remove what was built and cached; .venv stays
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -5,7 +5,8 @@
 ``python .ci/archive_figures.py WORK [--records GLOB] [--days 40] [--kills 10]`` makes day-long
 records and poison files in WORK, assesses them and the records of GLOB by one process, all cores,
 Dask over TCP and parts, each also with SIGKILL of workers and of the driver at random moments, and
-holds the results against each other; ``--cost`` measures hours a second and memory instead.
+holds the results against each other; ``--cost`` measures hours a second, memory and bytes instead.
+Either writes its part of WORK/archives.json; ``models/experiments/archives.json`` is a copy of it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ecgqa_tflite.benchmark.protocol import describe_machine
 from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.recording.disturbances import ElectrodeMotion, MuscleNoise
 from ecgqa_tflite.recording.simulator import simulate
@@ -242,7 +244,23 @@ def costs(args: argparse.Namespace) -> dict[str, object]:
                    (cost.worker_mb[tenth : 2 * tenth], cost.worker_mb[-tenth:]))  # fmt: skip
     rows["memory over 1,000 records"] = {"second_tenth_mb": first, "last_tenth_mb": last}
     print(f"1,000 records by one worker: {first:.0f} MB early, {last:.0f} MB at the end")
+    plan_entry = (args.work / "out" / "plan.json").stat().st_size / 1000
+    rows["bytes"] = written(args, Path(hours).parent) | {"plan, an entry": plan_entry}
     return rows
+
+
+def written(args: argparse.Namespace, records: Path) -> dict[str, float]:
+    """Bytes per recorded hour that long records are read and written with."""
+    out, recorded_h = args.work / "out", 4 * 3
+    found = {"read": sum(path.stat().st_size for path in records.glob("*.dat")) / recorded_h}
+    for form in ("json", "parquet"):
+        shutil.rmtree(out, ignore_errors=True)
+        command = [f"{records}/*.hea", "-o", str(out), "--model", args.model, "--form", form]
+        if once(command, Cost()) != 0:
+            raise SystemExit(f"--form {form} failed")
+        results = [path for path in (out / "results").rglob("*") if path.is_file()]
+        found[form] = sum(path.stat().st_size for path in results) / recorded_h
+    return found
 
 
 def main() -> None:
@@ -262,8 +280,10 @@ def main() -> None:
     random.seed(args.seed)
     args.work.mkdir(parents=True, exist_ok=True)
     rows = costs(args) if args.cost else equal(args)
-    figures = args.work / ("cost.json" if args.cost else "equal.json")
-    figures.write_text(json.dumps(rows, indent=1) + "\n")
+    figures = args.work / "archives.json"
+    kept = json.loads(figures.read_text()) if figures.exists() else {}
+    kept |= {"machine": describe_machine(), "cost" if args.cost else "equal": rows}
+    figures.write_text(json.dumps(kept, indent=1) + "\n")
     if not args.cost and not all(row["equal"] for row in rows.values()):  # type: ignore[index]
         sys.exit(1)
 

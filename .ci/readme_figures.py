@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: ecgqa-tflite contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Write the tables of README.md and models/README.md: of models from their metrics.json, of the
-benchmark and of the experiments from the JSON that is kept of them. No figure in them is typed;
-where no JSON is kept, the section is empty.
+"""Write the tables of the READMEs and the docs: of models from their metrics.json, of the
+benchmark, the archives and the experiments from the JSON that is kept of them. No figure in them is
+typed; where no JSON is kept, the section is empty.
 
-python .ci/readme_figures.py           rewrite both
+python .ci/readme_figures.py           rewrite them
 python .ci/readme_figures.py --check   exit 1 where one is not what the models say
 """
 
@@ -16,6 +16,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from ecgqa_tflite.benchmark import quoted
 from ecgqa_tflite.benchmark import tables as bench_tables
 from ecgqa_tflite.benchmark.parts import BATTERY_MWH, find_part, read_parts
 from ecgqa_tflite.benchmark.results import read_report
@@ -29,17 +30,36 @@ from ecgqa_tflite.model_folder import open_model
 REPO = Path(__file__).resolve().parents[1]
 EXPERIMENTS = REPO / "models" / "experiments"
 BENCH = EXPERIMENTS / "bench.json"
+ARCHIVES = EXPERIMENTS / "archives.json"
 FIGURES = "<!-- figures: make readme -->", "<!-- end of figures -->"
 TABLE2 = "<!-- experiment: make readme -->", "<!-- end of the experiment -->"
 ABLATIONS = "<!-- ablations: make readme -->", "<!-- end of the ablations -->"
 NOISE = "<!-- noise stress: make readme -->", "<!-- end of the noise stress -->"
 CHOICE = "<!-- choice: make readme -->", "<!-- end of the choice -->"
+PEERS = "<!-- peers: make readme -->", "<!-- end of the peers -->"
 COSTS = "<!-- bench: make readme -->", "<!-- end of the bench -->"
+SIZING = "<!-- archives: make readme -->", "<!-- end of the archives -->"
 HEAD = """\
 | model | multiply-accumulates | `.tflite`, bytes | tested on, labels | BAcc | AUC | Se | Sp |
 |---|---|---|---|---|---|---|---|"""
 KEYS = ("bacc", "auc", "se", "sp")
 WIDTH = 100
+ARCHIVES_TOLD = """\
+`make bench-archives` on {cores} cores ({cpu}), starting included: four records of 3 h and a \
+hundred of 10 minutes, one lead, 250 Hz; the loop has ten of these. On 64 cores: the processor \
+time divided.
+
+- **Read**: {read_tb:.1f} TB a million hours; local records twice, once for the plan's checksums \
+and once for the run, those in a store once.
+- **Written**: {json_gb:.0f} GB as JSON, {parquet_gb:.1f} GB as Parquet.
+- **The plan**: {plan_bytes:.0f} bytes an entry. Some millions of entries are fine; a hundred \
+million short records are better packed into longer ones first.
+- **Memory**: a worker has {early_mb:.0f} MB early in 1,000 records and {late_mb:.0f} MB at their \
+end.
+
+The same bytes, whatever is killed (`.ci/archive_figures.py`: SIGKILL of workers and of the \
+driver at random moments, the same command again each time):
+"""
 NONE = "No model has been trained into `models/` yet."
 
 
@@ -93,6 +113,42 @@ def bench() -> str:
     return bench_tables.readme(read_report(BENCH)) if BENCH.exists() else ""
 
 
+def archives() -> str:
+    """What a million recorded hours take, and which engines gave the same bytes; by their JSON."""
+    if not ARCHIVES.exists():
+        return ""
+    kept = json.loads(ARCHIVES.read_text(encoding="utf-8"))
+    cost, size = kept["cost"], kept["cost"]["bytes"]
+    lines = [
+        "| | hours a second | core-hours, a million hours | on 64 cores |",
+        "|---|---|---|---|",
+    ]
+    for name, row in cost.items():
+        if "recorded_h" in row:
+            core_h = row["cpu_s"] / row["recorded_h"] * 1e6 / 3600
+            rate = row["recorded_h"] / row["wall_s"]
+            lines.append(f"| {name} | {rate:.2f} | {core_h:,.0f} | {core_h / 64:.1f} h |")
+    told = ARCHIVES_TOLD.format(
+        **kept["machine"],
+        read_tb=size["read"] / 1e6,
+        json_gb=size["json"] / 1e3,
+        parquet_gb=size["parquet"] / 1e3,
+        plan_bytes=size["plan, an entry"],
+        early_mb=cost["memory over 1,000 records"]["second_tenth_mb"],
+        late_mb=cost["memory over 1,000 records"]["last_tenth_mb"],
+    )
+    return "\n".join([*lines, "", told, *engines(kept["equal"])]) + "\n"
+
+
+def engines(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """A table of the engines' results, undisturbed and killed."""
+    lines = ["| engine | commands | results | set aside | equal |", "|---|---|---|---|---|"]
+    for name, row in rows.items():
+        counts = f"{row['runs']} | {row['results']:,} | {row['aside']}"
+        lines.append(f"| {name} | {counts} | {'yes' if row['equal'] else '**no**'} |")
+    return lines
+
+
 def choice() -> str:
     """Which model to take for the part that ``ecgqa recommend`` takes; empty without counts."""
     if not shipped_report().exists():
@@ -101,6 +157,11 @@ def choice() -> str:
     models = [open_model(name) for name in recommend.SHIPPED]
     part = find_part(recommend.PART, read_parts())
     return readme_of(choices(models, read_report(shipped_report()), part, *asked), *asked)
+
+
+def peers() -> str:
+    """Others' kernels beside ours; empty without counts."""
+    return quoted.readme(read_report(shipped_report())) if shipped_report().exists() else ""
 
 
 def between(text: str, marks: tuple[str, str], content: str) -> str:
@@ -131,10 +192,14 @@ def filled(path: Path, *sections: tuple[tuple[str, str], str]) -> str:
 def documents() -> dict[Path, str]:
     """Each file and what it should say."""
     front, inside = REPO / "README.md", REPO / "models" / "README.md"
+    firmware = REPO / "firmware_bridge" / "README.md"
     studies = (TABLE2, experiment("table2")), (ABLATIONS, experiment("ablations"))
     stress = NOISE, noise_stress()
+    guide = REPO / "ecgqa_tflite" / "docs" / "archives.md"
     return {
+        guide: filled(guide, (SIZING, archives())),
         front: filled(front, (CHOICE, choice()), (COSTS, bench())),
+        firmware: filled(firmware, (PEERS, peers())),
         inside: filled(inside, (FIGURES, models()), stress, *studies),
     }
 

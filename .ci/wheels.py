@@ -23,12 +23,16 @@ from scikit_build_core.build import build_sdist
 REPO = Path(__file__).resolve().parents[1]
 
 
+CROSS = {"aarch64": "aarch64-linux-gnu-gcc", "armv7l": "arm-linux-gnueabihf-gcc"}
+"""Debian's compilers for other machines."""
+
+
 def compiler(machine: str) -> dict[str, str]:
     """What makes CMake and the wheel's tag be of another machine; empty for this one."""
     if machine == platform.machine():
         return {}
     return {
-        "CC": f"{machine}-linux-gnu-gcc",
+        "CC": CROSS[machine],
         "CMAKE_ARGS": f"-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR={machine}",
         "_PYTHON_HOST_PLATFORM": f"linux-{machine}",
     }

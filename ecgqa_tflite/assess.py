@@ -3,8 +3,8 @@
 """Recording -> decisions: which seconds of an ECG can be trusted. No TensorFlow.
 
 The segments go through the C front end and the int8 network that a firmware runs, so the answer
-is the device's, up to LiteRT's optimised kernels (a few units of 256 in a score now and then;
-:class:`~ecgqa_tflite.tflite.run.Int8Network` has both kinds).
+is the device's, up to LiteRT's fast kernels (a few units of 256 in a score now and then). Where
+LiteRT has no wheel the device's own engine runs the network.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecgqa_tflite.decisions import Decision, probability
 from ecgqa_tflite.decisions.report import Assessed, AssessedLead, Failure
+from ecgqa_tflite.engine.native import NativeNetwork
 from ecgqa_tflite.errors import ArgumentError, RecordingError, SamplingRateError
-from ecgqa_tflite.frontend.colormap import image_s8
+from ecgqa_tflite.frontend.colormap import image_s8, lut
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.progress import Count, Progress, within
 from ecgqa_tflite.recording import Recording, open_recording
@@ -31,8 +32,13 @@ from ecgqa_tflite.recording.leads import likelihood
 from ecgqa_tflite.recording.plausibility import look
 from ecgqa_tflite.segments import Cutter, Segments, SegmentStatus, at_usable_rate, usable_rate
 from ecgqa_tflite.spec import Quality
-from ecgqa_tflite.tflite.run import Scorer
+from ecgqa_tflite.tflite.run import Int8Network, Network, Scorer, has_litert
 
+Kernels = Literal["fast", "reference", "device"]
+"""Who runs the int8 network. ``fast``: LiteRT's optimised kernels, or ``device`` where LiteRT is
+missing. ``reference``: its reference kernels, which give a device's scores to the bit, slower by
+far. ``device``: the device's own engine in C, the same scores.
+"""
 SEGMENTS_AT_ONCE = 1024
 """Windows, which may overlap, that are in memory: some MB, and seldom a thread that waits."""
 
@@ -52,8 +58,8 @@ class Assessor:
         From one segment's start to the next one's, s; None means no overlap and no space.
     threads
         Segments are shared among so many; the answer does not depend on it.
-    reference_kernels
-        Scores of a device, to the bit; slower by far.
+    kernels
+        Who runs the network: :data:`Kernels`.
 
     Raises
     ------
@@ -86,14 +92,12 @@ class Assessor:
         *,
         hop_s: float | None = None,
         threads: int = 1,
-        reference_kernels: bool = False,
+        kernels: Kernels = "fast",
     ) -> None:
         self.model = model
         self.fs_hz = fs_hz
         self._cutter = Cutter(fs_hz, model.spec, hop_s)
-        self._scorer = Scorer(
-            model.tflite_path, threads=threads, reference_kernels=reference_kernels
-        )
+        self._scorer = Scorer(_opener(model, kernels), threads=threads)
 
     def reset(self) -> None:
         """Forget the samples of a segment that isn't whole; the next sample is at 0 s."""
@@ -199,14 +203,13 @@ class Assessor:
         n = len(segments)
         wanted = np.flatnonzero(segments.ok)
 
-        def images(batch: NDArray[np.intp]) -> NDArray[np.int8]:
-            index_maps = self._cutter.front_end.index_maps(segments.samples[batch], threads=1)
-            return image_s8(index_maps, self.model.spec.colormap)
+        def index_maps(batch: NDArray[np.intp]) -> NDArray[np.uint8]:
+            return self._cutter.front_end.index_maps(segments.samples[batch], threads=1)
 
         tell = within(progress, n - len(wanted), n)
         if progress is not None and not len(wanted):
             progress(n, n)
-        return self._scorer.scores(images, n, wanted, progress=tell)
+        return self._scorer.scores(index_maps, n, wanted, progress=tell)
 
     def _decide(self, segments: Segments, progress: Count | None = None) -> list[Decision]:
         scores = self.scores(segments, progress=progress)
@@ -225,6 +228,27 @@ class Assessor:
         return decisions
 
 
+@dataclass(frozen=True)
+class _Coloured:
+    """A network in LiteRT, asked about index maps."""
+
+    network: Int8Network
+    colormap: str
+
+    def scores(self, index_maps: NDArray[np.uint8]) -> NDArray[np.int8]:
+        return self.network.scores(image_s8(index_maps, self.colormap))
+
+
+def _opener(model: ModelFolder, kernels: Kernels) -> Callable[[], Network]:
+    """What opens a network that takes index maps."""
+    path, colormap = model.tflite_path, model.spec.colormap
+    if kernels == "device" or (kernels == "fast" and not has_litert()):
+        network = NativeNetwork(path.read_bytes(), lut(colormap), source=str(path))
+        return lambda: network
+    reference = kernels == "reference"
+    return lambda: _Coloured(Int8Network(path, reference_kernels=reference), colormap)
+
+
 def assess(
     recording: Recording,
     model: ModelFolder,
@@ -232,6 +256,7 @@ def assess(
     lead: str | int | None = None,
     hop_s: float | None = None,
     threads: int = 1,
+    kernels: Kernels = "fast",
     progress: Count | None = None,
 ) -> list[Decision]:
     """Decide for each segment of a recording whether its quality is high or low.
@@ -245,6 +270,8 @@ def assess(
         after the last whole segment are not assessed.
     threads
         Segments are shared among so many; the answer does not depend on it.
+    kernels
+        Who runs the network: :data:`Kernels`.
 
     Raises
     ------
@@ -269,7 +296,7 @@ def assess(
     15 s: LOW, gap
     """
     rate = usable_rate(recording.fs_hz, model.spec)
-    assessor = Assessor(model, rate, hop_s=hop_s, threads=threads)
+    assessor = Assessor(model, rate, hop_s=hop_s, threads=threads, kernels=kernels)
     return assessor.assess(recording, lead=lead, progress=progress)
 
 
@@ -287,7 +314,7 @@ class Wanted:
         Name or number, ``all``, or None for the one that is likeliest an ECG.
     options
         What the user says of the files.
-    hop_s, threads
+    hop_s, threads, kernels
         As in :func:`assess`.
     """
 
@@ -295,6 +322,7 @@ class Wanted:
     options: ReadOptions = field(default_factory=ReadOptions)
     hop_s: float | None = None
     threads: int = 1
+    kernels: Kernels = "fast"
 
 
 def assess_files(
@@ -357,7 +385,9 @@ def _assessed(
         signal = file.leads[index]
         rate = usable_rate(signal.fs_hz, model.spec)
         if rate not in assessors:
-            assessors[rate] = Assessor(model, rate, hop_s=wanted.hop_s, threads=wanted.threads)
+            assessors[rate] = Assessor(
+                model, rate, hop_s=wanted.hop_s, threads=wanted.threads, kernels=wanted.kernels
+            )
         seen = look(file, index)
         doubts += seen.doubts
         decisions = assessors[rate].assess_lead(

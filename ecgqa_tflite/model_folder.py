@@ -27,13 +27,15 @@ from ecgqa_tflite.errors import EcgqaError, ModelError, SpecError, SpecMismatchE
 from ecgqa_tflite.escape import is_printable
 from ecgqa_tflite.output import MANIFEST, SUMS, whole_folder
 from ecgqa_tflite.resources import models_dir
-from ecgqa_tflite.spec import FrontEnd
+from ecgqa_tflite.spec import LABEL_CHARS, FrontEnd
 
 MODEL_FORMAT = 1
 """Format number of ``model.json``."""
 
 MOST_CHARS = 200
 """Longest licence, architecture or version."""
+CLASS_NAMES = "class_names"
+"""Of ``arguments``: names of a network's scores, in order, where a user's spec named them."""
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -97,6 +99,11 @@ class ModelFolder(Trained):
     def labels(self) -> tuple[str, str]:
         """Names of class 0 and class 1."""
         return self.spec.labels
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the network's scores, in order; empty: they are :attr:`labels`."""
+        return tuple(self.arguments.get(CLASS_NAMES, ()))
 
     @property
     def weights_path(self) -> Path:
@@ -345,6 +352,7 @@ def _from_parts(path: Path, parts: Mapping[str, Any], sums: Mapping[str, str]) -
             f"{path}: its network takes {arguments.get('input_shape')}, "
             f"its spec makes images of {list(spec.image_shape)}"
         )
+    _check_class_names(path, arguments)
     threshold, threshold_int8 = float(get("threshold", int, float)), get("threshold_int8", int)
     if not (0 <= threshold <= 1 and -128 <= threshold_int8 <= 127):
         raise ModelError(f"{path}: thresholds {threshold}, {threshold_int8} are out of range")
@@ -370,6 +378,18 @@ def _from_parts(path: Path, parts: Mapping[str, Any], sums: Mapping[str, str]) -
         weights_name=files["weights"],
         tflite_name=files["tflite"],
     )
+
+
+def _check_class_names(path: Path, arguments: Mapping[str, Any]) -> None:
+    names = arguments.get(CLASS_NAMES, [])
+    plain = isinstance(names, list) and all(
+        isinstance(x, str) and is_printable(x, LABEL_CHARS) for x in names
+    )
+    if not plain or (CLASS_NAMES in arguments and len(names) != arguments.get("classes")):
+        raise ModelError(
+            f"{path}: its {CLASS_NAMES} are not a name of 1 to {LABEL_CHARS} printable characters "
+            f"for each class; get the model again"
+        )
 
 
 def _described(path: Path, parts: Mapping[str, Any]) -> dict[str, Any]:

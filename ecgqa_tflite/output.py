@@ -122,7 +122,7 @@ def whole_file(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     Raises
     ------
     OutputExistsError
-        ``path`` exists and ``overwrite`` is false; nothing has been written.
+        ``path`` exists and ``overwrite`` is false, before or after; it stays as it is.
     ArgumentError
         It is a device or pipe.
     """
@@ -132,6 +132,7 @@ def whole_file(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _held(path.with_name(f".{path.stem}{TEMPORARY}{path.suffix}"), folder=False) as temporary:
         yield temporary
+        refuse_existing(path, overwrite)  # another run may have been faster
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
 
@@ -155,7 +156,7 @@ def whole_folder(
     ------
     OutputExistsError
         ``path`` exists and ``overwrite`` is false, or it is or holds what this package has not
-        written; nothing has been written.
+        written, before or after; it stays as it is.
     """
     path = Path(path)
     aside = path.with_name(f".{path.name}{TEMPORARY}-old")
@@ -173,6 +174,8 @@ def whole_folder(
         _held(aside, folder=True) as old,
     ):
         yield temporary
+        if not carried:
+            refuse_existing(path, overwrite)  # another run may have been faster
         temporary.chmod(0o777 & ~_umask())
         try:
             if os.path.lexists(path):

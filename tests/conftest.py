@@ -25,8 +25,18 @@ REPO = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 
+NEAR = {"host-gcc", "mps2-an386"}
+"""Boards of ``make test``: this machine and a Cortex-M4; ``make test-thorough`` has the others."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow files first, so that no worker is left alone with one at the end."""
+    """Further boards are thorough; slow files first, so that none is alone with one at the end."""
+    far = boards().keys() - NEAR
+    for item in items:
+        values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if any(isinstance(value, str) and value in far for value in values):
+            item.add_marker(pytest.mark.thorough)
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 

@@ -120,12 +120,16 @@ class Builder:
         options = schema.AddOptionsT()
         return self._operator("ADD", (self._last, other), "AddOptions", options)
 
-    def scores(self) -> bytes:
-        """A fully connected layer of two outputs, a softmax; the file."""
-        at, inputs = self._weighted((2, self.shape[-1]), 0, "none", (), ())
-        self.shape = (1, 2)
+    def scores(self, classes: int = 2) -> bytes:
+        """A fully connected layer with an output a class, a softmax; the file."""
+        at, inputs = self._weighted((classes, self.shape[-1]), 0, "none", (), ())
+        self.shape = (1, classes)
         full = schema.FullyConnectedOptionsT()
         self._operator("FULLY_CONNECTED", (at, *inputs), "FullyConnectedOptions", full, "none")
+        return self.softmax()
+
+    def softmax(self) -> bytes:
+        """A softmax over the channels; the file."""
         softmax, at = schema.SoftmaxOptionsT(), self._last
         softmax.beta = 1.0
         self._scale, self._zero_point = 1 / 256, -128

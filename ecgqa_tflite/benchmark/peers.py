@@ -34,7 +34,9 @@ from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.spec import FrontEnd
 
-FORMAT = 1
+FORMAT = 2
+PRESETS = ("wearable", "seed")
+"""Whose front ends are held against the peers: each preset's rows and frequencies."""
 SEGMENTS = 8
 RUNTIMES = ("host", "tflm", "engine")
 """Targets whose networks are compared on one thread."""
@@ -63,6 +65,11 @@ Maker = Callable[[NDArray[np.int16], float, FrontEnd], Call]
 def _ours(segments: NDArray[np.int16], fs_hz: float, spec: FrontEnd) -> Call:
     front_end = NativeFrontEnd(spec, fs_hz)
     return lambda i: front_end.index_maps(segments[i : i + 1], threads=1)
+
+
+def _ours_by_rows(segments: NDArray[np.int16], fs_hz: float, spec: FrontEnd) -> Call:
+    front_end = NativeFrontEnd(spec, fs_hz)
+    return lambda i: front_end.index_maps(segments[i : i + 1], threads=1, lanes=False)
 
 
 def _pywt(segments: NDArray[np.int16], fs_hz: float, spec: FrontEnd, method: str) -> Call:
@@ -117,6 +124,7 @@ def _fcwt(segments: NDArray[np.int16], fs_hz: float, spec: FrontEnd) -> Call:
 
 FRONT_ENDS: dict[str, Maker] = {
     "ours: C, to the index map": _ours,
+    "ours: C, without SIMD lanes": _ours_by_rows,
     f"pywt.cwt fft, {PYWT_WAVELET}": _pywt_fft,
     f"pywt.cwt conv, {PYWT_WAVELET}": _pywt_conv,
     "scipy.fft batched, Morse": _scipy,
@@ -182,8 +190,13 @@ def run(
     """Everything that the command reports, as plain types for JSON."""
     segments, fs_hz, what = inputs.load(record, model.spec, SEGMENTS)
     machine = describe_machine()
+    times: dict[str, dict[str, Timing]] = {}
+    missing: dict[str, str] = {}
     with pinned(1):
-        times, missing = time_makers(FRONT_ENDS, segments, fs_hz, model.spec, protocol)
+        for name in PRESETS:
+            spec = FrontEnd.preset(name)
+            times[name], more = time_makers(FRONT_ENDS, segments, fs_hz, spec, protocol)
+            missing |= more
         indices, more = time_makers(INDICES, segments, fs_hz, model.spec, protocol)
     missing |= more
     runtimes: dict[str, Timing] = {}
@@ -201,15 +214,18 @@ def run(
         if reason is not None:
             missing[f"{target}: {variant}"] = reason
     noise = noise_of_states(machine["state"], machine_state(), machine["cores"])
-    for name, t in (times | indices | runtimes).items():
+    for name, t in (indices | runtimes).items():
         noise += [f"{name}: {phrase}" for phrase in t.noise()]
+    for preset, timed in times.items():
+        for name, t in timed.items():
+            noise += [f"{preset}, {name}: {phrase}" for phrase in t.noise()]
     return {
         "format": FORMAT,
         "kind": "measured",
         "machine": machine,
         "segments": what,
         "model": model.name,
-        "front_ends_ms": _plain(times),
+        "front_ends_ms": {preset: _plain(timed) for preset, timed in times.items()},
         "networks_ms": _plain(runtimes),
         "quality_indices_ms": _plain(indices),
         "missing": missing,
@@ -230,12 +246,13 @@ def table(report: dict[str, Any]) -> str:
     lines = [
         f"{report['machine']['cpu']}, one core; {report['segments']}; network: {report['model']}"
     ]
-    for title, key in (
-        ("front end, ms per segment", "front_ends_ms"),
-        ("network alone, ms per segment", "networks_ms"),
-        ("quality index, ms per segment", "quality_indices_ms"),
-    ):
-        rows = report[key]
+    groups = [
+        (f"front end `{preset}`, ms per segment", rows)
+        for preset, rows in report["front_ends_ms"].items()
+    ]
+    groups.append(("network alone, ms per segment", report["networks_ms"]))
+    groups.append(("quality index, ms per segment", report["quality_indices_ms"]))
+    for title, rows in groups:
         if not rows:
             continue
         lines.append(f"{title:<46} {'median':>9} {'of loops':>19} {'p90':>9} {'x first':>8}")

@@ -56,9 +56,10 @@ print("scores", *scores[0])
 
 @dataclass(frozen=True)
 class Root:
-    """The folder, once made."""
+    """The folder, once made; ``cpu`` as QEMU calls it."""
 
     path: Path
+    cpu: str = CPU
 
     def run(self, *command: str, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
         """Run a program of the folder, its path as seen from inside.
@@ -73,7 +74,7 @@ class Root:
         if enter is None:
             raise ToolError(f"{names[0]} is not installed")
         variables = {
-            "PATH": "/usr/bin", "HOME": "/tmp", "QEMU_CPU": CPU, "PYTHONHASHSEED": "0",
+            "PATH": "/usr/bin", "HOME": "/tmp", "QEMU_CPU": self.cpu, "PYTHONHASHSEED": "0",
             "OPENBLAS_NUM_THREADS": "1",
         }  # fmt: skip
         try:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata, resources
 from pathlib import Path
@@ -29,7 +29,14 @@ from ecgqa_tflite.escape import markdown, without_html
 from ecgqa_tflite.evaluation.operating import taken_before
 from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.frontend.colormap import image, to_int8
-from ecgqa_tflite.model_folder import ModelFolder, json_text, seal, sha256_of, understood
+from ecgqa_tflite.model_folder import (
+    CLASS_NAMES,
+    ModelFolder,
+    json_text,
+    seal,
+    sha256_of,
+    understood,
+)
 from ecgqa_tflite.output import MANIFEST, refuse_existing, whole_folder
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.segments import BY_REASON
@@ -346,6 +353,7 @@ def _write_templates(
         "reasons": tuple(BY_REASON.tolist()),
         "low": markdown(spec.labels[0]),
         "high": markdown(spec.labels[1]),
+        "classes_told": _classes_told(spec, model["arguments"].get(CLASS_NAMES, ())),
         "licence": markdown(model["licence"]),
         "arithmetic": arithmetic(manifest),
         "tflite_bytes": f"{counted['file_bytes']:,}",
@@ -358,6 +366,15 @@ def _write_templates(
     }
     for name in ("common", *(("firmware",) if device.firmware else ()), device.templates):
         write_folder(name, folder, **words)
+
+
+def _classes_told(spec: FrontEnd, names: Sequence[str]) -> str:
+    """What the scores are of, in Markdown."""
+    low, high = (f"*{markdown(label)}*" for label in spec.labels)
+    if not names:
+        return f"class 0 is {low}, class 1 {high} quality"
+    told = ", ".join(f"{i} *{markdown(name)}*" for i, name in enumerate(names))
+    return f"its scores are of {told}; that of class 1 says {high} quality"
 
 
 def _ram(prepared: Prepared) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ecgqa_tflite.bundle.defaults import FS_HZ, TARGET
 from ecgqa_tflite.bundle.export import DEFAULT_LIMITS, Bundle, export_bundle
 from ecgqa_tflite.bundle.gate import MEASURED, Limits
-from ecgqa_tflite.convert.quantisation import PRUNE, Quantisation
+from ecgqa_tflite.convert.quantisation import DEAD, Quantisation, share_of
 from ecgqa_tflite.devices import find_target, require_float
 from ecgqa_tflite.errors import ArgumentError, EcgqaError, ModelError, SelfTestError
 from ecgqa_tflite.model_folder import ModelFolder, open_model, read_json, sha256_of
@@ -52,9 +52,10 @@ class Request:
     quantize, calibrate, data
         See :class:`~ecgqa_tflite.convert.quantisation.Quantisation`.
     prune
-        One of :data:`~ecgqa_tflite.convert.quantisation.PRUNE`: leave out channels that no segment
-        of ``calibrate``, ``data`` and ``validate`` wakes; None: the network keeps its shape.
-        ``data`` is only looked at then, unless ``quantize`` is ``qat``.
+        ``"dead"``: leave out channels that no segment of ``calibrate``, ``data`` and ``validate``
+        wakes; ``data`` is only looked at then, unless ``quantize`` is ``qat``. A number between 0
+        and 1, as text: that share of each layer's channels, those woken least, the rest trained on
+        with ``data`` (:mod:`~ecgqa_tflite.convert.thin`). None: the network keeps its shape.
     spec
         JSON form of the front end that the user's network was trained with.
     threshold
@@ -104,11 +105,16 @@ class Request:
             self._check_pruning()
 
     def _check_pruning(self) -> None:
-        if self.prune not in PRUNE:
-            raise ArgumentError(f"--prune {self.prune}: choose among {', '.join(PRUNE)}")
         if self.quantize == "none":
             raise ArgumentError("--prune is for int8 networks: leave --quantize none out")
-        if self.calibrate is self.data is self.validate is None:
+        if share_of(self.prune) is not None:
+            if self.data is None or self.calibrate is not None:
+                raise ArgumentError(
+                    "--prune SHARE trains what is left on: give --data, without --calibrate"
+                )
+            if self.spec is not None:
+                raise ArgumentError("--prune SHARE is for model folders: with --spec, prune dead")
+        elif self.calibrate is self.data is self.validate is None:
             raise ArgumentError(
                 "--prune needs segments that say which channels are in use: give recordings with "
                 "--calibrate, --data or --validate"
@@ -210,13 +216,10 @@ class Request:
 
     def _made(self, scratch: Path, progress: Progress | None) -> Converted:
         made, calibration = self._network(scratch, progress)
-        if self.prune is not None:
+        if self.prune == DEAD:
             made = self._pruned(made, scratch / "pruned" / made.name, progress)
         if self.validate is not None:
-            from ecgqa_tflite.convert.measure import measured
-
-            own = None if self.spec is None else self.model
-            made = measured(made, self.validate, MEASURED, own=own, trust=self.trust)
+            made = self._measured(made, self.validate)
         bundle = export_bundle(
             made,
             scratch / "bundle",
@@ -227,6 +230,15 @@ class Request:
             hop_s=self.hop_s,
         )
         return Converted(bundle, calibration)
+
+    def _measured(self, made: ModelFolder, folder: Path) -> ModelFolder:
+        from ecgqa_tflite.convert.ends import read_own_spec
+        from ecgqa_tflite.convert.measure import measured
+
+        if self.spec is None:
+            return measured(made, folder, MEASURED)
+        _, ends = read_own_spec(self.spec)
+        return measured(made, folder, MEASURED, own=self.model, trust=self.trust, ends=ends)
 
     def _pruned(self, made: ModelFolder, out: Path, progress: Progress | None) -> ModelFolder:
         from ecgqa_tflite.convert.prune import Evidence, pruned
@@ -256,6 +268,11 @@ class Request:
             from ecgqa_tflite.convert.float_export import unquantised
 
             return unquantised(opened, folder), None
+        if (share := share_of(self.prune)) is not None and self.data is not None:
+            from ecgqa_tflite.convert.thin import thinned
+
+            cache = default_cache()
+            return thinned(opened, folder, share, self.data, self.quantize, cache, progress), None
         if (data := self.quantisation.data) is not None:
             from ecgqa_tflite.convert.retrain import requantise_qat
 

@@ -79,6 +79,10 @@ def one_line_errors() -> Iterator[None]:
         raise click.ClickException(terminal(" ".join(str(error).split()))) from error
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
+        if module == "ai_edge_litert":
+            raise click.ClickException(
+                "this needs ai-edge-litert, which has wheels for 64-bit systems: run it on one"
+            ) from error
         if module not in EXTRAS:
             raise
         raise click.ClickException(

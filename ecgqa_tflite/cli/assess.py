@@ -17,9 +17,10 @@ import numpy as np
 from rich.console import Console
 
 from ecgqa_tflite import plots
-from ecgqa_tflite.assess import Wanted, assess_files
+from ecgqa_tflite.assess import Kernels, Wanted, assess_files
 from ecgqa_tflite.cli import DEFAULT_MODEL, SOME_FAILED, Command, need
 from ecgqa_tflite.cli.annotations import add_annotations
+from ecgqa_tflite.cli.kernels import kernels_option
 from ecgqa_tflite.cli.outputs import Outputs
 from ecgqa_tflite.cli.progress import LOG_INTERVAL_S, progress
 from ecgqa_tflite.cli.reading import reading_options
@@ -94,6 +95,7 @@ _TEXT = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
     "--threads", type=click.IntRange(min=1), default=lambda: os.cpu_count() or 1,
     help="Threads that share the segments.  [default: one per core]",
 )  # fmt: skip
+@kernels_option
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 def command(
     records: tuple[str, ...],
@@ -112,6 +114,7 @@ def command(
     from_s: float | None,
     to_s: float | None,
     threads: int,
+    kernels: Kernels,
     overwrite: bool,
 ) -> None:
     """Tell which seconds of recordings can be trusted.
@@ -159,7 +162,7 @@ def command(
     paths = expanded(records)
     outputs.check(paths)
     console = Console(stderr=outputs.to_stdout, highlight=False)
-    wanted = Wanted(lead=lead, options=options, hop_s=hop_s, threads=threads)
+    wanted = Wanted(lead=lead, options=options, hop_s=hop_s, threads=threads, kernels=kernels)
     started = time.perf_counter()
     with progress(at_least_s=LOG_INTERVAL_S) as tell:
         file, run = _assess(paths, opened_model, wanted, outputs, tell)

@@ -60,7 +60,11 @@ def _pruning(found: Mapping[str, Any] | None) -> Iterator[str]:
     if found is None:
         return
     looked = ", ".join(f"{terminal(what)} ({n:,})" for what, n in found["segments"].items())
-    yield f"Pruned: channels that no segment of {looked} wakes; each scores as before"
+    if found["method"] == "share":
+        data = terminal(str(found["data"]["set"]))
+        yield f"Pruned: {found['share']:.0%} of each layer's channels, the rest trained on {data}"
+    else:
+        yield f"Pruned: channels that no segment of {looked} wakes; each scores as before"
     layers = found["layers"]
     for figure, what in (("macs", "multiply-accumulates"), ("constant_bytes", "constant bytes")):
         before, after = (sum(layer[figure][i] for layer in layers) for i in (0, 1))

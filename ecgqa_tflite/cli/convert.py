@@ -13,7 +13,7 @@ import click
 
 from ecgqa_tflite.bundle.defaults import FS_HZ, TARGET
 from ecgqa_tflite.cli import Command, need
-from ecgqa_tflite.convert.quantisation import METHODS, PRUNE
+from ecgqa_tflite.convert.quantisation import METHODS
 from ecgqa_tflite.errors import ArgumentError
 
 IN_MANIFEST = {"target", "fs_hz", "quantize", "collect", "hop_s"}
@@ -54,9 +54,10 @@ IN_MANIFEST = {"target", "fs_hz", "quantize", "collect", "hop_s"}
 )
 @click.option(
     "--prune",
-    type=click.Choice(PRUNE),
-    help="Leave out channels that no segment of --calibrate, --data (its calibration and "
-    "validation) or --validate wakes: on these, scores stay as they are, bit for bit.",
+    metavar="dead|SHARE",
+    help="Leave out channels. dead: those that no segment of --calibrate, --data (its calibration "
+    "and validation) or --validate wakes; on these, scores stay as they are, bit for bit. SHARE, 0 "
+    "to 1: so many of each layer, the least woken, and train on with --data what is left.",
 )
 @click.option(
     "--spec",
@@ -145,6 +146,7 @@ def command(
       ecgqa-convert models/mine -o build/mine --calibrate recordings --overwrite
       ecgqa-convert models/mine -o build/mine --quantize qat --data data
       ecgqa-convert models/mine -o build/few --prune dead --data data
+      ecgqa-convert models/mine -o build/half --prune 0.5 --data data
       ecgqa-convert models/mine -o build/pi --quantize none --target raspberry-pi
       ecgqa-convert models/mine -o build/mine --validate set --gate flipped=0.01
       ecgqa-convert mine.h5 --spec spec.json --calibrate recordings -o build/own

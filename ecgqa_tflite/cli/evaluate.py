@@ -13,6 +13,7 @@ from rich.table import Table
 
 from ecgqa_tflite import plots
 from ecgqa_tflite.cli import Command, need
+from ecgqa_tflite.cli.kernels import kernels_option
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.datasets.challenge2017 import read_graded
 from ecgqa_tflite.datasets.folders import is_annotated
@@ -22,7 +23,7 @@ from ecgqa_tflite.evaluation.card import PART_WORDS
 from ecgqa_tflite.evaluation.failures import DIRECTIONS, read_sheet
 from ecgqa_tflite.evaluation.figures import FIGURES, HEADINGS, Figure
 from ecgqa_tflite.evaluation.job import Job
-from ecgqa_tflite.evaluation.models import FloatFrontEnd, Kernels
+from ecgqa_tflite.evaluation.models import FloatFrontEnd
 from ecgqa_tflite.evaluation.rhythms import RhythmJob
 from ecgqa_tflite.model_folder import ModelFolder, open_model
 
@@ -41,10 +42,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     help="Judge N segments again with a step, a spike, a shift, hum, another gain or rate, lost "
     "samples, and count decisions that change.",
 )  # fmt: skip
-@click.option(
-    "--kernels", type=click.Choice(get_args(Kernels)), default="fast", show_default=True,
-    help="reference: a device's own scores, to the bit; slower by far.",
-)  # fmt: skip
+@kernels_option
 @click.option(
     "--float",
     "with_float",

@@ -63,6 +63,8 @@ def _print(found: dict[str, Any]) -> None:
                 fact(key.replace("_", " "), f"network {identity[key]}")
         fact("spec", identity["spec_hash"])
         fact("labels", ", ".join(f"{i} {x}" for i, x in enumerate(identity["labels"])))
+        if classes := identity.get("output", {}).get("classes"):
+            fact("classes", ", ".join(f"{i} {x}" for i, x in enumerate(classes)))
         fact("high quality", f"score of class 1 >= {identity['threshold_int8']}")
         fact("takes", identity["input"]["what"])
         fact("licence", identity["licence"])

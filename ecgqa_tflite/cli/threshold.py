@@ -5,17 +5,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from ecgqa_tflite.cli import Command
+from ecgqa_tflite.cli.kernels import kernels_option
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.datasets.challenge2017 import read_graded
 from ecgqa_tflite.evaluation.figures import Figure
-from ecgqa_tflite.evaluation.models import Kernels
 from ecgqa_tflite.evaluation.operating import Kind, Rule
 from ecgqa_tflite.evaluation.threshold import Job
 from ecgqa_tflite.model_folder import open_model
@@ -40,10 +40,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--adjudicated", type=_FILE,
     help="CSV of segments of DATA graded A, B, C by eye: choose by A against C instead of labels.",
 )  # fmt: skip
-@click.option(
-    "--kernels", type=click.Choice(get_args(Kernels)), default="fast", show_default=True,
-    help="reference: a device's own scores, to the bit; slower by far.",
-)  # fmt: skip
+@kernels_option
 @click.option("--table", type=_FILE, help="Write all 255 points as CSV.")
 @click.option("--curve", type=_FILE, help="Draw Se over 1 - Sp (SVG), the points marked.")
 @click.option("--json", "json_file", type=_FILE, help="Write the points shown to this file.")

@@ -16,22 +16,24 @@ from ecgqa_tflite.quantize.converter import INPUT_NAME, OUTPUT_NAME, float_tflit
 from ecgqa_tflite.spec import SCORE_SCALE, SCORE_ZERO_POINT
 from ecgqa_tflite.tflite.adapt import Adapted, ending_in_probabilities
 from ecgqa_tflite.tflite.flatbuffer import pack, unpack
-from ecgqa_tflite.tflite.image_codes import INPUT_SCALE, INPUT_ZERO_POINT
+from ecgqa_tflite.tflite.image_codes import codes_of
 from ecgqa_tflite.tflite.read import read_tflite
 from ecgqa_tflite.tflite.scheme import FLOAT32, described, scheme
 
 
-def float_network(network: Any) -> bytes:
+def float_network(network: Any, input_range: tuple[float, float] = (0.0, 1.0)) -> bytes:
     """The network as a ``.tflite`` that computes in float32 between the contract's int8 ends.
 
-    The int8 image holds all that the uint8 image does and is scaled to [0, 1] first; the scores
-    are rounded to 1/256 last. So front end, runners, threshold and golden vectors are those of an
-    int8 network; what lies between is what was trained.
+    The int8 image holds all that the uint8 image does and is scaled first; the scores are rounded
+    to 1/256 last. So front end, runners, threshold and golden vectors are those of an int8 network;
+    what lies between is what was trained.
 
     Parameters
     ----------
     network
-        tf_keras model from (n, rows, cols, channels) in [0, 1] to (n, classes).
+        Keras model from (n, rows, cols, channels) in ``input_range`` to (n, classes).
+    input_range
+        What black and white are to the network.
 
     Raises
     ------
@@ -39,10 +41,12 @@ def float_network(network: Any) -> bytes:
         TensorFlow can't convert it, one of its ends isn't one float32 tensor, or its scores are
         neither probabilities nor logits.
     """
-    return with_int8_ends(float_tflite(network), network.name).tflite
+    return with_int8_ends(float_tflite(network), network.name, input_range).tflite
 
 
-def with_int8_ends(tflite: bytes, name: str) -> Adapted:
+def with_int8_ends(
+    tflite: bytes, name: str, input_range: tuple[float, float] = (0.0, 1.0)
+) -> Adapted:
     """Put DEQUANTIZE before a float ``.tflite`` and QUANTIZE after it; see :func:`float_network`.
 
     Scores that are logits get their softmax first.
@@ -61,7 +65,7 @@ def with_int8_ends(tflite: bytes, name: str) -> Adapted:
     model = unpack(tflite)
     subgraph = model.subgraphs[0]
     (start,), (end,) = list(subgraph.inputs), list(subgraph.outputs)
-    image = _int8_end(subgraph, start, INPUT_NAME, float(INPUT_SCALE), INPUT_ZERO_POINT)
+    image = _int8_end(subgraph, start, INPUT_NAME, *codes_of(input_range))
     scores = _int8_end(subgraph, end, OUTPUT_NAME, SCORE_SCALE, SCORE_ZERO_POINT)
     kinds = schema.BuiltinOperator
     subgraph.operators = [

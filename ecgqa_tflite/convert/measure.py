@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgqa_tflite.convert.ends import PLAIN, Ends
 from ecgqa_tflite.convert.keras_file import load_keras
 from ecgqa_tflite.convert.own_model import probabilities_of
 from ecgqa_tflite.datasets.folders import load_folder
@@ -21,7 +23,7 @@ from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.quantize.converter import float_tflite
 from ecgqa_tflite.quantize.flips import flipped_segments
-from ecgqa_tflite.spec import FrontEnd, Quality
+from ecgqa_tflite.spec import FrontEnd
 
 BATCH = 64
 RESAMPLES = 500
@@ -35,6 +37,7 @@ def measured(
     own: str | Path | None = None,
     *,
     trust: bool = False,
+    ends: Ends = PLAIN,
 ) -> ModelFolder:
     """The model with figures on a labelled folder, float and int8, in its metrics under ``key``.
 
@@ -47,6 +50,8 @@ def measured(
         own_model`). A ``.tflite`` has no float form: figures are of int8 alone.
     trust
         Let its own code run: :func:`~ecgqa_tflite.convert.keras_file.load_keras`.
+    ends
+        What ``own`` takes and gives.
 
     Raises
     ------
@@ -67,7 +72,7 @@ def measured(
     elif Path(own).suffix.lower() != ".tflite":
         network = load_keras(Path(own), trust)
         probabilities = probabilities_of(network, float_tflite(network))
-        floats = _p_high(probabilities, model.spec, segments)
+        floats = _p_high(probabilities, model.spec, segments, ends)
     found: dict[str, Any] = evaluate(model, segments, scores, floats, n_boot=RESAMPLES)
     if floats is not None:
         found["flips"]["segments"] = flipped_segments(
@@ -84,7 +89,12 @@ def measured(
     return replace(model, metrics={**model.metrics, key: found | {"set": name}})
 
 
-def _p_high(network: Any, spec: FrontEnd, segments: LabelledSet) -> NDArray[np.float64]:
+def _p_high(
+    probabilities: Callable[..., NDArray[np.float64]],
+    spec: FrontEnd,
+    segments: LabelledSet,
+    ends: Ends,
+) -> NDArray[np.float64]:
     """P(high) by a Keras network, (n,); 0 for segments that hold no signal, as on the device."""
     from ecgqa_tflite.networks import preprocess
 
@@ -93,6 +103,6 @@ def _p_high(network: Any, spec: FrontEnd, segments: LabelledSet) -> NDArray[np.f
         native = NativeFrontEnd(spec, part.fs_hz)
         for start in range(0, len(part), BATCH):
             maps = native.index_maps(part.samples[start : start + BATCH])
-            p = network(preprocess(image(maps, spec.colormap)), training=False)
-            found.append(np.asarray(p, float)[:, Quality.HIGH])
+            images = preprocess(image(maps, spec.colormap), ends.scaled_to)
+            found.append(probabilities(images)[:, ends.high])
     return np.where(segments.usable, np.concatenate(found), 0.0)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from ecgqa_tflite.convert.ends import ENTRY, Ends, read_own_spec
 from ecgqa_tflite.convert.float_export import float_network, with_int8_ends
 from ecgqa_tflite.convert.keras_file import load_keras, quantised
 from ecgqa_tflite.convert.qat import qat_tflite
@@ -26,24 +27,26 @@ from ecgqa_tflite.convert.requantise import (
     int8_threshold,
 )
 from ecgqa_tflite.errors import ArgumentError, EcgqaError, ModelError, SpecMismatchError
-from ecgqa_tflite.model_folder import ModelFolder, Trained, write_model
+from ecgqa_tflite.model_folder import CLASS_NAMES, ModelFolder, Trained, write_model
 from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.quantize.converter import float_tflite, image_shape
 from ecgqa_tflite.quantize.ptq import quantise_ptq
 from ecgqa_tflite.resources import default_cache
-from ecgqa_tflite.spec import SCORE_SCALE, SCORE_ZERO_POINT, FrontEnd, read_spec
-from ecgqa_tflite.tflite.adapt import adapt, ending_in_probabilities, gives
+from ecgqa_tflite.spec import SCORE_SCALE, SCORE_ZERO_POINT, FrontEnd
+from ecgqa_tflite.tflite.adapt import adapt, ending_in_probabilities, gives, with_class_1
 from ecgqa_tflite.tflite.census import census
 from ecgqa_tflite.tflite.identity import read_identity
+from ecgqa_tflite.tflite.image_codes import RANGES, stands_for
 from ecgqa_tflite.tflite.read import read_tflite
 from ecgqa_tflite.tflite.run import Int8Network, refuse_state
 from ecgqa_tflite.tflite.scheme import FULL_INT8, scheme
 from ecgqa_tflite.training.recipe import Recipe
-from ecgqa_tflite.training.run import THRESHOLD
 
 ARCHITECTURE = "own"
 """What ``model.json`` says of a network that this package has no builder for."""
 LICENCE = "not stated"
+THRESHOLD = 0.5
+"""P(high) from which a segment is of high quality, where nobody says."""
 AS_IT_IS = Quantisation()
 
 
@@ -69,7 +72,8 @@ def own_model(
         the logits of one, or one sigmoid of high. A ``.tflite`` may also take it as [-1, 1] or
         [0, 255], have float32 or uint8 ends and an open batch.
     spec_file
-        JSON form of its :class:`~ecgqa_tflite.spec.FrontEnd`.
+        JSON form of its :class:`~ecgqa_tflite.spec.FrontEnd`; other ends than the above are named
+        in its ``network``: :mod:`~ecgqa_tflite.convert.ends`.
     out
         Folder in which the model folder is made, named after the file.
     threshold
@@ -92,19 +96,24 @@ def own_model(
         It can't be made int8; no recordings; no spec.
     """
     path = Path(path)
-    spec = read_spec(spec_file)
+    spec, ends = read_own_spec(spec_file)
     p_high = THRESHOLD if threshold is None else threshold
     calibration = None
     if path.suffix.lower() == ".tflite":
-        made = _tflite_file(path, spec, spec_file, threshold, quantisation)
+        made = _tflite_file(path, spec, ends, spec_file, threshold, quantisation)
     else:
-        made, calibration = _keras_file(path, spec, p_high, quantisation, trust, progress)
+        made, calibration = _keras_file(path, spec, ends, p_high, quantisation, trust, progress)
+    made = _in_order(made, ends, path)
     name = re.sub(r"\W+", "_", path.stem.lower(), flags=re.ASCII).strip("_")[:64]
     name = name if re.match(r"[a-z]", name) else f"own_{name}".rstrip("_")
     described = Trained(
         name=name,
         architecture=ARCHITECTURE,
-        arguments={"classes": 2, "input_shape": list(spec.image_shape)},
+        arguments={
+            "classes": ends.n_classes,
+            "input_shape": list(spec.image_shape),
+            **({CLASS_NAMES: list(ends.in_order)} if ends.classes else {}),
+        },
         spec=spec,
         threshold=p_high,
         threshold_int8=made.threshold_int8,
@@ -117,9 +126,18 @@ def own_model(
     return write_model(out / name, described, made.tflite, model_card=card), calibration
 
 
+def _in_order(made: Made, ends: Ends, path: Path) -> Made:
+    """With class 1 as that of high quality."""
+    ordered = with_class_1(made.tflite, ends.high, str(path))
+    changes = [*made.metrics.get("changes", ()), *ordered.changes]
+    told = {"changes": changes} if changes else {}
+    return replace(made, tflite=ordered.tflite, metrics=made.metrics | told)
+
+
 def _tflite_file(
     path: Path,
     spec: FrontEnd,
+    ends: Ends,
     spec_file: Path,
     threshold: float | None,
     quantisation: Quantisation,
@@ -137,8 +155,8 @@ def _tflite_file(
         raise ArgumentError(
             f"{path}: {told}; leave --calibrate and --quantize out, or give its Keras model"
         )
-    adapted = with_int8_ends(tflite, where) if as_float else adapt(tflite, where)
-    _fits(adapted.tflite, spec, path)
+    adapted = with_int8_ends(tflite, where, ends.scaled_to) if as_float else adapt(tflite, where)
+    _fits(adapted.tflite, spec, ends, path)
     threshold_int8 = int8_threshold(THRESHOLD if threshold is None else threshold)
     sealed = read_identity(tflite, where)
     if sealed is not None:
@@ -160,6 +178,7 @@ def _tflite_file(
 def _keras_file(
     path: Path,
     spec: FrontEnd,
+    ends: Ends,
     threshold: float,
     quantisation: Quantisation,
     trust: bool,
@@ -172,13 +191,18 @@ def _keras_file(
         raise ArgumentError(f"{path}: is not int8; give recordings with --calibrate FOLDER")
     if brings_ranges and quantisation.method != "ptq":
         raise ArgumentError(f"{path}: was trained with quantisation already; leave --quantize out")
+    if quantisation.method == "qat" and not ends.trainable:
+        raise ArgumentError(
+            f"{path}: --quantize qat trains low against high quality on images in [0, 1], and its "
+            f"spec names another network; leave --quantize out"
+        )
     with naming(network, path):
-        changes, probabilities = _takes(network, spec, path)
+        changes, probabilities = _takes(network, spec, ends, path)
         calibration = None
         if quantisation.data is not None:
             made = _trained_on(network, spec, threshold, quantisation.data, progress)
         elif quantisation.method == "none":
-            tflite = float_network(network)
+            tflite = float_network(network, ends.scaled_to)
             made = Made(tflite, int8_threshold(threshold), {"quantisation": {"method": "none"}})
         else:
             if quantisation.calibrate is not None:
@@ -186,12 +210,13 @@ def _keras_file(
             if brings_ranges:
                 tflite = qat_tflite(network)
             else:
-                tflite = quantise_ptq(network, cast(Calibration, calibration).images)
-            _fits(tflite, spec, path)
+                images = cast(Calibration, calibration).images
+                tflite = quantise_ptq(network, images, ends.scaled_to)
+            _fits(tflite, spec, ends, path)
             made = Made(tflite, int8_threshold(threshold), {})
             if calibration is not None:
-                made = held_together(network, tflite, calibration, threshold, probabilities)
-    _fits(made.tflite, spec, path)
+                made = held_together(network, tflite, calibration, threshold, probabilities, ends)
+    _fits(made.tflite, spec, ends, path)
     if changes:
         made = replace(made, metrics=made.metrics | {"changes": list(changes)})
     return made, calibration
@@ -210,11 +235,17 @@ def _trained_on(
     return retrained(network, sets, recipe, threshold, cache, progress)
 
 
-def _fits(tflite: bytes, spec: FrontEnd, path: Path) -> None:
+def _fits(tflite: bytes, spec: FrontEnd, ends: Ends, path: Path) -> None:
     """Refuse what the spec doesn't make an image for, or what a bundle can't hold."""
     census(tflite, str(path), may_be_float=True)
     network = Int8Network(tflite, source=str(path))
-    _require_fit(network.input_shape, network.classes, spec, path)
+    _require_fit(network.input_shape, network.classes, spec, ends, path)
+    takes = stands_for(network.graph.tensors[network.graph.inputs[0]])
+    if ends.input_range is not None and RANGES.get(str(takes)) != ends.input_range:
+        raise ModelError(
+            f"{path}: its input's codes stand for {takes}, and its spec says "
+            f"{[f'{x:g}' for x in ends.input_range]}: name what it was trained with"
+        )
     found = (network.output_scale, network.output_zero_point)
     if found != (SCORE_SCALE, SCORE_ZERO_POINT):  # the threshold is a probability in such steps
         raise ModelError(
@@ -225,11 +256,11 @@ def _fits(tflite: bytes, spec: FrontEnd, path: Path) -> None:
 
 
 def _takes(
-    network: Any, spec: FrontEnd, path: Path
+    network: Any, spec: FrontEnd, ends: Ends, path: Path
 ) -> tuple[tuple[str, ...], Callable[..., NDArray[np.float64]]]:
     """Refuse a Keras network that won't fit, before an hour's work; its head, and P by it."""
     shape, scores = image_shape(network), network.output_shape[-1]
-    _require_fit(shape, 2 if scores == 1 else scores, spec, path)
+    _require_fit(shape, 2 if scores == 1 else scores, spec, ends, path)
     plain = float_tflite(network)
     refuse_state(read_tflite(plain, network.name), network.name)
     changes = () if quantised(network) else ending_in_probabilities(plain, str(path)).changes
@@ -237,7 +268,7 @@ def _takes(
 
 
 def probabilities_of(network: Any, plain: bytes) -> Callable[..., NDArray[np.float64]]:
-    """The function from images in [0, 1], (n, ...), to P of each class, (n, 2 or more).
+    """The function from images as the network takes them to P of each class, (n, 2 or more).
 
     Parameters
     ----------
@@ -269,9 +300,17 @@ def naming(network: Any, path: Path) -> Iterator[None]:
         raise
 
 
-def _require_fit(shape: tuple[int, ...], classes: int, spec: FrontEnd, path: Path) -> None:
-    if shape != spec.image_shape or classes != 2:
-        raise ModelError(
-            f"{path}: maps {shape} to {classes} scores; its spec makes images of "
-            f"{spec.image_shape}, and a decision is between 2"
+def _require_fit(
+    shape: tuple[int, ...], classes: int, spec: FrontEnd, ends: Ends, path: Path
+) -> None:
+    if shape == spec.image_shape and classes == ends.n_classes:
+        return
+    expects = f"its spec makes images of {spec.image_shape}"
+    if ends.classes:
+        expects += f" and names {ends.n_classes} classes"
+    elif classes != ends.n_classes:
+        expects += (
+            f", and a decision is between {ends.n_classes}: let the spec name them, as in "
+            f'"{ENTRY}": {{"classes": ["low", "medium", "high"], "high": "high"}}'
         )
+    raise ModelError(f"{path}: maps {shape} to {classes} scores; {expects}")

@@ -27,7 +27,7 @@ from ecgqa_tflite.progress import Progress
 from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.tflite.prune import Pruned, prune
 from ecgqa_tflite.tflite.ranges import Range, channel_ranges
-from ecgqa_tflite.tflite.run import Scorer
+from ecgqa_tflite.tflite.run import Int8Network, Scorer
 from ecgqa_tflite.training.images import index_maps
 from ecgqa_tflite.training.run import judged
 
@@ -57,7 +57,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
+class Part:
     """Some of the segments: what they are, how many, and their int8 images by index."""
 
     what: str
@@ -91,8 +91,8 @@ def pruned(
         sets = training_data(
             evidence.data, model.spec, recipe_of(model), evidence.cache, 1, progress, seen=seen
         )
-    parts = list(_parts(model.spec, evidence, sets))
-    result = _prune(tflite, parts, model.name, progress)
+    parts = list(parts_of(model.spec, evidence, sets))
+    result = taken_out(tflite, parts, model.name, progress)
     training = model.metrics.get("training", {}) | {"tflite_bytes": len(result.tflite)}
     training.pop("parameters", None)  # the whole network's
     metrics = {
@@ -122,11 +122,12 @@ def _float_alone(validation: dict[str, Any]) -> dict[str, Any]:
     return {key: validation[key] for key in ("segments", "float") if key in validation}
 
 
-def _parts(spec: FrontEnd, evidence: Evidence, sets: TrainingData | None) -> Iterator[_Part]:
+def parts_of(spec: FrontEnd, evidence: Evidence, sets: TrainingData | None) -> Iterator[Part]:
+    """The segments of ``evidence``, ``sets`` being what its ``data`` holds."""
     if evidence.calibrate is not None:
         images = calibration_from_folder(evidence.calibrate, spec).images
         what = f"drawn from {evidence.calibrate.resolve().name}"
-        yield _Part(what, len(images), lambda at: to_int8(images[at]))
+        yield Part(what, len(images), lambda at: to_int8(images[at]))
     if sets is not None:
         yield _of_maps(f"calibration of {sets.name}", sets.maps, spec, sets.calibration)
         yield _of_maps(f"validation of {sets.name}", sets.validation_maps, spec)
@@ -147,13 +148,19 @@ def _parts(spec: FrontEnd, evidence: Evidence, sets: TrainingData | None) -> Ite
 
 def _of_maps(
     what: str, maps: NDArray[np.uint8], spec: FrontEnd, chosen: NDArray[np.intp] | None = None
-) -> _Part:
+) -> Part:
     rows = np.arange(len(maps)) if chosen is None else chosen
-    return _Part(what, len(rows), lambda at: image_s8(np.asarray(maps[rows[at]]), spec.colormap))
+    return Part(what, len(rows), lambda at: image_s8(np.asarray(maps[rows[at]]), spec.colormap))
 
 
-def _prune(tflite: bytes, parts: list[_Part], source: str, progress: Progress | None) -> Pruned:
-    """The smaller network, held against the whole one on every segment."""
+def taken_out(tflite: bytes, parts: list[Part], source: str, progress: Progress | None) -> Pruned:
+    """The network without channels that no segment wakes, held against it on every segment.
+
+    Raises
+    ------
+    SelfTestError
+        A score differs.
+    """
     ranges: dict[int, Range] = {}
     scores, threads = [], os.cpu_count() or 1
     for part in parts:
@@ -162,7 +169,8 @@ def _prune(tflite: bytes, parts: list[_Part], source: str, progress: Progress | 
         ranges = {i: r.joined(ranges.get(i, r)) for i, r in seen.of.items()}
         scores.append(seen.scores)
     result = prune(tflite, ranges, source)
-    scorer = Scorer(result.tflite, threads=threads, reference_kernels=True)
+    network = partial(Int8Network, result.tflite, reference_kernels=True)
+    scorer = Scorer(network, threads=threads)
     for part, before in zip(parts, scores, strict=True):
         tell = partial(progress, f"holding scores together, {part.what}") if progress else None
         after = scorer.scores(part.images, part.n, progress=tell)

@@ -13,8 +13,27 @@ from ecgqa_tflite.errors import ArgumentError
 METHODS = ("ptq", "qat", "none")
 """After training; by a training more; not at all: float32 between int8 ends."""
 
-PRUNE = ("dead",)
+DEAD = "dead"
 """What may be left out: channels that hold one value on every segment that is looked at."""
+
+
+def share_of(prune: str | None) -> float | None:
+    """The share of channels that ``--prune`` names; None: none, or :data:`DEAD`.
+
+    Raises
+    ------
+    ArgumentError
+        It is neither.
+    """
+    if prune in (None, DEAD):
+        return None
+    try:
+        share = float(str(prune))
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise ArgumentError(f"--prune {prune}: {DEAD}, or a share of channels between 0 and 1")
+    return share
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgqa_tflite.convert.ends import PLAIN, Ends
 from ecgqa_tflite.convert.quantisation import Made
 from ecgqa_tflite.errors import ConversionError, DatasetError, EcgqaError
 from ecgqa_tflite.frontend.colormap import image, to_int8
@@ -22,7 +23,7 @@ from ecgqa_tflite.quantize.ptq import quantise_ptq
 from ecgqa_tflite.quantize.snr import layer_snr_db
 from ecgqa_tflite.recording import read_recording
 from ecgqa_tflite.segments import cut
-from ecgqa_tflite.spec import SCORE_SCALE, SCORE_ZERO_POINT, FrontEnd, Quality
+from ecgqa_tflite.spec import SCORE_SCALE, SCORE_ZERO_POINT, FrontEnd
 from ecgqa_tflite.tflite.run import Int8Network
 
 CALIBRATION_SEGMENTS = 200
@@ -145,9 +146,12 @@ def int8_threshold(threshold: float) -> int:
 
 
 def both_scores(
-    network: Any, int8: Int8Network, images: NDArray[np.uint8]
+    probabilities: Callable[..., Any],
+    int8: Int8Network,
+    images: NDArray[np.uint8],
+    ends: Ends = PLAIN,
 ) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
-    """P(high) by the float network and class 1's score by the int8 one, (n,) each.
+    """P(high) by the float network and its score by the int8 one, (n,) each.
 
     Of images (n, rows, cols, channels).
     """
@@ -157,8 +161,9 @@ def both_scores(
     for first in range(0, len(images), BATCH):
         batch = images[first : first + BATCH]
         rows = slice(first, first + len(batch))
-        p_high[rows] = np.asarray(network(preprocess(batch), training=False))[:, Quality.HIGH]
-        scores[rows] = int8.scores(to_int8(batch))[:, Quality.HIGH]
+        floats = probabilities(preprocess(batch, ends.scaled_to), training=False)
+        p_high[rows] = np.asarray(floats)[:, ends.high]
+        scores[rows] = int8.scores(to_int8(batch))[:, ends.high]
     return p_high, scores
 
 
@@ -168,10 +173,12 @@ def held_together(
     calibration: Calibration,
     threshold: float,
     probabilities: Callable[..., Any] | None = None,
+    ends: Ends = PLAIN,
 ) -> Made:
     """An int8 network with what the calibration segments, which have no labels, tell of it.
 
-    ``probabilities`` are what the float network decides by, where it doesn't itself give them.
+    ``probabilities`` are what the float network decides by, where it doesn't itself give them;
+    ``ends`` say what both take, and which score is high quality.
 
     Its ``metrics`` hold ``calibration``: ``segments``, ``flipped`` (decided differently than by the
     float network, which calls high from ``threshold``), which of them (``flipped_segments``:
@@ -182,10 +189,12 @@ def held_together(
     threshold_int8 = int8_threshold(threshold)
     layers: list[dict[str, Any]] | None
     try:
-        layers = layer_snr_db(network, tflite, calibration.images)
+        layers = layer_snr_db(network, tflite, calibration.images, ends.scaled_to)
     except ConversionError:
         layers = None
-    p_high, scores = both_scores(probabilities or network, Int8Network(tflite), calibration.images)
+    p_high, scores = both_scores(
+        probabilities or network, Int8Network(tflite), calibration.images, ends
+    )
     measured = {
         "segments": len(calibration.ids),
         "flipped": int(np.sum((p_high >= threshold) != (scores >= threshold_int8))),

@@ -10,8 +10,8 @@ that were graded by eye. Whatever is missing is left out.
 
 A rhythm's name says nothing of whether its beats can be told: a monomorphic tachycardia's can, a
 polymorphic one's can't. So windows of a ventricular rhythm are taken only where the signal repeats
-itself plainly (high) or, of fibrillation, plainly doesn't (low), and other rhythms' where their QRS
-stand out.
+itself plainly (high) or, of fibrillation, plainly doesn't (low), other rhythms' where their QRS
+stand out, and what the annotations call noise where nothing does (low).
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ from ecgqa_tflite.spec import FrontEnd, Quality
 
 NAME = "arrhythmia"
 SETS = ("vfdb", "cudb", "challenge-2015-vt")
-UNTOLD = frozenset({"NOISE", "ASYS", "VER", "SBR"})
-"""Rhythms whose windows are of no use: noise of any kind, and next to no beats."""
+UNTOLD = frozenset({"ASYS", "VER", "SBR"})
+"""Rhythms whose windows are of no use: next to no beats."""
+RECORDED_LOW = {"VF": "fibrillation_recorded", "NOISE": "noise_recorded"}
+"""Rhythms, as vfdb's annotations go, of which windows are low where nothing stands out."""
 GRADED_NAME = "graded.csv"
 COLUMNS = ("set", "record", "lead", "start_s", "read_1", "read_2")
 SHIFT_S = 1.0
@@ -178,13 +180,14 @@ def record_names(folder: Path) -> list[str]:
 def rhythm_segments(folder: Path, spec: FrontEnd) -> dict[str, LabelledSet]:
     """Windows of vfdb whose quality follows from what they show, by the source that they are.
 
-    ``rhythms_recorded`` (high), ``tachycardia_recorded`` (high), ``fibrillation_recorded`` (low).
+    ``rhythms_recorded`` and ``tachycardia_recorded`` (high), ``fibrillation_recorded`` and
+    ``noise_recorded`` (low).
     """
     found: dict[str, list[LabelledSegments]] = {}
     for window in rhythm_windows(folder, spec.segment_s):
         source = _source_of(window)
         if source is not None:
-            quality = Quality.LOW if source == "fibrillation_recorded" else Quality.HIGH
+            quality = Quality.LOW if source in RECORDED_LOW.values() else Quality.HIGH
             place = f"vfdb/{window.record}", window.lead, window.start_s
             found.setdefault(source, []).append(
                 _segment(window.signal_mv, window.fs_hz, quality, place, source)
@@ -197,12 +200,12 @@ def _source_of(window: RhythmWindow) -> str | None:
         return None
     samples = conditioned(window.signal_mv, window.fs_hz)
     plain = contrast(envelope(samples, window.fs_hz), window.fs_hz)
+    repeats = periodicity(samples, window.fs_hz)
+    if window.rhythm in RECORDED_LOW:
+        lost = repeats < UNTOLD_BELOW and plain < HIDDEN_BELOW
+        return RECORDED_LOW[window.rhythm] if lost else None
     if window.rhythm not in VENTRICULAR:
         return "rhythms_recorded" if plain >= PLAIN else None
-    repeats = periodicity(samples, window.fs_hz)
-    if window.rhythm == "VF":
-        lost = repeats < UNTOLD_BELOW and plain < HIDDEN_BELOW
-        return "fibrillation_recorded" if lost else None
     return "tachycardia_recorded" if repeats > TOLD else None
 
 

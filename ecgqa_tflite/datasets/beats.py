@@ -21,6 +21,8 @@ DETECTOR_FS_HZ = 180.0
 """The detectors look at 5-25 Hz and cost by the sample, so they get this rate."""
 TOLERANCE_S = 0.10
 """A detection this close to a known beat finds it."""
+PLAUSIBLE_RR_S = (0.3, 2.0)
+"""Between beats of a heart, as a rule."""
 QRS_BAND_HZ = (5.0, 25.0)
 """Band in which signal-to-noise ratios are stated."""
 
@@ -80,6 +82,25 @@ def count_errors(
     missed = int(np.sum(_distance(inside, found_s) > TOLERANCE_S))
     extra = int(np.sum(_distance(found, known_s) > TOLERANCE_S))
     return len(inside), missed, extra
+
+
+def found_alike(one_s: NDArray[Any], other_s: NDArray[Any], start_s: float, stop_s: float) -> bool:
+    """Whether two detectors find the same beats in a segment, at intervals that a heart may have.
+
+    Neither finds a beat that the other doesn't, and from the segment's start over its beats to its
+    end no time is longer, between beats none shorter than :data:`PLAUSIBLE_RR_S`.
+    """
+    n, missed, extra = count_errors(one_s, other_s, start_s, stop_s)
+    inside = one_s[(one_s >= start_s) & (one_s <= stop_s)]
+    around = np.diff(np.r_[start_s, inside, stop_s])
+    shortest, longest = PLAUSIBLE_RR_S
+    return bool(
+        n
+        and not missed
+        and not extra
+        and around.max() <= longest
+        and around[1:-1].min(initial=longest) >= shortest
+    )
 
 
 def _distance(times: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:

@@ -48,6 +48,13 @@ FOUND_SNR_DB, FOUND_SPURIOUS, LOST_ERRORS = 4.0, 1, 3
 artefact does), low from three errors on, which is more than a second of doubt."""
 POOR_SNR_DB, POOR_ERRORS = 2.0, 2
 """Below this ratio it is low from so many errors on."""
+DISTURBED_SHARE = 0.25
+"""Of mixtures, these have a disturbance of the baseline too, whatever their label."""
+DISTURBED_SPURIOUS, HIDDEN_ERRORS = 2, 2
+"""So many peaks that are no beats, at most, come of one to three disturbances; so many errors, at
+least, of noise that hides beats."""
+PAUSE_S = (1.3, 4.0)
+"""The longer, the more of them."""
 SLOW_RR_S, FAST_RR_S, WIDE_BEATS = 1.5, 0.4, 3
 
 
@@ -150,16 +157,33 @@ def _clean_window(material: Material, rng: np.random.Generator) -> Window | None
 
 
 def _from_clean(
-    name: str, change: Callable[[Window, Material, np.random.Generator], Signal]
+    name: str,
+    change: Callable[[Window, Material, np.random.Generator], Signal],
+    belongs: Callable[[int, int], bool] | None = None,
 ) -> Rule:
+    """``belongs``: of beats lost and of spurious ones after the change; None: whatever it did."""
+
     def rule(material: Material, rng: np.random.Generator) -> Drawn | None:
         window = material.clean(rng)
         if window is None:
             return None
         signal = change(window, material, rng)
+        if belongs and not belongs(*errors_of(signal, material.fs_hz, window.beats_s)):
+            return None
         return Drawn(signal, window.lead.group, _name(window.lead, window.start_s, name))
 
     return rule
+
+
+def _disturb(window: Window, material: Material, rng: np.random.Generator) -> Signal:
+    """One to three disturbances; a short burst of noise is one of seven."""
+    signal, fs_hz = window.signal_mv, material.fs_hz
+    for _ in range(int(rng.integers(1, 4))):
+        if rng.random() < 1 / 7:
+            signal = defects.burst(signal, fs_hz, material.bank, rng)
+        else:
+            signal = defects.disturbed(signal, fs_hz, rng)
+    return signal
 
 
 def _name(lead: AnnotatedLead, start_s: float, what: str) -> str:
@@ -180,6 +204,8 @@ def _mixture(belongs: Callable[[int, int, float], bool]) -> Rule:
         snr_db = rng.uniform(*SNR_DB)
         ratio = np.mean(qrs_band(clean, fs_hz) ** 2) / np.mean(qrs_band(noise, fs_hz) ** 2)
         mixed = clean + noise * np.sqrt(ratio) * 10 ** (-snr_db / 20)
+        if rng.random() < DISTURBED_SHARE:
+            mixed, where = defects.disturbed(mixed, fs_hz, rng), f"{where}+disturbed"
         lost, spurious = errors_of(mixed, fs_hz, window.beats_s)
         if not belongs(lost, spurious, snr_db):
             return None
@@ -220,10 +246,13 @@ def _rhythm(material: Material, rng: np.random.Generator) -> Drawn | None:
 
 
 def _pause(material: Material, rng: np.random.Generator) -> Drawn | None:
+    """Its beats stand out, and nothing in the pause does: not every lead of mitdb is plain."""
     lead = material.any_lead(rng)
-    pause_s = rng.uniform(1.3, 4.0)
-    signal = defects.paused(lead, pause_s, material.segment_s, rng)
-    return signal if signal is None else Drawn(signal, lead.group, f"{lead.name}+{pause_s:.2f}s")
+    pause_s = rng.triangular(PAUSE_S[0], PAUSE_S[1], PAUSE_S[1])
+    found = defects.paused(lead, pause_s, material.segment_s, rng)
+    if found is None or errors_of(found[0], lead.fs_hz, found[1]) != (0, 0):
+        return None
+    return Drawn(found[0], lead.group, f"{lead.name}+{pause_s:.2f}s")
 
 
 def _harmonic(monomorphic: bool) -> Rule:
@@ -252,16 +281,21 @@ def _wave(material: Material, rng: np.random.Generator) -> Drawn:
     return Drawn(signal, "wave", f"wave/{kind}")
 
 
-def _bells(material: Material, rng: np.random.Generator) -> Drawn:
-    signal = defects.wave(defects.BELLS, material.segment_len, material.fs_hz, rng)
-    return Drawn(signal, "wave", f"wave/{defects.BELLS}")
+def _pulses(material: Material, rng: np.random.Generator) -> Drawn:
+    kind = int(rng.integers(defects.PULSES))
+    signal = defects.pulses(kind, material.segment_len, material.fs_hz, rng)
+    return Drawn(signal, "wave", f"pulses/{kind}")
 
 
 RULES: dict[str, tuple[Quality, Rule]] = {
     "clean": (Quality.HIGH, _from_clean("clean", lambda w, m, rng: w.signal_mv)),
     "disturbed": (
         Quality.HIGH,
-        _from_clean("disturbed", lambda w, m, rng: defects.disturbed(w.signal_mv, m.fs_hz, rng)),
+        _from_clean(
+            "disturbed",
+            _disturb,
+            lambda lost, spurious: not lost and spurious <= DISTURBED_SPURIOUS,
+        ),
     ),
     "mixtures_found": (Quality.HIGH, _mixture(_found)),
     "rhythms": (Quality.HIGH, _rhythm),
@@ -274,7 +308,11 @@ RULES: dict[str, tuple[Quality, Rule]] = {
     "mixtures_poor": (Quality.LOW, _mixture(_poor)),
     "hidden": (
         Quality.LOW,
-        _from_clean("hidden", lambda w, m, rng: defects.hidden(w.signal_mv, m.fs_hz, m.bank, rng)),
+        _from_clean(
+            "hidden",
+            lambda w, m, rng: defects.hidden(w.signal_mv, m.fs_hz, m.bank, rng),
+            lambda lost, spurious: lost + spurious >= HIDDEN_ERRORS,
+        ),
     ),
     "hum": (
         Quality.LOW,
@@ -283,7 +321,7 @@ RULES: dict[str, tuple[Quality, Rule]] = {
     "hum_alone": (Quality.LOW, _hum_alone),
     "fibrillation": (Quality.LOW, _harmonic(False)),
     "waves": (Quality.LOW, _wave),
-    "bells": (Quality.LOW, _bells),
+    "bells": (Quality.LOW, _pulses),
     "noise": (Quality.LOW, _noise),
 }
 """Source to its quality and its rule."""

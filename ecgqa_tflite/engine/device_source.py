@@ -25,14 +25,11 @@ from ecgqa_tflite.frontend import colormap, native
 from ecgqa_tflite.frontend.colormap import to_int8
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.frontend.tables import Tables
-from ecgqa_tflite.spec import FrontEnd
+from ecgqa_tflite.spec import FrontEnd, Quality
 from ecgqa_tflite.tflite.run import Int8Network
 
 BUNDLE_FORMAT = 2
 """``ECGQA_BUNDLE_FORMAT``; a test holds it against the header."""
-
-CLASSES = 2
-"""Low and high quality: what a decision is made of."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,7 @@ def plan_device(
     ArgumentError
         The hop is not a whole number of samples in 1..segment_len, or needs ``collect``.
     ConversionError
-        The engine can't run the network, or it has other than two classes.
+        The engine can't run the network, or it has one class.
     """
     segment_len = tables.segment_len
     exact = segment_len if hop_s is None else hop_s * segment_len / spec.segment_s
@@ -135,10 +132,8 @@ def plan_device(
         row_scratch_bytes=front_end_bytes(tables).row_scratch,
         activity=channel_activity(spec, tflite),
     )
-    if plan.network.classes != CLASSES:
-        raise ConversionError(
-            f"the network has {plan.network.classes} classes: a decision is between {CLASSES}"
-        )
+    if plan.network.classes <= Quality.HIGH:
+        raise ConversionError("the network gives one score: a decision is between two at least")
     workspace_bytes = native.workspace_bytes(
         tables,
         plan.workspace_bytes,

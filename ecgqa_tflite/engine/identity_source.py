@@ -20,6 +20,7 @@ def identity_header(identity: dict[str, Any], spec_hash: int) -> dict[str, str]:
         "LABEL_0": identity["labels"][0],
         "LABEL_1": identity["labels"][1],
         "LICENCE": identity["licence"],
+        **{f"CLASS_{i}": name for i, name in enumerate(identity["output"].get("classes", ()))},
     }
     numbers = {
         "MODEL_ID": f"UINT64_C(0x{identity['model_id']})",

@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 from ecgqa_tflite.engine import c_struct
 from ecgqa_tflite.engine.c_source import array, preamble
 from ecgqa_tflite.engine.c_struct import Number
-from ecgqa_tflite.engine.layers import Shape, Window
+from ecgqa_tflite.engine.layers import Shape, Softmax, Window
 from ecgqa_tflite.engine.packing import WEIGHTS_TAIL
 from ecgqa_tflite.engine.planner import LayerPlan, Plan
 from ecgqa_tflite.errors import ArgumentError
+from ecgqa_tflite.frontend.colormap import to_int8
 from ecgqa_tflite.tflite.read import network_digest, read_tflite
 
 NN_FORMAT = 3
 """``ECGQA_NN_FORMAT``; a test holds it against the header."""
+LAYER_POINTERS = ("weights", "bias", "multiplier_q31", "shift")
+"""Of ``ecgqa_nn_layer_t``, in order."""
 
 
 def model_id(tflite: bytes) -> int:
@@ -62,25 +65,61 @@ def nn_source(
         "ECGQA_NN_FORMAT",
         NN_FORMAT,
     )
-    lut_s8 = (lut.astype(np.int16) - 128).astype(np.int8)
-    text += array(f"{name}_lut_s8", lut_s8) + "\n"
+    text += array(f"{name}_lut_s8", to_int8(lut)) + "\n"
     for i, layer in enumerate(plan.layers, start=1):
-        for key, values in _constants(layer).items():
+        for key, values in constants(layer).items():
             text += array(f"{name}_{i}_{key}", values) + "\n"
     rows = ",\n".join(_layer(layer, f"{name}_{i}") for i, layer in enumerate(plan.layers, start=1))
     text += f"static const ecgqa_nn_layer_t {name}_layers[{len(plan.layers)}] = {{\n{rows}\n}};\n\n"
     softmax = plan.network.softmax
     if softmax is not None:
-        numbers = [
-            Number("multiplier_q31", "i", (softmax.multiplier_q31,)),
-            Number("left_shift", "I", (softmax.left_shift,)),
-            Number("diff_min", "i", (softmax.diff_min,)),
-        ]
         text += (
             f"static const ecgqa_nn_softmax_t {name}_softmax = {{\n"
-            f"{c_struct.body(numbers, {})}\n}};\n\n"
+            f"{c_struct.body(softmax_numbers(softmax), {})}\n}};\n\n"
         )
-    numbers = [
+    pointers = {
+        "lut_s8": f"{name}_lut_s8",
+        "layers": f"{name}_layers",
+        "softmax": f"&{name}_softmax" if softmax is not None else "NULL",
+    }
+    body = c_struct.body(model_numbers(plan, spec_hash, model_id), pointers)
+    # extern first: a const object of C++ is else seen by its own file alone.
+    return (
+        f'{text}#ifdef __cplusplus\nextern "C"\n#else\nextern\n#endif\n'
+        f"const ecgqa_nn_model_t {name};\n"
+        f"const ecgqa_nn_model_t {name} = {{\n{body}\n}};\n"
+    )
+
+
+def constants(plan: LayerPlan) -> dict[str, NDArray[Any]]:
+    """What the pointers of ``ecgqa_nn_layer_t`` lead to, by name; left out where they are NULL."""
+    layer = plan.layer
+    found: dict[str, NDArray[Any]] = {}
+    if layer.kind.packed:
+        # As words, so that the array is aligned in every dialect of C; little-endian cores.
+        tail = np.zeros(WEIGHTS_TAIL, np.uint8)
+        found["weights"] = np.concatenate([layer.weights.reshape(-1), tail]).view("<u4")
+    elif layer.weights.size:
+        found["weights"] = layer.weights.view(np.int8)
+    for key in LAYER_POINTERS[1:]:
+        if (values := getattr(layer, key)).size:
+            found[key] = values
+    return found
+
+
+def softmax_numbers(softmax: Softmax) -> list[Number]:
+    """Of ``ecgqa_nn_softmax_t``, in order, without the digest."""
+    return [
+        Number("multiplier_q31", "i", (softmax.multiplier_q31,)),
+        Number("left_shift", "I", (softmax.left_shift,)),
+        Number("diff_min", "i", (softmax.diff_min,)),
+    ]
+
+
+def model_numbers(plan: Plan, spec_hash: int, model_id: int) -> list[Number]:
+    """Of ``ecgqa_nn_model_t``, in order, without the digest."""
+    image = plan.network.image
+    return [
         Number("format", "H", (NN_FORMAT,)),
         Number("n_layers", "H", (len(plan.layers),)),
         Number("rows", "H", (image.rows,)),
@@ -97,33 +136,6 @@ def nn_source(
         Number("channels", "H", (image.channels,)),
         Number("classes", "H", (plan.network.classes,)),
     ]
-    pointers = {
-        "lut_s8": f"{name}_lut_s8",
-        "layers": f"{name}_layers",
-        "softmax": f"&{name}_softmax" if softmax is not None else "NULL",
-    }
-    body = c_struct.body(numbers, pointers)
-    # extern first: a const object of C++ is else seen by its own file alone.
-    return (
-        f'{text}#ifdef __cplusplus\nextern "C"\n#else\nextern\n#endif\n'
-        f"const ecgqa_nn_model_t {name};\n"
-        f"const ecgqa_nn_model_t {name} = {{\n{body}\n}};\n"
-    )
-
-
-def _constants(plan: LayerPlan) -> dict[str, NDArray[Any]]:
-    layer = plan.layer
-    constants: dict[str, NDArray[Any]] = {}
-    if layer.kind.packed:
-        # As words, so that the array is aligned in every dialect of C; little-endian cores.
-        tail = np.zeros(WEIGHTS_TAIL, np.uint8)
-        constants["weights"] = np.concatenate([layer.weights.reshape(-1), tail]).view("<u4")
-    elif layer.weights.size:
-        constants["weights"] = layer.weights.view(np.int8)
-    for key in ("bias", "multiplier_q31", "shift"):
-        if (values := getattr(layer, key)).size:
-            constants[key] = values
-    return constants
 
 
 def _shape(name: str, shape: Shape) -> Number:
@@ -135,14 +147,10 @@ def _window(name: str, w: Window) -> Number:
     return Number(name, "B", values)
 
 
-def _layer(plan: LayerPlan, name: str) -> str:
+def layer_numbers(plan: LayerPlan) -> list[Number]:
+    """Of ``ecgqa_nn_layer_t``, in order, without the digest."""
     layer = plan.layer
-    constants = _constants(plan)
-    pointers = {
-        key: f"{name}_{key}" if key in constants else "NULL"
-        for key in ("weights", "bias", "multiplier_q31", "shift")
-    }
-    numbers = [
+    return [
         Number("kind", "B", (layer.kind.number,)),
         *(
             Number(key, "b", (getattr(layer, key),))
@@ -169,4 +177,10 @@ def _layer(plan: LayerPlan, name: str) -> str:
             for key in ("window_at", "carry_at", "accumulators_at", "gather_at", "patch_at")
         ),
     ]
-    return f"    {{ /* {layer.kind} */\n{c_struct.body(numbers, pointers, indent=' ' * 8)}\n    }}"
+
+
+def _layer(plan: LayerPlan, name: str) -> str:
+    there = constants(plan)
+    pointers = {key: f"{name}_{key}" if key in there else "NULL" for key in LAYER_POINTERS}
+    body = c_struct.body(layer_numbers(plan), pointers, indent=" " * 8)
+    return f"    {{ /* {plan.layer.kind} */\n{body}\n    }}"

@@ -38,7 +38,7 @@ SOURCES = {
     "leads_good": "challenge-2011 leads labelled good",
     "leads_disturbed": "the same with one step, spike or wander",
     "clean": "mitdb, clean segments whose beats all show",
-    "disturbed": "the same with one step, spike or wander",
+    "disturbed": "the same with steps, spikes or wander",
     "mixtures_found": "clean ECG with noise, every beat still found",
     "rhythms": "mitdb, wide, slow or fast beats",
     "pauses": "mitdb with a pause of 1.3 to 4 s",
@@ -47,6 +47,7 @@ SOURCES = {
     "tachycardia_recorded": "vfdb, ventricular tachycardia and flutter that repeat themselves",
     "graded_high": "vfdb, cudb, challenge-2015: windows graded A, training's shifted too",
     "leads_bad": "challenge-2011 leads labelled bad",
+    "leads_hidden": "challenge-2011 leads labelled bad, less what two detectors agree on",
     "mixtures_lost": "clean ECG with noise, beats lost",
     "mixtures_poor": "clean ECG with noise, poor signal-to-noise ratio, beats unclear",
     "mixtures_low_snr": "clean ECG with noise, poor signal-to-noise ratio",
@@ -58,6 +59,7 @@ SOURCES = {
     "bells": "pulse waves",
     "fibrillation": "fibrillation made by rule",
     "fibrillation_recorded": "vfdb, fibrillation without complexes",
+    "noise_recorded": "vfdb, annotated as noise, nothing stands out",
     "graded_low": "vfdb, cudb, challenge-2015: windows graded C, training's shifted too",
     "clipped": "clean ECG cut off on the rails of an amplifier",
 }
@@ -232,6 +234,15 @@ def _pruned(found: Mapping[str, Any] | None) -> list[str]:
     gone = [layer for layer in found["layers"] if layer["channels"][0] != layer["channels"][1]]
     layers = "; ".join(f"{had} to {has}" for had, has in (layer["channels"] for layer in gone))
     before, after = (sum(layer["macs"][i] for layer in found["layers"]) for i in (0, 1))
+    if found["method"] == "share":
+        return [
+            "",
+            f"Pruned: `{found['of']}` without the {found['share']:.0%} of each layer's channels",
+            "that its calibration segments woke least, and what was left trained on with",
+            f"{markdown(found['data']['set'])}: {layers or 'none'} channels; {before:,} to",
+            f"{after:,} multiply-accumulates. Validation's float figures are the whole network's.",
+            "",
+        ]
     return [
         "",
         f"Pruned: `{found['of']}` without the channels that hold one value on all of {looked}",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgqa_tflite.assess import Kernels
 from ecgqa_tflite.datasets.challenge2017 import Graded
 from ecgqa_tflite.datasets.folders import classes, labelled_base, load_folder, set_name
 from ecgqa_tflite.datasets.labelled import LabelledSet
@@ -29,7 +30,6 @@ from ecgqa_tflite.evaluation.card import add_external, refuse_seen, refuse_unrec
 from ecgqa_tflite.evaluation.failures import Reading
 from ecgqa_tflite.evaluation.models import (
     FloatFrontEnd,
-    Kernels,
     compare,
     evaluate,
     float_scores,

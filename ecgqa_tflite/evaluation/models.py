@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.assess import Assessor
+from ecgqa_tflite.assess import Assessor, Kernels
 from ecgqa_tflite.datasets.challenge2017 import Graded
 from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.decisions import probability
@@ -26,8 +26,6 @@ from ecgqa_tflite.progress import Count, within
 from ecgqa_tflite.segments import Segments, SegmentStatus
 
 FloatFrontEnd = Literal["integer", "reference"]
-Kernels = Literal["fast", "reference"]
-"""LiteRT's optimised kernels, or its reference kernels: a device's own scores, to the bit."""
 CHUNK = 512
 """Segments that the float network is asked at a time."""
 
@@ -52,9 +50,7 @@ def int8_scores(
     for part, place in segments.placed():
         status = np.where(part.usable, SegmentStatus.OK, SegmentStatus.GAP).astype(np.str_)
         plain = Segments(part.samples, np.zeros(len(part)), status, part.fs_hz)
-        assessor = Assessor(
-            model, part.fs_hz, threads=threads, reference_kernels=kernels == "reference"
-        )
+        assessor = Assessor(model, part.fs_hz, threads=threads, kernels=kernels)
         out[place] = assessor.scores(plain, progress=within(progress, place.start, len(out)))
     return out
 

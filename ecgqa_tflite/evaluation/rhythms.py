@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.assess import Assessor
+from ecgqa_tflite.assess import Assessor, Kernels
 from ecgqa_tflite.datasets.mitdb import SAME_PATIENT
 from ecgqa_tflite.datasets.rhythms import (
     GradedWindow,
@@ -33,7 +33,6 @@ from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.evaluation.breakdown import by_name, csv_text
 from ecgqa_tflite.evaluation.card import add_rhythms, refuse_unrecordable
 from ecgqa_tflite.evaluation.figures import score_table
-from ecgqa_tflite.evaluation.models import Kernels
 from ecgqa_tflite.evaluation.seen import trained_groups
 from ecgqa_tflite.model_folder import ModelFolder, json_text
 from ecgqa_tflite.output import refuse_existing, whole_file
@@ -143,9 +142,8 @@ class RhythmJob:
 
     def _scored(self, part: RhythmSegments, folder: Path, tell: Progress) -> Judged:
         assessor = Assessor(
-            self.model, part.segments.fs_hz, threads=self.threads,
-            reference_kernels=self.kernels == "reference",
-        )  # fmt: skip
+            self.model, part.segments.fs_hz, threads=self.threads, kernels=self.kernels
+        )
         scores = assessor.scores(part.segments, progress=partial(tell, "int8"))
         called = part.segments.ok & (scores >= self.model.threshold_int8)
         return Judged(

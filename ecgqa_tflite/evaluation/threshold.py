@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgqa_tflite.assess import Kernels
 from ecgqa_tflite.datasets.challenge2017 import Graded
 from ecgqa_tflite.datasets.folders import load_folder, set_name
 from ecgqa_tflite.datasets.labelled import LabelledSet
@@ -27,7 +28,7 @@ from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.evaluation.breakdown import csv_text
 from ecgqa_tflite.evaluation.card import made_with, write_card
 from ecgqa_tflite.evaluation.figures import score_table
-from ecgqa_tflite.evaluation.models import Kernels, int8_scores
+from ecgqa_tflite.evaluation.models import int8_scores
 from ecgqa_tflite.evaluation.operating import (
     OperatingPoint,
     Rule,

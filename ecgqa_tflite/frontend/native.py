@@ -110,22 +110,29 @@ def library() -> ctypes.CDLL:
         raise EcgqaError(
             f"the compiled front end {found[0]} does not load ({error}); reinstall: pip install ."
         ) from error
-    for name in (
-        "ecgqa_host_index_maps",
-        "ecgqa_host_index_maps_two_pass",
-        "ecgqa_host_condition",
-        "ecgqa_host_reasons",
-    ):
-        function = getattr(lib, name)
+    sizeof = ("tables", "row", "layer", "model")
+    asked = (*(f"sizeof_{name}" for name in sizeof), "weights_len")
+    if not all(hasattr(lib, f"ecgqa_host_{name}") for name in asked):
+        raise EcgqaError(f"{found[0]} is of another version; reinstall: pip install .")
+    for name in ("index_maps_two_pass", "condition", "reasons", "scores"):
+        function = getattr(lib, f"ecgqa_host_{name}")
         function.restype = ctypes.c_int
         function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
     lib.ecgqa_status_str.restype = ctypes.c_char_p
-    lib.ecgqa_host_sizeof_tables.restype = ctypes.c_size_t
-    lib.ecgqa_host_sizeof_row.restype = ctypes.c_size_t
+    for name in sizeof:
+        getattr(lib, f"ecgqa_host_sizeof_{name}").restype = ctypes.c_size_t
     sizes = lib.ecgqa_host_sizeof_tables(), lib.ecgqa_host_sizeof_row()
     expected = ctypes.sizeof(_CTables), tables_module.ROW_DTYPE.itemsize
-    if sizes != expected or not hasattr(lib, "ecgqa_host_workspace_bytes"):
+    if sizes != expected:
         raise EcgqaError(f"{found[0]} is of another version; reinstall: pip install .")
+    lib.ecgqa_host_index_maps.restype = ctypes.c_int
+    lib.ecgqa_host_index_maps.argtypes = [
+        *(ctypes.c_void_p,) * 3, ctypes.c_size_t, ctypes.c_void_p
+    ]  # fmt: skip
+    lib.ecgqa_host_weights_len.restype = ctypes.c_size_t
+    lib.ecgqa_host_weights_len.argtypes = [ctypes.c_void_p]
+    lib.ecgqa_host_weights.restype = None
+    lib.ecgqa_host_weights.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     lib.ecgqa_host_seal_tables.restype = None
     lib.ecgqa_host_seal_tables.argtypes = [ctypes.c_void_p]
     lib.ecgqa_host_workspace_bytes.restype = ctypes.c_size_t
@@ -171,7 +178,8 @@ def status_text(status: int) -> str:
     return str(library().ecgqa_status_str(status).decode())
 
 
-def _error(status: int) -> EcgqaError:
+def error_of(status: int) -> EcgqaError:
+    """What the library's status stands for."""
     for cls in EcgqaError.__subclasses__():
         if cls.status == status:
             return cls(status_text(status))
@@ -200,6 +208,15 @@ class NativeFrontEnd:
         self.tables = tables_module.build(spec, self.fs_hz)
         self._c_tables = c_tables(self.tables)
         self._library = library()
+        tables = ctypes.addressof(self._c_tables)
+        self._weights = np.empty(self._library.ecgqa_host_weights_len(tables), np.int16)
+        if self._weights.size:
+            self._library.ecgqa_host_weights(tables, self._weights.ctypes.data)
+
+    @property
+    def has_lanes(self) -> bool:
+        """Whether this core works on rows side by side (AVX2, NEON)."""
+        return bool(self._weights.size)
 
     @property
     def segment_len(self) -> int:
@@ -216,14 +233,14 @@ class NativeFrontEnd:
         return samples
 
     def _filled(
-        self, name: str, samples: NDArray[np.int16], out: NDArray[Element]
+        self, name: str, samples: NDArray[np.int16], out: NDArray[Element], *weights: int | None
     ) -> NDArray[Element]:
         """``out``, which the library's function fills from segments."""
-        status = getattr(self._library, name)(
-            ctypes.addressof(self._c_tables), samples.ctypes.data, len(samples), out.ctypes.data
-        )
+        tables = ctypes.addressof(self._c_tables)
+        function = getattr(self._library, name)
+        status = function(tables, *weights, samples.ctypes.data, len(samples), out.ctypes.data)
         if status != 0:
-            raise _error(int(status))
+            raise error_of(int(status))
         return out
 
     def conditioned(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -279,6 +296,7 @@ class NativeFrontEnd:
         *,
         threads: int | None = None,
         out: NDArray[np.uint8] | None = None,
+        lanes: bool = True,
         two_pass: bool = False,
     ) -> NDArray[np.uint8]:
         """Index maps of many segments.
@@ -291,6 +309,9 @@ class NativeFrontEnd:
             Threads to share the segments between; None takes every core.
         out
             C-contiguous uint8 (n, rows, cols) to write to.
+        lanes
+            Rows side by side where the core can (:attr:`has_lanes`); False: one after the other, as
+            on any core. The same bytes, slower.
         two_pass
             Work as the device does, finding the range before the rows: the same bytes, slower.
 
@@ -309,11 +330,14 @@ class NativeFrontEnd:
             out = np.empty(shape, dtype=np.uint8)
         elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
             raise ArgumentError(f"out must be C-contiguous uint8 {shape}")
-        name = "ecgqa_host_index_maps_two_pass" if two_pass else "ecgqa_host_index_maps"
+        weights = self._weights.ctypes.data if lanes and self.has_lanes else None
 
         def run(start: int, stop: int) -> None:
             # ctypes lets go of the interpreter's lock, so threads run side by side.
-            self._filled(name, samples[start:stop], out[start:stop])
+            if two_pass:
+                self._filled("ecgqa_host_index_maps_two_pass", samples[start:stop], out[start:stop])
+            else:
+                self._filled("ecgqa_host_index_maps", samples[start:stop], out[start:stop], weights)
 
         n = len(samples)
         workers = min(threads or os.cpu_count() or 1, max(1, n))

@@ -16,21 +16,27 @@ from ecgqa_tflite.quantize.converter import INPUT_NAME, float_tflite, image_shap
 __all__ = ["checked_calibration", "float_tflite", "quantise_ptq"]
 
 
-def quantise_ptq(model: Any, calibration_images: NDArray[np.uint8]) -> bytes:
+def quantise_ptq(
+    model: Any,
+    calibration_images: NDArray[np.uint8],
+    input_range: tuple[float, float] = (0.0, 1.0),
+) -> bytes:
     """Quantise a network to int8, weights, activations, input and output.
 
-    Batch 1, input ``image`` (quant_scale exactly 1/255, zero point -128: image - 128), output
+    Batch 1, input ``image`` (codes image - 128: quant_scale exactly 1/255 of [0, 1]), output
     ``scores``, weights of convolutions per channel, batch normalisation folded. The same network
     and images give the same bytes.
 
     Parameters
     ----------
     model
-        tf_keras model from (n, rows, cols, channels) in [0, 1] to (n, classes).
+        Keras model from (n, rows, cols, channels) in ``input_range`` to (n, classes).
     calibration_images
         uint8, (n, rows, cols, channels): what the ranges of activations are measured on; some 200
         images of the training domain. Where no pixel of them is 0, or none 255, one corner pixel
-        of the first image stands in, so that the input's range is the whole of [0, 1].
+        of the first image stands in, so that the input's range is the whole of it.
+    input_range
+        What black and white are to the network.
 
     Raises
     ------
@@ -44,7 +50,7 @@ def quantise_ptq(model: Any, calibration_images: NDArray[np.uint8]) -> bytes:
 
     def representative() -> Iterator[dict[str, NDArray[np.float32]]]:
         for image in images:
-            yield {INPUT_NAME: preprocess(image[None])}
+            yield {INPUT_NAME: preprocess(image[None], input_range)}
 
     def configure(converter: Any, tf: Any) -> None:
         converter.representative_dataset = representative

@@ -19,7 +19,12 @@ IMAGES = 16
 """Images that the ratio is taken over: the first ones of the calibration."""
 
 
-def layer_snr_db(network: Any, tflite: bytes, images: NDArray[np.uint8]) -> list[dict[str, Any]]:
+def layer_snr_db(
+    network: Any,
+    tflite: bytes,
+    images: NDArray[np.uint8],
+    input_range: tuple[float, float] = (0.0, 1.0),
+) -> list[dict[str, Any]]:
     """Signal-to-noise ratio of each operator's output, int8 against float.
 
     The float network is converted as it is, so that both have the same operators, and each runs
@@ -33,6 +38,8 @@ def layer_snr_db(network: Any, tflite: bytes, images: NDArray[np.uint8]) -> list
         Its full-int8 form.
     images
         uint8, (n, rows, cols, channels).
+    input_range
+        What black and white are to the network.
 
     Returns
     -------
@@ -56,7 +63,7 @@ def layer_snr_db(network: Any, tflite: bytes, images: NDArray[np.uint8]) -> list
     signal = np.zeros(len(graph.operators))
     noise = np.zeros(len(graph.operators))
     for one in images[:IMAGES]:
-        interpreter.set_tensor(graph.inputs[0], preprocess(one[None]))
+        interpreter.set_tensor(graph.inputs[0], preprocess(one[None], input_range))
         interpreter.invoke()
         quantised = int8.tensors(to_int8(one))
         for i, (a, b) in enumerate(zip(graph.operators, int8.graph.operators, strict=True)):

@@ -12,13 +12,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import ConversionError
-from ecgqa_tflite.spec import SCORE_SCALE, SCORE_ZERO_POINT
+from ecgqa_tflite.spec import SCORE_SCALE, SCORE_ZERO_POINT, Quality
 from ecgqa_tflite.tflite.flatbuffer import add_buffer, pack, unpack
 from ecgqa_tflite.tflite.image_codes import INPUT_SCALE, INPUT_ZERO_POINT, stands_for
 from ecgqa_tflite.tflite.read import Graph, Operator, read_tflite
@@ -28,6 +30,15 @@ PROBABILITIES = ("SOFTMAX", "LOGISTIC")
 """Operators whose output the scale of a score holds."""
 LINEAR = ("FULLY_CONNECTED", "CONV_2D", "ADD", "MEAN", "AVERAGE_POOL_2D", "RESHAPE", "SQUEEZE")
 """Operators that, last and without an activation, give logits."""
+CHANNELWISE = (
+    *PROBABILITIES,
+    *("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE", "MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D"),
+)
+"""Operators that may lie between the layer that makes the scores and them, class by class."""
+UNORDERED = (
+    "its class of high quality is not its second score, and its scores are not made by a dense "
+    "layer or a convolution, whose outputs could change places: let it be the second"
+)
 FULL_INT8_REMEDY = (
     "give its Keras model with --calibrate FOLDER, or TensorFlow's converter a "
     "representative_dataset and supported_ops = [TFLITE_BUILTINS_INT8]"
@@ -71,6 +82,21 @@ def ending_in_probabilities(tflite: bytes, source: str = "model") -> Adapted:
         See :func:`adapt`.
     """
     return _changed(tflite, source, (_close_batch, _head))
+
+
+def with_class_1(tflite: bytes, high: int, source: str = "model") -> Adapted:
+    """Let score ``high`` and score 1 change places: class 1 is high quality, wherever one looks.
+
+    The layer that makes the scores computes the same values in another order.
+
+    Raises
+    ------
+    ConversionError
+        What makes the scores is neither a fully connected layer nor a convolution with constants.
+    """
+    if high == Quality.HIGH:
+        return Adapted(tflite)
+    return _changed(tflite, source, (partial(_exchange, high=high),))
 
 
 def gives(graph: Graph) -> str:
@@ -304,3 +330,48 @@ def _add_softmax(edit: _Edit, logits: int, end: int) -> None:
     op.builtinOptions, op.inputs, op.outputs = options, [logits], [scores]
     subgraph.operators.append(op)
     edit.move_end(end, scores)
+
+
+# ---- the order of the classes ----------------------------------------------------------------
+
+
+def _exchange(edit: _Edit, high: int) -> str:
+    """Let two outputs of the layer that makes the scores change places."""
+    graph, n = edit.graph, edit.graph.tensors[edit.graph.outputs[0]].shape[-1]
+    dense = _maker(edit, graph.outputs[0], n)
+    inputs = list(dense.inputs)
+    for place in (1, 2):
+        if place < len(inputs) and inputs[place] >= 0:
+            t = graph.tensors[inputs[place]]
+            if t.data is None or t.shape[0] != n:
+                raise edit.refusal(UNORDERED)
+            order = np.arange(n)
+            order[[high, Quality.HIGH]] = Quality.HIGH, high
+            inputs[place] = edit.tensor(t.index, list(t.shape), t.data[order].tobytes())
+            _reorder(edit.subgraph.tensors[inputs[place]].quantization, order)
+    edit.subgraph.operators[dense.index].inputs = inputs
+    return f"scores {high} and 1 changed places: high quality is class 1"
+
+
+def _maker(edit: _Edit, tensor: int, n: int) -> Operator:
+    """The layer whose outputs, one a class, the scores are made of."""
+    graph = edit.graph
+    while True:
+        makers = [op for op in graph.operators if tensor in op.outputs]
+        alone = len(edit.users(tensor)) + (tensor in graph.outputs) == 1
+        if not makers or not alone or graph.tensors[tensor].shape[-1] != n:
+            raise edit.refusal(UNORDERED)
+        (op,) = makers
+        if op.name in ("FULLY_CONNECTED", "CONV_2D") and len(op.inputs) > 1:
+            return op
+        if op.name not in CHANNELWISE:
+            raise edit.refusal(UNORDERED)
+        tensor = op.inputs[0]
+
+
+def _reorder(quantisation: Any, order: NDArray[np.intp]) -> None:
+    """Of a constant's first dimension, where it is quantised along it."""
+    for name in ("scale", "zeroPoint", "min", "max"):
+        values = getattr(quantisation, name, None)
+        if values is not None and len(values) == len(order) > 1:
+            setattr(quantisation, name, np.asarray(values)[order])

@@ -48,10 +48,16 @@ def identity_of(model: ModelFolder, graph: Graph) -> dict[str, Any]:
             f"{spec.f_max_hz:g} Hz down to {spec.f_min_hz:g} Hz, colour map {spec.colormap}",
             "from_image": "int8 = uint8 - 128",
         },
-        "output": {**_contract(scores), "what": "softmax over labels"},
+        "output": {**_contract(scores), **_scores(model)},
         "licence": model.licence,
         "tool_version": __version__,
     }
+
+
+def _scores(model: ModelFolder) -> dict[str, Any]:
+    if not model.class_names:
+        return {"what": "softmax over labels"}
+    return {"what": "softmax over classes", "classes": list(model.class_names)}
 
 
 def _contract(t: Tensor) -> dict[str, Any]:
@@ -104,8 +110,9 @@ def read_identity(tflite: bytes, source: str = "model") -> dict[str, Any] | None
         identity = json.loads(raw)
         whole = all(isinstance(identity[key], kind) for key, kind in KINDS.items())
         whole = whole and isinstance(identity["input"]["what"], str)
-        whole = whole and all(isinstance(label, str) for label in identity["labels"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        names = (*identity["labels"], *identity.get("output", {}).get("classes", ()))
+        whole = whole and all(isinstance(name, str) for name in names)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{source}: its identity can't be read; convert it again") from error
     if not whole:
         raise ModelError(f"{source}: its identity can't be read; convert it again")

@@ -9,6 +9,8 @@ the codes span that range.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ecgqa_tflite.tflite.read import Tensor
@@ -23,6 +25,13 @@ RANGES = {"[0, 1]": (0.0, 1.0), "[-1, 1]": (-1.0, 1.0), "[0, 255]": (0.0, 255.0)
 SLACK = 0.51
 """Most that a code may be off, in codes: half, and what float32 adds. [-1, 1] has no code for 0
 half way up, so there all are half a code off."""
+
+
+def codes_of(input_range: tuple[float, float]) -> tuple[float, int]:
+    """quant_scale and zero point by which ``image - 128`` stands for black to white."""
+    black, white = input_range
+    scale = (white - black) / 255.0
+    return scale, math.floor(INPUT_ZERO_POINT - black / scale)
 
 
 def stands_for(x: Tensor) -> str | None:

@@ -4,8 +4,7 @@
 
 This is the one place that trusts nothing: a file is read here before an interpreter, a census or
 a planner sees it. Truncated or altered files raise :class:`ModelError`; the interpreter, which is
-C++ and believes the file, is only given what passed. The schema is the one that ai-edge-litert
-ships (tensorflow/lite/schema/schema.fbs).
+C++ and believes the file, is only given what passed.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from ecgqa_tflite.errors import ModelError
+from ecgqa_tflite.tflite.schema import schema
 
 IDENTIFIER = b"TFL3"
 MAX_ITEMS = 10_000
@@ -328,8 +327,7 @@ def _operator(index: int, op: Any, codes: Sequence[tuple[str, int]], n_tensors: 
         _expect(table is not None, f"operator {index} ({name}): options missing")
         view = getattr(schema, class_name)()
         view.Init(table.Bytes, table.Pos)
-        for key, value in vars(getattr(schema, f"{class_name}T").InitFromObj(view)).items():
-            options[re.sub(r"([A-Z])", r"_\1", key).lower()] = value
+        options |= _options(view)
         if "padding" in options:
             _expect(options["padding"] in _PADDING_NAMES, f"operator {index} ({name}): padding")
             options["padding"] = _PADDING_NAMES[options["padding"]]
@@ -346,6 +344,28 @@ def _operator(index: int, op: Any, codes: Sequence[tuple[str, int]], n_tensors: 
         outputs=_indices(op.OutputsAsNumpy(), n_tensors),
         options=options,
     )
+
+
+def _options(view: Any) -> dict[str, Any]:
+    """Fields of a table of options by snake-case name, in the schema's order.
+
+    The generated class has a method a field, and for a vector three more.
+    """
+    accessors = vars(type(view))
+    options: dict[str, Any] = {}
+    for name in accessors:
+        base = re.sub(r"(AsNumpy|Length|IsNone)$", "", name)
+        if name[0] == "_" or name == "Init" or (base != name and base in accessors):
+            continue
+        if isinstance(accessors[name], classmethod):
+            continue
+        key = re.sub(r"([A-Z])", r"_\1", name).lower().lstrip("_")
+        if f"{name}IsNone" in accessors:
+            absent = getattr(view, f"{name}IsNone")()
+            options[key] = None if absent else getattr(view, f"{name}AsNumpy")()
+        else:
+            options[key] = getattr(view, name)()
+    return options
 
 
 def _check_order(graph: Graph) -> None:

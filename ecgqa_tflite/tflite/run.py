@@ -11,9 +11,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,16 @@ def check_int8_contract(graph: Graph, source: str = "model") -> None:
         )
     if y.quant_scale.size != 1:
         raise ModelError(f"{source}: its scores are not quantised per tensor")
+
+
+@cache
+def has_litert() -> bool:
+    """Whether LiteRT is here: it has no wheel for 32-bit systems."""
+    try:
+        import ai_edge_litert.interpreter  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 _NOTICE = b"INFO: Created TensorFlow Lite XNNPACK delegate"
@@ -160,6 +170,11 @@ class Int8Network:
         self._keeping: Any = None  # a second interpreter, for `tensors`
 
     def _new_interpreter(self, threads: int, reference_kernels: bool, keep: bool) -> Any:
+        if not has_litert():
+            raise ModelError(
+                f"{self._source}: needs ai-edge-litert, which is not installed (64-bit systems "
+                f"have wheels of it)"
+            )
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         resolver = OpResolverType.BUILTIN_REF if reference_kernels else OpResolverType.AUTO
@@ -273,32 +288,32 @@ class Int8Network:
             )
 
 
+class Network(Protocol):
+    """What a :class:`Scorer` asks: :class:`Int8Network`, or the device's engine."""
+
+    def scores(self, inputs: NDArray[Any], /) -> NDArray[np.int8]:
+        """Scores, int8 (n, classes), of n inputs."""
+
+
 class Scorer:
-    """int8 scores of class 1, high quality, of many segments; keeps an interpreter per thread.
+    """int8 scores of class 1, high quality, of many segments; keeps a network per thread.
 
     Parameters
     ----------
+    new
+        Opens the network; called for each thread.
     threads
         Batches of segments are shared among so many.
-    reference_kernels
-        See :class:`Int8Network`.
-
-    Raises
-    ------
-    ModelError
-        See :class:`Int8Network`.
     """
 
-    def __init__(
-        self, tflite: bytes | Path, *, threads: int = 1, reference_kernels: bool = False
-    ) -> None:
-        self._new = partial(Int8Network, tflite, reference_kernels=reference_kernels)
+    def __init__(self, new: Callable[[], Network], *, threads: int = 1) -> None:
+        self._new = new
         self._threads = threads
-        self._idle = [self._new()]
+        self._idle = [new()]
 
     def scores(
         self,
-        images: Callable[[NDArray[np.intp]], NDArray[np.int8]],
+        inputs: Callable[[NDArray[np.intp]], NDArray[Any]],
         n: int,
         chosen: NDArray[np.intp] | None = None,
         *,
@@ -308,9 +323,9 @@ class Scorer:
 
         Parameters
         ----------
-        images
-            From indices of segments, (m,), to their int8 images, (m, rows, cols, channels); called
-            in the threads.
+        inputs
+            From indices of segments, (m,), to what the network takes of them, (m, ...); called in
+            the threads.
         n
             Segments in all.
         chosen
@@ -330,7 +345,7 @@ class Scorer:
             except IndexError:  # all at work
                 network = self._new()
             try:
-                return network.scores(images(batch))[:, Quality.HIGH]
+                return network.scores(inputs(batch))[:, Quality.HIGH]
             finally:
                 self._idle.append(network)
 
@@ -358,5 +373,6 @@ def high_scores(
     threads: int = 1,
     progress: Count | None = None,
 ) -> NDArray[np.int8]:
-    """:meth:`Scorer.scores` by a network that is not asked again."""
-    return Scorer(tflite, threads=threads).scores(images, n, chosen, progress=progress)
+    """:meth:`Scorer.scores` of int8 images by a network in LiteRT that is not asked again."""
+    scorer = Scorer(partial(Int8Network, tflite), threads=threads)
+    return scorer.scores(images, n, chosen, progress=progress)

@@ -29,6 +29,7 @@ from ecgqa_tflite.errors import DatasetError, ModelError
 from ecgqa_tflite.evaluation.figures import score_table
 from ecgqa_tflite.output import whole_file
 from ecgqa_tflite.progress import Progress
+from ecgqa_tflite.resources import UNREADABLE
 from ecgqa_tflite.spec import FrontEnd, Quality
 from ecgqa_tflite.training.images import augmented
 from ecgqa_tflite.training.recipe import Recipe, Schedule, digest_of
@@ -303,13 +304,15 @@ def _save(work: Path, network: Any, optimiser: Any, history: list[dict[str, Any]
 
 
 def _restore(work: Path, network: Any, optimiser: Any) -> list[dict[str, Any]]:
-    """Put a checkpoint back, if there is one, and return its history."""
-    path = work / CHECKPOINT
-    if not path.exists():
+    """Put a checkpoint back, if there is one that can be read, and return its history."""
+    try:
+        with np.load(work / CHECKPOINT) as saved:
+            weights = [saved[f"weight/{i}"] for i in range(len(network.get_weights()))]
+            states = [saved[f"optimiser/{i}"] for i in range(len(optimiser.variables))]
+            history: list[dict[str, Any]] = json.loads(str(saved["history"]))
+    except UNREADABLE:
         return []
-    with np.load(path) as saved:
-        network.set_weights([saved[f"weight/{i}"] for i in range(len(network.get_weights()))])
-        for i, variable in enumerate(optimiser.variables):
-            variable.assign(saved[f"optimiser/{i}"])
-        history: list[dict[str, Any]] = json.loads(str(saved["history"]))
-        return history
+    network.set_weights(weights)
+    for variable, state in zip(optimiser.variables, states, strict=True):
+        variable.assign(state)
+    return history

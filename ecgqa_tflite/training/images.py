@@ -21,6 +21,7 @@ from ecgqa_tflite.frontend.colormap import lut
 from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.output import whole_file
 from ecgqa_tflite.progress import Progress
+from ecgqa_tflite.resources import UNREADABLE
 from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.training.recipe import Augmentation
 
@@ -59,16 +60,27 @@ def index_maps(
         sha.update(front_ends[part.fs_hz].index_maps(part.samples[spread]).data)
     folder = cache / "index_maps"
     path = folder / f"{sha.hexdigest()[:32]}.npy"
-    if not path.exists():
+    shape = (len(segments), spec.rows, spec.cols)
+    maps = _whole(path, shape)
+    if maps is None:
         folder.mkdir(parents=True, exist_ok=True)
         lock = path.with_suffix(".lock")
         with lock.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            if not path.exists():
+            if _whole(path, shape) is None:
                 _make(segments, front_ends, spec, path, threads, progress or (lambda *_: None))
         lock.unlink(missing_ok=True)
-    maps: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+        maps = np.load(path, mmap_mode="r")
     return maps
+
+
+def _whole(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    """The maps in a file; None where it is missing, cut short or another array."""
+    try:
+        maps: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    except UNREADABLE:
+        return None
+    return maps if maps.dtype == np.uint8 and maps.shape == shape else None
 
 
 def _make(
@@ -82,7 +94,7 @@ def _make(
     partial, note = path.with_suffix(".partial"), path.with_suffix(".done.json")
     total = len(segments)
     shape = (total, spec.rows, spec.cols)
-    done = _noted(note) if partial.exists() else 0
+    done = 0 if _whole(partial, shape) is None else _noted(note)
     mode = "r+" if done else "w+"
     maps = np.lib.format.open_memmap(partial, mode=mode, dtype=np.uint8, shape=shape)
     _reserve(partial)

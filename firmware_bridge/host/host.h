@@ -1,15 +1,18 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
 /* What a host with memory to spare calls: whole index maps, each row transformed once, the same
- * bytes as ecgqa_cwt_scan and ecgqa_cwt_index_row. The Python package binds these. */
+ * bytes as ecgqa_cwt_scan and ecgqa_cwt_index_row, and their scores. The Python package binds
+ * these. */
 #ifndef ECGQA_HOST_H
 #define ECGQA_HOST_H
 
 #include "ecgqa/ecgqa.h"
 
-/* sizeof(ecgqa_cwt_tables_t) and sizeof(ecgqa_cwt_row_t), for a binding to hold its own against. */
-size_t ecgqa_host_sizeof_tables(void);
-size_t ecgqa_host_sizeof_row(void);
+/* sizeof of what a binding lays out itself, to hold its own against. */
+size_t ecgqa_host_sizeof_tables(void); /* ecgqa_cwt_tables_t */
+size_t ecgqa_host_sizeof_row(void);    /* ecgqa_cwt_row_t */
+size_t ecgqa_host_sizeof_layer(void);  /* ecgqa_nn_layer_t */
+size_t ecgqa_host_sizeof_model(void);  /* ecgqa_nn_model_t */
 
 /* Digest and second pointers, which the checks ask for, of tables that were filled in. */
 void ecgqa_host_seal_tables(ecgqa_cwt_tables_t *tables);
@@ -20,10 +23,16 @@ size_t ecgqa_host_workspace_bytes(const ecgqa_cwt_tables_t *tables, uint32_t net
                                   uint32_t idle_at, uint32_t idle_bytes,
                                   uint8_t collect_while_classifying);
 
-/* Segments, int16 [count][segment_len], to index maps, uint8 [count][rows][cols]. Thread-safe.
- * ERR_WORKSPACE: out of memory; others as ecgqa_cwt_init. */
-ecgqa_status_t ecgqa_host_index_maps(const ecgqa_cwt_tables_t *tables, const int16_t *samples,
-                                     size_t count, uint8_t *maps);
+/* For tables that ecgqa_cwt_init takes: how many int16 ecgqa_host_weights writes, which a caller
+ * makes once and hands to ecgqa_host_index_maps. 0: no kernels of this build suit this core. */
+size_t ecgqa_host_weights_len(const ecgqa_cwt_tables_t *tables);
+void ecgqa_host_weights(const ecgqa_cwt_tables_t *tables, int16_t *weights);
+
+/* Segments, int16 [count][segment_len], to index maps, uint8 [count][rows][cols]: rows side by side
+ * in SIMD lanes, or one after the other where weights are NULL. Thread-safe. ERR_WORKSPACE: out of
+ * memory; others as ecgqa_cwt_init. */
+ecgqa_status_t ecgqa_host_index_maps(const ecgqa_cwt_tables_t *tables, const int16_t *weights,
+                                     const int16_t *samples, size_t count, uint8_t *maps);
 
 /* The same through the device's two passes. */
 ecgqa_status_t ecgqa_host_index_maps_two_pass(const ecgqa_cwt_tables_t *tables,
@@ -37,5 +46,10 @@ ecgqa_status_t ecgqa_host_condition(const ecgqa_cwt_tables_t *tables, const int1
 /* ecgqa_reason_t of each segment, int16 [count][segment_len], as a device finds it. */
 ecgqa_status_t ecgqa_host_reasons(const ecgqa_cwt_tables_t *tables, const int16_t *samples,
                                   size_t count, uint8_t *reasons);
+
+/* Index maps, uint8 [count][rows][cols], to the network's scores, int8 [count][classes], as a device
+ * gives them. Thread-safe. ERR_WORKSPACE: out of memory; others as ecgqa_nn_init. */
+ecgqa_status_t ecgqa_host_scores(const ecgqa_nn_model_t *model, const uint8_t *maps, size_t count,
+                                 int8_t *scores);
 
 #endif

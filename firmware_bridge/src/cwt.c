@@ -11,10 +11,6 @@
 #include "lost.h"
 #include "seal.h"
 
-/* Sum of |values| that enter a transform: every intermediate value then stays below 2^30. */
-#define TRANSFORM_BITS 29u
-/* A mantissa of the spectrum and psi take 15 bits each. */
-#define MANTISSA_BITS 15u
 /* tables.TAPS_SUM_MAX: no phase's taps, Q14, sum to more in size. */
 #define TAPS_SUM_MAX 27000
 /* Columns worked on at a time: enough for SIMD, few enough for a small stack. */
@@ -223,7 +219,7 @@ static uint8_t store_group(const int32_t *bins, unsigned count, int16_t *mantiss
         largest = size > largest ? size : largest;
     }
     unsigned shift = ecgqa_bit_length(largest);
-    shift = shift > MANTISSA_BITS ? shift - MANTISSA_BITS : 0u;
+    shift = shift > ECGQA_CWT_MANTISSA_BITS ? shift - ECGQA_CWT_MANTISSA_BITS : 0u;
     for (unsigned i = 0u; i < count; ++i) {
         mantissa[i] = ecgqa_saturate_s16(ecgqa_shr_round(bins[i], shift));
     }
@@ -248,7 +244,7 @@ ecgqa_status_t ecgqa_cwt_analyse(ecgqa_cwt_t *cwt, const int16_t *samples, size_
     const int32_t middle = (condition.lowest + condition.highest) >> 1;
     const ecgqa_conditioned_t start = ecgqa_conditioned(&condition, samples);
     const uint32_t sum = size_of(start, middle, t->segment_len);
-    load_samples(t, start, middle, TRANSFORM_BITS - ecgqa_bit_length(sum), z);
+    load_samples(t, start, middle, ECGQA_CWT_TRANSFORM_BITS - ecgqa_bit_length(sum), z);
     ecgqa_fft_forward(t, z);
 
     cwt->spectrum[0] = 0;
@@ -308,9 +304,7 @@ ecgqa_cwt_row_info_t ecgqa_cwt_band(const ecgqa_cwt_t *cwt, uint16_t row, int32_
     for (uint32_t g = first_group; g <= last_group; ++g) {
         top = cwt->exponent[g] > top ? cwt->exponent[g] : top;
     }
-    /* All products of the band together stay below 2^TRANSFORM_BITS. */
-    const unsigned base = 2u * MANTISSA_BITS +
-                          ecgqa_bit_length(r->last_bin - (uint32_t)r->first_bin) - TRANSFORM_BITS;
+    const unsigned base = ecgqa_cwt_band_shift(r);
     const uint32_t step = r->psi_step_q16;
     const uint16_t *const reversal = t->bit_reversal;
     const int16_t *const psi_q15 = t->psi_q15;
@@ -351,7 +345,7 @@ void ecgqa_cwt_to_time(const ecgqa_cwt_tables_t *tables, uint16_t row, int32_t *
         bits |= (uint32_t)(ecgqa_abs(z[2u * i]) | ecgqa_abs(z[2u * i + 1u]));
     }
     unsigned shift = ecgqa_bit_length(bits);
-    shift = shift > MANTISSA_BITS ? shift - MANTISSA_BITS : 0u;
+    shift = shift > ECGQA_CWT_MANTISSA_BITS ? shift - ECGQA_CWT_MANTISSA_BITS : 0u;
     int16_t *const out_re = w_re + ECGQA_CWT_PAD, *const out_im = w_im + ECGQA_CWT_PAD;
     for (uint32_t i = 0u; i <= points; ++i) {
         out_re[i] = ecgqa_saturate_s16(ecgqa_shr_round(z[2u * i], shift));

@@ -5,6 +5,19 @@
 #define ECGQA_CWT_INTERNAL_H
 
 #include "ecgqa/cwt.h"
+#include "ecgqa/fixed.h"
+
+/* Sum of |values| that enter a transform: every intermediate value then stays below 2^30. */
+#define ECGQA_CWT_TRANSFORM_BITS 29u
+/* A mantissa of the spectrum and psi take 15 bits each. */
+#define ECGQA_CWT_MANTISSA_BITS 15u
+
+/* Shift of a band's products that keeps all of them together below 2^TRANSFORM_BITS. */
+static inline unsigned ecgqa_cwt_band_shift(const ecgqa_cwt_row_t *row)
+{
+    return 2u * ECGQA_CWT_MANTISSA_BITS +
+           ecgqa_bit_length(row->last_bin - (uint32_t)row->first_bin) - ECGQA_CWT_TRANSFORM_BITS;
+}
 
 /* Memory that the front end needs. */
 typedef struct {

@@ -9,9 +9,9 @@ import os
 import shutil
 from pathlib import Path
 
-import aarch64_root as maker
 import numpy as np
 import pytest
+from aarch64_root import AARCH64
 from conftest import missing
 
 from ecgqa_tflite.benchmark import inputs
@@ -33,10 +33,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Root:
     """Made anew, or the folder that the environment names."""
     if os.environ.get(aarch64_root.VARIABLE):
         return aarch64_root.find()
-    reason = maker.missing()
+    reason = AARCH64.missing()
     if reason is not None:
         missing(reason)
-    made = maker.make(tmp_path_factory.mktemp("aarch64") / "root")
+    made = Root(tmp_path_factory.mktemp("aarch64") / "root")
+    AARCH64.make(made.path)
     entered = made.run(aarch64_root.PYTHON, "-c", "import platform; print(platform.machine())")
     if entered.returncode and os.geteuid() != 0:
         pytest.skip(f"only root may enter another root here: {entered.stderr.strip()[:200]}")

@@ -51,7 +51,7 @@ def segments(shared_data: Callable[[str], Path]) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def expected(segments: np.ndarray, spec: FrontEnd) -> list[str]:
-    maps = NativeFrontEnd(spec, FS_HZ).index_maps(segments)
+    maps = NativeFrontEnd(spec, FS_HZ).index_maps(segments, two_pass=True)
     shown = NativeFrontEnd(FrontEnd(), FS_HZ).reasons(segments)  # of the samples alone
     assert set(shown) == {0, 1, 2, 3}
     return [f"{fnv1a(m.tobytes()):08x} {reason}" for m, reason in zip(maps, shown, strict=True)]
@@ -97,3 +97,37 @@ def test_portable_operators_equal_the_dsp_ones_on_the_m4(
     image = built(usable("mps2-an386"), tmp_path, spec, "-DECGQA_PORTABLE")
     run = boards.run(image, [str(tmp_path / "segments.bin")])
     assert [x[4:] for x in run.output.splitlines() if x.startswith("map ")] == expected[:few]
+
+
+WIDE = [
+    ("host-gcc", "-O3"),
+    ("host-clang", "-O3"),
+    ("host-gcc", "-O1 -fsanitize=address,undefined -fno-sanitize-recover=all"),
+    ("aarch64", "-O3"),
+]
+
+
+@pytest.mark.parametrize(("compiler", "flags"), WIDE, ids=" ".join)
+def test_rows_side_by_side_are_the_same_bytes(
+    compiler: str,
+    flags: str,
+    spec: FrontEnd,
+    segments: np.ndarray,
+    expected: list[str],
+    tmp_path: Path,
+) -> None:
+    """AVX2's kernels and NEON's, which a host has beside the device's sources."""
+    board = usable(compiler)
+    if not board.emulator and not NativeFrontEnd(spec, FS_HZ).has_lanes:
+        pytest.skip("this core has no AVX2")
+    (tmp_path / "segments.bin").write_bytes(segments.astype("<i2").tobytes())
+    tables_c = tmp_path / "cwt_tables.c"
+    tables_c.write_text(cwt_source(tables.build(spec, FS_HZ), "cwt_tables"))
+    library = firmware_bridge_dir()
+    sources = [*boards.library_sources(), *sorted((library / "host").glob("*.c"))]
+    sources += [library / "tests" / "wide_program.c", tables_c]
+    image = boards.build(board, sources, tmp_path, flags=flags.split())
+    run = boards.run(image, [str(tmp_path / "segments.bin")])
+    assert run.status == 0, run.output
+    digests = [x[4:] for x in run.output.splitlines() if x.startswith("map ")]
+    assert digests == [line.split()[0] for line in expected]

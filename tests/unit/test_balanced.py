@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from synthetic_leads import pulse_train, write_training_sets
 
-from ecgqa_tflite.datasets import arrhythmia
+from ecgqa_tflite.datasets import arrhythmia, challenge2011
+from ecgqa_tflite.datasets.agreed import beats_agreed
 from ecgqa_tflite.datasets.balanced import Composition, build, shares
 from ecgqa_tflite.errors import ArgumentError, DatasetError
 from ecgqa_tflite.spec import FrontEnd
@@ -31,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def with_arrhythmia(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with two records of vfdb, each half plain, half broad complexes, 150 a minute."""
+    """The same with two records of vfdb: plain, broad complexes, 150 a minute, and noise."""
     import wfdb
 
     root = tmp_path_factory.mktemp("more")
@@ -40,16 +41,16 @@ def with_arrhythmia(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir(parents=True)
     t = np.arange(30 * 250) / 250
     wave = np.exp(-0.5 * ((t % 0.4 - 0.2) / 0.04) ** 2)
-    wave += 0.02 * np.random.default_rng(0).standard_normal(len(t))
-    signal = np.r_[pulse_train(30).signal_mv, wave]
+    noise = np.random.default_rng(0).standard_normal((2, len(t)))
+    signal = np.r_[pulse_train(30).signal_mv, wave + 0.02 * noise[0], noise[1]]
     for name in ("1", "2"):
         wfdb.wrsamp(
             name, fs=250, units=["mV"], sig_name=["ECG"], p_signal=signal[:, None], fmt=["16"],
             adc_gain=[1000.0], baseline=[0], write_dir=str(folder),
         )  # fmt: skip
         wfdb.wrann(
-            name, "atr", np.array([10, 30 * 250]), ["+", "+"], aux_note=["(N", "(VT"],
-            write_dir=str(folder),
+            name, "atr", np.array([10, 30 * 250, 60 * 250]), ["+", "+", "+"],
+            aux_note=["(N", "(VT", "(NOISE"], write_dir=str(folder),
         )  # fmt: skip
     rows = "vfdb,1,0,10,A,A\nvfdb,2,0,10,A,A\nvfdb,1,0,40,C,C\nvfdb,2,0,12,A,B\n"
     (root / "arrhythmia" / "graded.csv").write_text(GRADES + rows)
@@ -79,9 +80,24 @@ def test_the_same_call_reads_what_the_first_made(data: Path, tmp_path: Path) -> 
     assert elsewhere.train.digest == first.train.digest
 
 
+def test_a_damaged_set_is_made_anew(data: Path, tmp_path: Path) -> None:
+    first = build(data, SPEC, TINY, tmp_path)
+    (path,) = (tmp_path / "sets").iterdir()
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    for damaged in (
+        whole[:middle], b"", b"not a set",
+        whole[:middle] + bytes(255 - b for b in whole[middle : middle + 64]) + whole[middle + 64 :],
+    ):  # fmt: skip
+        path.write_bytes(damaged)
+        assert build(data, SPEC, TINY, tmp_path).train.digest == first.train.digest
+        assert [p.name for p in path.parent.iterdir()] == [path.name]
+        assert path.read_bytes() != damaged
+
+
 def test_recorded_arrhythmias_are_split_by_record(with_arrhythmia: Path, tmp_path: Path) -> None:
     sets = build(with_arrhythmia, SPEC, TINY, tmp_path)
-    recorded = ("rhythms_recorded", "graded_high", "tachycardia_recorded")
+    recorded = ("rhythms_recorded", "graded_high", "tachycardia_recorded", "noise_recorded")
     for found, record, sources in (
         (sets.train, "vfdb/1", recorded),
         (sets.validation, "vfdb/2", recorded[:2]),  # 40 segments have none of the rarest
@@ -112,6 +128,23 @@ def test_grades_that_say_nothing(
     (root / "arrhythmia" / "graded.csv").write_text(text)
     with pytest.raises(DatasetError, match=says):
         arrhythmia.graded_segments(root, SPEC, frozenset({"vfdb/1"}), 0, np.random.default_rng(0))
+
+
+def test_bad_leads_with_plain_beats_are_left_out(tmp_path: Path) -> None:
+    write_training_sets(tmp_path)
+    labels = tmp_path / "challenge-2011" / "LEADS.csv"
+    labels.write_text(labels.read_text().replace("1,I,good", "1,I,bad"))
+    recordings = challenge2011.labelled_recordings(tmp_path)
+    segments = challenge2011.lead_segments(recordings, SPEC)
+    agreed = beats_agreed((recording for recording, _ in recordings), segments, SPEC.segment_s)
+    assert set(segments.ids[agreed]) == {str(i) for i in segments.ids if "/I@" in i}
+    for source, plain in (("leads_hidden", False), ("leads_bad", True)):
+        composition = replace(TINY, low=((source, 1.0), ("noise", 1.0)))
+        sets = build(tmp_path, SPEC, composition, tmp_path / "cache")
+        parts = (*sets.train.parts, *sets.validation.parts)
+        ids = [str(name) for part in parts if part.source == source for name in part.ids]
+        assert any(name.startswith("challenge-2011/1/I@") for name in ids) is plain
+        assert any(name.startswith("challenge-2011/1/II@") for name in ids)
 
 
 def test_what_a_recorded_source_lacks_the_others_make_up() -> None:

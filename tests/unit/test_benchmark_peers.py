@@ -82,6 +82,8 @@ def test_tables_and_json(
         assert words in done.stdout, words
     report = json.loads(file.read_text())
     assert report["kind"] == "measured" and len(report["networks_ms"]) == 2
+    assert list(report["front_ends_ms"]) == ["wearable", "seed"]
+    assert all("scipy.fft batched, Morse" in x for x in report["front_ends_ms"].values())
     again = CliRunner().invoke(main, given)
     assert again.exit_code == 1 and "exists" in again.stderr
     none = CliRunner().invoke(main, ["bench", "peers", "no_such_model"])

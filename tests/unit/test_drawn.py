@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sources of the training sets: what they draw is what they are called."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -71,11 +73,53 @@ def test_a_step_and_a_wander_hide_no_beat_and_noise_does() -> None:
 def test_a_pause_has_its_length_and_no_beat_in_it() -> None:
     rng, lead = np.random.default_rng(4), _lead()
     found = [defects.paused(lead, 3.0, 5.0, rng) for _ in range(40)]
-    windows = [x for x in found if x is not None]
+    windows = [pause for pause in found if pause is not None]
     assert windows
-    for x in windows:
-        beats = np.flatnonzero(x > 0.6) / FS_HZ
-        assert np.diff(beats).max() == pytest.approx(3.0, abs=0.1)
+    for x, beats in windows:
+        assert errors_of(x, FS_HZ, beats) == (0, 0)
+        inside = beats[(beats > 0) & (beats < 5)]
+        assert np.diff(inside).max() == pytest.approx(3.0, abs=0.01)
+
+
+def test_a_lead_whose_beats_cannot_be_told_gives_no_pause(material: Material) -> None:
+    lead = _lead()
+    noise = 2.0 * np.random.default_rng(6).standard_normal(len(lead.signal_mv))
+    hidden = replace(lead, signal_mv=(lead.signal_mv + noise).astype(np.float32))
+    with pytest.raises(DatasetError, match="pauses: 1 segments wanted, 0 found"):
+        draw("pauses", 1, replace(material, leads=(hidden,)), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("source", ["disturbed", "hidden"])
+def test_a_label_holds_after_the_change_or_there_is_no_segment(
+    source: str, material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(7).standard_normal(1250)
+    for name in ("disturbed", "burst"):
+        monkeypatch.setattr(defects, name, lambda x, *_: x + noise)
+    monkeypatch.setattr(defects, "hidden", lambda x, *_: x)
+    rule, rng = RULES[source][1], np.random.default_rng(8)
+    assert not any(rule(material, rng) for _ in range(20))
+
+
+def test_bare_hum_lasts() -> None:
+    x, rng = np.linspace(0, 1, 1250), np.random.default_rng(9)
+    for _ in range(40):
+        changed = defects.only_hum(x, FS_HZ, rng) != x
+        assert changed.sum() >= 1.48 * FS_HZ and np.abs(np.diff(changed.astype(int))).sum() <= 2
+
+
+@pytest.mark.parametrize("kind", range(defects.PULSES))
+def test_pulses_are_as_wide_and_as_many_as_they_should_be(
+    kind: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(defects, "_wander", lambda t, rng: np.zeros(len(t)))
+    rng = np.random.default_rng(10)
+    for _ in range(40):
+        x = defects.pulses(kind, 1250, FS_HZ, rng)
+        smooth = np.convolve(x, np.full(9, 1 / 9), "same")
+        rises = np.flatnonzero(np.diff((smooth > 0.5).astype(int)) == 1)
+        assert 0.5 * 5 - 1 <= len(rises) <= 2 * (2.5 * 5 + 1)
+        assert (smooth > 0.5).sum() / max(len(rises), 1) > 0.03 * FS_HZ
 
 
 def test_contrast_and_periodicity_tell_rhythm_from_noise() -> None:

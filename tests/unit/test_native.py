@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The integer front end against the float64 reference, and against itself."""
 
+import platform
 import re
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,11 +104,29 @@ def test_real_segments_follow_the_reference(real_magnitudes, scaling):
     assert d.max() <= 2
 
 
-@pytest.mark.parametrize("name", SPECS)
-def test_the_device_s_two_passes_give_the_same_bytes(name):
-    front_end = NativeFrontEnd(SPECS[name], 250)
-    samples = np.array([*edge_cases(250).values(), *(synthetic(250, s) for s in range(8))])
-    assert (front_end.index_maps(samples) == front_end.index_maps(samples, two_pass=True)).all()
+@pytest.mark.parametrize(
+    ("name", "fs_hz"),
+    [(name, fs) for name, spec in SPECS.items() for fs in (125, 250, 1000) if fs >= spec.fs_min_hz],
+)
+@pytest.mark.parametrize("way", [{"lanes": False}, {"two_pass": True}], ids=str)
+def test_every_way_gives_the_same_bytes(name, fs_hz, way):
+    """Rows side by side in SIMD lanes, one after the other, and as a device does."""
+    front_end = NativeFrontEnd(SPECS[name], fs_hz)
+    samples = np.array([*edge_cases(fs_hz).values(), *(synthetic(fs_hz, s) for s in range(8))])
+    assert (front_end.index_maps(samples) == front_end.index_maps(samples, **way)).all()
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(8, 8), (9, 31), (15, 32), (16, 33), (17, 500)])
+def test_any_number_of_rows_and_columns_fits_the_lanes(rows, cols):
+    front_end = NativeFrontEnd(FrontEnd(rows=rows, cols=cols, scaling="minmax"), 250)
+    samples = np.array([synthetic(250, s) for s in range(3)])
+    assert (front_end.index_maps(samples) == front_end.index_maps(samples, lanes=False)).all()
+
+
+def test_lanes_are_there_where_the_core_has_them():
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    if platform.machine() == "aarch64" or " avx2 " in flags:
+        assert NativeFrontEnd(FrontEnd(), 250).has_lanes
 
 
 @pytest.mark.parametrize("scaling", ["qrs", "minmax"])
@@ -124,8 +144,8 @@ def test_any_samples_give_the_reference_within_two_levels(scaling, seed, size, o
     samples = np.clip(walk + offset, -32768, 32767).astype(np.int16)
     front_end = NativeFrontEnd(FrontEnd(rows=64, cols=64, scaling=scaling), 125)
     assert np.abs(difference(front_end, samples)).max() <= 2
-    both = front_end.index_maps(samples[None], two_pass=True)
-    assert (both[0] == front_end.index_map(samples)).all()
+    for way in ({"lanes": False}, {"two_pass": True}):
+        assert (front_end.index_maps(samples[None], **way)[0] == front_end.index_map(samples)).all()
 
 
 @pytest.mark.requirement("IN-1")

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,6 +137,42 @@ def test_two_writers_of_one_name_do_not_meet(tmp_path: Path) -> None:
         with context(path, True) as first, context(path, True) as second:
             assert first != second and first.exists() and second.exists()
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("context", [whole_file, whole_folder])
+@pytest.mark.requirement("OUT-1")
+def test_of_two_runs_the_slower_replaces_nothing(tmp_path: Path, context: Any) -> None:
+    """What wasn't there when it began, and is now, is another's."""
+
+    def write(place: Path, text: str) -> None:
+        (place if place.is_file() else place / "a").write_text(text)
+
+    path = tmp_path / "out"
+    with pytest.raises(OutputExistsError, match="--overwrite"), context(path) as slow:
+        with context(path) as fast:
+            write(fast, "fast")
+        write(slow, "slow")
+    assert (path if path.is_file() else path / "a").read_text() == "fast"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no links without rights")
+@pytest.mark.requirement("OUT-1")
+def test_an_output_that_is_a_link(tmp_path: Path) -> None:
+    """The link goes, and only where it may; what it leads to stays."""
+    (tmp_path / "there").mkdir()
+    ours(tmp_path / "there", "old")
+    (tmp_path / "file").write_text("mine")
+    for context, target in ((whole_folder, "there"), (whole_file, "file")):
+        link = tmp_path / f"link to {target}"
+        link.symlink_to(tmp_path / target)
+        with pytest.raises(OutputExistsError), context(link):
+            pass
+        with context(link, overwrite=True) as temporary:
+            (temporary / "new" if temporary.is_dir() else temporary).write_text("new")
+        assert not link.is_symlink()
+    assert (tmp_path / "there" / "old").read_text() == "old"
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no links without rights")

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from native_model import is_valid
 
 from ecgqa_tflite.engine import planner
 from ecgqa_tflite.engine.chain import trimmed
 from ecgqa_tflite.engine.layers import Layer, LayerOperator, Network, Shape, Window
+from ecgqa_tflite.engine.native import NativeModel
 from ecgqa_tflite.engine.operators import (
     conv_2d,
     depthwise_conv_2d,
@@ -20,7 +20,8 @@ from ecgqa_tflite.engine.operators import (
     max_pool_2d,
     mean,
 )
-from ecgqa_tflite.engine.planner import plan_network
+from ecgqa_tflite.engine.planner import Plan, plan_network
+from ecgqa_tflite.frontend.colormap import lut
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,12 @@ def _layer(kind: LayerOperator, in_: Shape, out: Shape, kernel: Window) -> Layer
     if kind.accumulates:
         taps = in_.rows * in_.row_bytes
     weights = np.zeros(out.channels * taps, np.uint8)
+    channels = 0 if kind is max_pool_2d.OPERATOR else out.channels + out.channels % 2
     return Layer(
         kind=kind, operators=(0,), output=0, in_=in_, out=out, pooled=out, kernel=kernel,
         pool=Window(), in_zero_point=0, out_zero_point=0, act_min=-128, act_max=127, taps=taps,
-        weights=weights,
+        weights=weights, bias=np.zeros(channels, np.int32),
+        multiplier_q31=np.full(channels, 1 << 30, np.int32), shift=np.zeros(channels, np.int8),
     )  # fmt: skip
 
 
@@ -115,6 +118,10 @@ STEMS = {
 def first_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sizes are what is checked; a plan that is a little larger will do."""
     monkeypatch.setattr(planner, "TRIES", 0)
+
+
+def is_valid(plan: Plan) -> bool:
+    return NativeModel(plan, lut("grey")).is_valid
 
 
 def refused(slides: tuple[Slide, ...], head: LayerOperator, sizes: range) -> list[int]:

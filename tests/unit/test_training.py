@@ -177,6 +177,32 @@ def test_a_full_disk_is_an_error_that_can_be_read(
     assert not list(tmp_path.rglob("*.partial"))  # it would keep the disk full
 
 
+DAMAGES = {
+    "cut short": lambda raw: raw[: len(raw) // 2],
+    "empty": lambda raw: b"",
+    "text": lambda raw: b"not what it was",
+    "another array": lambda raw: b"\x93NUMPY\x01\x00v\x00" + raw[10:128].replace(b"77", b"07"),
+    "head changed": lambda raw: b"\xff" * 64 + raw[64:],
+}
+"""Of a file of the cache."""
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_index_maps_are_made_anew(tmp_path: Path, damage: str) -> None:
+    part = segments_of(noise(300))
+    before = np.array(index_maps(part, SPEC, tmp_path))
+    (path,) = (tmp_path / "index_maps").iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(DAMAGES[damage](whole))
+    assert np.array_equal(index_maps(part, SPEC, tmp_path), before)
+    assert path.read_bytes() == whole
+    path.with_suffix(".partial").write_bytes(DAMAGES[damage](whole))  # of a run that was killed
+    path.with_suffix(".done.json").write_text("256")
+    path.unlink()
+    assert np.array_equal(index_maps(part, SPEC, tmp_path), before)
+    assert [p.name for p in (tmp_path / "index_maps").iterdir()] == [path.name]
+
+
 @pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL])
 def test_a_file_system_that_reserves_nothing_will_do(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -310,6 +336,23 @@ def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path: Path) -> None:
 
     with pytest.raises(DatasetError, match="fewer than a batch"):
         fit(whole, maps[:3], quality[:3], SPEC, TINY, tmp_path / "few")
+
+
+@pytest.mark.parametrize("damage", ["cut short", "text", "head changed"])
+def test_a_damaged_checkpoint_is_none(tmp_path: Path, damage: str) -> None:
+    require_module("tf_keras")
+    from ecgqa_tflite.training.fit import CHECKPOINT, fit, new_network
+
+    maps, quality = separable(32)
+    two = replace(TINY, epochs=2)
+    whole = new_network(two, SPEC, "tiny")
+    fit(whole, maps, quality, SPEC, two, tmp_path / "work")
+    path = tmp_path / "work" / CHECKPOINT
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    again = new_network(two, SPEC, "tiny")
+    assert len(fit(again, maps, quality, SPEC, two, tmp_path / "work")) == 2
+    for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
+        assert np.array_equal(a, b)
 
 
 def test_validation_is_noted_after_each_epoch_and_changes_nothing(tmp_path: Path) -> None:

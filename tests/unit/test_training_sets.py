@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_leads import FS_HZ, pulse_train
 
-from ecgqa_tflite.datasets.beats import count_errors, detect_beats
+from ecgqa_tflite.datasets.beats import count_errors, detect_beats, found_alike
 from ecgqa_tflite.datasets.labelled import (
     LabelledSegments,
     LabelledSet,
@@ -127,6 +127,18 @@ def test_errors_are_counted_inside_the_segment_only() -> None:
     assert count_errors(known, found, 0, 5) == (3, 1, 1)
     assert count_errors(known, np.zeros(0), 0, 5) == (3, 3, 0)
     assert count_errors(np.zeros(0), found, 0, 5) == (0, 0, 3)
+
+
+def test_beats_found_alike_are_the_same_and_a_hearts() -> None:
+    beats = np.arange(0.5, 10, 0.8)
+    assert found_alike(beats, beats + 0.02, 0, 5)
+    assert not found_alike(beats, np.delete(beats, 2), 0, 5)
+    assert not found_alike(np.delete(beats, 2), beats, 0, 5)
+    assert not found_alike(np.zeros(0), np.zeros(0), 0, 5)
+    fast, slow = np.arange(0.1, 10, 0.2), np.array([0.2, 2.5, 4.6])
+    assert not found_alike(fast, fast, 0, 5)
+    assert not found_alike(slow, slow, 0, 5)
+    assert not found_alike(beats[beats < 2.2], beats[beats < 2.2], 0, 5)
 
 
 def test_clean_spans_need_beats_and_no_bar_near() -> None:
