@@ -112,11 +112,11 @@ def _choice(model: ModelFolder, row: Row, part: Part, hop_s: float, battery_mwh:
     if modelled.duty_cycle.high >= MOST_DUTY:
         why_not.append("too slow")
     with understood(model.path):
-        tested_on, bacc = _accuracy(model.metrics)
+        tested_on, bacc = accuracy(model.metrics)
     return Choice(model.name, modelled, ram_bytes, row.flash_bytes, bacc, tested_on, tuple(why_not))
 
 
-def _accuracy(metrics: Mapping[str, Any]) -> tuple[str, Figure]:
+def accuracy(metrics: Mapping[str, Any]) -> tuple[str, Figure]:
     """Of segments graded one by one, else of an external set, else of the validation set."""
     for name, table in metrics.get("external", {}).items():
         if graded := table.get("graded"):

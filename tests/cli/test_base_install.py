@@ -7,15 +7,20 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
-from conftest import REPO
+from conftest import REPO, require_module
 
 from ecgqa_tflite.model_folder import ModelFolder
+from ecgqa_tflite.recording import Recording
+from ecgqa_tflite.recording.simulator import simulate, simulate_demo
+from ecgqa_tflite.recording.wfdb_writer import write_wfdb
 
 pytestmark = pytest.mark.slow
 
@@ -92,3 +97,40 @@ def test_assess_and_bench(
     assert "tflm: tflite-micro is not installed" in text and "segments/s" in text
     rows = json.loads((report / "report.json").read_text())["rows"]
     assert len(rows) >= 3 and {r["kind"] for r in rows} == {"measured"}
+
+
+def readme_commands() -> list[str]:
+    """Those of the README that a plain install runs without a download, a board or a vest."""
+    blocks = re.findall(r"```console\n(.*?)```", (REPO / "README.md").read_text(), re.DOTALL)
+    lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    later = r"make|pip|ecgqa (data|train|threshold|evaluate|bench) "  # other tests run these
+    return [line for line in lines if not re.match(later, line)]
+
+
+def test_the_readmes_commands_run(environment: Path, tmp_path: Path) -> None:
+    require_module("edfio")
+    import edfio
+
+    demo = simulate_demo()
+    counts = np.rint(np.nan_to_num(demo.signal_mv[:, 0]) * 200)
+    counts.astype("<i2").tofile(tmp_path / "mine.s16")
+    signal = edfio.EdfSignal(counts / 200, demo.fs_hz, label="ECG", physical_dimension="mV")
+    edfio.Edf([signal]).write(tmp_path / "night.edf")
+    (tmp_path / "nights").mkdir()
+    shutil.copy(tmp_path / "night.edf", tmp_path / "nights")
+    for folder, name in (("data/mitdb", "104"), ("archive/ward", "bed")):
+        ecg = simulate(30, 250, seed=1)
+        write_wfdb(Recording(name, ecg.signal_mv, 250, ("MLII",)), tmp_path / folder)
+    commands = readme_commands()
+    assert {line.split()[1] for line in commands if line.startswith("ecgqa ")} == {
+        "assess", "bulk", "recommend", "stream",
+    }  # fmt: skip
+    clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    clean["PATH"] = f"{environment}{os.pathsep}{clean['PATH']}"
+    for line in commands:
+        done = subprocess.run(
+            line, shell=True, capture_output=True, text=True, cwd=tmp_path, env=clean, check=False
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    for made in ("night.html", "build/light_cnn/manifest.json", "nights.csv", "out/index.html"):
+        assert (tmp_path / made).is_file()
