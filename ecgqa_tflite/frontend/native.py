@@ -111,7 +111,7 @@ def library() -> ctypes.CDLL:
             f"the compiled front end {found[0]} does not load ({error}); reinstall: pip install ."
         ) from error
     sizeof = ("tables", "row", "layer", "model")
-    asked = (*(f"sizeof_{name}" for name in sizeof), "weights_len")
+    asked = (*(f"sizeof_{name}" for name in sizeof), "weights_len", "fold")
     if not all(hasattr(lib, f"ecgqa_host_{name}") for name in asked):
         raise EcgqaError(f"{found[0]} is of another version; reinstall: pip install .")
     for name in ("index_maps_two_pass", "condition", "reasons", "scores"):
@@ -128,6 +128,10 @@ def library() -> ctypes.CDLL:
     lib.ecgqa_host_index_maps.restype = ctypes.c_int
     lib.ecgqa_host_index_maps.argtypes = [
         *(ctypes.c_void_p,) * 3, ctypes.c_size_t, ctypes.c_void_p
+    ]  # fmt: skip
+    lib.ecgqa_host_fold.restype = None
+    lib.ecgqa_host_fold.argtypes = [
+        ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p
     ]  # fmt: skip
     lib.ecgqa_host_weights_len.restype = ctypes.c_size_t
     lib.ecgqa_host_weights_len.argtypes = [ctypes.c_void_p]
@@ -184,6 +188,32 @@ def error_of(status: int) -> EcgqaError:
         if cls.status == status:
             return cls(status_text(status))
     return EcgqaError(status_text(status))
+
+
+def folded(
+    images: NDArray[np.int8], block: int, rows: int, cols: int, fill: int
+) -> NDArray[np.int8]:
+    """Blocks of pixels laid into one each.
+
+    Parameters
+    ----------
+    images
+        int8, shape (n, r, c, channels), none of them 0.
+    block
+        Rows and columns of a block.
+    rows, cols
+        Blocks that are wanted; pixels beyond them are cut off, missing ones are ``fill``.
+
+    Returns
+    -------
+    int8, shape (n, rows, cols, block * block * channels): block row, block column, channel.
+    """
+    images = np.ascontiguousarray(images)
+    n, r, c, channels = images.shape
+    out = np.empty((n, rows, cols, block * block * channels), np.int8)
+    numbers = (ctypes.c_uint32 * 7)(r, c, channels, block, rows, cols, fill & 0xFFFFFFFF)
+    library().ecgqa_host_fold(numbers, images.ctypes.data, n, out.ctypes.data)
+    return out
 
 
 class NativeFrontEnd:

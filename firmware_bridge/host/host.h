@@ -51,5 +51,18 @@ ecgqa_status_t ecgqa_host_reasons(const ecgqa_cwt_tables_t *tables, const int16_
  * gives them. Thread-safe. ERR_WORKSPACE: out of memory; others as ecgqa_nn_init. */
 ecgqa_status_t ecgqa_host_scores(const ecgqa_nn_model_t *model, const uint8_t *maps, size_t count,
                                  int8_t *scores);
+/* Blocks of block * block pixels laid into one each: the layout that takes a convolution's stride
+ * of `block` (ecgqa_tflite/tflite/space_to_depth.py). */
+typedef struct {
+    uint32_t rows, cols, channels; /* of an image */
+    uint32_t block;
+    uint32_t out_rows, out_cols; /* blocks beyond them are cut off ... */
+    int32_t fill;                /* ... and pixels that are missing are this */
+} ecgqa_host_fold_t;
+
+/* Images, int8 [count][rows][cols][channels], to [count][out_rows][out_cols][block][block]
+ * [channels]; none of the numbers is 0. */
+void ecgqa_host_fold(const ecgqa_host_fold_t *fold, const int8_t *images, size_t count,
+                     int8_t *folded);
 
 #endif

@@ -107,7 +107,7 @@ WIDE = [
 ]
 
 
-@pytest.mark.parametrize(("compiler", "flags"), WIDE, ids=" ".join)
+@pytest.mark.parametrize(("compiler", "flags"), WIDE, ids=[" ".join(x) for x in WIDE])
 def test_rows_side_by_side_are_the_same_bytes(
     compiler: str,
     flags: str,
