@@ -57,7 +57,6 @@ RECORDED = frozenset(
         "rhythms_recorded",
         "tachycardia_recorded",
         "fibrillation_recorded",
-        "noise_recorded",
         "graded_high",
         "graded_low",
     }
@@ -108,7 +107,7 @@ class Composition:
         ("mixtures_found", 2.2),
         ("rhythms", 0.6),
         ("pauses", 1.4),
-        ("tachycardia", 0.6),
+        ("tachycardia", 0.9),
         ("rhythms_recorded", 1.2),
         ("tachycardia_recorded", 0.2),
         ("graded_high", 1.0),
@@ -119,11 +118,10 @@ class Composition:
         ("mixtures_poor", 2.0),
         ("hidden", 1.3),
         ("noise", 1.2),
-        ("noise_recorded", 0.4),
         ("hum", 0.3),
         ("hum_alone", 0.2),
-        ("waves", 0.7),
-        ("bells", 0.8),
+        ("waves", 0.5),
+        ("bells", 0.6),
         ("fibrillation", 0.6),
         ("fibrillation_recorded", 0.1),
         ("graded_low", 0.8),
@@ -254,7 +252,7 @@ def _make(
             spec,
             min(n, WINDOWS),
         )
-        made[part] = _draw(mine, material, n, composition, rng, progress)
+        made[part] = _draw(mine, material, n, composition, progress)
     return BalancedSets(made["train"], made["validation"])
 
 
@@ -317,10 +315,9 @@ def _draw(
     material: Material,
     n: int,
     composition: Composition,
-    rng: np.random.Generator,
     progress: Progress | None,
 ) -> LabelledSet:
-    """``n`` segments, class by class, source by source."""
+    """``n`` segments, class by class, source by source; none depends on what others drew."""
     parts: list[LabelledSegments] = []
     rest = dict(pools)
     for weights in (composition.high, composition.low):
@@ -330,6 +327,8 @@ def _draw(
         for source, wanted in shares(weights, n // 2, have).items():
             if not wanted:
                 continue
+            inside = material.bank.part == "validation"
+            rng = np.random.default_rng([composition.seed, inside, *source.encode()])
             if source in RULES:
                 tick = ticks(progress, f"drawing segments, {material.bank.part}, {source}")
                 parts.append(draw(source, wanted, material, rng, tick))

@@ -59,7 +59,6 @@ SOURCES = {
     "bells": "pulse waves",
     "fibrillation": "fibrillation made by rule",
     "fibrillation_recorded": "vfdb, fibrillation without complexes",
-    "noise_recorded": "vfdb, annotated as noise, nothing stands out",
     "graded_low": "vfdb, cudb, challenge-2015: windows graded C, training's shifted too",
     "clipped": "clean ECG cut off on the rails of an amplifier",
 }
