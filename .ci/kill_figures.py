@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGKILL at random moments of convert, train and evaluate: whole or nothing, and resumable.
 
-``python .ci/kill_figures.py WORK DATA [--kills 100] [--others 30]``: DATA is what `ecgqa train`
-takes.
+``python .ci/kill_figures.py WORK DATA [--kills 100] [--others 30]``: DATA is what
+`ecgqa train` takes.
 Each command runs once undisturbed; then, killed so often at moments spread over its time, its
 output must be absent or the same bytes, the same command must end with the same bytes, and nothing
 else may lie beside it.
@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--kills", type=int, default=100, help="of convert")
     parser.add_argument("--others", type=int, default=30, help="of train, and of evaluate")
+    parser.add_argument("--only", choices=("convert", "evaluate", "train"), help="of the three")
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
     args = parser.parse_args()
     random.seed(args.seed)
@@ -135,6 +136,7 @@ def main() -> None:
     found = {
         name: tried(name, command, work / name / out, kills.get(name, args.others))
         for name, (command, out) in commands.items()
+        if args.only in (None, name)
     }
     (work / "kills.json").write_text(json.dumps(found, indent=1) + "\n")
     if any(row["faults"] for row in found.values()):

@@ -62,7 +62,8 @@ IN_MANIFEST = {"target", "fs_hz", "quantize", "collect", "hop_s"}
 @click.option(
     "--spec",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="spec.json of the front end that MODEL was trained with, where MODEL is a file of yours.",
+    help="spec.json of the front end that MODEL was trained with, where MODEL is a file of yours; "
+    "its `network` may name classes, which is high quality, and the images' range.",
 )
 @click.option(
     "--threshold",

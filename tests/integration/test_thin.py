@@ -141,7 +141,7 @@ def test_the_gate_holds_it_against_the_whole_network(
     """Random weights halved decide otherwise: the bundle is refused by what pruning cost."""
     out = tmp_path / "out"
     done = convert(model.path, "-o", out, "--prune", "0.9", "--data", labelled,
-                   "--gate", "bacc-drop=-1", *OFF[2:])  # fmt: skip
+                   *OFF, "--gate", "flipped=0")  # fmt: skip
     assert done.exit_code == 1 and "the gate is not passed on validation" in done.output
     assert not out.exists()
 
