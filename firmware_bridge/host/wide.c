@@ -72,7 +72,7 @@ static size_t lay_out(ecgqa_wide_t *wide, uint8_t *all, const ecgqa_cwt_tables_t
     }
     const size_t bins = bins_of(tables);
     wide->spectrum = take(all, &taken, bins * sizeof(int16_t));
-    wide->band = take(all, &taken, bins * sizeof(int32_t));
+    wide->band = take(all, &taken, bins * sizeof(int32_t) + element);
     wide->line = take(all, &taken, (2u * points + ECGQA_WIDE_GAP) * element);
     wide->z = take(all, &taken, 2u * (points + 1u) * element);
     wide->w = take(all, &taken, 2u * (points + 1u + 2u * ECGQA_CWT_PAD) * element);

@@ -14,15 +14,6 @@ static inline lanes_t load(const int32_t *a)
     return v;
 }
 
-static inline lanes_t load_u16(const uint16_t *a)
-{
-    lanes_t v;
-    for (unsigned lane = 0u; lane < LANES; ++lane) {
-        v[lane] = a[lane];
-    }
-    return v;
-}
-
 /* ---- the short transform --------------------------------------------------------------------- */
 
 static inline complex_t add(complex_t a, complex_t b)
@@ -108,6 +99,23 @@ static lanes_t fft_real(const ecgqa_cwt_tables_t *tables, unsigned log2_fft, com
 
 /* ---- spectrum to W --------------------------------------------------------------------------- */
 
+/* `n` int32, and up to LANES - 1 beyond. */
+static inline void copy(int32_t *to, const int32_t *from, uint32_t n)
+{
+    for (uint32_t i = 0u; i < n; i += LANES) {
+        const lanes_t v = load(from + i);
+        memcpy(to + i, &v, sizeof v);
+    }
+}
+
+static inline void clear(int32_t *to, uint32_t n)
+{
+    for (uint32_t i = 0u; i < n; i += LANES) {
+        const lanes_t v = all(0);
+        memcpy(to + i, &v, sizeof v);
+    }
+}
+
 /* A row's band to `line`, from where ecgqa_cwt_band has it; its exponent. */
 static int32_t band_of(const ecgqa_cwt_t *cwt, const ecgqa_wide_t *wide, const ecgqa_cwt_row_t *row,
                        const int16_t *weights, int32_t *line)
@@ -133,13 +141,14 @@ static int32_t band_of(const ecgqa_cwt_t *cwt, const ecgqa_wide_t *wide, const e
             memcpy(band + i, &value, sizeof value);
         }
     }
+    /* In order: what goes beyond the end of one part is overwritten by the next. */
     const int32_t *const from = band + row->first_bin % ECGQA_CWT_GROUP;
     const uint32_t at = ((uint32_t)row->first_bin - row->centre_bin) & (period - 1u);
     const uint32_t behind = count < period - at ? count : period - at, rest = count - behind;
-    memcpy(line, from + behind, rest * sizeof *line);
-    memset(line + rest, 0, (at - rest) * sizeof *line);
-    memcpy(line + at, from, behind * sizeof *line);
-    memset(line + at + behind, 0, (period - at - behind) * sizeof *line);
+    copy(line, from + behind, rest);
+    clear(line + rest, at - rest);
+    copy(line + at, from, behind);
+    clear(line + at + behind, period - at - behind);
     return (int32_t)(top + base);
 }
 
@@ -256,18 +265,17 @@ typedef struct {
 
 static scaler_t scaler_of(const ecgqa_cwt_t *cwt, const int32_t *exponent)
 {
-    scaler_t s = {0};
-    s.plain = 1;
+    const int32_t highest = cwt->range.high.exponent;
+    const ecgqa_cwt_scaler_t one = ecgqa_cwt_scaler(cwt, highest);
+    const lanes_t down = highest - load(exponent), most = all(31);
+    scaler_t s = {one.scale, one.low, one.high, one.widen, {0}, {0}, {0}, one.low == 0u};
+    s.down = (ulanes_t)smaller(larger(down, all(0)), most);
+    s.up = (ulanes_t)smaller(larger(-down, all(0)), most);
+    /* Without `up` it is beyond every magnitude, and beyond int32. */
+    const lanes_t limit = (lanes_t)((ulanes_t)all((int32_t)one.high) >> s.up);
+    s.limit = (limit | (limit >> 31)) & INT32_MAX;
     for (unsigned lane = 0u; lane < LANES; ++lane) {
-        const ecgqa_cwt_scaler_t one = ecgqa_cwt_scaler(cwt, exponent[lane]);
-        s.scale = one.scale;
-        s.low = one.low;
-        s.high = one.high;
-        s.widen = one.widen;
-        s.down[lane] = one.down;
-        s.up[lane] = one.up;
-        s.limit[lane] = (int32_t)(one.limit > INT32_MAX ? INT32_MAX : one.limit);
-        s.plain = s.plain && one.up == 0u && one.low == 0u;
+        s.plain = s.plain && exponent[lane] <= highest;
     }
     return s;
 }
