@@ -27,7 +27,7 @@ test-firmware: setup ## the firmware on every board and core, bit for bit, under
 size: setup ## RAM, flash and instructions of MODEL (default light_cnn) on each core
 	$(BIN)/ecgqa bench size $(MODEL)
 
-fuzz: setup ## FUZZ_RUNS (default 100000) inputs to each function that takes outside data
+fuzz: setup ## FUZZ_RUNS (default 100000) inputs to what takes outside data, and to the kernels
 	$(BIN)/python tests/firmware/fuzz.py --runs $(FUZZ_RUNS)
 
 damage: setup ## FLIPS (default 2000) changed bits in a bundle, and in its workspace: what sees them
