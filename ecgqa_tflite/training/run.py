@@ -77,14 +77,8 @@ def train(
     _refuse(out, overwrite, data, cache)
     _refuse_few(recipe)
     network, pretraining = new_network(recipe, spec, out.name), _pretraining(recipe)
-    leads, lead_labels = challenge2011.whose_leads(data)
-    if progress is not None and lead_labels == "by recording":
-        progress(
-            f"{leads} has no {challenge2011.LEADS}: its leads are labelled {lead_labels}", 1, 1
-        )
+    leads, lead_labels = _told(data, progress)
     sets = build(data, spec, recipe.composition, cache, progress)
-    if progress is not None and (absent := missing(data)):
-        progress(f"without {', '.join(absent)}: {data} has none", 1, 1)
     maps = index_maps(sets.train, spec, cache, workers, progress)
     validation_maps = index_maps(sets.validation, spec, cache, workers, progress)
 
@@ -125,6 +119,19 @@ def train(
     )
     shutil.rmtree(work, ignore_errors=True)
     return write_card(model)
+
+
+def _told(data: Path, progress: Progress | None) -> tuple[str, str]:
+    """Whose labels challenge-2011's leads have, and what is absent, said before the work."""
+    leads, lead_labels = challenge2011.whose_leads(data)
+    if progress is not None:
+        if lead_labels == "by recording":
+            progress(
+                f"{leads} has no {challenge2011.LEADS}: its leads are labelled {lead_labels}", 1, 1
+            )
+        if absent := missing(data):
+            progress(f"without {', '.join(absent)}: {data} has none", 1, 1)
+    return leads, lead_labels
 
 
 def _refuse(out: Path, overwrite: bool, *inputs: Path) -> None:
