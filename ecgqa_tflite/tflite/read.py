@@ -41,6 +41,17 @@ DTYPES: dict[int, str] = {
     schema.TensorType.BOOL: "bool",
 }
 """Tensor types that are read, by the schema's number; numpy's names."""
+DAMAGE = (
+    struct.error,
+    IndexError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+)
+"""What flatbuffers and numpy raise where a file's structure can't be followed."""
 
 
 @dataclass(frozen=True)
@@ -137,16 +148,7 @@ def read_tflite(data: bytes, source: str = "model") -> Graph:
         raise ModelError(f"{source}: has {feature}, which this tool does not read") from None
     except _Damaged as damage:
         raise ModelError(f"{source}: damaged .tflite ({damage}); get it again") from None
-    except (
-        struct.error,
-        IndexError,
-        KeyError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        MemoryError,
-    ) as error:
+    except DAMAGE as error:
         kind = type(error).__name__
         raise ModelError(
             f"{source}: damaged .tflite (its structure can't be followed: {kind}); get it again"
@@ -489,14 +491,7 @@ def read_metadata(data: bytes, source: str = "model") -> dict[str, bytes]:
         return found
     except _Damaged as damage:
         raise ModelError(f"{source}: damaged .tflite ({damage}); get it again") from None
-    except (
-        struct.error,
-        IndexError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-    ) as error:
+    except DAMAGE as error:
         kind = type(error).__name__
         raise ModelError(
             f"{source}: damaged .tflite (its metadata: {kind}); get it again"

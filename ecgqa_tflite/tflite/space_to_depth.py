@@ -11,8 +11,6 @@ them. Compilers for NPUs unroll strides above 3; this leaves them nothing to unr
 
 from __future__ import annotations
 
-import struct
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +18,7 @@ from ecgqa_tflite.errors import ConversionError
 from ecgqa_tflite.frontend.native import folded
 from ecgqa_tflite.tflite.flatbuffer import add_buffer, pack, set_buffer, unpack
 from ecgqa_tflite.tflite.image_codes import INPUT_ZERO_POINT
-from ecgqa_tflite.tflite.read import Graph, read_tflite
+from ecgqa_tflite.tflite.read import DAMAGE, Graph, read_tflite
 
 
 def foldable_stride(graph: Graph) -> int | None:
@@ -90,15 +88,7 @@ def rewrite(tflite: bytes, source: str = "model") -> bytes:
         )
     try:
         return _rewritten(tflite, graph, stride)
-    except (
-        struct.error,
-        IndexError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        MemoryError,
-    ):
+    except DAMAGE:
         # in a part that is neither read nor run here
         raise ConversionError(f"{source}: damaged .tflite; get it again") from None
 

@@ -20,14 +20,8 @@
 #include <string.h>
 
 #include "../host/reseal.h"
+#include "check.h"
 #include "ecgqa_bundle.h"
-
-#define CHECK(condition)      \
-    do {                      \
-        if (!(condition)) {   \
-            __builtin_trap(); \
-        }                     \
-    } while (0)
 
 enum {
     MAX_LAYERS = 16,

@@ -14,13 +14,7 @@
 
 #include "../src/nn_internal.h"
 #include "../src/nn_kernels.h"
-
-#define CHECK(condition)      \
-    do {                      \
-        if (!(condition)) {   \
-            __builtin_trap(); \
-        }                     \
-    } while (0)
+#include "check.h"
 
 enum { MAX_LEN = 96, MAX_PAIRS = 4, MAX_RUNS = 3, MAX_LOGITS = 12 };
 

@@ -24,14 +24,8 @@
 
 #include "../host/reseal.h"
 #include "../src/lost.h"
+#include "check.h"
 #include "ecgqa_bundle.h"
-
-#define CHECK(condition)      \
-    do {                      \
-        if (!(condition)) {   \
-            __builtin_trap(); \
-        }                     \
-    } while (0)
 
 enum { LEN = ECGQA_SEGMENT_LEN, MAX_STEPS = 100000, MAX_SEGMENTS = 3 };
 
