@@ -89,6 +89,7 @@ def tried(name: str, command: Sequence[str], out: Path, kills: int) -> dict[str,
         lie = sorted(p.name for p in place.iterdir())
         if left is None and lie != beside:
             faults.append(f"{i}: {lie} beside")
+        print(f"{name} {i + 1} of {kills}: {kind}, {len(faults)} faults", flush=True)
     found |= {"faults": faults, "seconds": round(took, 1)}
     print(
         f"{name}: {found['killed']} kills within {took:.1f} s: {found['whole']} times whole,"
