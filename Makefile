@@ -29,10 +29,14 @@ help: ## list the targets
 
 setup: $(VENV)/.built ## make .venv with the package, training and development tools, if needed
 
-$(VENV)/.made: pyproject.toml
+define REQUIRE
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make setup PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make setup PYTHON=...")'
 	@command -v $${CC:-cc} >/dev/null || { echo "a C compiler is needed (cc, or set CC)"; exit 1; }
+endef
+
+$(VENV)/.made: pyproject.toml
+	$(REQUIRE)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[train,dev]'
@@ -45,21 +49,30 @@ $(VENV)/.built: $(VENV)/.made $(NATIVE)
 		$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup ## a simulated recording, its assessment, two pictures and a proven firmware bundle
+# The demo needs the base install alone; where .venv is, with all the rest, it is taken instead.
+BASE := build/base
+$(BASE)/.made: pyproject.toml $(NATIVE) $(shell find ecgqa_tflite -name '*.py' -o -name '*.jinja')
+	$(REQUIRE)
+	$(PYTHON) -m venv $(BASE)
+	$(BASE)/bin/python -m pip install --quiet --disable-pip-version-check .
+	@touch $@
+
+DEMO_ENV := $(if $(wildcard $(VENV)/.built),$(VENV),$(BASE))
+demo: $(if $(wildcard $(VENV)/.built),setup,$(BASE)/.made) ## a simulated recording, its assessment, two pictures and a proven firmware bundle
 	@mkdir -p $(DEMO)
-	@$(BIN)/python -c "from ecgqa_tflite.recording.simulator import write_demo; \
+	@$(DEMO_ENV)/bin/python -c "from ecgqa_tflite.recording.simulator import write_demo; \
 		write_demo('$(DEMO)/recording', overwrite=True)"
-	$(BIN)/ecgqa assess $(DEMO)/recording/demo --picture $(DEMO)/strip.png \
+	$(DEMO_ENV)/bin/ecgqa assess $(DEMO)/recording/demo --picture $(DEMO)/strip.png \
 		--html $(DEMO)/page.html --json $(DEMO)/decisions.json --overwrite
-	$(BIN)/ecgqa scalogram $(DEMO)/recording/demo --at 35 -o $(DEMO)/scalogram.png --overwrite
-	$(BIN)/ecgqa-convert light_cnn -o $(DEMO)/bundle --overwrite
+	$(DEMO_ENV)/bin/ecgqa scalogram $(DEMO)/recording/demo --at 35 -o $(DEMO)/scalogram.png --overwrite
+	$(DEMO_ENV)/bin/ecgqa-convert light_cnn -o $(DEMO)/bundle --overwrite
 	@echo
 	@echo "recording  $(DEMO)/recording/demo.hea   90 simulated seconds, some of them disturbed"
 	@echo "decisions  $(DEMO)/decisions.json"
 	@echo "page       $(DEMO)/page.html   open it in a browser"
 	@echo "pictures   $(DEMO)/strip.png $(DEMO)/scalogram.png"
 	@echo "bundle     $(DEMO)/bundle   see its manifest.json; copy it into a firmware"
-	@echo "took $(elapsed); $$(du -sm $(VENV) | cut -f1) MB in $(VENV), $$(du -sm $(DEMO) | cut -f1) MB in $(DEMO)"
+	@echo "took $(elapsed); $$(du -sm $(DEMO_ENV) | cut -f1) MB in $(DEMO_ENV), $$(du -sm $(DEMO) | cut -f1) MB in $(DEMO)"
 
 # The same checks on further boards, compilers and user lands are test-thorough's; CI runs both.
 test: setup ## the tests, the firmware's on this machine and a Cortex-M4 (8 min)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import dataclasses
 import importlib.metadata
 import re
 import subprocess
@@ -345,6 +346,24 @@ def test_readme_links_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
             if not target.startswith("http"):
                 assert (path.parent / target).exists(), f"{path} links {target}"
+
+
+def test_contributing_names_what_is_there() -> None:
+    from ecgqa_tflite.recording.file import Reader
+
+    text = (REPO / "CONTRIBUTING.md").read_text()
+    places = re.findall(r"`([\w./]+/[\w./]*)`", text)
+    assert len(places) > 10 and not [name for name in places if not (REPO / name).exists()]
+    modules = {path.name for path in REPO.glob("ecgqa_tflite/**/*.py")}
+    modules |= {path.name for path in REPO.glob("firmware_bridge/**/*.[ch]")}
+    assert set(re.findall(r"`([\w]+\.(?:py|[ch]))`", text)) <= modules
+    targets = set(re.findall(r"^([\w-]+):", makefile_text(), re.MULTILINE))
+    assert {
+        w for words in re.findall(r"\bmake ([a-z][\w -]*)`", text) for w in words.split()
+    } <= targets
+    (fields,) = re.findall(r"`Reader\(([\w, ]+)\)`", text)
+    needed = [f.name for f in dataclasses.fields(Reader) if f.default is dataclasses.MISSING]
+    assert fields.split(", ") == needed
 
 
 def makefile_text() -> str:

@@ -22,6 +22,10 @@ CONSTANT_ALIGN = 16
 class _Buffer(schema.BufferT):  # type: ignore[misc]
     """A buffer whose bytes are aligned; the schema's own writer aligns to one byte."""
 
+    def __init__(self, data: Any = None) -> None:
+        super().__init__()  # the schema's own takes no data in older releases
+        self.data = data
+
     def Pack(self, builder: Any) -> int:
         data = None
         if self.data is not None and len(self.data):
