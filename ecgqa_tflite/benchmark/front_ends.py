@@ -38,7 +38,7 @@ PYWT_WAVELET = "cmor1.5-1.0"
 SEGMENTS = 8
 
 AIMS = {
-    "C_ms": "C front end <= 0.5 ms",
+    "C_ms": "C front end <= 0.2 ms",
     "times_pywt": "C >= 40 x pywt",
     "assess_per_s": "assess >= 700 segments/s",
 }
@@ -55,6 +55,9 @@ def front_ends(
     native = NativeFrontEnd(spec, fs_hz)
     calls: dict[str, Callable[[int], object]] = {
         "C, one pass (host)": lambda i: native.index_maps(segments[i : i + 1], threads=1),
+        "C, one pass, no SIMD lanes": lambda i: native.index_maps(
+            segments[i : i + 1], threads=1, lanes=False
+        ),
         "C, two passes (as a device)": lambda i: native.index_maps(
             segments[i : i + 1], threads=1, two_pass=True
         ),
@@ -149,7 +152,7 @@ def table(report: dict[str, Any]) -> str:
             f"{1e3 / t['median']:>11,.0f} {t['median'] / ours:>7.1f} {t['cpu']:>9.3f}"
         )
     met = {
-        "C_ms": lambda v: v <= 0.5,
+        "C_ms": lambda v: v <= 0.2,
         "times_pywt": lambda v: v >= 40,
         "assess_per_s": lambda v: v >= 700,
     }

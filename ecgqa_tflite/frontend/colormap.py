@@ -38,8 +38,16 @@ def _pair_colours(colormap: str) -> NDArray[np.void]:
     return table.view(f"V{table.shape[1]}")[:, 0]
 
 
+@cache
+def _is_grey(colormap: str) -> bool:
+    """Each index is its own colour."""
+    return np.array_equal(lut(colormap), np.arange(256)[:, None])
+
+
 def image_s8(index_maps: NDArray[np.uint8], colormap: str) -> NDArray[np.int8]:
     """What the network takes: uint8 (n, rows, cols) to int8 (n, rows, cols, channels)."""
+    if _is_grey(colormap):
+        return to_int8(index_maps)[..., None]
     indices = index_maps.reshape(-1)
     if indices.size % 2:
         indices = np.append(indices, np.uint8(0))

@@ -148,7 +148,7 @@ def test_front_ends_in_one_run(
     assert "pywt.cwt fft" in shown and "segments/s" in shown and str(file) in shown
     for aim in front_ends.AIMS.values():
         assert f"aim {aim}: m" in shown
-    assert len(report["ms_a_segment"]) == 5
+    assert len(report["ms_a_segment"]) == 6
     assert all(t["median"] > 0 and t["cpu"] > 0 for t in report["ms_a_segment"].values())
     assert report["figures"]["times_pywt"] > 1
     again = CliRunner().invoke(main, given)
