@@ -365,15 +365,17 @@ class Scorer:
         out = np.full(n, SCORE_ZERO_POINT, np.int8)
         batches = [wanted[i : i + BATCH] for i in range(0, len(wanted), BATCH)]
         done = 0
-        pool = ThreadPoolExecutor(self._threads)
+        pool = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
         try:
-            for batch, scores in zip(batches, pool.map(score, batches), strict=True):
+            found = map(score, batches) if pool is None else pool.map(score, batches)
+            for batch, scores in zip(batches, found, strict=True):
                 out[batch] = scores
                 done += len(batch)
                 if progress is not None:
                     progress(done, len(wanted))
         finally:
-            pool.shutdown(cancel_futures=True)  # an interrupted run doesn't finish its queue first
+            if pool is not None:  # an interrupted run doesn't finish its queue first
+                pool.shutdown(cancel_futures=True)
         return out
 
 
