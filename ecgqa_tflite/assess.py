@@ -36,8 +36,8 @@ from ecgqa_tflite.tflite.run import Int8Network, Network, Scorer, has_litert
 
 Kernels = Literal["fast", "reference", "device"]
 """Who runs the int8 network. ``fast``: LiteRT's optimised kernels, or ``device`` where LiteRT is
-missing. ``reference``: its reference kernels, which give a device's scores to the bit, slower by
-far. ``device``: the device's own engine in C, the same scores.
+missing. ``device``: the device's own engine in C, its scores to the bit, slower. ``reference``:
+LiteRT's reference kernels, the same scores, slower still.
 """
 SEGMENTS_AT_ONCE = 1024
 """Windows, which may overlap, that are in memory: some MB, and seldom a thread that waits."""

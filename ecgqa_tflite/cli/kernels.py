@@ -12,6 +12,6 @@ from ecgqa_tflite.assess import Kernels
 
 kernels_option = click.option(
     "--kernels", type=click.Choice(get_args(Kernels)), default="fast", show_default=True,
-    help="Who runs the network. device: the firmware's own C, its scores to the bit; reference: "
-    "the same scores by LiteRT, slower by far; fast: LiteRT, or device where it has no wheel.",
+    help="Who runs the network. fast: LiteRT, or device where it has no wheel; device: the "
+    "firmware's own C, its scores to the bit, slower; reference: the same by LiteRT, slower still.",
 )  # fmt: skip

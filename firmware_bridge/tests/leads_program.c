@@ -6,7 +6,11 @@
 #include "ecgqa_bundle.h"
 #include "platform.h"
 
-enum { LEADS = 2, BLOCK = 32, BLOCKS = 6 * ECGQA_SEGMENT_LEN / BLOCK, MAX_DECISIONS = 128 };
+#if !defined(SEGMENTS)
+#define SEGMENTS 6
+#endif
+
+enum { LEADS = 2, BLOCK = 32, BLOCKS = SEGMENTS * ECGQA_SEGMENT_LEN / BLOCK, MAX_DECISIONS = 128 };
 enum { STEPS_A_BLOCK = 40, FIRST_MISSING = BLOCKS / 3, LAST_MISSING = BLOCKS / 3 + 20 };
 
 static int wrong_at; /* the first line that did not hold; nothing goes on after it */

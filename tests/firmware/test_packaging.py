@@ -9,6 +9,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_device
 from conftest import REPO, require_tool
@@ -16,7 +17,9 @@ from targets import usable
 
 import ecgqa_tflite
 from ecgqa_tflite.boards import boards
-from ecgqa_tflite.frontend.colormap import to_int8
+from ecgqa_tflite.engine.native import NativeNetwork
+from ecgqa_tflite.frontend.colormap import lut, to_int8
+from ecgqa_tflite.frontend.native import NativeFrontEnd
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.tflite.run import Int8Network
 
@@ -208,7 +211,6 @@ def test_examples_decide_as_the_reference(example: str, collect: bool, tmp_path:
     )
     assert done.returncode == 0, done.stderr
     from ecgqa_tflite.frontend.colormap import image
-    from ecgqa_tflite.frontend.native import NativeFrontEnd
 
     network = Int8Network(device.tflite, reference_kernels=True)
     front_end = NativeFrontEnd(spec, tiny_device.FS_HZ)
@@ -220,20 +222,59 @@ def test_examples_decide_as_the_reference(example: str, collect: bool, tmp_path:
     assert done.stdout.splitlines() == expected
 
 
+def test_the_two_leads_decide_as_each_alone(tmp_path: Path) -> None:
+    """And lose no sample, with windows that overlap and samples that come in meanwhile."""
+    board = usable("host-gcc")
+    device = tiny_device.device("chain", collect=True, hop_s=1.2)
+    generated = tiny_device.write(device, tmp_path / "bundle")
+    spec, segment_len = device.spec, device.tables.segment_len
+    leads = np.stack(
+        [np.concatenate([tiny_device.samples(spec, 7 * i + k) for k in range(4)]) for i in range(2)]
+    )
+    (tmp_path / "frames.bin").write_bytes(leads.T.astype("<i2").tobytes())
+    program, folder = tmp_path / "program", LIBRARY / "examples" / "two_leads"
+    sources = [*boards.library_sources(), *generated, folder / "main.c"]
+    boards.tool(
+        board.compiler,
+        *(*STRICT, "-O1", "-fsanitize=address,undefined"),
+        *(f"-I{p}" for p in (LIBRARY / "include", tmp_path / "bundle", folder)),
+        *(*map(str, sources), str(LIBRARY / "tests" / "two_leads_host.c"), "-o", str(program)),
+    )
+    done = subprocess.run(
+        [program, tmp_path / "frames.bin"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    front_end = NativeFrontEnd(spec, tiny_device.FS_HZ)
+    network = NativeNetwork(device.tflite, lut(spec.colormap))
+    told = sorted(done.stdout.splitlines())
+    expected = []
+    for number, lead in enumerate(leads):
+        starts = range(0, lead.size - segment_len + 1, device.hop_len)
+        windows = np.stack([lead[start : start + segment_len] for start in starts])
+        reasons, scores = front_end.reasons(windows), network.scores(front_end.index_maps(windows))
+        for i, (reason, score) in enumerate(zip(reasons, scores[:, 1], strict=True)):
+            asked = reason == 0
+            quality = int(asked and score >= tiny_device.THRESHOLD)
+            expected.append(f"lead {number} {i} {score if asked else -128} {quality} {reason}")
+    assert told == sorted(expected) and len(told) == 2 * 7
+
+
 @pytest.mark.parametrize(
     ("example", "compiler"),
     [
         ("super_loop", "mps2-an386"),  # newlib without an operating system has no threads
+        ("two_leads", "mps2-an386"),
         *(
             (e, c)
-            for e in ("super_loop", "rtos_thread")
+            for e in ("super_loop", "two_leads", "rtos_thread")
             for c in ("host-clang", "aarch64", "armhf")
         ),
     ],
 )
 def test_examples_compile_everywhere(example: str, compiler: str, tmp_path: Path) -> None:
     board = usable(compiler)
-    generated = tiny_device.write(tiny_device.device("chain"), tmp_path / "bundle")
+    device = tiny_device.device("chain", collect=example == "two_leads")
+    generated = tiny_device.write(device, tmp_path / "bundle")
     folder = LIBRARY / "examples" / example
     boards.tool(
         board.compiler,
