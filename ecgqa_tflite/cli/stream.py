@@ -99,6 +99,11 @@ def command(
             name = decoder.names[column]
             tallies.setdefault(name, Tally()).add(decision)
             show(name, decision, tallies[name], len(decoder.names))
+    if decoder.n_bad and not tallies:
+        raise RecordingError(
+            "no decision: the input is no lines of samples; where it is binary, say so: "
+            "--form int16 --counts-per-mv N"
+        )
 
 
 def _check(options: ReadOptions, form: Form, as_json: bool, watch: bool) -> None:

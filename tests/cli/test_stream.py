@@ -179,6 +179,9 @@ def test_what_can_not_be_read(tmp_path: Path, small_model: ModelFolder) -> None:
     (tmp_path / "short").write_text("1\n2\n")
     done = stream(tmp_path / "short", *given)
     assert done.exit_code == 0 and "No whole segment came in" in done.stderr
+    (tmp_path / "binary").write_bytes(np.arange(5000, dtype="<i2").tobytes())
+    done = stream(tmp_path / "binary", *given)
+    assert done.exit_code == 1 and "--form int16 --counts-per-mv N" in done.stderr
     (tmp_path / "odd").write_bytes(b"\0" * 70_000)
     done = stream(tmp_path / "odd", *given)
     assert done.exit_code == 1 and "--form int16" in done.stderr

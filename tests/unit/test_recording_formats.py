@@ -9,6 +9,7 @@ import importlib.util
 import itertools
 import mmap
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import mutated_recordings
@@ -268,6 +269,34 @@ def test_a_row_of_other_shape_is_left_out(tmp_path: Path) -> None:
     got = open_recording(write_table(tmp_path / "t.csv", "time,ecg\n", rows)).lead()
     assert got.shape == SIGNAL.shape
     assert np.isnan(got).sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "stamp"),
+    [
+        ("time,ecg\n", lambda s: f"{s:.4f}"),
+        ("sampling rate: 250 Hz\nn,ecg\n", lambda s: f"{round(s * 250)}"),
+        ("time,ecg\n", lambda s: f"2026-01-01 10:00:{s:06.3f}"),
+    ],
+    ids=["seconds", "stated", "dates"],
+)
+@pytest.mark.parametrize(("asked", "told"), [(500.0, True), (251.0, False)])
+def test_a_rate_asked_for_that_the_file_contradicts(
+    tmp_path: Path, first: str, stamp: Callable[[float], str], asked: float, told: bool
+) -> None:
+    rows = [f"{stamp(i / 250)},{v:.4f}" for i, v in enumerate(SIGNAL)]
+    opened = open_recording(
+        write_table(tmp_path / "t.csv", first, rows), options=ReadOptions(fs_hz=asked)
+    )
+    note = f"read at {asked:g} Hz as asked; the file says 250 Hz"
+    assert (note in opened.notes) is told
+
+
+def test_a_program_is_no_recording(tmp_path: Path) -> None:
+    """A list in it looks like an export's."""
+    (tmp_path / "plot_ecg.py").write_text("ecg = [0, 1, 2]\nprint(ecg)\n" * 40)
+    with pytest.raises(RecordingError, match=r"^(?!.*Withings)"):
+        open_recording(tmp_path / "plot_ecg.py")
 
 
 def test_text_that_is_no_table(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ _RATE_LINE = re.compile(
     r"(\d+(?:[.,]\d+)?)",
     re.IGNORECASE,
 )
+ALIKE = 0.02
+"""Share by which a rate that was asked for may differ from the file's without a word."""
 _TICKS = {"ns": 1e9, "us": 1e6, "ms": 1e3, "s": 1.0}
 
 
@@ -170,6 +172,8 @@ class DelimitedFile(RecordingFile):
         self._progress = options.progress
         notes: list[str] = []
         rate, names = _stated(found)
+        if options.fs_hz is not None:
+            notes += self._contradicted(names, rate, options.fs_hz)
         time, unit_s = self._time_column(names, options, stated=rate is not None)
         line, start = self._timeline(time, unit_s, options, rate, notes)
         self._line = line
@@ -188,12 +192,25 @@ class DelimitedFile(RecordingFile):
             self._kept[index] = self._column(self._fields[index])
         return self._line.place(self._kept[index], start, stop)
 
+    def _contradicted(self, names: list[str], rate: float | None, asked_hz: float) -> list[str]:
+        """What the file says of its rate, by its first rows, where that is not what was asked."""
+        time, ticks = self._stamps(names, stated=rate is not None)
+        if time is not None:
+            first = np.array([row[time] for row in self._layout.rows], np.object_)
+            line = timeline.from_stamps(self._values(first) / ticks if ticks else _seconds(first))
+            rate = None if line is None else line.fs_hz
+        if rate is None or abs(asked_hz / rate - 1) < ALIKE:
+            return []
+        return [f"read at {asked_hz:g} Hz as asked; the file says {rate:.6g} Hz"]
+
     def _time_column(
         self, names: list[str], options: ReadOptions, *, stated: bool
     ) -> tuple[int | None, float]:
+        """Column with time stamps and its ticks per second; none where the rate was asked for."""
+        return (None, 1.0) if options.fs_hz is not None else self._stamps(names, stated=stated)
+
+    def _stamps(self, names: list[str], *, stated: bool) -> tuple[int | None, float]:
         """Column with time stamps and how many of its ticks make a second; 0 for dates."""
-        if options.fs_hz is not None:
-            return None, 1.0
         found = self._layout
         for i, name in enumerate(names):
             values = [row[i] for row in found.rows]

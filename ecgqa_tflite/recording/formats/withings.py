@@ -97,12 +97,17 @@ def _start(value: Any) -> Start | None:
         return None
 
 
+_NUMBER = rb"\s*-?\d+(?:\.\d+)?\s*"
+_SAMPLES = re.compile(rb"\[" + _NUMBER + rb"(?:," + _NUMBER + rb"){15}")
+"""More in a row than a list in somebody's program has."""
+
+
 def _sniff(head: bytes, path: Path) -> bool:
     if re.match(rb"\s*\{", head):
         return b'"signal"' in head and (b"sampling_frequency" in head or b"wearposition" in head)
     name = path.name.casefold()
     first = head[:2000]
-    return bool(re.search(rb'"?\[\s*-?\d+(?:\.\d+)?\s*,', first)) and (
+    return bool(_SAMPLES.search(head)) and (
         "ecg" in name or b"signal" in first or b"ecg" in first.lower()
     )
 
