@@ -102,7 +102,13 @@ def _training_labels(
     try:
         found = find_folder(folder, "LEADS.csv", NAME)
     except DatasetError:
-        found = find_folder(folder, "RECORDS-acceptable", NAME)
+        try:
+            found = find_folder(folder, "RECORDS-acceptable", NAME)
+        except DatasetError as error:
+            raise DatasetError(
+                f"{error}; or put recordings of your own there, in a folder with {LEADS} "
+                f"(record,lead,quality)"
+            ) from None
         return found, read_record_labels(found)
     return found, read_lead_labels(found)
 

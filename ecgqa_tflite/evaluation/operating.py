@@ -127,8 +127,15 @@ def operating_points(y_true: ArrayLike, scores: NDArray[np.int8]) -> list[Operat
     ]
 
 
-def choose(points: list[OperatingPoint], rule: Rule) -> OperatingPoint:
-    """The point that a rule asks for; of equally good ones the middle one.
+def choose(
+    points: list[OperatingPoint], rule: Rule, now: OperatingPoint | None = None
+) -> OperatingPoint:
+    """The point that a rule asks for; of equally good ones ``now``, else the middle one.
+
+    Parameters
+    ----------
+    now
+        The model's own: few recordings give many equal points, which are no reason to move it.
 
     Raises
     ------
@@ -138,7 +145,7 @@ def choose(points: list[OperatingPoint], rule: Rule) -> OperatingPoint:
     """
     if rule.kind == "cost":
         costs = [rule.value * p.low_called_high + p.high - p.high_called_high for p in points]
-        return _middle(points, [cost == min(costs) for cost in costs])
+        return _middle(points, [cost == min(costs) for cost in costs], now)
     aim, other = AIMS if rule.kind == "min_sp" else reversed(AIMS)
     inside = [getattr(p, aim) >= rule.value for p in points]
     best = max((getattr(p, other) for p, ok in zip(points, inside, strict=True) if ok), default=0.0)
@@ -148,14 +155,15 @@ def choose(points: list[OperatingPoint], rule: Rule) -> OperatingPoint:
             f"{rule}: no threshold gives that and any {other.title()} here; the highest "
             f"{aim.title()} with some is {top:.4f}"
         )
-    return _middle(
-        points, [ok and getattr(p, other) == best for p, ok in zip(points, inside, strict=True)]
-    )
+    good = [ok and getattr(p, other) == best for p, ok in zip(points, inside, strict=True)]
+    return _middle(points, good, now)
 
 
-def _middle(points: list[OperatingPoint], chosen: list[bool]) -> OperatingPoint:
+def _middle(
+    points: list[OperatingPoint], chosen: list[bool], now: OperatingPoint | None
+) -> OperatingPoint:
     found = [point for point, taken in zip(points, chosen, strict=True) if taken]
-    return found[len(found) // 2]
+    return now if now is not None and now in found else found[len(found) // 2]
 
 
 def float_threshold(threshold_int8: int) -> float:

@@ -114,7 +114,7 @@ class Job:
             judged = self.graded.truth(segments)
             at, truth = judged.at, judged.quality
         points = operating_points(truth, scores[at])
-        chosen = None if self.rule is None else choose(points, self.rule)
+        chosen = None if self.rule is None else choose(points, self.rule, self._now(points))
         shown = self._shown(points, chosen)
         rows = self._rows(shown, segments, at, truth, scores)
         found: dict[str, Any] = {

@@ -75,6 +75,10 @@ def test_rules_choose_by_hand() -> None:
     assert chosen("cost", 5) == (0.5, 1.0)
     # of the thresholds 31 to 40, which all do the same, the middle one
     assert choose(points, Rule("min_sp", 0.9)).threshold_int8 == 36
+    # a model's own line stays where others are no better, and goes where one is
+    for level, taken in ((40, 40), (20, 36)):
+        (now,) = (point for point in points if point.threshold_int8 == level)
+        assert choose(points, Rule("min_sp", 0.9), now).threshold_int8 == taken
 
 
 def test_what_no_threshold_gives_is_said() -> None:
