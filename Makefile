@@ -76,10 +76,10 @@ demo: $(if $(wildcard $(VENV)/.built),setup,$(BASE)/.made) ## a simulated record
 
 # The same checks on further boards, compilers and user lands are test-thorough's; CI runs both.
 test: setup ## the tests, the firmware's on this machine and a Cortex-M4 (8 min)
-	$(BIN)/python -m pytest $(TEST_ARGS) -m 'not thorough and not archives'
+	$(BIN)/python -m pytest $(TEST_ARGS) -m 'not thorough and not apart'
 
 test-thorough: setup ## what `make test` leaves out: every board and user land (15 min)
-	$(BIN)/python -m pytest $(TEST_ARGS) -m 'thorough and not archives'
+	$(BIN)/python -m pytest $(TEST_ARGS) -m 'thorough and not apart'
 
 # In an environment of their own: they ask for other versions of what we have.
 setup-packers: setup ## install PlatformIO's and ESP-IDF's packers into build/packers
@@ -91,7 +91,7 @@ setup-slurm: ## install a one-node SLURM for test-slurm (apt-get)
 		slurmctld slurmd slurm-client munge
 
 test-slurm: setup ## archives under a one-node SLURM, and with twenty poison files (minutes; root)
-	$(BIN)/python -m pytest -p no:xdist -m archives tests/unit/test_bulk_slurm.py \
+	$(BIN)/python -m pytest -p no:xdist -m apart tests/unit/test_bulk_slurm.py \
 		tests/unit/test_bulk_engines.py
 
 lint: setup ## ruff and mypy (lint-c: the C sources)
@@ -167,7 +167,7 @@ armhf-root: setup ## a 32-bit Raspberry Pi's user land, which has no LiteRT: som
 	$(BIN)/python tests/firmware/armhf_root.py $(ARMHF_ROOT)
 
 test-armhf: setup ## assess in a 32-bit user land under QEMU (root, or user namespaces)
-	$(BIN)/python -m pytest -p no:xdist tests/firmware/test_armhf_root.py
+	$(BIN)/python -m pytest -p no:xdist -m apart tests/firmware/test_armhf_root.py
 
 clean: ## remove what was built and cached; .venv stays
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

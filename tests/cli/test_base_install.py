@@ -22,7 +22,7 @@ from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.recording.simulator import simulate, simulate_demo
 from ecgqa_tflite.recording.wfdb_writer import write_wfdb
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 ABSENT = (
     "tensorflow", "tf_keras", "tflite_micro", "ethosu", "sklearn", "pywt", "pyarrow", "distributed",

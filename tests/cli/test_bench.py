@@ -18,7 +18,7 @@ from ecgqa_tflite.cli import bench as cli_bench
 from ecgqa_tflite.devices import BENCHES
 from ecgqa_tflite.model_folder import ModelFolder
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 
 def bench(*arguments: object) -> Result:

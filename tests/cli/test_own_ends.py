@@ -30,7 +30,7 @@ from ecgqa_tflite.segments import BY_REASON
 from ecgqa_tflite.tflite.image_codes import codes_of, stands_for
 from ecgqa_tflite.tflite.run import Int8Network
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 CLASSES = ["clean", "noise only", "some | noise"]
 OFF = ("--gate", "flipped=off", "--gate", "ties=off")

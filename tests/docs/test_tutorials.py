@@ -18,6 +18,7 @@ NEEDS = {"archives": "pyarrow", "own": "tensorflow"}
 """Modules of an extra."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda p: p.stem)
 def test_a_tutorial_runs(path: Path, tmp_path: Path) -> None:
     if path.stem in NEEDS:

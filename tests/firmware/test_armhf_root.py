@@ -18,7 +18,7 @@ from test_aarch64_root import put
 from ecgqa_tflite import cli
 from ecgqa_tflite.boards.aarch64_root import PYTHON, Root
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.apart
 
 WORDS = "import platform, struct; print(platform.machine(), 8 * struct.calcsize('P'))"
 UNMET = """

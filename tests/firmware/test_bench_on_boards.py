@@ -27,7 +27,7 @@ from ecgqa_tflite.model_folder import ModelFolder
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.tflite.run import Int8Network
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from targets import usable
 from ecgqa_tflite.boards import boards
 from ecgqa_tflite.resources import firmware_bridge_dir
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 CORES = ("mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547")
 

@@ -11,6 +11,7 @@ import pytest
 from targets import usable
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("target", fuzz.TARGETS, ids=lambda t: t.name)
 def test_corpus_and_a_few_inputs_more(target: fuzz.Target, tmp_path: Path) -> None:
     usable("host-clang")

@@ -35,7 +35,7 @@ from ecgqa_tflite.training.images import index_maps
 from ecgqa_tflite.training.recipe import Recipe
 from ecgqa_tflite.training.run import THRESHOLD
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 SPEC = FrontEnd(rows=77, cols=77, colormap="grey")
 RECIPE = Recipe(

@@ -29,7 +29,7 @@ from ecgqa_tflite.recording.simulator import simulate
 from ecgqa_tflite.segments import quantise
 from ecgqa_tflite.spec import FrontEnd
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 SPEC = FrontEnd.preset("wearable", rows=96, cols=96, colormap="jet")
 STEPS, BATCH = 60, 16

@@ -22,7 +22,7 @@ from ecgqa_tflite.spec import FrontEnd
 from ecgqa_tflite.training.pretrain import DESCRIPTION, Pretraining, load_body, origin, pretrain
 from ecgqa_tflite.training.recipe import Recipe
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 TINY = Pretraining(size=80, epochs=2, batch=8, warmup_steps=2, validation_share=0.25)
 COLOURS = ((220, 40, 40), (40, 220, 40), (40, 40, 220))

@@ -35,7 +35,7 @@ from ecgqa_tflite.convert import qat, retrain  # noqa: E402
 from ecgqa_tflite.convert.float_export import float_network, unquantised  # noqa: E402
 from ecgqa_tflite.networks._keras import keras  # noqa: E402 (may be missing)
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 layers = keras.layers
 SPEC = FrontEnd.preset("wearable", rows=16, cols=16, colormap="grey")

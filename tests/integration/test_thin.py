@@ -25,7 +25,7 @@ from ecgqa_tflite.networks import build, load_model, preprocess  # noqa: E402
 from ecgqa_tflite.networks._keras import keras  # noqa: E402 (may be missing)
 from ecgqa_tflite.output import MANIFEST  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 layers = keras.layers
 OFF = [word for name in ("bacc-drop", "se-drop", "low-called-high", "flipped", "ties")

@@ -136,7 +136,7 @@ def test_dask_gives_the_same_bytes(tmp_path: Path) -> None:
     assert so_far.n["done"] == 40 and tree(out) == expected
 
 
-@pytest.mark.archives
+@pytest.mark.apart
 @pytest.mark.parametrize("engine", ["processes", "dask"])
 def test_twenty_poison_files(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if engine == "dask":

@@ -19,7 +19,7 @@ from test_bulk_engines import in_this_process, plan_of, tree
 
 from ecgqa_tflite.cli import main
 
-pytestmark = pytest.mark.archives
+pytestmark = pytest.mark.apart
 
 _CONF = """
 ClusterName=one

@@ -11,7 +11,7 @@ from pathlib import Path
 import mutated_tflite
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 FILES = 300
 
 
