@@ -24,7 +24,6 @@ from ecgqa_tflite.spec import SCORE_ZERO_POINT, Quality
 from ecgqa_tflite.tflite.image_codes import RANGES, span, stands_for
 from ecgqa_tflite.tflite.numbers import check_numbers
 from ecgqa_tflite.tflite.read import Graph, read_tflite
-from ecgqa_tflite.tflite.space_to_depth import fold_image, is_faster, rewrite
 
 BATCH = 16
 """Segments that a thread takes at a time: their images (2.5 MB) stay near the caches."""
@@ -170,14 +169,22 @@ class Int8Network:
         self._input = self.graph.tensors[self.graph.inputs[0]]
         self._output = self.graph.tensors[self.graph.outputs[0]]
         self._taken = self._input.shape[1:]  # the image as the interpreter takes it
-        if not reference_kernels and is_faster(self.graph):
-            # a damaged file goes on to LiteRT, which says so
-            with suppress(ConversionError):
-                tflite = rewrite(tflite, source)
-                rewritten = read_tflite(tflite, source)
-                self._taken = rewritten.tensors[rewritten.inputs[0]].shape[1:]
+        if not reference_kernels and has_litert():
+            tflite = self._faster(tflite)
         self._interpreter = self._new_interpreter(tflite, threads, reference_kernels)
         self._keeping: Any = None  # a second interpreter, for `tensors`
+
+    def _faster(self, tflite: bytes) -> bytes:
+        """The file with conv 1's stride folded into the image, where that is fewer products."""
+        from ecgqa_tflite.tflite import space_to_depth  # writes by LiteRT's schema
+
+        if space_to_depth.is_faster(self.graph):
+            # a damaged file goes on to LiteRT, which says so
+            with suppress(ConversionError):
+                tflite = space_to_depth.rewrite(tflite, self._source)
+                rewritten = read_tflite(tflite, self._source)
+                self._taken = rewritten.tensors[rewritten.inputs[0]].shape[1:]
+        return tflite
 
     def _new_interpreter(
         self, tflite: bytes, threads: int, reference_kernels: bool, keep: bool = False
@@ -257,6 +264,8 @@ class Int8Network:
         ArgumentError
             Another type or shape.
         """
+        from ecgqa_tflite.tflite.space_to_depth import fold_image
+
         self._check(images)
         out = np.empty((len(images), self.classes), np.int8)
         interpreter = self._interpreter

@@ -90,7 +90,9 @@ def test_scores_of_real_segments_are_the_references(
     model = open_model(name)
     segments = real_segments(shared_data("challenge-2011"))
     maps = NativeFrontEnd(model.spec, FS_HZ).index_maps(segments)
-    assert_same(model.tflite_path.read_bytes(), maps, model.spec.colormap, 50)
+    assert_same(
+        model.tflite_path.read_bytes(), maps, model.spec.colormap, 30
+    )  # of 96; most are surely high
 
 
 @pytest.mark.parametrize("name", tiny_device.NETWORKS)
