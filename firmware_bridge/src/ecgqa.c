@@ -65,8 +65,8 @@ static ecgqa_status_t lay_out(const ecgqa_bundle_t *bundle, layout_t *at)
     }
     at->network_bytes = ecgqa_nn_workspace_bytes(model);
     if (status != ECGQA_OK || at->network_bytes == 0u || at->network_bytes > MAX_NETWORK_BYTES ||
-        model->classes <= (uint32_t)ECGQA_QUALITY_HIGH || model->rows != cwt->rows || model->cols != cwt->cols ||
-        bundle->hop_len == 0u || bundle->hop_len > cwt->segment_len ||
+        model->classes <= (uint32_t)ECGQA_QUALITY_HIGH || model->rows != cwt->rows ||
+        model->cols != cwt->cols || bundle->hop_len == 0u || bundle->hop_len > cwt->segment_len ||
         bundle->collect_while_classifying > 1u ||
         (bundle->collect_while_classifying == 0u && bundle->hop_len != cwt->segment_len)) {
         return ECGQA_ERR_FORMAT;
