@@ -39,7 +39,7 @@ static uint32_t between(input_t *in, uint32_t low, uint32_t high)
     return low + next(in) % (high - low + 1u);
 }
 
-/* From a byte's seed on: inputs are short, arrays need not be. Of a multiply-with-carry, no wraps. */
+/* From a byte's seed on: inputs are short, arrays need not be. Multiply-with-carry: no wraps. */
 static uint32_t noise(input_t *in)
 {
     in->noise = 36969u * (in->noise & 0xFFFFu) + (in->noise >> 16);

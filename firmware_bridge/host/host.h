@@ -47,8 +47,8 @@ ecgqa_status_t ecgqa_host_condition(const ecgqa_cwt_tables_t *tables, const int1
 ecgqa_status_t ecgqa_host_reasons(const ecgqa_cwt_tables_t *tables, const int16_t *samples,
                                   size_t count, uint8_t *reasons);
 
-/* Index maps, uint8 [count][rows][cols], to the network's scores, int8 [count][classes], as a device
- * gives them. Thread-safe. ERR_WORKSPACE: out of memory; others as ecgqa_nn_init. */
+/* Index maps, uint8 [count][rows][cols], to the network's scores, int8 [count][classes], as on a
+ * device. Thread-safe. ERR_WORKSPACE: out of memory; others as ecgqa_nn_init. */
 ecgqa_status_t ecgqa_host_scores(const ecgqa_nn_model_t *model, const uint8_t *maps, size_t count,
                                  int8_t *scores);
 /* Blocks of block * block pixels laid into one each: the layout that takes a convolution's stride

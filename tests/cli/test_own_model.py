@@ -38,7 +38,7 @@ from ecgqa_tflite.tflite.identity import identity_of, with_identity
 from ecgqa_tflite.tflite.read import read_tflite
 from ecgqa_tflite.tflite.run import Int8Network
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from labelled_recordings import write_labelled
 from ecgqa_tflite.cli.convert import command
 from ecgqa_tflite.output import MANIFEST
 
+pytestmark = pytest.mark.thorough
+
 require_module("tensorflow_model_optimization")
 
 

@@ -72,6 +72,7 @@ def mine(line: str) -> bool:
     return not re.search(r"\b(models/mine|data)\b", line)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_runs(page: str, tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

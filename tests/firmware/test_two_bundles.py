@@ -14,6 +14,8 @@ from conftest import require_tool
 from ecgqa_tflite.engine import device_source
 from ecgqa_tflite.resources import firmware_bridge_dir
 
+pytestmark = pytest.mark.thorough
+
 USE = """\
 #include "ecgqa_bundle.h"
 #include <stdio.h>

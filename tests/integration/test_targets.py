@@ -52,7 +52,7 @@ from ecgqa_tflite.tflite.read import (
 from ecgqa_tflite.tflite.run import Int8Network
 from ecgqa_tflite.tflite.space_to_depth import fold_image, foldable_stride, rewrite
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 BUILT = tuple(TARGETS)
 ETHOS_U = tuple(name for name in BUILT if name.startswith("ethos-u"))

@@ -16,6 +16,8 @@ from ecgqa_tflite.model_folder import open_model
 from ecgqa_tflite.tflite import tflm, tflm_process
 from ecgqa_tflite.tflite.read import read_tflite
 
+pytestmark = pytest.mark.thorough
+
 Attempt = Callable[[bytes, int], None]
 
 

@@ -54,6 +54,7 @@ def test_a_peer_that_fails_says_how() -> None:
     assert peers.time_makers({"a": broken}, segments, fs_hz, spec, TINY)[0] == {}
 
 
+@pytest.mark.thorough
 def test_tables_and_json(
     small_model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,8 @@ from ecgqa_tflite.bulk.work import Job, Outcome, Worker
 from ecgqa_tflite.errors import ToolError
 from ecgqa_tflite.recording.file import ReadOptions
 
+pytestmark = pytest.mark.thorough
+
 MEMORY = 500_000_000
 
 

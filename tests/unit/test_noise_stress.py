@@ -200,6 +200,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("out")
 
 
+@pytest.mark.thorough
 def test_a_small_run_writes_table_plot_and_json(data: Path, out: Path, tmp_path: Path) -> None:
     model = tiny_model.folder(tmp_path)
     knows = Index("knows", lambda windows, fs_hz, tick: -windows.std(axis=1), 0.0)

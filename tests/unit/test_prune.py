@@ -126,6 +126,7 @@ def test_what_is_dead_goes_and_scores_stay() -> None:
     ]
 
 
+@pytest.mark.thorough
 @given(st.lists(STAGE, min_size=1, max_size=3), st.sampled_from(("flatten", "mean")))
 @settings(max_examples=40, deadline=None)
 def test_every_bit_stays(stages: list[Stage], head: str) -> None:

@@ -25,7 +25,7 @@ require_module("tensorflow")
 from ecgqa_tflite.networks import InceptionV1, LightCNN  # noqa: E402 (may be missing)
 from ecgqa_tflite.networks._keras import keras, tf  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 layers = keras.layers
 

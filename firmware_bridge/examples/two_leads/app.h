@@ -8,7 +8,7 @@
 
 enum { APP_LEADS = 2 };
 
-/* Given: call app_main from main, app_on_samples from the ADC's interrupt, a sample of each lead. */
+/* Given: call app_main from main, app_on_samples from the ADC's interrupt, a sample per lead. */
 int app_main(void);
 int app_on_samples(const int16_t samples[APP_LEADS]);
 
