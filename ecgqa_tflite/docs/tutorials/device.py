@@ -29,14 +29,14 @@ ecg = simulate(30, fs_hz, seed=2, disturbances=(MuscleNoise(10, 5, 3.0),))
 counts = (ecg.lead() * counts_per_mv).round().astype("<i2")
 
 # %% [markdown]
-# On the computer millivolts go in. Reference kernels give a device's scores; the fast ones, which
+# On the computer millivolts go in. The device's kernels give its scores; the fast ones, which
 # `eq.assess` takes, may be a few units of 256 apart.
 
 # %%
 signal_mv = (counts / counts_per_mv).astype(np.float32)
 recording = Recording("strap", signal_mv[:, None], fs_hz, ("chest",))
 model = eq.open_model("light_cnn_small")
-here = eq.Assessor(model, fs_hz, reference_kernels=True).assess(recording)
+here = eq.Assessor(model, fs_hz, kernels="device").assess(recording)
 for decision in here:
     print(f"{decision.start_s:2.0f} s  {decision.quality.name:4}  P(high) {decision.score:.2f}")
 
