@@ -40,7 +40,7 @@ from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.tflite.read import network_digest, read_tflite
 from ecgqa_tflite.tflite.run import Int8Network
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")
