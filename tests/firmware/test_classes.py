@@ -20,7 +20,7 @@ from ecgqa_tflite.frontend.colormap import to_int8
 from ecgqa_tflite.resources import firmware_bridge_dir
 from ecgqa_tflite.tflite.run import Int8Network
 
-N_MAPS = 200
+N_MAPS = 400
 SIDE = 16
 SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 TARGETS = [("host-gcc", SANITIZERS, N_MAPS), ("mps2-an386", ("-O2",), 20)]

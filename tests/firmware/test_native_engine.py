@@ -88,11 +88,9 @@ def test_scores_of_real_segments_are_the_references(
     name: str, shared_data: Callable[[str], Path]
 ) -> None:
     model = open_model(name)
-    segments = real_segments(shared_data("challenge-2011"))
+    segments = real_segments(shared_data("challenge-2011"), per_class=24)
     maps = NativeFrontEnd(model.spec, FS_HZ).index_maps(segments)
-    assert_same(
-        model.tflite_path.read_bytes(), maps, model.spec.colormap, 30
-    )  # of 96; most are surely high
+    assert_same(model.tflite_path.read_bytes(), maps, model.spec.colormap, 50)
 
 
 @pytest.mark.parametrize("name", tiny_device.NETWORKS)
