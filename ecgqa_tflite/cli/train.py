@@ -61,6 +61,11 @@ PRESET = "wearable"
     "from, head and all.",
 )
 @click.option("--from-scratch", is_flag=True, help="Random weights, whatever --recipe starts from.")
+@click.option(
+    "--averaged", type=int,
+    help="Trainings from the same weights (--from), a seed each, whose mean is the model: as many "
+    "times the work, the same model size.",
+)  # fmt: skip
 @click.option("--epochs", type=int, help="Passes over the training set.")
 @click.option(
     "--precision",
@@ -124,6 +129,7 @@ def command(
         --recipe models/light_cnn_small/recipe.json
       ecgqa train --data data -o models/from_photographs --from body \\
         --recipe models/light_cnn/recipe.json
+      ecgqa train --data data -o models/steadier --from light_cnn --averaged 4
     """
     if from_scratch and initial_weights is not None:
         raise click.UsageError("--from and --from-scratch exclude each other")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -182,9 +183,15 @@ def _start(recipe: dict[str, Any], pretraining: dict[str, Any] | None) -> str:
         )
         if "through" in pretraining:
             start += f", then trained as an earlier `{pretraining['through']}`"
+    seed, n = recipe["seed"], recipe.get("averaged", 1)
     return (
         f"{start}; then {_epochs(recipe)}, batch {recipe['batch']}, Adam "
-        f"{recipe['learning_rate']:g}, seed {recipe['seed']}"
+        f"{recipe['learning_rate']:g}, "
+        + (
+            f"seed {seed}"
+            if n == 1
+            else f"the mean of {n} trainings, seeds {seed} to {seed + n - 1}"
+        )
     )
 
 
@@ -303,13 +310,19 @@ def _from_recipe(model: ModelFolder) -> bool:
 
 
 def _by_epoch(history: list[dict[str, Any]]) -> list[str]:
-    """A row per epoch; validation beside it, which stopped and chose nothing."""
-    rows = []
-    for number, epoch in enumerate(history, 1):
+    """A row per epoch; validation beside it, which stopped and chose nothing.
+
+    Where trainings are averaged, the epochs of each are counted from 1, with its seed.
+    """
+    rows, counts = [], Counter[int]()
+    for epoch in history:
+        seed = epoch.get("seed", 0)
+        counts[seed] += 1
         held = epoch.get("validation", {})
         cells = [f"{Figure(held.get(name)):.4f}" for name in ("loss", "accuracy", "auc")]
+        which = f"{counts[seed]}, seed {seed}" if "seed" in epoch else str(counts[seed])
         rows.append(
-            f"| {number} | {epoch['loss']:.4f} | {epoch['accuracy']:.4f} | "
+            f"| {which} | {epoch['loss']:.4f} | {epoch['accuracy']:.4f} | "
             + " | ".join(cells)
             + " |"
         )

@@ -98,6 +98,11 @@ class Recipe(Schedule):
         Name or folder of the model, or of the pre-training, whose body training starts from (and
         a model's head too: it has the same classes); None: random. In a recipe that was saved it
         tells where the weights were then, and says nothing of what lies there now.
+    averaged
+        Trainings from the same initial weights, their seeds counted on from ``seed``, whose
+        weights are averaged: one network of one network's cost that errs less than each (the
+        uniform soup of Wortsman et al., "Model soups", ICML 2022). Random weights have no such
+        mean.
     augmentation, composition
         See there.
     n_calibration
@@ -107,14 +112,23 @@ class Recipe(Schedule):
     architecture: str = "light_cnn"
     alpha: float = 1.0
     initial_weights: str | None = None
+    averaged: int = 1
     augmentation: Augmentation = field(default_factory=Augmentation)
     composition: Composition = field(default_factory=Composition)
     n_calibration: int = 200
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_calibration < 1:
-            raise ArgumentError("n_calibration must be 1 or more")
+        if self.n_calibration < 1 or self.averaged < 1:
+            raise ArgumentError("n_calibration and averaged must be 1 or more")
+        if self.averaged > 1 and self.initial_weights is None:
+            raise ArgumentError(
+                "trainings from random weights can't be averaged: give weights with --from"
+            )
+
+    def members(self) -> tuple[Recipe, ...]:
+        """The trainings that are averaged, each as one alone; itself where there is one."""
+        return tuple(replace(self, seed=self.seed + i, averaged=1) for i in range(self.averaged))
 
     def network_arguments(self, spec: FrontEnd) -> dict[str, Any]:
         """Arguments for :func:`ecgqa_tflite.networks.build`."""
@@ -177,7 +191,8 @@ class Recipe(Schedule):
                 f"{path}: starts from the weights {recipe.initial_weights!r}, whose name says "
                 f"nothing here: give them with --from FOLDER, or --from-scratch"
             )
-        return replace(recipe, initial_weights=start)
+        averaged = 1 if from_scratch else recipe.averaged
+        return replace(recipe, initial_weights=start, averaged=averaged)
 
     def of_size(self, n_train: int) -> Recipe:
         """The same with so many training segments; a fifth as many validate."""
@@ -188,7 +203,11 @@ class Recipe(Schedule):
     def quick(self) -> Recipe:
         """The same in some minutes: few segments and epochs, to see that everything is there."""
         return replace(
-            self.of_size(QUICK_SEGMENTS), epochs=QUICK_EPOCHS, warmup_steps=20, n_calibration=50
+            self.of_size(QUICK_SEGMENTS),
+            epochs=QUICK_EPOCHS,
+            warmup_steps=20,
+            n_calibration=50,
+            averaged=1,
         )
 
 

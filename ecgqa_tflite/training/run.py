@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ from ecgqa_tflite.training.recipe import Recipe
 THRESHOLD = 0.6
 """High from this P(high) on: where light_cnn and light_cnn_small err alike on both classes of
 validation (7-8 %). At 0.5 both call half of challenge-2011's bad leads high."""
+
+TrainOne = Callable[[Recipe, Progress | None], tuple[list[dict[str, Any]], Path]]
+"""Trains by a recipe: the course, and the folder of its checkpoint."""
 
 LEAST = 2
 """Segments of a set: one of each quality."""
@@ -82,9 +86,14 @@ def train(
     maps = index_maps(sets.train, spec, cache, workers, progress)
     validation_maps = index_maps(sets.validation, spec, cache, workers, progress)
 
-    work = work_folder(cache, network, recipe.to_dict(), spec.hash, sets.train.digest)
-    judge = validator(network, validation_maps, sets.validation.quality, spec)
-    history = fit(network, maps, sets.train.quality, spec, recipe, work, progress, judge)
+    def trained(member: Recipe, tell: Progress | None) -> tuple[list[dict[str, Any]], Path]:
+        """The course of one training, its weights in ``network``, and its checkpoint's folder."""
+        network.set_weights(new_network(member, spec, out.name).get_weights())
+        work = work_folder(cache, network, member.to_dict(), spec.hash, sets.train.digest)
+        judge = validator(network, validation_maps, sets.validation.quality, spec)
+        return fit(network, maps, sets.train.quality, spec, member, work, tell, judge), work
+
+    history, works = averaged(network, recipe, trained, progress)
 
     chosen = calibration(sets.train, recipe.n_calibration, recipe.seed)
     from ecgqa_tflite.networks.logits import logit_function
@@ -103,7 +112,7 @@ def train(
         "parameters": int(network.count_params()),
         "tflite_bytes": len(tflite),
     }
-    trained = Trained(
+    made = Trained(
         name=out.name,
         architecture=recipe.architecture,
         arguments=recipe.network_arguments(spec),
@@ -114,11 +123,46 @@ def train(
         metrics={"training": training | pretraining, "validation": validation, "external": {}},
         calibration_ids=tuple(sets.train.ids[chosen].tolist()),
     )
-    model = write_model(
-        out, trained, tflite, save_weights=network.save_weights, overwrite=overwrite
-    )
-    shutil.rmtree(work, ignore_errors=True)
+    model = write_model(out, made, tflite, save_weights=network.save_weights, overwrite=overwrite)
+    for work in works:
+        shutil.rmtree(work, ignore_errors=True)
     return write_card(model)
+
+
+def averaged(
+    network: Any, recipe: Recipe, train_one: TrainOne, progress: Progress | None
+) -> tuple[list[dict[str, Any]], list[Path]]:
+    """Train once or, where the recipe says so, several times, and leave the weights' mean.
+
+    Parameters
+    ----------
+    network
+        What ``train_one`` trains in place, from the initial weights each time.
+
+    Returns
+    -------
+    history, works
+        Per epoch what was noted, with its ``seed`` where trainings are averaged; the folders of
+        the checkpoints, which are kept until the model is written.
+    """
+    members = recipe.members()
+    history, works, total = [], [], [np.zeros(w.shape) for w in network.get_weights()]
+    for i, member in enumerate(members):
+        tell = progress
+        if progress is not None and len(members) > 1:
+            tell = partial(_told_of, progress, f"training {i + 1} of {len(members)}: ")
+        course, work = train_one(member, tell)
+        works.append(work)
+        seed = {"seed": member.seed} if len(members) > 1 else {}
+        history += [seed | epoch for epoch in course]
+        for sum_, weights in zip(total, network.get_weights(), strict=True):
+            sum_ += weights
+    network.set_weights([(sum_ / len(members)).astype(np.float32) for sum_ in total])
+    return history, works
+
+
+def _told_of(progress: Progress, which: str, what: str, done: int, of: int) -> None:
+    progress(which + what, done, of)
 
 
 def _told(data: Path, progress: Progress | None) -> tuple[str, str]:

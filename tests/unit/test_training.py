@@ -66,6 +66,17 @@ def test_recipes_that_make_no_sense_are_refused(change: dict) -> None:
         replace(TINY, **change)
 
 
+def test_only_trainings_from_given_weights_are_averaged(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="give weights with --from"):
+        Recipe(averaged=2)
+    four = Recipe(initial_weights="light_cnn", averaged=4, seed=2)
+    assert [(m.seed, m.averaged) for m in four.members()] == [(2, 1), (3, 1), (4, 1), (5, 1)]
+    assert four.quick().averaged == 1
+    (tmp_path / "recipe.json").write_text(json.dumps(four.to_dict()))
+    assert Recipe.again(tmp_path / "recipe.json", "body", False).averaged == 4
+    assert Recipe.again(tmp_path / "recipe.json", None, True).averaged == 1
+
+
 def test_learning_rate_warms_up_and_ends_near_zero() -> None:
     recipe = Recipe(warmup_steps=10)
     rates = [learning_rate(step, 100, recipe) for step in range(100)]
@@ -416,6 +427,38 @@ def test_a_whole_training_leaves_a_model_that_opens(data: Path, tmp_path: Path) 
     assert not any((cache / "runs").iterdir())
     again = train(data, tmp_path / "again" / "tiny", SPEC, recipe, cache)
     assert again.tflite_path.read_bytes() == model.tflite_path.read_bytes()
+
+
+def test_averaged_trainings_are_the_mean_of_each_alone(data: Path, tmp_path: Path) -> None:
+    require_module("tf_keras")
+    from ecgqa_tflite.model_folder import open_model
+    from ecgqa_tflite.networks import load_model
+    from ecgqa_tflite.training.run import train
+
+    composition = Composition(n_train=48, n_validation=16, validation_share=0.3)
+    first = replace(TINY, composition=composition, epochs=1)
+    start, cache = tmp_path / "start", tmp_path / "cache"
+    train(data, start, SPEC, first, cache)
+    going_on = replace(first, initial_weights=str(start), seed=3, epochs=2)
+    told: list[str] = []
+    both = train(
+        data, tmp_path / "both", SPEC, replace(going_on, averaged=2), cache,
+        progress=lambda what, d, t: told.append(what),
+    )  # fmt: skip
+    alone = [
+        load_model(train(data, tmp_path / f"seed{seed}", SPEC, recipe, cache).path).get_weights()
+        for seed in (3, 4)
+        for recipe in [replace(going_on, seed=seed)]
+    ]
+    for mean, a, b in zip(load_model(both.path).get_weights(), *alone, strict=True):
+        assert np.array_equal(mean, ((a.astype(float) + b) / 2).astype(np.float32))
+        assert not np.array_equal(a, b)
+    assert {"training 1 of 2", "training 2 of 2"} <= {what.split(":")[0] for what in told}
+    assert [e["seed"] for e in both.metrics["training"]["epochs"]] == [3, 3, 4, 4]
+    assert "the mean of 2 trainings, seeds 3 to 4" in (both.path / "MODEL_CARD.md").read_text()
+    assert "| 2, seed 4 |" in (both.path / "MODEL_CARD.md").read_text()
+    assert Recipe.from_dict(open_model(both.path).recipe).averaged == 2
+    assert not any((cache / "runs").iterdir())
 
 
 class StopError(Exception):
