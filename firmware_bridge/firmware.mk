@@ -16,7 +16,8 @@ FIRMWARE_TOOLS := gcc libc6-dev make cmake \
 	gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
 	g++ libcmocka-dev clang-14 libclang-rt-14-dev clang-tidy-14 clang-format-14 cppcheck
 
-.PHONY: setup-firmware test-firmware size fuzz damage lint-c
+.PHONY: setup-firmware test-firmware size fuzz damage lint-c c-format cppcheck \
+	tidy-host tidy-m0plus tidy-m4 tidy-m55
 
 setup-firmware: ## install compilers, emulators and checkers of the firmware (apt-get)
 	$(if $(filter 0,$(shell id -u)),,sudo )apt-get install -y --no-install-recommends $(FIRMWARE_TOOLS)
@@ -36,16 +37,24 @@ damage: setup ## FLIPS (default 2000) changed bits in a bundle, and in its works
 # Each set of kernels is seen by the target that takes it, with newlib's headers.
 TIDY := clang-tidy-14 --quiet --warnings-as-errors='*' $(FIRMWARE_C) -- -std=c99 -I$(FIRMWARE)/include
 TIDY_ARM := --target=arm-none-eabi -mthumb -mfloat-abi=hard -isystem /usr/include/newlib
+tidy-host: TIDY_FOR :=
+tidy-m0plus: TIDY_FOR := $(TIDY_ARM:hard=soft) -mcpu=cortex-m0plus
+tidy-m4: TIDY_FOR := $(TIDY_ARM) -mcpu=cortex-m4
+tidy-m55: TIDY_FOR := $(TIDY_ARM) -mcpu=cortex-m55
+TIDIED := tidy-host tidy-m0plus tidy-m4 tidy-m55
+
+lint-c: c-format cppcheck $(TIDIED) ## clang-format, clang-tidy, cppcheck and its MISRA add-on on the C library
+
+c-format:
+	clang-format-14 --dry-run --Werror $(FIRMWARE_ALL_C)
+	! grep -nE '.{101}' $(FIRMWARE_ALL_C) # comments, which clang-format leaves alone
+
+$(TIDIED):
+	$(TIDY) $(TIDY_FOR)
 
 # cppcheck sees src/ alone, never generated constants: weights take it minutes. A MISRA rule that is
 # deviated from is named, with the reason, in misra_deviations.txt; every other one is an error.
-lint-c: ## clang-format, clang-tidy, cppcheck and its MISRA add-on on the C library
-	clang-format-14 --dry-run --Werror $(FIRMWARE_ALL_C)
-	! grep -nE '.{101}' $(FIRMWARE_ALL_C) # comments, which clang-format leaves alone
-	$(TIDY)
-	$(TIDY) $(TIDY_ARM:hard=soft) -mcpu=cortex-m0plus
-	$(TIDY) $(TIDY_ARM) -mcpu=cortex-m4
-	$(TIDY) $(TIDY_ARM) -mcpu=cortex-m55
+cppcheck:
 	cppcheck --quiet --std=c99 --error-exitcode=1 --inline-suppr --addon=misra \
 		--enable=warning,style,performance,portability -I$(FIRMWARE)/include \
 		--suppressions-list=$(FIRMWARE)/cppcheck_suppressions.txt \
