@@ -18,12 +18,18 @@ from labelled_recordings import write_labelled
 require_module("tensorflow_model_optimization")
 
 from ecgqa_tflite.cli.convert import command  # noqa: E402
+from ecgqa_tflite.convert.qat import ending_in_logits  # noqa: E402
+from ecgqa_tflite.convert.retrain import TrainingData, recipe_of, training_data  # noqa: E402
 from ecgqa_tflite.convert.thin import silenced, stages, thinned  # noqa: E402
 from ecgqa_tflite.errors import ConversionError  # noqa: E402
+from ecgqa_tflite.evaluation.figures import compare_decisions, reliability  # noqa: E402
+from ecgqa_tflite.frontend.colormap import image_s8  # noqa: E402
 from ecgqa_tflite.model_folder import ModelFolder, open_model  # noqa: E402
 from ecgqa_tflite.networks import build, load_model, preprocess  # noqa: E402
 from ecgqa_tflite.networks._keras import keras  # noqa: E402 (may be missing)
+from ecgqa_tflite.networks.logits import logit_function  # noqa: E402
 from ecgqa_tflite.output import MANIFEST  # noqa: E402
+from ecgqa_tflite.tflite.run import high_scores  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
@@ -133,6 +139,27 @@ def test_the_folder_holds_what_was_trained_on(
     assert not any((tmp_path / "cache" / "runs").glob("*"))
     again = thinned(model, tmp_path / "b", 0.5, labelled, "ptq", tmp_path / "cache")
     assert again.tflite_path.read_bytes() == made.tflite_path.read_bytes()
+    seen = model.calibration_ids
+    sets = training_data(
+        labelled, model.spec, recipe_of(model), tmp_path / "cache", 1, None, seen=seen
+    )
+    float_side_is_the_whole(model, made, sets)
+
+
+def float_side_is_the_whole(model: ModelFolder, made: ModelFolder, sets: TrainingData) -> None:
+    """Not what the pruned one says before it is quantised, which would hide pruning's cost."""
+
+    def said(folder: ModelFolder) -> np.ndarray:
+        network = ending_in_logits(load_model(folder.path))
+        return 1 / (1 + np.exp(-logit_function(network, model.spec)(sets.validation_maps)))
+
+    held, figures = sets.validation, made.metrics["validation"]
+    whole, pruned = (reliability(held.quality, said(x), held.group) for x in (model, made))
+    assert figures["float"]["reliability"] == whole != pruned
+    images = image_s8(np.asarray(sets.validation_maps), model.spec.colormap)
+    high = high_scores(made.tflite_path.read_bytes(), images.__getitem__, len(images))
+    flips = compare_decisions(said(model) >= model.threshold, high >= made.threshold_int8)
+    assert figures["flips"] == flips
 
 
 def test_what_is_left_must_pass_the_gate(
