@@ -218,7 +218,7 @@ def fit_batches(
         tf.TensorSpec((schedule.batch,), tf.int32),
     )
     history = _restore(work, twin, optimiser)
-    if history:
+    if 0 < len(history) < schedule.epochs:
         tell(f"going on from epoch {len(history) + 1} of {schedule.epochs}", 1, 1)
     for epoch in range(len(history), schedule.epochs):
         started, sums = time.monotonic(), np.zeros(2)

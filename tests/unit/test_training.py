@@ -342,6 +342,12 @@ def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     assert told[1][1] == 5 and len(again) == 4
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         assert np.array_equal(a, b)
+    told.clear()  # a finished one, whose model was not written yet: nothing is left to go on with
+    fit(
+        new_network(TINY, SPEC, "t"), maps, quality, SPEC, TINY, tmp_path / "cut",
+        lambda w, d, t: told.append((w, d)),
+    )  # fmt: skip
+    assert not told
     logits = logit_function(resumed, SPEC)(maps)
     assert ((logits > 0) == quality).mean() > 0.9
 
