@@ -4,9 +4,10 @@
 
 ``python .ci/kill_figures.py WORK DATA [--kills 100] [--others 30]``: DATA is what
 `ecgqa train` takes.
-Each command runs once undisturbed; then, killed so often at moments spread over its time, its
+Each command runs undisturbed; then, killed so often at moments spread over its time, its
 output must be absent or the same bytes, the same command must end with the same bytes, and nothing
-else may lie beside it.
+else may lie beside it. Every second training starts without its cache, which a kill may damage.
+Trainings run with TF_DETERMINISTIC_OPS=1: without it TensorFlow's sums may differ by themselves.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def run(command: Sequence[str], kill_after_s: float | None = None) -> tuple[int,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        env=os.environ | {"TF_DETERMINISTIC_OPS": "1"},
     )
     try:
         _, said = process.communicate(timeout=kill_after_s)
@@ -63,19 +65,27 @@ def run(command: Sequence[str], kill_after_s: float | None = None) -> tuple[int,
     return process.returncode, time.monotonic() - started
 
 
-def tried(name: str, command: Sequence[str], out: Path, kills: int) -> dict[str, object]:
-    """Kill and go on, so often; what was found."""
+def tried(
+    name: str, command: Sequence[str], out: Path, kills: int, cache: Path
+) -> dict[str, object]:
+    """Kill and go on, so often; what was found. Every second time the cache is empty."""
     place = out.parent
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    _, took = run(command)
+    took = []
+    for folder in (cache, None):
+        for old in (place, folder):
+            if old is not None:
+                shutil.rmtree(old, ignore_errors=True)
+        place.mkdir(parents=True)
+        took.append(run(command)[1])
     beside, expected = sorted(p.name for p in place.iterdir()), digest(out)
     found: dict[str, object] = {"killed": 0, "whole": 0, "nothing": 0, "faults": []}
     faults: list[str] = []
     for i in range(kills):
         shutil.rmtree(place)
         place.mkdir()
-        code, _ = run(command, random.uniform(0.02, 1.02) * took)
+        if i % 2 == 0:
+            shutil.rmtree(cache, ignore_errors=True)
+        code, _ = run(command, random.uniform(0.02, 1.02) * took[i % 2])
         found["killed"] = int(str(found["killed"])) + (code < 0)
         left = digest(out)
         kind = "nothing" if left is None else "whole"
@@ -90,10 +100,10 @@ def tried(name: str, command: Sequence[str], out: Path, kills: int) -> dict[str,
         if left is None and lie != beside:
             faults.append(f"{i}: {lie} beside")
         print(f"{name} {i + 1} of {kills}: {kind}, {len(faults)} faults", flush=True)
-    found |= {"faults": faults, "seconds": round(took, 1)}
+    found |= {"faults": faults, "seconds": [round(s, 1) for s in took]}
     print(
-        f"{name}: {found['killed']} kills within {took:.1f} s: {found['whole']} times whole,"
-        f" {found['nothing']} times nothing, {len(faults)} faults {faults[:3]}",
+        f"{name}: {found['killed']} kills within {took[0]:.1f} s ({took[1]:.1f} with its cache): "
+        f"{found['whole']} times whole, {found['nothing']} times nothing, {len(faults)} faults {faults[:3]}",
         flush=True,
     )
     return found
@@ -135,7 +145,7 @@ def main() -> None:
     }  # fmt: skip
     kills = {"convert": args.kills}
     found = {
-        name: tried(name, command, work / name / out, kills.get(name, args.others))
+        name: tried(name, command, work / name / out, kills.get(name, args.others), work / "cache")
         for name, (command, out) in commands.items()
         if args.only in (None, name)
     }
