@@ -103,7 +103,8 @@ def tried(
     found |= {"faults": faults, "seconds": [round(s, 1) for s in took]}
     print(
         f"{name}: {found['killed']} kills within {took[0]:.1f} s ({took[1]:.1f} with its cache): "
-        f"{found['whole']} times whole, {found['nothing']} times nothing, {len(faults)} faults {faults[:3]}",
+        f"{found['whole']} times whole, {found['nothing']} times nothing, "
+        f"{len(faults)} faults {faults[:3]}",
         flush=True,
     )
     return found
