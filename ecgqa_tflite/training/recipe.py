@@ -100,9 +100,9 @@ class Recipe(Schedule):
         tells where the weights were then, and says nothing of what lies there now.
     averaged
         Trainings from the same initial weights, their seeds counted on from ``seed``, whose
-        weights are averaged: one network of one network's cost that errs less than each (the
-        uniform soup of Wortsman et al., "Model soups", ICML 2022). Random weights have no such
-        mean.
+        weights are averaged: one network, of one network's cost, that depends less on a seed
+        (the uniform soup of Wortsman et al., "Model soups", ICML 2022). Random weights have no
+        such mean.
     augmentation, composition
         See there.
     n_calibration
