@@ -148,11 +148,15 @@ def find_part(name: str, parts: Sequence[Part]) -> Part:
     Raises
     ------
     ArgumentError
-        There is none; the message names those there are.
+        There is none; the message names those there are, of a core those that have it.
     """
     for part in parts:
         if part.name.lower() == name.lower():
             return part
+    if having := [part.name for part in parts if part.target == name.lower()]:
+        raise ArgumentError(
+            f"{name} is a core; clock, memory and power are a part's: {', '.join(having)}"
+        )
     raise ArgumentError(f"no part {name!r}; there are: {', '.join(p.name for p in parts)}")
 
 

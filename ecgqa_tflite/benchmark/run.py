@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -79,7 +80,8 @@ def run(
     quick
         Shorter loops.
     tell
-        Called with what is done, and expected seconds of work done and in all.
+        Called with what is done, and expected seconds of work done and in all; and with each
+        target's model, the rows done and in all.
 
     Raises
     ------
@@ -125,27 +127,30 @@ def _measure(
     wanted: Sequence[_Wanted], tell: Progress | None
 ) -> tuple[list[Row | Missing], dict[str, Any]]:
     """What came of each, and the machine's state once the times were taken."""
-    progress = _Told([w.expected_s for w in wanted], tell)
+    progress = _Told(wanted, tell)
+    pool = ThreadPoolExecutor(max_workers=cores())
+    with worker.Workers() as workers:
 
-    def measure(i: int) -> Row | Missing:
-        job = wanted[i].job
-        with progress.of(i, f"{job.target} {job.model.name}"):
-            return _row(wanted[i])
+        def measure(i: int) -> Row | Missing:
+            with progress.of(wanted[i]):
+                return _row(wanted[i], workers)
 
-    found = {i: measure(i) for i, w in enumerate(wanted) if w.bench.takes_s is None}
-    after = machine_state()
-    untimed = [i for i in range(len(wanted)) if i not in found]
-    with ThreadPoolExecutor(max_workers=cores()) as pool:
-        found |= zip(untimed, pool.map(measure, untimed), strict=True)
+        try:
+            found = {i: measure(i) for i, w in enumerate(wanted) if w.bench.takes_s is None}
+            after = machine_state()
+            untimed = [i for i in range(len(wanted)) if i not in found]
+            found |= zip(untimed, pool.map(measure, untimed), strict=True)
+        finally:  # interrupted, it waits for no row
+            pool.shutdown(wait=False, cancel_futures=True)
     return [found[i] for i in range(len(wanted))], after
 
 
-def _row(wanted: _Wanted) -> Row | Missing:
+def _row(wanted: _Wanted, workers: worker.Workers) -> Row | Missing:
     """Of one configuration; why not, where it fails."""
     bench, job = wanted.bench, wanted.job
     begun = time.perf_counter()
     try:
-        row = worker.measure_apart(bench, job)
+        row = workers.measure(bench, job)
     except EcgqaError as error:
         reason = str(error).removeprefix(f"{job.model.name}: ")
         alone = len(bench.variants()) == 1
@@ -154,25 +159,34 @@ def _row(wanted: _Wanted) -> Row | Missing:
 
 
 class _Told:
-    """Tells how many of the expected seconds are done; several threads may work."""
+    """Tells how much is done, in all and of each target's models; several threads may work."""
 
-    def __init__(self, expected_s: Sequence[int], tell: Progress | None) -> None:
-        self._expected_s = expected_s
+    def __init__(self, wanted: Sequence[_Wanted], tell: Progress | None) -> None:
         self._tell = tell
-        self._done = 0
+        self._all_s = sum(w.expected_s for w in wanted)
+        self._done_s = 0
+        self._rows = Counter(_name(w) for w in wanted)
+        self._done: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     @contextmanager
-    def of(self, i: int, what: str) -> Iterator[None]:
-        self._say(what, 0)
+    def of(self, wanted: _Wanted) -> Iterator[None]:
+        self._say(wanted, 0, 0)
         yield
-        self._say(what, self._expected_s[i])
+        self._say(wanted, 1, wanted.expected_s)
 
-    def _say(self, what: str, more: int) -> None:
+    def _say(self, wanted: _Wanted, row: int, more_s: int) -> None:
+        name = _name(wanted)
         with self._lock:
-            self._done += more
+            self._done[name] += row
+            self._done_s += more_s
             if self._tell is not None:
-                self._tell(f"expected seconds, {what}", self._done, sum(self._expected_s))
+                self._tell("expected seconds", self._done_s, self._all_s)
+                self._tell(f"{name}, {wanted.job.variant}", self._done[name], self._rows[name])
+
+
+def _name(wanted: _Wanted) -> str:
+    return f"{wanted.job.target} {wanted.job.model.name}"
 
 
 def describe(model: ModelFolder) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from ecgqa_tflite.engine.identity_source import identity_header
 from ecgqa_tflite.engine.image_source import image_name, image_sources
 from ecgqa_tflite.errors import ArgumentError, ModelError
 from ecgqa_tflite.escape import markdown, without_html
+from ecgqa_tflite.evaluation.figures import Figure, by_labels
 from ecgqa_tflite.evaluation.operating import taken_before
 from ecgqa_tflite.frontend import tables
 from ecgqa_tflite.frontend.colormap import image, to_int8
@@ -384,20 +385,33 @@ def _ram(prepared: Prepared) -> str:
 
 
 def accuracy_lines(metrics: Mapping[str, Any]) -> list[str]:
-    """Balanced accuracy and AUC, float beside int8, a line per set; none where not measured."""
+    """Balanced accuracy and AUC with 95 % intervals, int8 beside float; none where not measured.
+
+    A line for what each set is judged by: segments graded by eye before labels, validation last.
+    """
     validation = metrics.get("validation", {})
-    sets = {"validation": {"float": validation.get("float"), "int8": validation.get("int8")}}
-    for name, result in metrics.get("external", {}).items():
-        sets[name] = {"float": result.get("float"), "int8": result}
+    sets = {
+        f"{name}, {words}": kinds
+        for name, result in metrics.get("external", {}).items()
+        for words, kinds in by_labels(result).items()
+    }
+    sets["validation"] = {"int8": validation.get("int8"), "float": validation.get("float")}
     lines = []
-    for name, tables_ in sets.items():
-        figures = [
-            f"{kind} BAcc {t['bacc']['value']:.3f}, AUC {t['auc']['value']:.3f}"
-            for kind, t in tables_.items()
+    for name, kinds in sets.items():
+        tables_ = {
+            kind: t
+            for kind, t in kinds.items()
             if t and t["bacc"]["value"] is not None and t["auc"]["value"] is not None
-        ]
-        if figures:
-            before = any(taken_before(t, metrics) for t in tables_.values() if t)
-            moved = ", BAcc at the threshold before it was moved" if before else ""
-            lines.append(f"{name}: {'; '.join(figures)}{moved}")
+        }
+        if not tables_:
+            continue
+        n = next(iter(tables_.values())).get("n")
+        counted = f", {n['high']:,} high, {n['low']:,} low" if n else ""
+        figures = "; ".join(
+            f"{kind} BAcc {Figure.of(t['bacc']):.3f}, AUC {Figure.of(t['auc']):.3f}"
+            for kind, t in tables_.items()
+        )
+        before = any(taken_before(t, metrics) for t in tables_.values())
+        moved = ", BAcc at the threshold before it was moved" if before else ""
+        lines.append(f"{name}{counted}: {figures}{moved}")
     return lines

@@ -21,7 +21,7 @@ from ecgqa_tflite.bundle.proof import arithmetic
 from ecgqa_tflite.bundle.render import render
 from ecgqa_tflite.decisions import probability
 from ecgqa_tflite.engine.golden import Golden
-from ecgqa_tflite.evaluation.figures import HEADINGS, Figure
+from ecgqa_tflite.evaluation.figures import HEADINGS, Figure, by_labels
 from ecgqa_tflite.evaluation.operating import taken_before
 from ecgqa_tflite.frontend.colormap import image
 from ecgqa_tflite.frontend.native import NativeFrontEnd
@@ -71,13 +71,18 @@ def report_html(manifest: Mapping[str, Any], golden: Golden, memory_map: str | N
 
 
 def _accuracy(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A row a set and network: its figures with 95 % intervals, as text."""
-    validation = metrics.get("validation", {})
-    sets: dict[str, dict[str, Any]] = {"validation": validation}
-    for name, result in {**metrics.get("external", {}), "gate": metrics.get("gate")}.items():
-        if result:
-            label = f"{result.get('set', name)} (for the gate)" if name == "gate" else name
-            sets[label] = {"float": result.get("float"), "int8": result}
+    """A row a set, its labels and network: figures with 95 % intervals, as text."""
+    sets: dict[str, dict[str, Any]] = {
+        f"{name}, {words}": kinds
+        for name, result in metrics.get("external", {}).items()
+        for words, kinds in by_labels(result).items()
+    }
+    sets["validation"] = metrics.get("validation", {})
+    if gate := metrics.get("gate"):
+        sets[f"{gate.get('set', 'gate')} (for the gate)"] = {
+            "float": gate.get("float"),
+            "int8": gate,
+        }
     rows = []
     for name, tables in sets.items():
         for kind in ("float", "int8"):

@@ -42,6 +42,8 @@ from ecgqa_tflite.spec import FrontEnd
 
 COMPARED = (DEFAULT_MODEL, "inception_v1")
 """The seed paper's two networks."""
+HOST = "host"
+"""What --quick looks at where no target is named."""
 TARGETS = ", ".join(BENCHES)
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -91,12 +93,13 @@ class RunUnlessNamed(click.Group):
 def command() -> None:
     """Tell what a segment costs, from samples to decision, on each device.
 
-    `ecgqa bench` alone runs everything that this machine can and says of the rest why not. Every
-    figure says of what kind it is: measured, instructions (counted in an emulator, exact), or
-    estimated.
+    `ecgqa bench` alone runs everything that this machine can and says of the rest why not; with
+    --quick it looks at this machine alone. Every figure says of what kind it is: measured,
+    instructions (counted in an emulator, exact), or estimated.
 
     \b
     Examples:
+      ecgqa bench --quick
       ecgqa bench
       ecgqa bench light_cnn --target host --target cortex-m4
       ecgqa bench compare before/report.json after/report.json
@@ -110,9 +113,9 @@ def command() -> None:
 
 @command.command("run", cls=Command)
 @click.argument("models", nargs=-1)
-@click.option("--target", "targets", multiple=True, metavar="NAME", help=f"One of {TARGETS}. Repeatable.  [default: all]")  # noqa: E501  # fmt: skip
+@click.option("--target", "targets", multiple=True, metavar="NAME", help=f"One of {TARGETS}. Repeatable.  [default: all; with --quick: {HOST}]")  # noqa: E501  # fmt: skip
 @_RECORD
-@_QUICK
+@click.option("--quick", is_flag=True, help=f"Short loops, and {DEFAULT_MODEL} on {HOST} alone where neither models nor targets are named: for a look, not for a report.")  # noqa: E501  # fmt: skip
 @click.option("--layers", is_flag=True, help="Print what each layer costs, too.")
 @click.option("--soak", "soak_s", callback=_duration, metavar="TIME", help="Then keep each model busy on all cores for so long (10m, 90s, 1h): first and last minute apart.")  # noqa: E501  # fmt: skip
 @click.option(
@@ -138,6 +141,7 @@ def run_command(
 
     \b
     Examples:
+      ecgqa bench run --quick
       ecgqa bench run -o report
       ecgqa bench run light_cnn --target raspberry-pi --soak 10m -o report
       ecgqa bench run light_cnn my_model --target engine --quick
@@ -146,6 +150,8 @@ def run_command(
     run.check_targets(BENCHES, targets)
     if out is not None:
         refuse_existing(out, overwrite)
+    if quick:
+        models, targets = models or (DEFAULT_MODEL,), targets or (HOST,)
     opened = [open_model(name) for name in models or COMPARED]
     if len({m.name for m in opened}) < len(opened):
         raise ArgumentError("two models have the same name: rows could not be told apart")

@@ -16,12 +16,12 @@ from ecgqa_tflite.cli import Command, need
 from ecgqa_tflite.cli.kernels import kernels_option
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.datasets.challenge2017 import read_graded
-from ecgqa_tflite.datasets.folders import is_annotated
+from ecgqa_tflite.datasets.folders import Labels, is_annotated
 from ecgqa_tflite.datasets.rhythms import WORDS
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.evaluation.card import PART_WORDS
 from ecgqa_tflite.evaluation.failures import DIRECTIONS, read_sheet
-from ecgqa_tflite.evaluation.figures import FIGURES, HEADINGS, Figure
+from ecgqa_tflite.evaluation.figures import FIGURES, HEADINGS, LABEL_WORDS, Figure, by_labels
 from ecgqa_tflite.evaluation.job import Job
 from ecgqa_tflite.evaluation.models import FloatFrontEnd
 from ecgqa_tflite.evaluation.rhythms import RhythmJob
@@ -166,7 +166,7 @@ def command(
         ).run(tell)
     _print(result)
     if "difference" in result:
-        _print_difference(result["difference"])
+        _print_difference(result["difference"], result["labels"])
     if options["record"]:
         click.echo(f"noted in {folder.path / 'metrics.json'}")
 
@@ -208,9 +208,11 @@ def _print_rhythms(title: str, part: dict[str, Any]) -> None:
 
 
 def _print(result: dict[str, Any]) -> None:
-    models = {"int8": result} | ({"float": result["float"]} if "float" in result else {})
-    columns = dict(models)
-    columns |= {f"{k}, A against C": v["graded"] for k, v in models.items() if "graded" in v}
+    columns = {
+        f"{name}, {words}": table
+        for words, kinds in by_labels(result).items()
+        for name, table in kinds.items()
+    }
     table = Table("", *columns, box=None)
     for figure in FIGURES:
         cells = (f"{Figure.of(column[figure]):.3f to}" for column in columns.values())
@@ -287,10 +289,9 @@ def _print_changes(changes: dict[str, dict[str, Any]]) -> None:
     Console().print(table)
 
 
-def _print_difference(difference: dict[str, Any]) -> None:
-    columns = {"inherited labels": difference}
-    if "graded" in difference:
-        columns["A against C"] = difference["graded"]
+def _print_difference(difference: dict[str, Any], labels: Labels) -> None:
+    columns = {LABEL_WORDS["graded"]: difference["graded"]} if "graded" in difference else {}
+    columns[LABEL_WORDS[labels]] = difference
     table = Table(f"{difference['model']} less {difference['other']}", *columns, box=None)
     for figure in FIGURES:
         cells = (f"{Figure.of(column[figure]):+.3f to}" for column in columns.values())

@@ -15,7 +15,7 @@ from ecgqa_tflite.cli import Command
 from ecgqa_tflite.cli.kernels import kernels_option
 from ecgqa_tflite.cli.progress import progress
 from ecgqa_tflite.datasets.challenge2017 import read_graded
-from ecgqa_tflite.evaluation.figures import Figure
+from ecgqa_tflite.evaluation.figures import LABEL_WORDS, Figure
 from ecgqa_tflite.evaluation.operating import Kind, Rule
 from ecgqa_tflite.evaluation.threshold import Job
 from ecgqa_tflite.model_folder import open_model
@@ -111,8 +111,8 @@ def _print(found: dict[str, Any]) -> None:
     Console().print(table)
     first = found["points"][0]
     click.echo(
-        f"{found['model']} on {found['set']}, {found['labels']} labels: {first['n']['high']:,} "
-        f"high, {first['n']['low']:,} low, {first['groups']:,} recordings"
+        f"{found['model']} on {found['set']}, {LABEL_WORDS[found['labels']]}: "
+        f"{first['n']['high']:,} high, {first['n']['low']:,} low, {first['groups']:,} recordings"
         + (f"; chosen by {found['rule']}" if "rule" in found else "")
     )
     if found["seen"]:

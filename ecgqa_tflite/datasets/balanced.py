@@ -172,12 +172,7 @@ def build(
         if source not in RECORDED and source not in RULES:
             known = ", ".join(sorted(RECORDED | set(RULES)))
             raise DatasetError(f"{source!r} is no source of the balanced sets: {known}")
-    folders = [
-        find_folder(data, "em.hea", "nstdb"),
-        find_folder(data, "100.atr", mitdb.NAME),
-        challenge2011.labelled_folder(data),
-        *arrhythmia.find(data).values(),
-    ]
+    folders = find_sets(data)
     path = cache / "sets" / f"{_key(data, folders, spec, composition)}.npz"
     try:
         return _read(path)
@@ -186,6 +181,23 @@ def build(
         with whole_file(path, overwrite=True) as temporary:
             np.savez(temporary, **_arrays(sets))  # type: ignore[arg-type]
     return _read(path)
+
+
+def find_sets(data: Path) -> list[Path]:
+    """The folders of the sets that :func:`build` reads, without reading a recording.
+
+    Raises
+    ------
+    DatasetError
+        A set is missing, its labels are not what they should be, or name what isn't there.
+    """
+    challenge2011.check_names(data)
+    return [
+        find_folder(data, "em.hea", "nstdb"),
+        find_folder(data, "100.atr", mitdb.NAME),
+        challenge2011.labelled_folder(data),
+        *arrhythmia.find(data).values(),
+    ]
 
 
 def _key(data: Path, folders: list[Path], spec: FrontEnd, composition: Composition) -> str:
@@ -226,7 +238,8 @@ def _make(
 ) -> BalancedSets:
     held_out = _held_out(data, composition)
     leads = _mitdb_leads(data, progress)
-    recordings = challenge2011.labelled_recordings(data, ticks(progress, "reading challenge-2011"))
+    leads_of, _ = challenge2011.whose_leads(data)
+    recordings = challenge2011.labelled_recordings(data, ticks(progress, f"reading {leads_of}"))
     good_and_bad = challenge2011.lead_segments(recordings, spec)
     usable = good_and_bad.take(good_and_bad.usable)
     pools = _lead_pools(usable) | _rhythms(data, spec)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ecgqa_tflite.datasets.labelled import (
@@ -28,6 +28,8 @@ LEADS = "LEADS.csv"
 Frontiers in Digital Health 2022; github.com/LinusKra/ECGAssess), not PhysioNet's."""
 RECORD_NAME, FS_HZ = r"[12]\d{6}", 500.0
 """Of the published set."""
+SHOWN = 5
+"""Of what is missing, by name."""
 QUALITY = {"good": Quality.HIGH, "bad": Quality.LOW}
 
 
@@ -75,6 +77,7 @@ def read_distinct(
 
     The first by name is the one that is kept.
     """
+    _refuse_missing(folder, names)
     names, recordings = sorted(names), []
     for name in names:
         recordings.append(read_recording(folder / name))
@@ -83,6 +86,23 @@ def read_distinct(
     keep = first_of_identical([recording.signal_mv for recording in recordings])
     found = zip(names, recordings, keep, strict=True)
     return ((name, recording) for name, recording, kept in found if kept)
+
+
+def _refuse_missing(folder: Path, names: Iterable[str]) -> None:
+    missing = sorted(
+        n for n in names if not any((folder / (n + x)).is_file() for x in ("", ".hea"))
+    )
+    if missing:
+        more = f" and {len(missing) - SHOWN:,} more" if len(missing) > SHOWN else ""
+        raise DatasetError(
+            f"{folder}: its labels name records that are not there: "
+            f"{', '.join(missing[:SHOWN])}{more}"
+        )
+
+
+def check_names(folder: Path) -> None:
+    """Raise :class:`DatasetError` where a label is not what it should be or its record missing."""
+    _refuse_missing(*_training_labels(folder))
 
 
 def labelled_names(folder: Path) -> list[str]:

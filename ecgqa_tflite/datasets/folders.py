@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ MARKERS = {
     "RECORDS-acceptable": "challenge-2011 by record, with RECORDS-unacceptable beside it",
 }
 """File that tells a layout, in the order of preference, and what it holds."""
+
+Labels = Literal["inherited", "by lead"]
+"""``inherited``: a segment has the label of its whole recording; ``by lead``: of its lead."""
 
 PUBLISHED = {
     challenge2017.NAME: (r"A0\d{4}", 300.0),
@@ -102,6 +106,11 @@ def classes(folder: Path, segments: LabelledSet) -> NDArray[np.str_] | None:
 def _layout(folder: Path) -> str | None:
     """The marker of the layout that is read in a folder; None where it has no labels."""
     return next((marker for marker in MARKERS if (folder / marker).exists()), None)
+
+
+def labels_of(folder: Path) -> Labels:
+    """How the segments of a folder get their labels."""
+    return "by lead" if _layout(labelled_base(folder)) == "LEADS.csv" else "inherited"
 
 
 def set_name(folder: Path, segments: LabelledSet) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgqa_tflite.errors import DatasetError
+from ecgqa_tflite.errors import DatasetError, SamplingRateError
 from ecgqa_tflite.recording import Recording
 from ecgqa_tflite.segments import cut
 from ecgqa_tflite.spec import FrontEnd, Quality
@@ -210,10 +210,19 @@ def label_lead(
     group: str,
     source: str,
 ) -> LabelledSegments:
-    """All whole segments of one lead, labelled alike."""
-    segments = cut(recording.lead(lead), recording.fs_hz, spec)
-    n = len(segments.samples)
+    """All whole segments of one lead, labelled alike.
+
+    Raises
+    ------
+    SamplingRateError
+        As :func:`~ecgqa_tflite.segments.cut`; it names the recording.
+    """
     place = f"{source}/{recording.name}" + (f"/{lead}" if lead is not None else "")
+    try:
+        segments = cut(recording.lead(lead), recording.fs_hz, spec)
+    except SamplingRateError as error:
+        raise SamplingRateError(f"{recording.name}: {error}") from error
+    n = len(segments.samples)
     return LabelledSegments(
         segments.samples,
         segments.fs_hz,

@@ -27,7 +27,7 @@ from ecgqa_tflite.decisions import probability
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.escape import markdown
 from ecgqa_tflite.evaluation.failures import DIRECTIONS, GRADES, KINDS
-from ecgqa_tflite.evaluation.figures import FIGURES, HEADINGS, Figure
+from ecgqa_tflite.evaluation.figures import FIGURES, HEADINGS, Figure, by_labels
 from ecgqa_tflite.evaluation.footprint import footprint
 from ecgqa_tflite.evaluation.operating import taken_before
 from ecgqa_tflite.model_folder import ModelFolder, json_text, open_model, seal
@@ -425,10 +425,10 @@ def _flips(flips: dict[str, Any]) -> str:
 
 
 def _external(result: dict[str, Any], spec: FrontEnd) -> list[str]:
-    models = {"int8": result} | ({"float": result["float"]} if "float" in result else {})
-    tables = {f"{name}, inherited labels": table for name, table in models.items()}
-    tables |= {
-        f"{k}, graded by eye (A, C)": t["graded"] for k, t in models.items() if "graded" in t
+    tables = {
+        f"{name}, {words}": table
+        for words, kinds in reversed(by_labels(result).items())
+        for name, table in kinds.items()
     }
     lines = _tables(tables)
     ties = result["tie_share"]

@@ -29,6 +29,37 @@ Scored = tuple[ArrayLike, float]
 _BATCH = 64  # resamples worked on at a time: their weights stay within some 20 MB
 
 
+LABEL_WORDS = {
+    "graded": "graded by eye (A, C)",
+    "by lead": "labels by lead",
+    "inherited": "inherited labels",
+}
+"""What a table's truth is: readings of each segment, or labels of its lead or recording."""
+
+
+def by_labels(result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The tables of an evaluation by what they take for the truth, readings of segments first.
+
+    Parameters
+    ----------
+    result
+        As :func:`~ecgqa_tflite.evaluation.models.evaluate` has it.
+
+    Returns
+    -------
+    dict
+        A word of :data:`LABEL_WORDS`, and under it ``int8`` and ``float``, as far as there are.
+    """
+    kinds = {"int8": result} | ({"float": result["float"]} if result.get("float") else {})
+    graded = {
+        kind: {"threshold": table["threshold"], **read} if "threshold" in table else read
+        for kind, table in kinds.items()
+        if (read := table.get("graded"))
+    }
+    labels = LABEL_WORDS[result.get("labels", "inherited")]
+    return ({LABEL_WORDS["graded"]: graded} if graded else {}) | {labels: kinds}
+
+
 def score_table(
     y_true: ArrayLike,
     score: ArrayLike,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.assess import Kernels
 from ecgqa_tflite.datasets.challenge2017 import Graded
-from ecgqa_tflite.datasets.folders import classes, labelled_base, load_folder, set_name
+from ecgqa_tflite.datasets.folders import classes, labelled_base, labels_of, load_folder, set_name
 from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.evaluation import failures
 from ecgqa_tflite.evaluation.breakdown import (
@@ -103,8 +103,10 @@ class Job:
         -------
         dict
             :func:`~ecgqa_tflite.evaluation.models.evaluate`, with ``model``, ``spec_hash``,
-            ``set``, its ``digest``, ``kernels``, ``confusion``, ``classes`` (where the set has
-            some) and ``stretches`` (:mod:`~ecgqa_tflite.evaluation.breakdown`) and, as asked for,
+            ``set``, its ``digest`` and ``labels``
+            (:func:`~ecgqa_tflite.datasets.folders.labels_of`), ``kernels``, ``confusion``,
+            ``classes`` (where the set has some) and ``stretches``
+            (:mod:`~ecgqa_tflite.evaluation.breakdown`) and, as asked for,
             ``robustness``, ``failures`` (:func:`~ecgqa_tflite.evaluation.failures.tally`) and
             ``difference`` (:func:`~ecgqa_tflite.evaluation.models.compare`), which isn't recorded.
 
@@ -136,6 +138,7 @@ class Job:
         figures = evaluate(self.model, segments, scores, p_high, self.graded, self.resamples)
         figures |= {"model": self.model.name, "spec_hash": self.model.spec.hash}
         figures |= {"set": source, "digest": segments.digest, "kernels": self.kernels}
+        figures["labels"] = labels_of(self.data)
         figures |= self._broken_down(segments, scores)
         if self.robust:
             figures["robustness"] = self._robustness(segments, tell)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.assess import Kernels
 from ecgqa_tflite.datasets.challenge2017 import Graded
-from ecgqa_tflite.datasets.folders import load_folder, set_name
+from ecgqa_tflite.datasets.folders import labels_of, load_folder, set_name
 from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.evaluation.breakdown import csv_text
@@ -89,7 +89,7 @@ class Job:
         -------
         dict
             ``set``, ``digest``, ``kernels``, ``seen`` (recordings of it trained the
-            model), ``labels`` (``inherited`` or ``graded``),
+            model), ``labels`` (``inherited``, ``by lead`` or ``graded``),
             ``points``: those worth showing, each with ``threshold_int8``, ``p_high``, ``why`` and
             :func:`~ecgqa_tflite.evaluation.figures.score_table`; ``now`` and, with a rule,
             ``chosen`` are among them, by their index.
@@ -123,7 +123,7 @@ class Job:
             "digest": segments.digest,
             "kernels": self.kernels,
             "seen": made_with(self.model, set_name(self.data, segments), segments),
-            "labels": "inherited" if self.graded is None else "graded",
+            "labels": labels_of(self.data) if self.graded is None else "graded",
             "points": rows,
             "now": shown.index(self._now(points)),
         }

@@ -317,10 +317,12 @@ class RecordingFile(ABC):
             unit, scale = "uV", 1e-3
         elif 0 < size < 0.02:
             unit, scale = "V", 1e3
-        self._notes.append(
-            f"{signal.name}: no unit stated, taken as {unit} by its size; see --unit"
-        )
+        self._notes.append(f"{signal.name}: {self._guessed(unit, scale)}")
         return scale
+
+    def _guessed(self, unit: str, mv_per_unit: float) -> str:
+        """What is said of a scale that was told by the signal's size."""
+        return f"no unit stated, taken as {unit} by its size; see --unit"
 
     def _refuse_huge(self, signals: Sequence[Signal], n: int) -> None:
         if n * len(signals) > MAX_VALUES:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.datasets import challenge2011
 from ecgqa_tflite.datasets.arrhythmia import missing
-from ecgqa_tflite.datasets.balanced import build
+from ecgqa_tflite.datasets.balanced import build, find_sets
 from ecgqa_tflite.datasets.labelled import LabelledSet
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.evaluation.card import write_card
@@ -80,6 +80,7 @@ def train(
     """
     _refuse(out, overwrite, data, cache)
     _refuse_few(recipe)
+    find_sets(data)  # before TensorFlow's seconds
     network, pretraining = new_network(recipe, spec, out.name), _pretraining(recipe)
     leads, lead_labels = _told(data, progress)
     sets = build(data, spec, recipe.composition, cache, progress)

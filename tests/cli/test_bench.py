@@ -16,6 +16,7 @@ from conftest import require_module, require_tool
 from ecgqa_tflite import cli
 from ecgqa_tflite.cli import bench as cli_bench
 from ecgqa_tflite.devices import BENCHES
+from ecgqa_tflite.errors import ToolError
 from ecgqa_tflite.model_folder import ModelFolder
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough]
@@ -73,6 +74,25 @@ def test_the_host_needs_no_tensorflow(
     assert done.exit_code == 0, done.output
     assert "XNNPACK, 1 thread" in done.stdout and "segments/s" in done.stdout
     assert "Not run" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "models", "targets"),
+    [
+        (["--quick"], [cli.DEFAULT_MODEL], ("host",)),
+        (["--quick", "--target", "tflm", "light_cnn_small"], ["light_cnn_small"], ("tflm",)),
+        ([], list(cli_bench.COMPARED), ()),
+    ],
+)
+def test_a_quick_look_is_at_the_host(
+    given: list[str], models: list[str], targets: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def seen(_: object, opened: list[ModelFolder], wanted: tuple[str, ...], **__: object) -> None:
+        assert ([m.name for m in opened], wanted) == (models, targets)
+        raise ToolError("seen")
+
+    monkeypatch.setattr(cli_bench.run, "run", seen)
+    assert "seen" in error_line(bench(*given))
 
 
 def test_a_soak_is_told_first_against_last(small_model: ModelFolder, tmp_path: Path) -> None:

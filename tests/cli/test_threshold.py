@@ -115,6 +115,7 @@ def test_a_model_is_sealed_at_the_point_chosen(model: Path, data: Path, tmp_path
     assert done.exit_code == 0, done.output
     before, sealed, found = open_model(model), open_model(out), json.loads(files[2].read_text())
     chosen = found["points"][found["chosen"]]
+    assert found["labels"] == "by lead" and f"on {data.name}, labels by lead: " in done.output
     assert sealed.name == "strict" and sealed.threshold_int8 == chosen["threshold_int8"]
     assert sealed.threshold == float_threshold(sealed.threshold_int8)
     assert (sealed.licence, sealed.recipe) == ("MIT", before.recipe)

@@ -29,6 +29,7 @@ def train(*arguments: object) -> Result:
     [
         (["--data", "nowhere", "-o", "new"], "ecgqa data get"),
         (["--data", ".", "-o", "new"], "ecgqa data get"),
+        (["--data", "names", "-o", "new"], "records that are not there: 7"),
         (["--data", ".", "-o", "there"], "exists already"),
         (["--data", ".", "-o", "new", "--recipe", "none.json"], "none.json"),
         (["--data", ".", "-o", "new", "--recipe", "broken.json"], "format"),
@@ -42,6 +43,9 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
     (tmp_path / "broken.json").write_text("{}")
+    (tmp_path / "names" / "mine").mkdir(parents=True)
+    (tmp_path / "names" / "mine" / "LEADS.csv").write_text("record,lead,quality\n7,I,good\n")
+    monkeypatch.setattr(run, "new_network", lambda *_: pytest.fail("TensorFlow is loaded first"))
     before = sorted(tmp_path.rglob("*"))
     done = train(*given, "--cache", tmp_path / "cache")
     assert done.exit_code == 1

@@ -107,15 +107,21 @@ def test_the_manifest_says_what_was_promised(bundle: Bundle) -> None:
 
 
 def test_accuracy_is_said_where_it_was_measured(bundle: Bundle) -> None:
-    both = "float BAcc 0.750, AUC 0.800; int8 BAcc 0.750, AUC 0.800"
+    both = ", 10 high, 10 low: int8 BAcc 0.750, AUC 0.800; float BAcc 0.750, AUC 0.800"
     lines = accuracy_lines(tiny_model.METRICS)
-    assert lines == [f"validation: {both}", f"elsewhere: {both}"]
+    assert lines == [f"elsewhere, inherited labels{both}", f"validation{both}"]
     text = (bundle.path / "README.md").read_text()
     assert all(line in text for line in lines)
     moved = {"threshold": {"threshold_int8": 9}}
     for table in tiny_model.METRICS["external"].values():
-        lines = accuracy_lines(moved | {"external": {"elsewhere": table | {"threshold": 0}}})
-        assert lines[0].endswith("BAcc at the threshold before it was moved")
+        read = {"n": {"high": 3, "low": 2}, "bacc": {"value": 0.9, "low": 0.8, "high": 1.0}}
+        graded = table | {"labels": "by lead", "threshold": 0, "graded": table | read}
+        lines = accuracy_lines(moved | {"external": {"elsewhere": graded}})
+        assert lines[0].startswith(
+            "elsewhere, graded by eye (A, C), 3 high, 2 low: int8 BAcc 0.900 (0.800-1.000)"
+        )
+        assert lines[1].startswith("elsewhere, labels by lead, 10 high, 10 low")
+        assert all(x.endswith("BAcc at the threshold before it was moved") for x in lines)
     assert accuracy_lines({}) == accuracy_lines({"external": {}, "validation": {}}) == []
 
 

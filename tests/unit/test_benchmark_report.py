@@ -7,7 +7,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +21,7 @@ import pytest
 from board_report import LOG
 from conftest import require_module
 
+from ecgqa_tflite import cli
 from ecgqa_tflite.benchmark import (
     board_log,
     compare,
@@ -214,23 +220,27 @@ def test_times_are_taken_alone_and_first(
     order: tuple[str, str], small_model: ModelFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    told: list[tuple[int, int]] = []
+    told: dict[str, list[tuple[int, int]]] = {}
 
-    def measure(bench: Bench, job: Job) -> Row:
+    def tell(what: str, done: int, total: int) -> None:
+        told.setdefault(what.split(",")[0], []).append((done, total))
+
+    def measure(_: object, bench: Bench, job: Job) -> Row:
         assert bench is FAKES[job.target] and job.model is small_model
         seen.append(job.target)
         make = measured if job.target == "host" else counted
         return make(target=job.target, variant=job.variant)
 
-    monkeypatch.setattr(worker, "measure_apart", measure)
-    found = run.run(
-        FAKES, [small_model], order, tell=lambda _, done, total: told.append((done, total))
-    )
+    monkeypatch.setattr(worker.Workers, "measure", measure)
+    found = run.run(FAKES, [small_model], order, tell=tell)
     assert seen == ["host", "host", "cortex-m4"]
     assert [r.target for r in found.rows] == (
         ["host", "host", "cortex-m4"] if order[0] == "host" else ["cortex-m4", "host", "host"]
     )
-    assert told[-1][0] == told[-1][1] and told == sorted(told)
+    name = small_model.name
+    assert set(told) == {"expected seconds", f"host {name}", f"cortex-m4 {name}"}
+    assert all(t[-1][0] == t[-1][1] and t == sorted(t) for t in told.values())
+    assert told[f"host {name}"] == [(0, 2), (1, 2), (1, 2), (2, 2)]
     assert all(r.took_s is not None for r in found.rows)
 
 
@@ -240,7 +250,7 @@ def test_what_a_variant_can_t_is_said_of_it(
     def fails(*_: object) -> Row:
         raise ToolError(f"{small_model.name}: no such thing")
 
-    monkeypatch.setattr(worker, "measure_apart", fails)
+    monkeypatch.setattr(worker.Workers, "measure", fails)
     found = run.run(FAKES, [small_model])
     assert [m.reason for m in found.missing] == [
         "none here", "a: no such thing", "b: no such thing", "no such thing",
@@ -310,6 +320,66 @@ def test_a_worker_is_of_the_package_that_runs(
     monkeypatch.chdir(tmp_path)
     row = worker.measure_apart(BENCHES["host"], job(small_model))
     assert row.key == ("host", "XNNPACK, 1 thread", small_model.name)
+
+
+SLOW = """
+import os, subprocess, sys, time
+from pathlib import Path
+
+def measure(job):
+    child = subprocess.Popen(["sleep", "60"])
+    Path("pids.part").write_text(f"{os.getpid()} {child.pid}")
+    os.replace("pids.part", "pids")
+    time.sleep(60)
+
+if __name__ == "__main__":
+    import slow
+    from ecgqa_tflite import cli
+    from ecgqa_tflite.benchmark.job import Bench
+    from ecgqa_tflite.cli import bench
+    takes_s = None if sys.argv[1] == "alone" else 10
+    bench.BENCHES = {"host": Bench(0, lambda: ["a", "b", "c", "d"], slow.measure, takes_s=takes_s)}
+    cli.main(["bench", "run", sys.argv[2]])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize(
+    ("number", "how"),
+    [(signal.SIGTERM, "alone"), (signal.SIGINT, "together")],
+)
+def test_what_measures_ends_with_who_asked(
+    number: signal.Signals, how: str, small_model: ModelFolder, tmp_path: Path
+) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    asker = subprocess.Popen(
+        [sys.executable, "slow.py", how, str(small_model.path)], cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)}, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    _until((tmp_path / "pids").exists)
+    worker_and_child = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    asker.send_signal(number)
+    told = asker.communicate(timeout=300)[1]
+    if number == signal.SIGINT:
+        assert asker.returncode == cli.INTERRUPTED and told.endswith("Interrupted\n")
+    else:
+        assert asker.returncode == -number
+    _until(lambda: not any(_runs(pid) for pid in worker_and_child))
+
+
+def _until(done: Callable[[], bool]) -> None:
+    started = time.monotonic()
+    while not done():
+        assert time.monotonic() - started < 300, "waited in vain"
+        time.sleep(0.05)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process runs; one that nobody has reaped yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
 
 
 def test_vela_s_figures_are_estimates() -> None:

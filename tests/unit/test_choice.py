@@ -55,6 +55,13 @@ def test_the_shipped_models(models: list[ModelFolder], report: Report, part: Par
     assert {r.target for r in report.rows} >= {p.target for p in read_parts()}
 
 
+def test_a_core_tells_the_parts_that_have_it() -> None:
+    with pytest.raises(ArgumentError, match=r"Cortex-M4 is a core; .*: nRF52840, STM32L4R5"):
+        find_part("Cortex-M4", read_parts())
+    with pytest.raises(ArgumentError, match="no part 'toaster'; there are: nRF52840"):
+        find_part("toaster", read_parts())
+
+
 def test_what_does_not_fit_is_not_taken(
     models: list[ModelFolder], report: Report, part: Part
 ) -> None:

@@ -242,6 +242,19 @@ def test_a_column_may_be_named(tmp_path: Path) -> None:
         open_recording(path, options=ReadOptions(fs_hz=250, columns=("c",)))
 
 
+def test_a_raw_file_says_which_scale_was_taken(tmp_path: Path) -> None:
+    for per_mv in (1000, 1):
+        path = tmp_path / f"{per_mv}.s16"
+        (SIGNAL * per_mv * 5).astype("<i2").tofile(path)
+        opened = open_recording(path, options=ReadOptions(fs_hz=250))
+        opened.lead()
+        (note,) = opened.notes
+        assert f"taken as {per_mv} counts per mV by its size; see --counts-per-mv" in note
+        stated = open_recording(path, options=ReadOptions(fs_hz=250, counts_per_mv=200))
+        stated.lead()
+        assert not stated.notes
+
+
 def test_one_stamp_for_several_samples(tmp_path: Path) -> None:
     """122 Hz: ten samples share the time of arrival."""
     rows = [f"{1600000000000 + i // 10 * 82},{v * 1000:.0f}" for i, v in enumerate(SIGNAL)]

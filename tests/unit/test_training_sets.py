@@ -22,7 +22,9 @@ from ecgqa_tflite.datasets.labelled import (
 )
 from ecgqa_tflite.datasets.noise import KINDS, RECORDED, NoiseBank
 from ecgqa_tflite.datasets.splits import held_out_groups
-from ecgqa_tflite.errors import DatasetError
+from ecgqa_tflite.errors import DatasetError, SamplingRateError
+from ecgqa_tflite.recording import Recording
+from ecgqa_tflite.recording.wfdb_writer import write_wfdb
 from ecgqa_tflite.spec import FrontEnd
 
 SPEC = FrontEnd()
@@ -226,6 +228,20 @@ def test_challenge_2011_by_lead_and_by_record_once_each(tmp_path: Path) -> None:
         (folder / "LEADS.csv").write_text(text)
         with pytest.raises(DatasetError, match=says):
             challenge2011.labelled_recordings(folder)
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    from ecgqa_tflite.datasets.folders import load_folder
+
+    rows = ["record,lead,quality", *(f"{i},I,good" for i in range(8))]
+    (tmp_path / "LEADS.csv").write_text("\n".join(rows) + "\n")
+    slow = Recording("3", pulse_train(10).signal_mv[:, None], 50.0, ("I",))
+    write_wfdb(slow, tmp_path)
+    with pytest.raises(DatasetError, match="records that are not there: 0, 1, 2, 4, 5 and 2 more"):
+        load_folder(tmp_path, SPEC)
+    (tmp_path / "LEADS.csv").write_text("record,lead,quality\n3,I,good\n")
+    with pytest.raises(SamplingRateError, match=r"^3: sampling rate 50"):
+        load_folder(tmp_path, SPEC)
 
 
 def test_challenge_2017_inherits_labels_and_reads_grades(tmp_path: Path) -> None:

@@ -43,6 +43,12 @@ class RawFile(RecordingFile):
         """Samples of a signal; see :meth:`RecordingFile.read`."""
         return self._frames[start:stop, index] / self._gain
 
+    def _guessed(self, unit: str, mv_per_unit: float) -> str:
+        return (
+            f"no scale stated, taken as {1 / mv_per_unit:g} counts per mV by its size; see "
+            f"--counts-per-mv"
+        )
+
 
 READER = Reader(
     "Raw 16-bit integers, little endian",
