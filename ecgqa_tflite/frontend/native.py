@@ -195,12 +195,7 @@ def error_of(status: int) -> EcgqaError:
 
 
 def folded(
-    images: NDArray[np.int8],
-    block: int,
-    rows: int,
-    cols: int,
-    fill: int,
-    out: NDArray[np.int8] | None = None,
+    images: NDArray[np.int8], block: int, rows: int, cols: int, fill: int
 ) -> NDArray[np.int8]:
     """Blocks of pixels laid into one each.
 
@@ -212,26 +207,14 @@ def folded(
         Rows and columns of a block.
     rows, cols
         Blocks that are wanted; pixels beyond them are cut off, missing ones are ``fill``.
-    out
-        C-contiguous memory of the result to write to.
 
     Returns
     -------
-    int8, shape (n, rows, cols, block * block * channels): block row, block column, channel; ``out``
-    where given.
-
-    Raises
-    ------
-    ArgumentError
-        ``out`` of another type, shape or memory order.
+    int8, shape (n, rows, cols, block * block * channels): block row, block column, channel.
     """
     images = np.ascontiguousarray(images)
     n, r, c, channels = images.shape
-    shape = (n, rows, cols, block * block * channels)
-    if out is None:
-        out = np.empty(shape, np.int8)
-    elif out.shape != shape or out.dtype != np.int8 or not out.flags.c_contiguous:
-        raise ArgumentError(f"out must be C-contiguous int8 {shape}")
+    out = np.empty((n, rows, cols, block * block * channels), np.int8)
     numbers = (ctypes.c_uint32 * 7)(r, c, channels, block, rows, cols, fill & 0xFFFFFFFF)
     library().ecgqa_host_fold(numbers, images.ctypes.data, n, out.ctypes.data)
     return out

@@ -280,12 +280,12 @@ class Int8Network:
         self._check(images)
         out = np.empty((len(images), self.classes), np.int8)
         interpreter = self._interpreter
-        taken, given = (interpreter.tensor(t.index) for t in (self._input, self._output))
-        for i in range(len(images)):
-            # straight to its memory, of which LiteRT allows no view while it runs
-            fold_image(images[i : i + 1], self._taken, taken())
-            self._invoke(interpreter)
-            out[i] = given()[0]
+        get = interpreter.tensor(self._output.index)
+        for start in range(0, len(images), BATCH):  # one call into C costs as folding does
+            taken = fold_image(images[start : start + BATCH], self._taken)
+            for i in range(len(taken)):
+                self._invoke(interpreter, taken[i : i + 1])
+                out[start + i] = get()[0]
         return out
 
     def tensors(self, image: NDArray[np.int8]) -> dict[int, NDArray[Any]]:
@@ -304,11 +304,11 @@ class Int8Network:
         if self._keeping is None:
             self._keeping = self._new_interpreter(self._bytes, 1, True, keep=True)
         interpreter = self._keeping
-        interpreter.set_tensor(self._input.index, image[None])
-        self._invoke(interpreter)
+        self._invoke(interpreter, image[None])
         return {i: interpreter.get_tensor(i) for op in self.graph.operators for i in op.outputs}
 
-    def _invoke(self, interpreter: Any) -> None:
+    def _invoke(self, interpreter: Any, image: NDArray[np.int8]) -> None:
+        interpreter.set_tensor(self._input.index, image)
         try:
             interpreter.invoke()
         except RuntimeError as error:

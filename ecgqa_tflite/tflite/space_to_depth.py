@@ -58,22 +58,17 @@ def is_faster(graph: Graph) -> bool:
     )
 
 
-def fold_image(
-    images: NDArray[np.int8], shape: tuple[int, ...], out: NDArray[np.int8] | None = None
-) -> NDArray[np.int8]:
+def fold_image(images: NDArray[np.int8], shape: tuple[int, ...]) -> NDArray[np.int8]:
     """int8 images (n, rows, cols, channels) as a rewritten network of input ``shape`` takes them.
 
     ``shape`` is (rows, cols, channels) of the network's input; images of that shape pass as they
-    are. ``out``, (n, *shape), is written to and returned where given.
+    are.
     """
     if images.shape[1:] == shape:
-        if out is None:
-            return images
-        out[...] = images
-        return out
+        return images
     rows, cols, depth = shape
     block = round((depth / images.shape[3]) ** 0.5)
-    return folded(images, block, rows, cols, INPUT_ZERO_POINT, out)
+    return folded(images, block, rows, cols, INPUT_ZERO_POINT)
 
 
 def rewrite(tflite: bytes, source: str = "model") -> bytes:

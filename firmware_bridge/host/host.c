@@ -148,13 +148,11 @@ static ecgqa_status_t two_pass(ecgqa_cwt_t *cwt, uint8_t *index_map)
     return status;
 }
 
-/* Segments that go side by side, for a batch takes about as long as four that don't. */
+/* Segments that go side by side: one alone is faster by itself, two aren't. */
 static unsigned side_by_side(const ecgqa_wide_kernels_t *kernels, size_t left)
 {
-    if (kernels == NULL || left < 4u) {
-        return 1u;
-    }
-    return left < kernels->lanes ? (unsigned)left : kernels->lanes;
+    const size_t most = kernels == NULL ? 1u : kernels->lanes;
+    return (unsigned)(left < most ? left : most);
 }
 
 /* Segments to index maps by one of the functions above, which `passes` and `kernels` choose. */

@@ -136,7 +136,7 @@ def test_segments_side_by_side_are_as_alone(fs_hz, conditioning):
     maps = np.array([front_end.index_map(s) for s in samples])
     reasons = [front_end.reasons(s[None])[0] for s in samples]
     assert len(set(reasons)) > 1
-    for n in (1, 3, 4, 7, 16, 17, len(samples)):
+    for n in (1, 2, 5, 16, 17, len(samples)):
         assert (front_end.reasons(samples[-n:]) == reasons[-n:]).all()
         for lanes in front_end.lanes:
             assert (front_end.index_maps(samples[-n:], threads=1, lanes=lanes) == maps[-n:]).all()
