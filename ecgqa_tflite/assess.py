@@ -30,7 +30,7 @@ from ecgqa_tflite.recording import Recording, open_recording
 from ecgqa_tflite.recording.file import ReadOptions, RecordingFile
 from ecgqa_tflite.recording.leads import likelihood
 from ecgqa_tflite.recording.plausibility import look
-from ecgqa_tflite.segments import Cutter, Segments, SegmentStatus, at_usable_rate, usable_rate
+from ecgqa_tflite.segments import Cutter, Segments, at_usable_rate, usable_rate
 from ecgqa_tflite.spec import Quality
 from ecgqa_tflite.tflite.run import Int8Network, Network, Scorer, has_litert
 
@@ -213,19 +213,23 @@ class Assessor:
 
     def _decide(self, segments: Segments, progress: Count | None = None) -> list[Decision]:
         scores = self.scores(segments, progress=progress)
-        decisions = []
-        for start_s, status, score in zip(segments.start_s, segments.status, scores, strict=True):
-            asked = status == SegmentStatus.OK
-            decisions.append(
-                Decision(
-                    start_s=float(start_s),
-                    end_s=float(start_s) + self.model.spec.segment_s,
-                    quality=Quality(int(asked and score >= self.model.threshold_int8)),
-                    score=probability(int(score)) if asked else 0.0,
-                    reason=str(status),  # type: ignore[arg-type]
-                )
+        asked = segments.ok
+        quality = asked & (scores >= self.model.threshold_int8)
+        end_s = segments.start_s + self.model.spec.segment_s
+        columns = (segments.start_s, end_s, quality, asked, scores, segments.status)
+        # as lists: a NumPy scalar of each number would take longer than a front end's row
+        return [
+            Decision(
+                start_s=start,
+                end_s=end,
+                quality=Quality.HIGH if high else Quality.LOW,
+                score=probability(score) if ask else 0.0,
+                reason=status,
             )
-        return decisions
+            for start, end, high, ask, score, status in zip(
+                *(column.tolist() for column in columns), strict=True
+            )
+        ]
 
 
 @dataclass(frozen=True)

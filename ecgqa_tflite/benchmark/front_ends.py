@@ -56,7 +56,7 @@ def front_ends(
     calls: dict[str, Callable[[int], object]] = {
         "C, one pass (host)": lambda i: native.index_maps(segments[i : i + 1], threads=1),
         "C, one pass, no SIMD lanes": lambda i: native.index_maps(
-            segments[i : i + 1], threads=1, lanes=False
+            segments[i : i + 1], threads=1, lanes=1
         ),
         "C, two passes (as a device)": lambda i: native.index_maps(
             segments[i : i + 1], threads=1, two_pass=True

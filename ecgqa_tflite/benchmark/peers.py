@@ -69,7 +69,7 @@ def _ours(segments: NDArray[np.int16], fs_hz: float, spec: FrontEnd) -> Call:
 
 def _ours_by_rows(segments: NDArray[np.int16], fs_hz: float, spec: FrontEnd) -> Call:
     front_end = NativeFrontEnd(spec, fs_hz)
-    return lambda i: front_end.index_maps(segments[i : i + 1], threads=1, lanes=False)
+    return lambda i: front_end.index_maps(segments[i : i + 1], threads=1, lanes=1)
 
 
 def _pywt(segments: NDArray[np.int16], fs_hz: float, spec: FrontEnd, method: str) -> Call:

@@ -26,6 +26,8 @@ from ecgqa_tflite.spec import FrontEnd
 Element = TypeVar("Element", np.int16, np.uint8)
 
 _LIBRARY = "_ecgqa.so"
+_MOST_LANES = 2**16
+"""More than any core has."""
 
 _SCALARS: dict[str, Any] = {
     "format": ctypes.c_uint16,
@@ -111,7 +113,7 @@ def library() -> ctypes.CDLL:
             f"the compiled front end {found[0]} does not load ({error}); reinstall: pip install ."
         ) from error
     sizeof = ("tables", "row", "layer", "model")
-    asked = (*(f"sizeof_{name}" for name in sizeof), "weights_len", "fold")
+    asked = (*(f"sizeof_{name}" for name in sizeof), "lanes", "fold")
     if not all(hasattr(lib, f"ecgqa_host_{name}") for name in asked):
         raise EcgqaError(f"{found[0]} is of another version; reinstall: pip install .")
     for name in ("index_maps_two_pass", "condition", "reasons", "scores"):
@@ -127,8 +129,10 @@ def library() -> ctypes.CDLL:
         raise EcgqaError(f"{found[0]} is of another version; reinstall: pip install .")
     lib.ecgqa_host_index_maps.restype = ctypes.c_int
     lib.ecgqa_host_index_maps.argtypes = [
-        *(ctypes.c_void_p,) * 3, ctypes.c_size_t, ctypes.c_void_p
+        *(ctypes.c_void_p,) * 2, ctypes.c_uint, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p
     ]  # fmt: skip
+    lib.ecgqa_host_lanes.restype = ctypes.c_uint
+    lib.ecgqa_host_lanes.argtypes = [ctypes.c_uint]
     lib.ecgqa_host_fold.restype = None
     lib.ecgqa_host_fold.argtypes = [
         ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p
@@ -244,9 +248,15 @@ class NativeFrontEnd:
             self._library.ecgqa_host_weights(tables, self._weights.ctypes.data)
 
     @property
-    def has_lanes(self) -> bool:
-        """Whether this core works on rows side by side (AVX2, NEON)."""
-        return bool(self._weights.size)
+    def lanes(self) -> tuple[int, ...]:
+        """How many rows this core can take side by side, most first: AVX-512 16, AVX2 8, NEON 4.
+
+        The last is always 1: one after the other.
+        """
+        found = [int(self._library.ecgqa_host_lanes(_MOST_LANES))]
+        while found[-1] > 1:
+            found.append(int(self._library.ecgqa_host_lanes(found[-1] - 1)))
+        return tuple(found)
 
     @property
     def segment_len(self) -> int:
@@ -263,12 +273,12 @@ class NativeFrontEnd:
         return samples
 
     def _filled(
-        self, name: str, samples: NDArray[np.int16], out: NDArray[Element], *weights: int | None
+        self, name: str, samples: NDArray[np.int16], out: NDArray[Element], *before: int | None
     ) -> NDArray[Element]:
-        """``out``, which the library's function fills from segments."""
+        """``out``, which the library's function fills from segments; takes ``before`` first."""
         tables = ctypes.addressof(self._c_tables)
         function = getattr(self._library, name)
-        status = function(tables, *weights, samples.ctypes.data, len(samples), out.ctypes.data)
+        status = function(tables, *before, samples.ctypes.data, len(samples), out.ctypes.data)
         if status != 0:
             raise error_of(int(status))
         return out
@@ -326,7 +336,7 @@ class NativeFrontEnd:
         *,
         threads: int | None = None,
         out: NDArray[np.uint8] | None = None,
-        lanes: bool = True,
+        lanes: int = _MOST_LANES,
         two_pass: bool = False,
     ) -> NDArray[np.uint8]:
         """Index maps of many segments.
@@ -340,8 +350,8 @@ class NativeFrontEnd:
         out
             C-contiguous uint8 (n, rows, cols) to write to.
         lanes
-            Rows side by side where the core can (:attr:`has_lanes`); False: one after the other, as
-            on any core. The same bytes, slower.
+            Rows side by side at most, where the core can (:attr:`lanes`); 1: one after the other,
+            as on any core. The same bytes, slower.
         two_pass
             Work as the device does, finding the range before the rows: the same bytes, slower.
 
@@ -360,14 +370,16 @@ class NativeFrontEnd:
             out = np.empty(shape, dtype=np.uint8)
         elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
             raise ArgumentError(f"out must be C-contiguous uint8 {shape}")
-        weights = self._weights.ctypes.data if lanes and self.has_lanes else None
+        weights = self._weights.ctypes.data if self._weights.size else None
 
         def run(start: int, stop: int) -> None:
             # ctypes lets go of the interpreter's lock, so threads run side by side.
             if two_pass:
                 self._filled("ecgqa_host_index_maps_two_pass", samples[start:stop], out[start:stop])
             else:
-                self._filled("ecgqa_host_index_maps", samples[start:stop], out[start:stop], weights)
+                self._filled(
+                    "ecgqa_host_index_maps", samples[start:stop], out[start:stop], weights, lanes
+                )
 
         n = len(samples)
         workers = min(threads or os.cpu_count() or 1, max(1, n))

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -119,6 +119,31 @@ def _without_notice() -> Iterator[None]:
             os.close(stderr)
 
 
+@lru_cache(maxsize=2)
+def _checked(tflite: bytes, source: str) -> Graph:
+    """What a network of the toolkit holds; kept, for each thread and each recording opens it."""
+    graph = read_tflite(tflite, source)
+    check_int8_contract(graph, source)
+    check_numbers(graph, source)
+    return graph
+
+
+@lru_cache(maxsize=2)
+def _faster(tflite: bytes, source: str) -> tuple[bytes, tuple[int, ...]]:
+    """The file with conv 1's stride folded into the image, where that is fewer products, and its
+    image's shape; kept as above.
+    """
+    from ecgqa_tflite.tflite import space_to_depth  # writes by LiteRT's schema
+
+    graph = _checked(tflite, source)
+    if space_to_depth.is_faster(graph):
+        # a damaged file goes on to LiteRT, which says so
+        with suppress(ConversionError):
+            tflite = space_to_depth.rewrite(tflite, source)
+            graph = read_tflite(tflite, source)
+    return tflite, graph.tensors[graph.inputs[0]].shape[1:]
+
+
 class Int8Network:
     """A full-int8 network in LiteRT.
 
@@ -161,30 +186,16 @@ class Int8Network:
                 raise ModelError(f"{source}: can't be read ({error.strerror})") from error
         if threads < 1:
             raise ArgumentError(f"threads {threads}: must be at least 1")
-        self.graph = read_tflite(tflite, source)
-        check_int8_contract(self.graph, source)
-        check_numbers(self.graph, source)
+        self.graph = _checked(tflite, source)
         self._bytes = tflite
         self._source = source
         self._input = self.graph.tensors[self.graph.inputs[0]]
         self._output = self.graph.tensors[self.graph.outputs[0]]
         self._taken = self._input.shape[1:]  # the image as the interpreter takes it
         if not reference_kernels and has_litert():
-            tflite = self._faster(tflite)
+            tflite, self._taken = _faster(tflite, source)
         self._interpreter = self._new_interpreter(tflite, threads, reference_kernels)
         self._keeping: Any = None  # a second interpreter, for `tensors`
-
-    def _faster(self, tflite: bytes) -> bytes:
-        """The file with conv 1's stride folded into the image, where that is fewer products."""
-        from ecgqa_tflite.tflite import space_to_depth  # writes by LiteRT's schema
-
-        if space_to_depth.is_faster(self.graph):
-            # a damaged file goes on to LiteRT, which says so
-            with suppress(ConversionError):
-                tflite = space_to_depth.rewrite(tflite, self._source)
-                rewritten = read_tflite(tflite, self._source)
-                self._taken = rewritten.tensors[rewritten.inputs[0]].shape[1:]
-        return tflite
 
     def _new_interpreter(
         self, tflite: bytes, threads: int, reference_kernels: bool, keep: bool = False
@@ -270,9 +281,11 @@ class Int8Network:
         out = np.empty((len(images), self.classes), np.int8)
         interpreter = self._interpreter
         get = interpreter.tensor(self._output.index)
-        for i in range(len(images)):
-            self._invoke(interpreter, fold_image(images[i : i + 1], self._taken))
-            out[i] = get()[0]
+        for start in range(0, len(images), BATCH):  # one call into C costs as folding does
+            taken = fold_image(images[start : start + BATCH], self._taken)
+            for i in range(len(taken)):
+                self._invoke(interpreter, taken[i : i + 1])
+                out[start + i] = get()[0]
         return out
 
     def tensors(self, image: NDArray[np.int8]) -> dict[int, NDArray[Any]]:

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "host.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,7 +65,7 @@ size_t ecgqa_host_workspace_bytes(const ecgqa_cwt_tables_t *tables, uint32_t net
 }
 
 typedef struct {
-    ecgqa_cwt_t cwt;
+    ecgqa_cwt_t cwt[ECGQA_WIDE_MOST]; /* the first alone without kernels */
     void *keep, *scratch;
     uint32_t *magnitude;        /* [rows][cols] */
     ecgqa_cwt_row_info_t *info; /* [rows] */
@@ -80,9 +81,9 @@ static void host_free(host_t *host)
     ecgqa_wide_close(&host->wide);
 }
 
-/* With memory for the wide kernels where there are weights. */
+/* With memory for `kernels`, which take `weights`, or NULL for rows one after the other. */
 static ecgqa_status_t host_init(host_t *host, const ecgqa_cwt_tables_t *tables,
-                                const int16_t *weights)
+                                const ecgqa_wide_kernels_t *kernels, const int16_t *weights)
 {
     const size_t keep = ecgqa_cwt_keep_bytes(tables);
     const size_t analyse = ecgqa_cwt_analyse_scratch_bytes(tables);
@@ -90,13 +91,14 @@ static ecgqa_status_t host_init(host_t *host, const ecgqa_cwt_tables_t *tables,
     const size_t scratch = analyse > row ? analyse : row;
     *host = (host_t){0};
     if (keep == 0u) {
-        return ecgqa_cwt_init(&host->cwt, tables, host, 0u, host, 0u);
+        return ecgqa_cwt_init(host->cwt, tables, host, 0u, host, 0u);
     }
-    host->keep = malloc(keep);
+    const unsigned segments = kernels == NULL ? 1u : kernels->lanes;
+    host->keep = malloc(keep * segments);
     host->scratch = malloc(scratch);
     int whole = host->keep != NULL && host->scratch != NULL;
-    if (weights != NULL) {
-        ecgqa_wide_open(&host->wide, tables, weights);
+    if (kernels != NULL) {
+        ecgqa_wide_open(&host->wide, kernels, tables, weights);
         whole = whole && host->wide.all != NULL;
     } else {
         host->magnitude = malloc(sizeof(uint32_t) * tables->rows * tables->cols);
@@ -106,12 +108,15 @@ static ecgqa_status_t host_init(host_t *host, const ecgqa_cwt_tables_t *tables,
     if (!whole) {
         return ECGQA_ERR_WORKSPACE;
     }
-    return ecgqa_cwt_init(&host->cwt, tables, host->keep, keep, host->scratch, scratch);
+    for (unsigned i = 1u; i < segments; ++i) {
+        ecgqa_cwt_attach(&host->cwt[i], tables, (uint8_t *)host->keep + i * keep, host->scratch);
+    }
+    return ecgqa_cwt_init(host->cwt, tables, host->keep, keep, host->scratch, scratch);
 }
 
 static void one_pass(host_t *host, uint8_t *index_map)
 {
-    ecgqa_cwt_t *cwt = &host->cwt;
+    ecgqa_cwt_t *cwt = host->cwt;
     const ecgqa_cwt_tables_t *t = cwt->tables;
     const size_t cols = t->cols;
     const ecgqa_cwt_arrays_t a = ecgqa_cwt_arrays(cwt);
@@ -134,48 +139,66 @@ static void one_pass(host_t *host, uint8_t *index_map)
     }
 }
 
-static ecgqa_status_t two_pass(host_t *host, uint8_t *index_map)
+static ecgqa_status_t two_pass(ecgqa_cwt_t *cwt, uint8_t *index_map)
 {
-    ecgqa_status_t status = ecgqa_cwt_scan(&host->cwt);
-    for (uint16_t row = 0u; status == ECGQA_OK && row < host->cwt.tables->rows; ++row) {
-        status =
-            ecgqa_cwt_index_row(&host->cwt, row, index_map + (size_t)row * host->cwt.tables->cols);
+    ecgqa_status_t status = ecgqa_cwt_scan(cwt);
+    for (uint16_t row = 0u; status == ECGQA_OK && row < cwt->tables->rows; ++row) {
+        status = ecgqa_cwt_index_row(cwt, row, index_map + (size_t)row * cwt->tables->cols);
     }
     return status;
 }
 
-/* One pass: side by side where there are weights. */
-static ecgqa_status_t index_maps(const ecgqa_cwt_tables_t *tables, const int16_t *weights,
-                                 const int16_t *samples, size_t count, uint8_t *index_maps,
+/* Segments that go side by side: one alone is faster by itself, two aren't. */
+static unsigned side_by_side(const ecgqa_wide_kernels_t *kernels, size_t left)
+{
+    const size_t most = kernels == NULL ? 1u : kernels->lanes;
+    return (unsigned)(left < most ? left : most);
+}
+
+/* Segments to index maps by one of the functions above, which `passes` and `kernels` choose. */
+static ecgqa_status_t index_maps(const ecgqa_cwt_tables_t *tables,
+                                 const ecgqa_wide_kernels_t *kernels, const int16_t *weights,
+                                 const int16_t *samples, size_t count, uint8_t *index_map,
                                  int passes)
 {
-    if (samples == NULL || index_maps == NULL) {
+    if (samples == NULL || index_map == NULL) {
         return ECGQA_ERR_ARGUMENT;
     }
     host_t host;
-    ecgqa_status_t status = host_init(&host, tables, weights);
-    for (size_t i = 0u; status == ECGQA_OK && i < count; ++i) {
-        uint8_t *index_map = index_maps + i * tables->rows * tables->cols;
-        status =
-            ecgqa_cwt_analyse(&host.cwt, samples + i * tables->segment_len, tables->segment_len);
-        if (status != ECGQA_OK) {
-            break;
-        }
-        if (passes == 2 || host.cwt.flat != 0u) {
-            status = two_pass(&host, index_map);
-        } else if (weights != NULL) {
-            ecgqa_wide_kernels()->map(&host.cwt, &host.wide, index_map);
+    ecgqa_status_t status = host_init(&host, tables, kernels, weights);
+    while (status == ECGQA_OK && count > 0u) {
+        const unsigned n = side_by_side(kernels, count);
+        if (n > 1u) {
+            kernels->analyse(&host.wide, samples, host.cwt, n);
         } else {
-            one_pass(&host, index_map);
+            status = ecgqa_cwt_analyse(host.cwt, samples, tables->segment_len);
+        }
+        samples += (size_t)n * tables->segment_len;
+        count -= n;
+        for (unsigned i = 0u; status == ECGQA_OK && i < n; ++i) {
+            if (passes == 2 || host.cwt[i].flat != 0u) {
+                status = two_pass(&host.cwt[i], index_map);
+            } else if (kernels != NULL) {
+                kernels->map(&host.cwt[i], &host.wide, index_map);
+            } else {
+                one_pass(&host, index_map);
+            }
+            index_map += (size_t)tables->rows * tables->cols;
         }
     }
     host_free(&host);
     return status;
 }
 
+unsigned ecgqa_host_lanes(unsigned most)
+{
+    const ecgqa_wide_kernels_t *const kernels = ecgqa_wide_kernels(most);
+    return kernels == NULL ? 1u : kernels->lanes;
+}
+
 size_t ecgqa_host_weights_len(const ecgqa_cwt_tables_t *tables)
 {
-    return tables != NULL && ecgqa_wide_kernels() != NULL ? ecgqa_wide_weights_len(tables) : 0u;
+    return tables == NULL || ecgqa_host_lanes(UINT_MAX) == 1u ? 0u : ecgqa_wide_weights_len(tables);
 }
 
 void ecgqa_host_weights(const ecgqa_cwt_tables_t *tables, int16_t *weights)
@@ -184,15 +207,17 @@ void ecgqa_host_weights(const ecgqa_cwt_tables_t *tables, int16_t *weights)
 }
 
 ecgqa_status_t ecgqa_host_index_maps(const ecgqa_cwt_tables_t *tables, const int16_t *weights,
-                                     const int16_t *samples, size_t count, uint8_t *maps)
+                                     unsigned lanes, const int16_t *samples, size_t count,
+                                     uint8_t *maps)
 {
-    return index_maps(tables, weights, samples, count, maps, 1);
+    const ecgqa_wide_kernels_t *const kernels = weights == NULL ? NULL : ecgqa_wide_kernels(lanes);
+    return index_maps(tables, kernels, weights, samples, count, maps, 1);
 }
 
 ecgqa_status_t ecgqa_host_index_maps_two_pass(const ecgqa_cwt_tables_t *tables,
                                               const int16_t *samples, size_t count, uint8_t *maps)
 {
-    return index_maps(tables, NULL, samples, count, maps, 2);
+    return index_maps(tables, NULL, NULL, samples, count, maps, 2);
 }
 
 /* Two arrays for the baseline, one behind the other; the caller frees. NULL: *status says why. */
@@ -232,25 +257,47 @@ ecgqa_status_t ecgqa_host_condition(const ecgqa_cwt_tables_t *tables, const int1
     return status;
 }
 
+/* Whether nothing is left of each segment after conditioning. `memory` as baseline_of has it. */
+static void are_flat(const ecgqa_cwt_tables_t *tables, const ecgqa_wide_t *wide, int16_t *memory,
+                     const int16_t *samples, unsigned count, uint8_t *flat)
+{
+    if (count > 1u) {
+        wide->kernels->flat(tables, wide, samples, count, flat);
+        return;
+    }
+    ecgqa_condition_t condition;
+    ecgqa_condition(tables, samples, memory, memory + ecgqa_condition_points(tables), &condition);
+    flat[0] = condition.lowest == condition.highest;
+}
+
 /* As ecgqa_cwt_look finds them, without the transform that it leaves. */
 ecgqa_status_t ecgqa_host_reasons(const ecgqa_cwt_tables_t *tables, const int16_t *samples,
                                   size_t count, uint8_t *reasons)
 {
     ecgqa_status_t status;
     int16_t *const memory = baseline_of(tables, samples, reasons, &status);
-    for (size_t segment = 0u; status == ECGQA_OK && segment < count; ++segment) {
-        const int16_t *const from = samples + segment * tables->segment_len;
-        ecgqa_reason_t reason = ecgqa_lost_signal(from, tables->segment_len, tables->segment_ms);
-        if (reason == ECGQA_REASON_OK) {
-            ecgqa_condition_t condition;
-            ecgqa_condition(tables, from, memory, memory + ecgqa_condition_points(tables),
-                            &condition);
-            if (condition.lowest == condition.highest) { /* nothing but a baseline */
+    ecgqa_wide_t wide = {0};
+    const ecgqa_wide_kernels_t *kernels = ecgqa_wide_kernels(UINT_MAX);
+    if (status == ECGQA_OK && kernels != NULL) {
+        ecgqa_wide_open(&wide, kernels, tables, NULL);
+        kernels = wide.all == NULL ? NULL : kernels;
+    }
+    while (status == ECGQA_OK && count > 0u) {
+        const unsigned n = side_by_side(kernels, count);
+        uint8_t flat[ECGQA_WIDE_MOST];
+        are_flat(tables, &wide, memory, samples, n, flat);
+        for (unsigned i = 0u; i < n; ++i) {
+            ecgqa_reason_t reason =
+                ecgqa_lost_signal(samples, tables->segment_len, tables->segment_ms);
+            if (reason == ECGQA_REASON_OK && flat[i] != 0u) { /* nothing but a baseline */
                 reason = ECGQA_REASON_FLAT;
             }
+            *reasons++ = (uint8_t)reason;
+            samples += tables->segment_len;
         }
-        reasons[segment] = (uint8_t)reason;
+        count -= n;
     }
+    ecgqa_wide_close(&wide);
     free(memory);
     return status;
 }

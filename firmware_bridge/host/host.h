@@ -23,16 +23,21 @@ size_t ecgqa_host_workspace_bytes(const ecgqa_cwt_tables_t *tables, uint32_t net
                                   uint32_t idle_at, uint32_t idle_bytes,
                                   uint8_t collect_while_classifying);
 
+/* Rows that go side by side in SIMD lanes where `most` may: 1 where no kernels of this build suit
+ * this core, or have so few lanes. */
+unsigned ecgqa_host_lanes(unsigned most);
+
 /* For tables that ecgqa_cwt_init takes: how many int16 ecgqa_host_weights writes, which a caller
- * makes once and hands to ecgqa_host_index_maps. 0: no kernels of this build suit this core. */
+ * makes once and hands to ecgqa_host_index_maps. 0: rows can't go side by side. */
 size_t ecgqa_host_weights_len(const ecgqa_cwt_tables_t *tables);
 void ecgqa_host_weights(const ecgqa_cwt_tables_t *tables, int16_t *weights);
 
-/* Segments, int16 [count][segment_len], to index maps, uint8 [count][rows][cols]: rows side by side
- * in SIMD lanes, or one after the other where weights are NULL. Thread-safe. ERR_WORKSPACE: out of
- * memory; others as ecgqa_cwt_init. */
+/* Segments, int16 [count][segment_len], to index maps, uint8 [count][rows][cols]: ecgqa_host_lanes(lanes)
+ * rows side by side, or one after the other where weights are NULL. Thread-safe. ERR_WORKSPACE: out
+ * of memory; others as ecgqa_cwt_init. */
 ecgqa_status_t ecgqa_host_index_maps(const ecgqa_cwt_tables_t *tables, const int16_t *weights,
-                                     const int16_t *samples, size_t count, uint8_t *maps);
+                                     unsigned lanes, const int16_t *samples, size_t count,
+                                     uint8_t *maps);
 
 /* The same through the device's two passes. */
 ecgqa_status_t ecgqa_host_index_maps_two_pass(const ecgqa_cwt_tables_t *tables,

@@ -6,17 +6,26 @@
 #include <string.h>
 
 #include "../include/ecgqa/fixed.h"
+#include "../src/condition.h"
 #include "wide_kernels.h"
 
-const ecgqa_wide_kernels_t *ecgqa_wide_kernels(void)
+const ecgqa_wide_kernels_t *ecgqa_wide_kernels(unsigned lanes)
 {
-#if ECGQA_WIDE_AVX2
-    return __builtin_cpu_supports("avx2") ? &ecgqa_wide_avx2 : NULL;
+    const ecgqa_wide_kernels_t *widest = NULL;
+#if ECGQA_WIDE_X86
+    if (lanes >= ecgqa_wide_avx512.lanes && __builtin_cpu_supports("avx512bw")) {
+        widest = &ecgqa_wide_avx512; /* BW has F with it */
+    } else if (lanes >= ecgqa_wide_avx2.lanes && __builtin_cpu_supports("avx2")) {
+        widest = &ecgqa_wide_avx2;
+    }
 #elif ECGQA_WIDE_NEON
-    return &ecgqa_wide_neon;
+    if (lanes >= ecgqa_wide_neon.lanes) {
+        widest = &ecgqa_wide_neon;
+    }
 #else
-    return NULL;
+    (void)lanes;
 #endif
+    return widest;
 }
 
 size_t ecgqa_wide_weights_len(const ecgqa_cwt_tables_t *tables)
@@ -63,13 +72,16 @@ static size_t bins_of(const ecgqa_cwt_tables_t *tables)
 
 static size_t lay_out(ecgqa_wide_t *wide, uint8_t *all, const ecgqa_cwt_tables_t *tables)
 {
-    const unsigned lanes = ecgqa_wide_kernels()->lanes;
+    const unsigned lanes = wide->kernels->lanes;
     const size_t element = lanes * sizeof(int32_t);
     const size_t points = (size_t)1u << tables->max_log2_fft;
     size_t batches = 0u, taken = 0u;
     for (unsigned row = 0u; row < tables->rows; row += ecgqa_wide_batch(tables, row, lanes)) {
         ++batches;
     }
+    wide->x = take(all, &taken, tables->segment_len * element);
+    wide->baseline = take(all, &taken, 2u * ecgqa_condition_points(tables) * element);
+    wide->forward = take(all, &taken, 2u * (size_t)tables->forward_points * element);
     const size_t bins = bins_of(tables);
     wide->spectrum = take(all, &taken, bins * sizeof(int16_t));
     wide->band = take(all, &taken, bins * sizeof(int32_t) + element);
@@ -81,9 +93,11 @@ static size_t lay_out(ecgqa_wide_t *wide, uint8_t *all, const ecgqa_cwt_tables_t
     return taken;
 }
 
-void ecgqa_wide_open(ecgqa_wide_t *wide, const ecgqa_cwt_tables_t *tables, const int16_t *weights)
+void ecgqa_wide_open(ecgqa_wide_t *wide, const ecgqa_wide_kernels_t *kernels,
+                     const ecgqa_cwt_tables_t *tables, const int16_t *weights)
 {
     *wide = (ecgqa_wide_t){0};
+    wide->kernels = kernels;
     wide->all = malloc(lay_out(wide, NULL, tables) + 64u);
     if (wide->all != NULL) {
         uint8_t *const all = wide->all;

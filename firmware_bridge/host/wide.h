@@ -12,10 +12,36 @@
  * on the same part of a cache. */
 #define ECGQA_WIDE_GAP 16u
 
+typedef struct ecgqa_wide ecgqa_wide_t;
+
+/* exp(-i angle), Q31: one for all lanes. */
+typedef struct {
+    int32_t re, im;
+} ecgqa_wide_turn_t;
+
+typedef struct {
+    unsigned lanes;
+    /* An analysed segment that is not flat to its index map. */
+    void (*map)(ecgqa_cwt_t *cwt, const ecgqa_wide_t *wide, uint8_t *index_map);
+    /* Of `count` segments, 1 to `lanes`: nothing is left of it after conditioning. */
+    void (*flat)(const ecgqa_cwt_tables_t *tables, const ecgqa_wide_t *wide, const int16_t *samples,
+                 unsigned count, uint8_t *is_flat);
+    /* ecgqa_cwt_analyse of `count` segments, each with a cwt of its own. */
+    void (*analyse)(const ecgqa_wide_t *wide, const int16_t *samples, ecgqa_cwt_t *cwt,
+                    unsigned count);
+} ecgqa_wide_kernels_t;
+
+/* No kernels have more lanes. */
+#define ECGQA_WIDE_MOST 16u
+
 /* Memory of one thread. What holds lanes holds `lanes` int32 of each element, an element's side by
  * side, aligned to them. */
-typedef struct {
+struct ecgqa_wide {
+    const ecgqa_wide_kernels_t *kernels;
     void *all;
+    int32_t *x;             /* lanes: [segment_len], segments side by side */
+    int32_t *baseline;      /* lanes: two of [points] */
+    int32_t *forward;       /* lanes: complex [forward_points] */
     int16_t *spectrum;      /* the segment's, whole groups */
     int32_t *band;          /* products of one row, whole groups */
     int32_t *line;          /* bands of rows, one after the other */
@@ -24,16 +50,10 @@ typedef struct {
     int32_t *magnitude;     /* lanes: [batches][cols], cols rounded up to 4 * lanes */
     int32_t *exponent;      /* lanes: [batches], of the magnitudes */
     const int16_t *weights; /* ecgqa_wide_weights */
-} ecgqa_wide_t;
+};
 
-typedef struct {
-    unsigned lanes;
-    /* An analysed segment that is not flat to its index map. */
-    void (*map)(ecgqa_cwt_t *cwt, const ecgqa_wide_t *wide, uint8_t *index_map);
-} ecgqa_wide_kernels_t;
-
-/* Those that this core runs; NULL: none. */
-const ecgqa_wide_kernels_t *ecgqa_wide_kernels(void);
+/* Those with the most lanes, at most `lanes`, that this core runs; NULL: none. */
+const ecgqa_wide_kernels_t *ecgqa_wide_kernels(unsigned lanes);
 
 /* The wavelet at each bin of each row, 0 beyond the band in its first and last group of bins: how
  * many, and they. Rows follow each other; a row's groups are those of ecgqa_cwt_band. */
@@ -41,7 +61,8 @@ size_t ecgqa_wide_weights_len(const ecgqa_cwt_tables_t *tables);
 void ecgqa_wide_weights(const ecgqa_cwt_tables_t *tables, int16_t *weights);
 
 /* Takes memory for tables that ecgqa_cwt_init took; all NULL where there is none. */
-void ecgqa_wide_open(ecgqa_wide_t *wide, const ecgqa_cwt_tables_t *tables, const int16_t *weights);
+void ecgqa_wide_open(ecgqa_wide_t *wide, const ecgqa_wide_kernels_t *kernels,
+                     const ecgqa_cwt_tables_t *tables, const int16_t *weights);
 void ecgqa_wide_close(ecgqa_wide_t *wide);
 
 /* Groups of bins that a row's band lies in. */

@@ -3,12 +3,13 @@
 /* Eight rows side by side, for x86-64 with AVX2; called where the core has it. */
 #include "wide_kernels.h"
 
-#if ECGQA_WIDE_AVX2
+#if ECGQA_WIDE_X86
 
 #include <immintrin.h>
 #include <string.h>
 
 #include "../include/ecgqa/fixed.h"
+#include "../src/condition.h"
 
 /* This file alone, so that the rest of the library runs on any x86-64. */
 #if defined(__clang__)
@@ -116,6 +117,9 @@ static inline void transpose(lanes_t *v)
 }
 
 #include "wide_rows.h"
+#include "wide_segments.h"
+
+const ecgqa_wide_kernels_t KERNELS = {LANES, map, flat, analyse};
 
 #if defined(__clang__)
 #pragma clang attribute pop

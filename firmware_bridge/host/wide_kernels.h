@@ -8,10 +8,10 @@
 #include "wide.h"
 
 #if defined(__GNUC__) && defined(__x86_64__) && !defined(ECGQA_PORTABLE)
-#define ECGQA_WIDE_AVX2 1
-extern const ecgqa_wide_kernels_t ecgqa_wide_avx2;
+#define ECGQA_WIDE_X86 1
+extern const ecgqa_wide_kernels_t ecgqa_wide_avx512, ecgqa_wide_avx2;
 #else
-#define ECGQA_WIDE_AVX2 0
+#define ECGQA_WIDE_X86 0
 #endif
 
 #if defined(__GNUC__) && defined(__aarch64__) && !defined(ECGQA_PORTABLE)

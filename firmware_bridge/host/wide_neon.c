@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../include/ecgqa/fixed.h"
+#include "../src/condition.h"
 
 #define LANES 4u
 #define KERNELS ecgqa_wide_neon
@@ -96,5 +97,8 @@ static inline void transpose(lanes_t *v)
 }
 
 #include "wide_rows.h"
+#include "wide_segments.h"
+
+const ecgqa_wide_kernels_t KERNELS = {LANES, map, flat, analyse};
 
 #endif

@@ -26,12 +26,17 @@ static inline complex_t sub(complex_t a, complex_t b)
     return (complex_t){a.re - b.re, a.im - b.im};
 }
 
+static inline complex_t turned_by(complex_t a, ecgqa_wide_turn_t w)
+{
+    const complex_t half = {mul_high(a.re, w.re) - mul_high(a.im, w.im),
+                            mul_high(a.re, w.im) + mul_high(a.im, w.re)};
+    return add(half, half);
+}
+
 static inline complex_t mul(complex_t a, const ecgqa_cwt_tables_t *tables, uint32_t angle)
 {
-    const int32_t re = tables->twiddle_cos_q31[angle], im = tables->twiddle_sin_q31[angle];
-    const complex_t half = {mul_high(a.re, re) - mul_high(a.im, im),
-                            mul_high(a.re, im) + mul_high(a.im, re)};
-    return add(half, half);
+    const ecgqa_wide_turn_t w = {tables->twiddle_cos_q31[angle], tables->twiddle_sin_q31[angle]};
+    return turned_by(a, w);
 }
 
 static inline void store_four(complex_t *z, uint32_t step, complex_t a0, complex_t a1, complex_t a2,
@@ -372,5 +377,3 @@ static void map(ecgqa_cwt_t *cwt, const ecgqa_wide_t *wide, uint8_t *index_map)
         }
     }
 }
-
-const ecgqa_wide_kernels_t KERNELS = {LANES, map};

@@ -10,14 +10,7 @@
 
 /* Points of the baseline per second, whatever the sampling rate. */
 #define POINTS_HZ 50u
-/* Windows of the two medians: 0.22 s and 0.62 s, the least odd numbers of points from 0.2 and 0.6 s
- * on (de Chazal et al. 2004 take 0.2 and 0.6 s off in this way). */
-#define SHORT_POINTS 11u
-#define LONG_POINTS 31u
-/* Of each half second a maximum is taken; the third largest stands for the beats, for an artefact
- * of up to 1 s has at most two larger ones, and a pause of 3.5 s leaves three. */
 #define MAXIMA_PER_S 2u
-#define RANK 3u
 
 /* Count per second to count per segment, rounded. */
 static uint32_t per_segment(const ecgqa_cwt_tables_t *tables, uint32_t per_s)
@@ -28,6 +21,11 @@ static uint32_t per_segment(const ecgqa_cwt_tables_t *tables, uint32_t per_s)
 uint32_t ecgqa_condition_points(const ecgqa_cwt_tables_t *tables)
 {
     return tables->conditioning == 0u ? 0u : per_segment(tables, POINTS_HZ);
+}
+
+uint32_t ecgqa_condition_maxima(const ecgqa_cwt_tables_t *tables)
+{
+    return per_segment(tables, MAXIMA_PER_S);
 }
 
 /* floor((sum + count / 2) / count) */
@@ -52,13 +50,6 @@ static void block_means(const ecgqa_condition_t *c, const int16_t *samples, int1
     }
 }
 
-/* Index of a point beyond an end: mirrored, the end point twice. */
-static uint32_t mirrored(int32_t index, uint32_t points)
-{
-    const int32_t last = (int32_t)points - 1;
-    return (uint32_t)(index < 0 ? -1 - index : (index > last ? 2 * last + 1 - index : index));
-}
-
 /* Put `value` where it belongs among sorted[0..at), which has room for it. */
 static void insert(int16_t *sorted, uint32_t at, int16_t value)
 {
@@ -68,18 +59,18 @@ static void insert(int16_t *sorted, uint32_t at, int16_t value)
     sorted[at] = value;
 }
 
-/* Running median over `width` points, odd, at most LONG_POINTS and no more than there are. */
+/* Running median over `width` points, odd, at most ECGQA_CONDITION_LONG_POINTS and no more than there are. */
 static void running_median(const int16_t *in, int16_t *out, uint32_t points, uint32_t width)
 {
     const int32_t half = (int32_t)(width / 2u);
-    int16_t sorted[LONG_POINTS] = {0};
+    int16_t sorted[ECGQA_CONDITION_LONG_POINTS] = {0};
     for (uint32_t i = 0u; i < width; ++i) {
-        insert(sorted, i, in[mirrored((int32_t)i - half, points)]);
+        insert(sorted, i, in[ecgqa_condition_mirrored((int32_t)i - half, points)]);
     }
     out[0] = sorted[half];
     for (uint32_t k = 1u; k < points; ++k) {
-        const int16_t gone = in[mirrored((int32_t)k - 1 - half, points)];
-        const int16_t come = in[mirrored((int32_t)k + half, points)];
+        const int16_t gone = in[ecgqa_condition_mirrored((int32_t)k - 1 - half, points)];
+        const int16_t come = in[ecgqa_condition_mirrored((int32_t)k + half, points)];
         uint32_t at = 0u;
         while (sorted[at] != gone) {
             ++at;
@@ -95,7 +86,7 @@ static void running_median(const int16_t *in, int16_t *out, uint32_t points, uin
 /* The limit, 1.5 times what the beats reach, and the extremes within it. */
 static void limit_to_beats(ecgqa_condition_t *c, const int16_t *samples, uint32_t n_maxima)
 {
-    int32_t largest[RANK] = {0}; /* of the half seconds' maxima, largest first */
+    int32_t largest[ECGQA_CONDITION_RANK] = {0}; /* of the half seconds' maxima, largest first */
     int32_t low = 0, high = 0, lowest = INT32_MAX, highest = INT32_MIN;
     ecgqa_conditioned_t at = ecgqa_conditioned(c, samples);
     uint32_t i = 0u;
@@ -115,7 +106,7 @@ static void limit_to_beats(ecgqa_condition_t *c, const int16_t *samples, uint32_
         lowest = low < lowest ? low : lowest;
         highest = high > highest ? high : highest;
         int32_t maximum = high > -low ? high : -low;
-        for (uint32_t rank = 0u; rank < RANK; ++rank) {
+        for (uint32_t rank = 0u; rank < ECGQA_CONDITION_RANK; ++rank) {
             if (maximum > largest[rank]) {
                 const int32_t less = largest[rank];
                 largest[rank] = maximum;
@@ -123,7 +114,7 @@ static void limit_to_beats(ecgqa_condition_t *c, const int16_t *samples, uint32_
             }
         }
     }
-    const int32_t limit = (3 * largest[RANK - 1u]) >> 1;
+    const int32_t limit = (3 * largest[ECGQA_CONDITION_RANK - 1u]) >> 1;
     c->limit = limit > INT16_MAX ? INT16_MAX : limit;
     c->lowest = lowest < -c->limit ? -c->limit : lowest;
     c->highest = highest > c->limit ? c->limit : highest;
@@ -150,11 +141,11 @@ void ecgqa_condition(const ecgqa_cwt_tables_t *tables, const int16_t *samples, i
     condition->middle = (lowest + highest + 1) >> 1; /* shifted samples are int16 */
     condition->shift = bits < 15u ? 15u - bits : 0u; /* the baseline keeps a part of an LSB */
     block_means(condition, samples, a);
-    running_median(a, b, condition->points, SHORT_POINTS);
-    running_median(b, a, condition->points, LONG_POINTS);
+    running_median(a, b, condition->points, ECGQA_CONDITION_SHORT_POINTS);
+    running_median(b, a, condition->points, ECGQA_CONDITION_LONG_POINTS);
     condition->baseline = a;
     condition->limit = INT16_MAX; /* none yet, and never more */
-    limit_to_beats(condition, samples, per_segment(tables, MAXIMA_PER_S));
+    limit_to_beats(condition, samples, ecgqa_condition_maxima(tables));
 }
 
 ecgqa_conditioned_t ecgqa_conditioned(const ecgqa_condition_t *condition, const int16_t *samples)

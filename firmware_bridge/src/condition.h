@@ -31,6 +31,22 @@ typedef struct {
 /* 1.5 s: with fewer than three half seconds there is no third largest maximum. */
 #define ECGQA_CONDITION_MIN_POINTS 75u
 
+/* Windows of the two medians: 0.22 s and 0.62 s, the least odd numbers of points from 0.2 and 0.6 s
+ * on (de Chazal et al. 2004 take 0.2 and 0.6 s off in this way). */
+#define ECGQA_CONDITION_SHORT_POINTS 11u
+#define ECGQA_CONDITION_LONG_POINTS 31u
+/* Of each half second a maximum is taken; the third largest stands for the beats, for an artefact
+ * of up to 1 s has at most two larger ones, and a pause of 3.5 s leaves three. */
+#define ECGQA_CONDITION_RANK 3u
+uint32_t ecgqa_condition_maxima(const ecgqa_cwt_tables_t *tables);
+
+/* Index of a point beyond an end: mirrored, the end point twice. */
+static inline uint32_t ecgqa_condition_mirrored(int32_t index, uint32_t points)
+{
+    const int32_t last = (int32_t)points - 1;
+    return (uint32_t)(index < 0 ? -1 - index : (index > last ? 2 * last + 1 - index : index));
+}
+
 /* Points of a segment's baseline; 0 where the tables ask for no conditioning. */
 uint32_t ecgqa_condition_points(const ecgqa_cwt_tables_t *tables);
 

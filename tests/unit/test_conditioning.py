@@ -68,9 +68,9 @@ def test_the_c_s_numbers_are_python_s() -> None:
 
     assert value("POINTS_HZ") == tables.BASELINE_POINTS_HZ
     assert value("ECGQA_CONDITION_MIN_POINTS") == tables.BASELINE_MIN_POINTS
-    medians = value("SHORT_POINTS"), value("LONG_POINTS")
+    medians = tuple(value(f"ECGQA_CONDITION_{which}_POINTS") for which in ("SHORT", "LONG"))
     assert medians == (reference.SHORT_POINTS, reference.LONG_POINTS)
-    assert value("RANK") == reference.RANK
+    assert value("ECGQA_CONDITION_RANK") == reference.RANK
 
 
 @pytest.mark.parametrize("fs_hz", RATES_HZ)

@@ -108,25 +108,73 @@ def test_real_segments_follow_the_reference(real_magnitudes, scaling):
     ("name", "fs_hz"),
     [(name, fs) for name, spec in SPECS.items() for fs in (125, 250, 1000) if fs >= spec.fs_min_hz],
 )
-@pytest.mark.parametrize("way", [{"lanes": False}, {"two_pass": True}], ids=str)
-def test_every_way_gives_the_same_bytes(name, fs_hz, way):
-    """Rows side by side in SIMD lanes, one after the other, and as a device does."""
+def test_every_way_gives_the_same_bytes(name, fs_hz):
+    """Rows side by side in SIMD lanes of any width, one after the other, and as a device does."""
     front_end = NativeFrontEnd(SPECS[name], fs_hz)
     samples = np.array([*edge_cases(fs_hz).values(), *(synthetic(fs_hz, s) for s in range(8))])
-    assert (front_end.index_maps(samples) == front_end.index_maps(samples, **way)).all()
+    expected = front_end.index_maps(samples, two_pass=True)
+    for lanes in front_end.lanes:
+        assert (front_end.index_maps(samples, lanes=lanes) == expected).all()
 
 
 @pytest.mark.parametrize(("rows", "cols"), [(8, 8), (9, 31), (15, 32), (16, 33), (17, 500)])
 def test_any_number_of_rows_and_columns_fits_the_lanes(rows, cols):
     front_end = NativeFrontEnd(FrontEnd(rows=rows, cols=cols, scaling="minmax"), 250)
     samples = np.array([synthetic(250, s) for s in range(3)])
-    assert (front_end.index_maps(samples) == front_end.index_maps(samples, lanes=False)).all()
+    expected = front_end.index_maps(samples, lanes=1)
+    for lanes in front_end.lanes:
+        assert (front_end.index_maps(samples, lanes=lanes) == expected).all()
+
+
+@pytest.mark.parametrize("conditioning", ["baseline", "none"])
+@pytest.mark.parametrize("fs_hz", [100, 128, 250, 300, 360, 512, 1000])
+def test_segments_side_by_side_are_as_alone(fs_hz, conditioning):
+    """Every radix, whole and half as many points, and batches that aren't full."""
+    spec = FrontEnd(rows=9, cols=12, conditioning=conditioning)
+    front_end = NativeFrontEnd(spec, fs_hz)
+    samples = np.array([*edge_cases(fs_hz).values(), *(synthetic(fs_hz, s) for s in range(20))])
+    maps = np.array([front_end.index_map(s) for s in samples])
+    reasons = [front_end.reasons(s[None])[0] for s in samples]
+    assert len(set(reasons)) > 1
+    for n in (1, 2, 5, 16, 17, len(samples)):
+        assert (front_end.reasons(samples[-n:]) == reasons[-n:]).all()
+        for lanes in front_end.lanes:
+            assert (front_end.index_maps(samples[-n:], threads=1, lanes=lanes) == maps[-n:]).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    fs_hz=st.sampled_from([100, 125, 128, 200, 250, 256, 300, 360, 400, 500, 512, 600, 1000]),
+    scaling=st.sampled_from(["qrs", "minmax"]),
+    conditioning=st.sampled_from(["none", "baseline"]),
+    rows=st.integers(8, 40),
+    cols=st.integers(8, 70),
+    n=st.integers(1, 20),
+)
+def test_any_segments_are_the_same_bytes_in_any_lanes(
+    seed, fs_hz, scaling, conditioning, rows, cols, n
+):
+    rng = np.random.default_rng(seed)
+    spec = FrontEnd(rows=rows, cols=cols, scaling=scaling, conditioning=conditioning)
+    front_end = NativeFrontEnd(spec, fs_hz)
+    size = 2.0 ** rng.integers(0, 16, (n, 1))
+    steps = rng.integers(-1, 2, (n, 1)) * 10 + rng.normal(size=(n, front_end.segment_len))
+    walk = np.where(rng.random((n, 1)) < 0.5, steps, np.cumsum(steps, axis=1)) * size
+    samples = np.clip(walk + rng.normal(size=(n, 1)) * size, -32768, 32767).astype(np.int16)
+    expected = np.array([front_end.index_maps(s[None], lanes=1)[0] for s in samples])
+    reasons = np.array([front_end.reasons(s[None])[0] for s in samples])
+    assert (front_end.reasons(samples) == reasons).all()
+    for lanes in front_end.lanes:
+        assert (front_end.index_maps(samples, threads=1, lanes=lanes) == expected).all()
 
 
 def test_lanes_are_there_where_the_core_has_them():
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    if platform.machine() == "aarch64" or " avx2 " in flags:
-        assert NativeFrontEnd(FrontEnd(), 250).has_lanes
+    x86 = [n for flag, n in (("avx512bw", 16), ("avx2", 8)) if f" {flag} " in flags]
+    there = [4] if platform.machine() == "aarch64" else x86
+    if there:
+        assert NativeFrontEnd(FrontEnd(), 250).lanes == (*there, 1)
 
 
 @pytest.mark.parametrize("scaling", ["qrs", "minmax"])
@@ -144,8 +192,9 @@ def test_any_samples_give_the_reference_within_two_levels(scaling, seed, size, o
     samples = np.clip(walk + offset, -32768, 32767).astype(np.int16)
     front_end = NativeFrontEnd(FrontEnd(rows=64, cols=64, scaling=scaling), 125)
     assert np.abs(difference(front_end, samples)).max() <= 2
-    for way in ({"lanes": False}, {"two_pass": True}):
-        assert (front_end.index_maps(samples[None], **way)[0] == front_end.index_map(samples)).all()
+    expected = front_end.index_maps(samples[None], two_pass=True)
+    for lanes in front_end.lanes:
+        assert (front_end.index_maps(samples[None], lanes=lanes) == expected).all()
 
 
 @pytest.mark.requirement("IN-1")
