@@ -47,7 +47,8 @@ static void insert(int16_t *sorted, uint32_t at, int16_t value)
     sorted[at] = value;
 }
 
-/* Running median over `width` points, odd, at most ECGQA_CONDITION_LONG_POINTS and no more than there are. */
+/* Running median over `width` points, odd, at most ECGQA_CONDITION_LONG_POINTS and no more than
+ * there are. */
 static void running_median(const int16_t *in, int16_t *out, uint32_t points, uint32_t width)
 {
     const int32_t half = (int32_t)(width / 2u);
