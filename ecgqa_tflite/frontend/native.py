@@ -249,9 +249,9 @@ class NativeFrontEnd:
 
     @property
     def lanes(self) -> tuple[int, ...]:
-        """How many rows this core can take side by side, most first: AVX-512 16, AVX2 8, NEON 4.
+        """Rows, or segments, that this core can take side by side: AVX-512 16, AVX2 8, NEON 4.
 
-        The last is always 1: one after the other.
+        Most first; the last is always 1, one after the other.
         """
         found = [int(self._library.ecgqa_host_lanes(_MOST_LANES))]
         while found[-1] > 1:
@@ -350,8 +350,8 @@ class NativeFrontEnd:
         out
             C-contiguous uint8 (n, rows, cols) to write to.
         lanes
-            Rows side by side at most, where the core can (:attr:`lanes`); 1: one after the other,
-            as on any core. The same bytes, slower.
+            Rows, and segments, side by side at most, where the core can (:attr:`lanes`); 1: one
+            after the other, as on any core. The same bytes, slower.
         two_pass
             Work as the device does, finding the range before the rows: the same bytes, slower.
 

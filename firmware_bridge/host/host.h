@@ -32,9 +32,9 @@ unsigned ecgqa_host_lanes(unsigned most);
 size_t ecgqa_host_weights_len(const ecgqa_cwt_tables_t *tables);
 void ecgqa_host_weights(const ecgqa_cwt_tables_t *tables, int16_t *weights);
 
-/* Segments, int16 [count][segment_len], to index maps, uint8 [count][rows][cols]: ecgqa_host_lanes(lanes)
- * rows side by side, or one after the other where weights are NULL. Thread-safe. ERR_WORKSPACE: out
- * of memory; others as ecgqa_cwt_init. */
+/* Segments, int16 [count][segment_len], to index maps, uint8 [count][rows][cols], with
+ * ecgqa_host_lanes(lanes) rows or segments side by side, or one after the other where weights are
+ * NULL. Thread-safe. ERR_WORKSPACE: out of memory; others as ecgqa_cwt_init. */
 ecgqa_status_t ecgqa_host_index_maps(const ecgqa_cwt_tables_t *tables, const int16_t *weights,
                                      unsigned lanes, const int16_t *samples, size_t count,
                                      uint8_t *maps);

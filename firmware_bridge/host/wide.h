@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
-/* Rows of a scalogram side by side in SIMD lanes: the host's own kernels, the very bytes of
- * src/cwt.c and src/fft.c. Rows whose short transforms are equally long share every twiddle, tap
- * and column, so that a lane is a row; only their bands differ. */
+/* Segments, then rows of a scalogram side by side in SIMD lanes: the host's own kernels, the very
+ * bytes of src/condition.c, src/fft.c and src/cwt.c. Up to its spectrum a segment takes the same
+ * steps as any other, so that a lane is a segment. Rows whose short transforms are equally long
+ * share every twiddle, tap and column, so that a lane is a row; only their bands differ. */
 #ifndef ECGQA_WIDE_H
 #define ECGQA_WIDE_H
 

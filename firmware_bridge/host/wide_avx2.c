@@ -1,6 +1,6 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
-/* Eight rows side by side, for x86-64 with AVX2; called where the core has it. */
+/* Eight rows or segments side by side, for x86-64 with AVX2; called where the core has it. */
 #include "wide_kernels.h"
 
 #if ECGQA_WIDE_X86

@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
-/* Sixteen rows side by side, for x86-64 with AVX-512 F and BW; called where the core has them. */
+/* Sixteen rows or segments side by side, for x86-64 with AVX-512 F and BW; called where the core
+ * has them. */
 #include "wide_kernels.h"
 
 #if ECGQA_WIDE_X86

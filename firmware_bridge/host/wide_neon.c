@@ -1,6 +1,6 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
-/* Four rows side by side, for 64-bit Arm, every core of which has them. */
+/* Four rows or segments side by side, for 64-bit Arm, every core of which has them. */
 #include "wide_kernels.h"
 
 #if ECGQA_WIDE_NEON

@@ -134,7 +134,7 @@ static inline lanes_t within(lanes_t a, lanes_t limit)
 /* Of conditioned samples without a limit. */
 static lanes_t limit_of(const ecgqa_cwt_tables_t *t, const lanes_t *x)
 {
-    const uint32_t n_maxima = ecgqa_condition_maxima(t);
+    const uint32_t n_maxima = ecgqa_condition_per_segment(t, ECGQA_CONDITION_MAXIMA_PER_S);
     lanes_t largest[ECGQA_CONDITION_RANK];
     for (unsigned rank = 0u; rank < ECGQA_CONDITION_RANK; ++rank) {
         largest[rank] = all(0);

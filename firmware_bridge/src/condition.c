@@ -10,22 +10,10 @@
 
 /* Points of the baseline per second, whatever the sampling rate. */
 #define POINTS_HZ 50u
-#define MAXIMA_PER_S 2u
-
-/* Count per second to count per segment, rounded. */
-static uint32_t per_segment(const ecgqa_cwt_tables_t *tables, uint32_t per_s)
-{
-    return (per_s * tables->segment_ms + 500u) / 1000u;
-}
 
 uint32_t ecgqa_condition_points(const ecgqa_cwt_tables_t *tables)
 {
-    return tables->conditioning == 0u ? 0u : per_segment(tables, POINTS_HZ);
-}
-
-uint32_t ecgqa_condition_maxima(const ecgqa_cwt_tables_t *tables)
-{
-    return per_segment(tables, MAXIMA_PER_S);
+    return tables->conditioning == 0u ? 0u : ecgqa_condition_per_segment(tables, POINTS_HZ);
 }
 
 /* floor((sum + count / 2) / count) */
@@ -59,7 +47,8 @@ static void insert(int16_t *sorted, uint32_t at, int16_t value)
     sorted[at] = value;
 }
 
-/* Running median over `width` points, odd, at most ECGQA_CONDITION_LONG_POINTS and no more than there are. */
+/* Running median over `width` points, odd, at most ECGQA_CONDITION_LONG_POINTS and no more than
+ * there are. */
 static void running_median(const int16_t *in, int16_t *out, uint32_t points, uint32_t width)
 {
     const int32_t half = (int32_t)(width / 2u);
@@ -145,7 +134,8 @@ void ecgqa_condition(const ecgqa_cwt_tables_t *tables, const int16_t *samples, i
     running_median(b, a, condition->points, ECGQA_CONDITION_LONG_POINTS);
     condition->baseline = a;
     condition->limit = INT16_MAX; /* none yet, and never more */
-    limit_to_beats(condition, samples, ecgqa_condition_maxima(tables));
+    limit_to_beats(condition, samples,
+                   ecgqa_condition_per_segment(tables, ECGQA_CONDITION_MAXIMA_PER_S));
 }
 
 ecgqa_conditioned_t ecgqa_conditioned(const ecgqa_condition_t *condition, const int16_t *samples)

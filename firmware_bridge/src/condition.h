@@ -37,8 +37,14 @@ typedef struct {
 #define ECGQA_CONDITION_LONG_POINTS 31u
 /* Of each half second a maximum is taken; the third largest stands for the beats, for an artefact
  * of up to 1 s has at most two larger ones, and a pause of 3.5 s leaves three. */
+#define ECGQA_CONDITION_MAXIMA_PER_S 2u
 #define ECGQA_CONDITION_RANK 3u
-uint32_t ecgqa_condition_maxima(const ecgqa_cwt_tables_t *tables);
+
+/* Count per second to count per segment, rounded. */
+static inline uint32_t ecgqa_condition_per_segment(const ecgqa_cwt_tables_t *tables, uint32_t per_s)
+{
+    return (per_s * tables->segment_ms + 500u) / 1000u;
+}
 
 /* Index of a point beyond an end: mirrored, the end point twice. */
 static inline uint32_t ecgqa_condition_mirrored(int32_t index, uint32_t points)
