@@ -76,8 +76,9 @@ def _lines(console: Console, at_least_s: float) -> Progress:
             last[kind] = now
             left_s = pace.left_s(total)
             left = "" if done == total or left_s is None else f", about {left_s:.0f} s left"
+            counted = f": {done} of {total}{left}" if total > 1 else ""
             console.print(
-                f"{now - started:6.0f} s  {what}: {done} of {total}{left}",
+                f"{now - started:6.0f} s  {what}{counted}",
                 highlight=False,
                 soft_wrap=True,
             )

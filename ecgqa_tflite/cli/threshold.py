@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from ecgqa_tflite.cli import Command
 from ecgqa_tflite.cli.kernels import kernels_option
@@ -97,14 +97,15 @@ def command(
 
 
 def _print(found: dict[str, Any]) -> None:
-    table = Table("from", "P(high)", "Se", "Sp", "low called high", "", box=None)
+    figures = (Column(name, no_wrap=True) for name in ("Se", "Sp"))
+    table = Table("from", "P(high)", *figures, "low called high", "", box=None)
     for i, point in enumerate(found["points"]):
         notes = [word for word in ("now", "chosen") if found.get(word) == i]
         table.add_row(
             str(point["threshold_int8"]),
             f"{point['p_high']:.3f}",
-            f"{Figure.of(point['se']):.3f to}",
-            f"{Figure.of(point['sp']):.3f to}",
+            f"{Figure.of(point['se']):.3f}",
+            f"{Figure.of(point['sp']):.3f}",
             f"{point['low_called_high']:,} of {point['n']['low']:,}",
             ", ".join(notes),
         )

@@ -21,7 +21,9 @@ def logit_function(network: Any, spec: FrontEnd, batch: int = 64) -> LogitFuncti
     """A function from index maps (n, rows, cols) to the float network's log odds of high, (n,)."""
     logits_of = keras.Model(network.input, network.layers[-2].output)
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    images_of_any_number = tf.TensorSpec((None, *spec.image_shape), tf.uint8)
+
+    @tf.function(input_signature=[images_of_any_number])  # type: ignore[untyped-decorator]
     def forward(images: Any) -> Any:
         return logits_of(tf.cast(images, tf.float32) / 255.0, training=False)
 

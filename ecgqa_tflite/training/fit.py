@@ -164,10 +164,10 @@ def validator(
     """
     from ecgqa_tflite.networks.logits import logit_function
 
-    high = quality == Quality.HIGH
+    high, logits_of = quality == Quality.HIGH, logit_function(network, spec)
 
     def judge() -> dict[str, float]:
-        logits = logit_function(network, spec)(index_maps)
+        logits = logits_of(index_maps)
         table = score_table(quality, logits, 0.0, np.arange(len(logits)), n_boot=0)
         found = {
             "loss": float(np.logaddexp(0, np.where(high, -logits, logits)).mean()),

@@ -51,7 +51,9 @@ def test_short_work_says_nothing(clock: Clock, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == ""
     with progress() as tell:
         tell("segments", 4, 4)
-    assert "4 of 4" in capsys.readouterr().err
+        tell("without cudb", 1, 1)
+    counted, note = capsys.readouterr().err.splitlines()
+    assert counted.endswith("segments: 4 of 4") and note.endswith("  without cudb")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")

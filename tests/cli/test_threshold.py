@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -115,6 +116,8 @@ def test_a_model_is_sealed_at_the_point_chosen(model: Path, data: Path, tmp_path
     assert done.exit_code == 0, done.output
     before, sealed, found = open_model(model), open_model(out), json.loads(files[2].read_text())
     chosen = found["points"][found["chosen"]]
+    interval = r"\d\.\d{3} \(\d\.\d{3}-\d\.\d{3}\)"
+    assert re.search(rf"{interval} +{interval} +\d+ of", done.output), done.output
     assert found["labels"] == "by lead" and f"on {data.name}, labels by lead: " in done.output
     assert sealed.name == "strict" and sealed.threshold_int8 == chosen["threshold_int8"]
     assert sealed.threshold == float_threshold(sealed.threshold_int8)

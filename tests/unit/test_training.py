@@ -396,6 +396,22 @@ def test_validation_is_noted_after_each_epoch_and_changes_nothing(tmp_path: Path
         assert np.array_equal(a, b)
 
 
+def test_a_float_network_is_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time takes seconds, and from the fifth on TensorFlow complains."""
+    require_module("tf_keras")
+    from ecgqa_tflite.networks.logits import logit_function
+    from ecgqa_tflite.training.fit import new_network
+
+    network = new_network(TINY, SPEC, "tiny")
+    layer, traced = network.layers[1], []
+    call = layer.call
+    monkeypatch.setattr(layer, "call", lambda *a, **k: traced.append(1) or call(*a, **k))
+    logits = logit_function(network, SPEC)
+    (maps, _) = separable(70)
+    assert np.allclose(logits(maps)[:3], logits(maps[:3]), atol=1e-5)
+    assert len(traced) == 1
+
+
 # ---- the whole ----------------------------------------------------------------------------------
 
 
