@@ -5,11 +5,13 @@
 set(ECGQA_SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/src/condition.c
     ${CMAKE_CURRENT_LIST_DIR}/src/cwt.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/cwt_dsp.c
     ${CMAKE_CURRENT_LIST_DIR}/src/ecgqa.c
     ${CMAKE_CURRENT_LIST_DIR}/src/fft.c
     ${CMAKE_CURRENT_LIST_DIR}/src/lost.c
     ${CMAKE_CURRENT_LIST_DIR}/src/nn.c
     ${CMAKE_CURRENT_LIST_DIR}/src/nn_check.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/nn_few.c
     ${CMAKE_CURRENT_LIST_DIR}/src/nn_kernels.c
     ${CMAKE_CURRENT_LIST_DIR}/src/nn_kernels_dsp.c
     ${CMAKE_CURRENT_LIST_DIR}/src/nn_kernels_mve.c

@@ -80,7 +80,7 @@ class Figures:
         return (self.by_stage["network"] + self.by_stage["other"]) / self.macs
 
 
-FRONT_END = ("cwt", "fft", "condition", "lost")
+FRONT_END = ("cwt", "cwt_dsp", "fft", "condition", "lost")
 """Sources of the front end."""
 
 

@@ -35,6 +35,8 @@ CHUNK = 256
 PATCH_BYTES, LEAST_PATCH_BYTES = 1024, 256
 """Where inputs that are not skipped wait for the kernel: more loads and stores accumulators less
 often."""
+FEW = 34
+"""``ECGQA_NN_FEW``."""
 BLOCK_BYTES = 20
 """Of four inputs of two pixels, with the place of their weights, at most."""
 STEP_MACS = 132_000
@@ -161,7 +163,14 @@ def plan_network(network: Network, row_scratch_bytes: int = 0) -> Plan:
     """As :func:`plan_tflite`, of a network that was read."""
     if row_scratch_bytes < 0:
         raise ArgumentError("row_scratch_bytes must be 0 or more")
-    sized = [_sized(network, i) for i in range(len(network.layers))]
+    plan = _plan(network, row_scratch_bytes)
+    roomy = _plan(network, row_scratch_bytes, roomy=True)
+    return roomy if roomy.workspace_bytes <= plan.workspace_bytes else plan
+
+
+def _plan(network: Network, row_scratch_bytes: int, *, roomy: bool = False) -> Plan:
+    """A plan; ``roomy``: with scratch that makes a layer of few inputs faster."""
+    sized = [_sized(network, i, roomy=roomy) for i in range(len(network.layers))]
     buffers = _buffers(network, sized, row_scratch_bytes)
     at = {b.name: offset for offset, b in _place(buffers)}
     total = max(at[b.name] + b.bytes for b in buffers)
@@ -207,7 +216,7 @@ def _even(n: int) -> int:
 # ---- sizes -----------------------------------------------------------------------------------
 
 
-def _sized(network: Network, i: int) -> LayerPlan:
+def _sized(network: Network, i: int, *, roomy: bool) -> LayerPlan:
     layer = network.layers[i]
     kernel = layer.kernel
     carry = 0
@@ -222,7 +231,7 @@ def _sized(network: Network, i: int) -> LayerPlan:
         layer,
         chunk_len=_chunk_len(layer),
         channel_block=_channel_block(layer),
-        patch_bytes=_patch_bytes(layer),
+        patch_bytes=max(_patch_bytes(layer), _few_bytes(layer) if roomy else 0),
         chunks=chunks,
         chunks_a_step=chunks_a_step,
         blocks_a_step=blocks_a_step,
@@ -257,6 +266,18 @@ def _patch_bytes(layer: Layer) -> int:
         return 0
     inputs = layer.run_len * (1 if layer.kind.accumulates else layer.runs)
     return min(PATCH_BYTES, max(LEAST_PATCH_BYTES, BLOCK_BYTES * (inputs // 4)))
+
+
+def _few_bytes(layer: Layer) -> int:
+    """What ``nn_few.c`` wants of the patch, where a pixel takes as few inputs as that is for.
+
+    Weights of a pair of channels as int16 with biases, multipliers and shifts, and the inputs of
+    two pixels.
+    """
+    if not (layer.kind.convolves and layer.kind.packed and layer.gather) or layer.run_len > FEW:
+        return 0
+    inputs = _even(layer.run_len)
+    return 4 * (_even(layer.out.channels) // 2) * (inputs + 5) + 2 * inputs
 
 
 def _channel_block(layer: Layer) -> int:

@@ -180,20 +180,79 @@ static void requantise(input_t *in)
     }
 }
 
+/* ---- two pixels of few inputs ---------------------------------------------------------------- */
+
+#if ECGQA_NN_HAS_FEW
+static void few(input_t *in)
+{
+    const uint32_t len = between(in, 1, ECGQA_NN_FEW), channels = 2u * between(in, 1, 8);
+    const uint32_t pair_bytes = 2u * ecgqa_nn_even(len), zeros = next(in);
+    int8_t *const x = bytes_of(in, 2u * (size_t)ecgqa_nn_even(len), zeros);
+    int8_t *const shift = array(channels), *const out = array(2u * channels);
+    uint8_t *const weights = array((size_t)channels / 2u * pair_bytes);
+    int32_t *const bias = sums_of(in, channels), *const multiplier_q31 = sums_of(in, channels);
+    const ecgqa_nn_few_t job = {weights,
+                                bias,
+                                {multiplier_q31, shift, INT8_MIN, INT8_MIN, INT8_MAX},
+                                len,
+                                channels,
+                                array(4u * ECGQA_NN_FEW_PREPARED(len, channels)),
+                                array(4u * ECGQA_NN_FEW_PATCH(len))};
+    const int8_t *const pixels[2] = {x, x + ecgqa_nn_even(len)};
+    for (size_t i = 0u; i < (size_t)channels / 2u * pair_bytes; ++i) {
+        weights[i] = (uint8_t)(noise(in) & 255u);
+    }
+    x[ecgqa_nn_even(len) - 1u] = len % 2u != 0u ? INT8_MIN : x[len - 1u];
+    x[2u * ecgqa_nn_even(len) - 1u] = len % 2u != 0u ? INT8_MIN : x[2u * len - 1u];
+    for (uint32_t c = 0u; c < channels; ++c) {
+        multiplier_q31[c] = (int32_t)(UINT32_C(1) << 30 | noise(in) << 14 | noise(in) >> 2);
+        shift[c] = (int8_t)(-(int32_t)(noise(in) % 31u));
+    }
+    ecgqa_nn_few_prepare(&job);
+    ecgqa_nn_few(&job, out, pixels[0], pixels[1]);
+    for (uint32_t i = 0u; i < 2u * channels; ++i) {
+        const uint32_t c = i % channels;
+        int64_t sum = bias[c];
+        for (uint32_t k = 0u; k < len; ++k) {
+            const uint8_t w = weights[c / 2u * pair_bytes + 2u * k + c % 2u];
+            sum += (pixels[i / channels][k] + 128) * (c % 2u != 0u ? (int8_t)w : w - 128);
+        }
+        const int64_t y = scaled(sum, multiplier_q31[c], (uint32_t)-shift[c]) + INT8_MIN;
+        CHECK(out[i] == (y < INT8_MIN ? INT8_MIN : y > INT8_MAX ? INT8_MAX : y));
+    }
+    free(x);
+    free(shift);
+    free(out);
+    free(weights);
+    free(bias);
+    free(multiplier_q31);
+    free(job.prepared);
+    free(job.patch);
+}
+#else
+static void few(input_t *in)
+{
+    (void)in;
+}
+#endif
+
 /* ---- the others ------------------------------------------------------------------------------ */
 
 static void maximum(input_t *in)
 {
     const uint32_t len = between(in, 0, MAX_LEN);
-    int8_t *const to = bytes_of(in, len, 0), *const x = bytes_of(in, len, 64);
-    int8_t *const expected = array(len);
+    int8_t *const a = bytes_of(in, len, 0), *const b = bytes_of(in, len, 64);
+    int8_t *const apart = array(len), *const expected = array(len);
+    int8_t *const places[] = {apart, a, b};
+    int8_t *const to = places[next(in) % 3u];
     for (uint32_t i = 0u; i < len; ++i) {
-        expected[i] = to[i] > x[i] ? to[i] : x[i];
+        expected[i] = a[i] > b[i] ? a[i] : b[i];
     }
-    ecgqa_nn_max(to, x, len);
+    ecgqa_nn_max(to, a, b, len);
     CHECK(memcmp(to, expected, len) == 0);
-    free(to);
-    free(x);
+    free(a);
+    free(b);
+    free(apart);
     free(expected);
 }
 
@@ -281,7 +340,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static void (*const kernels[])(input_t *) = {
-        dot, dot, requantise, maximum, multiply_add, start_sums, colours, copy_runs, softmax};
+        dot, dot, few, requantise, maximum, multiply_add, start_sums, colours, copy_runs, softmax};
     input_t in = {data, len, 0};
     void (*const kernel)(input_t *) = kernels[next(&in) % (sizeof kernels / sizeof kernels[0])];
     in.noise = (next(&in) << 16 | next(&in)) + 1u;

@@ -5,6 +5,7 @@
 #include "ecgqa/cwt.h"
 
 #include "condition.h"
+#include "cwt_dsp.h"
 #include "cwt_internal.h"
 #include "ecgqa/fixed.h"
 #include "fft.h"
@@ -289,49 +290,165 @@ static ecgqa_cwt_level_t bound_of(uint32_t sum, int32_t exponent)
     return (ecgqa_cwt_level_t){sum / 16u * 27u + 27u, exponent + 14};
 }
 
+/* Bins of a band that share an exponent, on their way through psi. */
+typedef struct {
+    const int16_t *spectrum, *psi_q15;
+    uint32_t position, step; /* in psi, Q16 */
+    unsigned shift;
+    uint32_t sum; /* of |values| */
+} weighing_t;
+
+/* psi at `position`, between two of its points. */
+static inline int32_t psi_at(const int16_t *psi_q15, uint32_t position)
+{
+    const int16_t *const psi = &psi_q15[position >> 16];
+    const int32_t between = (int32_t)((position & 0xFFFFu) >> 1);
+    return psi[0] + ecgqa_shr_round((psi[1] - psi[0]) * between, 15u);
+}
+
+static inline int32_t weighed(weighing_t *w)
+{
+    const int32_t weight = psi_at(w->psi_q15, w->position);
+    const int32_t value = ecgqa_shr_round(*w->spectrum * weight, w->shift);
+    w->sum += (uint32_t)ecgqa_abs(value);
+    w->position += w->step;
+    ++w->spectrum;
+    return value;
+}
+
+/* Where a band's values go: in turn, from `at` on round the period, in bit-reversed pairs. */
+typedef struct {
+    int32_t *z;
+    const uint16_t *reversal;
+    unsigned shift;
+    uint32_t at, mask;
+} places_t;
+
+static inline int32_t *place_of(const places_t *to)
+{
+    return &to->z[2u * ((uint32_t)to->reversal[to->at >> 1] >> to->shift)];
+}
+
+#if ECGQA_DSP
+/* As many twos as there are to the end of the period. */
+static void weigh_twos(weighing_t *w, places_t *to, uint32_t count)
+{
+    while (count >= 2u) {
+        const uint32_t left = to->mask + 1u - to->at;
+        const uint32_t taken = (count < left ? count : left) & ~UINT32_C(1);
+        const ecgqa_cwt_dsp_bins_t bins = {w->spectrum,
+                                           w->psi_q15,
+                                           w->position,
+                                           w->step,
+                                           w->shift,
+                                           (UINT32_C(1) << w->shift) >> 1,
+                                           w->sum,
+                                           to->z,
+                                           to->reversal + to->at / 2u,
+                                           to->shift,
+                                           w->spectrum + taken};
+        w->sum = ecgqa_cwt_dsp_weigh(&bins);
+        w->spectrum += taken;
+        w->position += taken * w->step;
+        to->at = (to->at + taken) & to->mask;
+        count -= taken;
+    }
+}
+#else
+static void weigh_twos(weighing_t *w, places_t *to, uint32_t count)
+{
+    for (; count >= 2u; count -= 2u) {
+        int32_t *const pair = place_of(to);
+        pair[0] = weighed(w);
+        pair[1] = weighed(w);
+        to->at = (to->at + 2u) & to->mask;
+    }
+}
+#endif
+
+/* `count` bins of one exponent to their places, by twos where these are a pair. */
+static void weigh_group(weighing_t *w, places_t *to, uint32_t count)
+{
+    if ((to->at & 1u) != 0u && count > 0u) {
+        place_of(to)[1] = weighed(w);
+        to->at = (to->at + 1u) & to->mask;
+        --count;
+    }
+    weigh_twos(w, to, count);
+    if ((count & 1u) != 0u) {
+        place_of(to)[0] = weighed(w);
+        ++to->at;
+    }
+}
+
+/* A period: 16 values or more, by twos. */
+static void clear(int32_t *z, uint32_t period)
+{
+#if ECGQA_DSP
+    ecgqa_cwt_dsp_clear(z, z + period);
+#else
+    for (uint32_t i = 0u; i < period; ++i) {
+        z[i] = 0;
+    }
+#endif
+}
+
 ecgqa_cwt_row_info_t ecgqa_cwt_band(const ecgqa_cwt_t *cwt, uint16_t row, int32_t *z)
 {
     const ecgqa_cwt_tables_t *t = cwt->tables;
     const ecgqa_cwt_row_t *r = &t->row[row];
     const uint32_t period = UINT32_C(2) << r->log2_fft;
-    const unsigned reversal_shift = t->max_log2_fft - r->log2_fft;
     const uint32_t first_group = r->first_bin / ECGQA_CWT_GROUP;
     const uint32_t last_group = r->last_bin / ECGQA_CWT_GROUP;
-    for (uint32_t i = 0u; i < period; ++i) {
-        z[i] = 0;
-    }
+    clear(z, period);
     unsigned top = 0u;
     for (uint32_t g = first_group; g <= last_group; ++g) {
         top = cwt->exponent[g] > top ? cwt->exponent[g] : top;
     }
     const unsigned base = ecgqa_cwt_band_shift(r);
-    const uint32_t step = r->psi_step_q16;
-    const uint16_t *const reversal = t->bit_reversal;
-    const int16_t *const psi_q15 = t->psi_q15;
-    uint32_t sum = 0u;
     uint32_t bin = r->first_bin;
-    uint32_t position = bin * step - t->psi_first_q16;
-    uint32_t at = (bin - r->centre_bin) & (period - 1u);
+    weighing_t from = {cwt->spectrum + bin, t->psi_q15, bin * r->psi_step_q16 - t->psi_first_q16,
+                       r->psi_step_q16,     0u,         0u};
+    places_t to = {z, t->bit_reversal, (unsigned)(t->max_log2_fft - r->log2_fft),
+                   (bin - r->centre_bin) & (period - 1u), period - 1u};
     for (uint32_t g = first_group; g <= last_group; ++g) {
-        const uint32_t group_end = (g + 1u) * ECGQA_CWT_GROUP - 1u;
-        const uint32_t end = group_end < r->last_bin ? group_end : r->last_bin;
-        unsigned shift = base + (top - cwt->exponent[g]);
-        shift = shift > 30u ? 30u : shift;
-        for (; bin <= end; ++bin) {
-            const int16_t *psi = &psi_q15[position >> 16];
-            const int32_t between = (int32_t)((position & 0xFFFFu) >> 1);
-            const int32_t weight = psi[0] + ecgqa_shr_round((psi[1] - psi[0]) * between, 15u);
-            const int32_t value = ecgqa_shr_round(cwt->spectrum[bin] * weight, shift);
-            z[2u * ((uint32_t)reversal[at >> 1] >> reversal_shift) + (at & 1u)] = value;
-            sum += (uint32_t)ecgqa_abs(value);
-            position += step;
-            at = (at + 1u) & (period - 1u);
+        while (g < last_group && cwt->exponent[g + 1u] == cwt->exponent[g]) {
+            ++g;
         }
+        const uint32_t group_end = (g + 1u) * ECGQA_CWT_GROUP;
+        const uint32_t end = group_end <= r->last_bin ? group_end : r->last_bin + 1u;
+        const unsigned shift = base + (top - cwt->exponent[g]);
+        from.shift = shift > 30u ? 30u : shift;
+        weigh_group(&from, &to, end - bin);
+        bin = end;
     }
     ecgqa_cwt_row_info_t info;
     info.exponent = (int32_t)(top + base);
-    info.bound = bound_of(sum, info.exponent);
+    info.bound = bound_of(from.sum, info.exponent);
     return info;
+}
+
+/* `points` values and one more to int16, at their size over 2^shift. */
+static void narrow(const int32_t *z, uint32_t points, unsigned shift, int16_t *re, int16_t *im)
+{
+    uint32_t i = 0u;
+#if ECGQA_DSP
+    /* Two at a time: what is shifted to the upper half rounds there, and saturates in one. */
+    const unsigned up = 16u - shift;
+    const int32_t half = 1 << 15;
+    for (; i < points; i += 2u, z += 4) {
+        const int32_t re0 = __qadd(ecgqa_shl(z[0], up), half),
+                      re1 = __qadd(ecgqa_shl(z[2], up), half);
+        const int32_t im0 = __qadd(ecgqa_shl(z[1], up), half),
+                      im1 = __qadd(ecgqa_shl(z[3], up), half);
+        ecgqa_cwt_dsp_store_upper(re + i, re0, re1);
+        ecgqa_cwt_dsp_store_upper(im + i, im0, im1);
+    }
+#endif
+    for (; i <= points; ++i, z += 2) {
+        re[i] = ecgqa_saturate_s16(ecgqa_shr_round(z[0], shift));
+        im[i] = ecgqa_saturate_s16(ecgqa_shr_round(z[1], shift));
+    }
 }
 
 void ecgqa_cwt_to_time(const ecgqa_cwt_tables_t *tables, uint16_t row, int32_t *z, int16_t *w_re,
@@ -339,18 +456,10 @@ void ecgqa_cwt_to_time(const ecgqa_cwt_tables_t *tables, uint16_t row, int32_t *
 {
     const unsigned log2_fft = tables->row[row].log2_fft;
     const uint32_t points = UINT32_C(1) << log2_fft;
-    ecgqa_fft_real(tables, log2_fft, z);
-    uint32_t bits = 0u;
-    for (uint32_t i = 0u; i <= points; ++i) {
-        bits |= (uint32_t)(ecgqa_abs(z[2u * i]) | ecgqa_abs(z[2u * i + 1u]));
-    }
-    unsigned shift = ecgqa_bit_length(bits);
+    unsigned shift = ecgqa_bit_length(ecgqa_fft_real(tables, log2_fft, z));
     shift = shift > ECGQA_CWT_MANTISSA_BITS ? shift - ECGQA_CWT_MANTISSA_BITS : 0u;
     int16_t *const out_re = w_re + ECGQA_CWT_PAD, *const out_im = w_im + ECGQA_CWT_PAD;
-    for (uint32_t i = 0u; i <= points; ++i) {
-        out_re[i] = ecgqa_saturate_s16(ecgqa_shr_round(z[2u * i], shift));
-        out_im[i] = ecgqa_saturate_s16(ecgqa_shr_round(z[2u * i + 1u], shift));
-    }
+    narrow(z, points, shift, out_re, out_im);
     /* W is Hermitian about both ends of the segment. */
     for (uint32_t i = 1u; i <= ECGQA_CWT_PAD; ++i) {
         w_re[ECGQA_CWT_PAD - i] = out_re[i];
@@ -398,6 +507,27 @@ static inline uint32_t first_point(const ecgqa_cwt_tables_t *tables, uint32_t po
     return column_place(points, column) / tables->cols + ECGQA_CWT_PAD - (ECGQA_CWT_TAPS / 2u - 1u);
 }
 
+#if ECGQA_DSP
+void ecgqa_cwt_columns(const ecgqa_cwt_tables_t *tables, uint16_t row, const int16_t *w_re,
+                       const int16_t *w_im, unsigned first, unsigned count, uint32_t *magnitude)
+{
+    const uint32_t tap_bytes = ECGQA_CWT_TAPS * sizeof *tables->taps_q14;
+    const uint32_t cols = tables->cols, points = UINT32_C(1) << tables->row[row].log2_fft;
+    const ecgqa_cwt_dsp_columns_t columns = {
+        magnitude,
+        (int32_t)(tap_bytes * (column_place(points, first) % cols)) - (int32_t)(tap_bytes * cols),
+        tables->taps_q14 + ECGQA_CWT_TAPS * cols,
+        w_re + first_point(tables, points, first),
+        (const char *)w_im - (const char *)w_re,
+        points % cols * tap_bytes,
+        points / cols * (uint32_t)sizeof *w_re,
+        tap_bytes * cols,
+        magnitude + count};
+    if (count > 0u) {
+        ecgqa_cwt_dsp_columns(&columns);
+    }
+}
+#else
 void ecgqa_cwt_columns(const ecgqa_cwt_tables_t *tables, uint16_t row, const int16_t *w_re,
                        const int16_t *w_im, unsigned first, unsigned count, uint32_t *magnitude)
 {
@@ -409,20 +539,12 @@ void ecgqa_cwt_columns(const ecgqa_cwt_tables_t *tables, uint16_t row, const int
     uint32_t phase = column_place(points, first) % cols;
     for (unsigned done = 0u; done < count; done += BLOCK) {
         const unsigned left = count - done, block = left < BLOCK ? left : BLOCK;
-#if !ECGQA_DSP
         int32_t re[BLOCK], im[BLOCK]; /* apart, so that a SIMD compiler takes each loop whole */
-#endif
         for (unsigned c = 0u; c < block; ++c) {
             const int16_t *tap = &taps[phase * ECGQA_CWT_TAPS];
             /* At most TAPS_SUM_MAX * 32767 either way. */
-            const int32_t at_re = ecgqa_dot8_s16(w_re + at, tap);
-            const int32_t at_im = ecgqa_dot8_s16(w_im + at, tap);
-#if ECGQA_DSP
-            magnitude[c] = magnitude_of(at_re, at_im);
-#else
-            re[c] = at_re;
-            im[c] = at_im;
-#endif
+            re[c] = ecgqa_dot8_s16(w_re + at, tap);
+            im[c] = ecgqa_dot8_s16(w_im + at, tap);
             at += whole;
             phase += part;
             if (phase >= cols) {
@@ -430,14 +552,13 @@ void ecgqa_cwt_columns(const ecgqa_cwt_tables_t *tables, uint16_t row, const int
                 ++at;
             }
         }
-#if !ECGQA_DSP
         for (unsigned c = 0u; c < block; ++c) {
             magnitude[c] = magnitude_of(re[c], im[c]);
         }
-#endif
         magnitude += block;
     }
 }
+#endif
 
 ecgqa_cwt_extremes_t ecgqa_cwt_extremes(const uint32_t *magnitude, unsigned count)
 {
@@ -563,6 +684,12 @@ void ecgqa_cwt_to_index(const ecgqa_cwt_scaler_t *scaler, const uint32_t *magnit
         for (unsigned i = 0u; i < count; ++i) {
             index[i] = level_of(magnitude[i] >> down, 0u, 0u, scale);
         }
+    } else if (low == 0u) {
+        const uint8_t most = level_of(high, 0u, 0u, scale);
+        for (unsigned i = 0u; i < count; ++i) {
+            const uint8_t level = level_of(magnitude[i] << up, 0u, 0u, scale);
+            index[i] = magnitude[i] > limit ? most : level;
+        }
     } else if (up == 0u) {
         for (unsigned i = 0u; i < count; ++i) {
             index[i] = level_of(magnitude[i] >> down, low, widen, scale);
@@ -585,21 +712,41 @@ static ecgqa_cwt_level_t peak_bound(const ecgqa_cwt_tables_t *t, const ecgqa_cwt
 {
     const uint32_t begin = first_point(t, points, first);
     const uint32_t end = first_point(t, points, first + count - 1u) + ECGQA_CWT_TAPS;
+    const int16_t *re = a->w_re + begin;
+    const int16_t *const re_end = a->w_re + end;
+    const ptrdiff_t to_im = a->w_im - a->w_re; /* both in one scratch */
+    const int16_t *at = re;
     uint32_t largest = 0u;
-    uint32_t at = begin;
-    for (uint32_t i = begin; i < end; ++i) {
-        const uint32_t power =
-            (uint32_t)(a->w_re[i] * a->w_re[i]) + (uint32_t)(a->w_im[i] * a->w_im[i]);
+    for (; re != re_end; ++re) {
+        const int32_t x = re[0], y = re[to_im];
+        const uint32_t power = (uint32_t)(x * x) + (uint32_t)(y * y);
         if (power > largest) {
             largest = power;
-            at = i;
+            at = re;
         }
     }
-    return (ecgqa_cwt_level_t){magnitude_of(a->w_re[at] * TAPS_SUM_MAX, a->w_im[at] * TAPS_SUM_MAX),
+    return (ecgqa_cwt_level_t){magnitude_of(at[0] * TAPS_SUM_MAX, at[to_im] * TAPS_SUM_MAX),
                                exponent};
 }
 
-/* A row's share of the range; its costlier steps only where its bounds leave it a chance. */
+/* The share that a row's columns have in the range, as far as their bounds leave them a chance. */
+ECGQA_APART static void scan_columns(ecgqa_cwt_t *cwt, uint16_t row, const ecgqa_cwt_arrays_t *a,
+                                     int32_t exponent)
+{
+    const ecgqa_cwt_tables_t *t = cwt->tables;
+    const uint32_t points = UINT32_C(1) << t->row[row].log2_fft;
+    for (unsigned first = 0u; first < t->cols; first += BLOCK) {
+        const unsigned left = t->cols - first, count = left < BLOCK ? left : BLOCK;
+        const ecgqa_cwt_level_t bound = peak_bound(t, a, points, first, count, exponent);
+        if (ecgqa_cwt_range_needs(t, &cwt->range, &bound)) {
+            uint32_t magnitude[BLOCK];
+            ecgqa_cwt_columns(t, row, a->w_re, a->w_im, first, count, magnitude);
+            ecgqa_cwt_range_take(&cwt->range, exponent, ecgqa_cwt_extremes(magnitude, count));
+        }
+    }
+}
+
+/* A row's share of the range; its costlier steps only where its bound leaves it a chance. */
 static void scan_row(ecgqa_cwt_t *cwt, uint16_t row)
 {
     const ecgqa_cwt_tables_t *t = cwt->tables;
@@ -608,19 +755,9 @@ static void scan_row(ecgqa_cwt_t *cwt, uint16_t row)
     }
     const ecgqa_cwt_arrays_t a = ecgqa_cwt_arrays(cwt);
     ecgqa_cwt_row_info_t info = ecgqa_cwt_band(cwt, row, a.z);
-    if (!ecgqa_cwt_range_needs(t, &cwt->range, &info.bound)) {
-        return;
-    }
-    ecgqa_cwt_to_time(t, row, a.z, a.w_re, a.w_im, &info);
-    const uint32_t points = UINT32_C(1) << t->row[row].log2_fft;
-    for (unsigned first = 0u; first < t->cols; first += BLOCK) {
-        const unsigned left = t->cols - first, count = left < BLOCK ? left : BLOCK;
-        const ecgqa_cwt_level_t bound = peak_bound(t, &a, points, first, count, info.exponent);
-        if (ecgqa_cwt_range_needs(t, &cwt->range, &bound)) {
-            uint32_t magnitude[BLOCK];
-            ecgqa_cwt_columns(t, row, a.w_re, a.w_im, first, count, magnitude);
-            ecgqa_cwt_range_take(&cwt->range, info.exponent, ecgqa_cwt_extremes(magnitude, count));
-        }
+    if (ecgqa_cwt_range_needs(t, &cwt->range, &info.bound)) {
+        ecgqa_cwt_to_time(t, row, a.z, a.w_re, a.w_im, &info);
+        scan_columns(cwt, row, &a, info.exponent);
     }
 }
 
@@ -664,9 +801,12 @@ ecgqa_status_t ecgqa_cwt_scan_step(ecgqa_cwt_t *cwt, uint16_t *next_row)
     }
     if (cwt->flat == 0u) {
         if (row == 0u) {
-            scan_row(cwt, likely_highest(cwt));
+            cwt->looked_at = likely_highest(cwt);
+            scan_row(cwt, cwt->looked_at);
         }
-        scan_row(cwt, row);
+        if (row != cwt->looked_at) {
+            scan_row(cwt, row);
+        }
     }
     *next_row = (uint16_t)(row + 1u);
     if (*next_row == t->rows) {
@@ -683,6 +823,20 @@ ecgqa_status_t ecgqa_cwt_scan(ecgqa_cwt_t *cwt)
         status = ecgqa_cwt_scan_step(cwt, &next_row);
     } while (status == ECGQA_OK && next_row < cwt->tables->rows);
     return status;
+}
+
+ECGQA_APART static void index_columns(const ecgqa_cwt_t *cwt, uint16_t row,
+                                      const ecgqa_cwt_arrays_t *a, int32_t exponent,
+                                      uint8_t *index_row)
+{
+    const ecgqa_cwt_tables_t *t = cwt->tables;
+    const ecgqa_cwt_scaler_t scaler = ecgqa_cwt_scaler(cwt, exponent);
+    for (unsigned first = 0u; first < t->cols; first += BLOCK) {
+        uint32_t magnitude[BLOCK];
+        const unsigned left = t->cols - first, count = left < BLOCK ? left : BLOCK;
+        ecgqa_cwt_columns(t, row, a->w_re, a->w_im, first, count, magnitude);
+        ecgqa_cwt_to_index(&scaler, magnitude, count, index_row + first);
+    }
 }
 
 ecgqa_status_t ecgqa_cwt_index_row(ecgqa_cwt_t *cwt, uint16_t row, uint8_t *index_row)
@@ -703,12 +857,6 @@ ecgqa_status_t ecgqa_cwt_index_row(ecgqa_cwt_t *cwt, uint16_t row, uint8_t *inde
     const ecgqa_cwt_arrays_t a = ecgqa_cwt_arrays(cwt);
     ecgqa_cwt_row_info_t info = ecgqa_cwt_band(cwt, row, a.z);
     ecgqa_cwt_to_time(t, row, a.z, a.w_re, a.w_im, &info);
-    const ecgqa_cwt_scaler_t scaler = ecgqa_cwt_scaler(cwt, info.exponent);
-    for (unsigned first = 0u; first < t->cols; first += BLOCK) {
-        uint32_t magnitude[BLOCK];
-        const unsigned left = t->cols - first, count = left < BLOCK ? left : BLOCK;
-        ecgqa_cwt_columns(t, row, a.w_re, a.w_im, first, count, magnitude);
-        ecgqa_cwt_to_index(&scaler, magnitude, count, index_row + first);
-    }
+    index_columns(cwt, row, &a, info.exponent, index_row);
     return ECGQA_OK;
 }

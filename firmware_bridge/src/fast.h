@@ -10,4 +10,11 @@
 #pragma GCC optimize("O2", "inline")
 #endif
 
+/* A function with a frame of its own: inlined, it would be carried by all that its caller calls. */
+#if defined(__GNUC__)
+#define ECGQA_APART __attribute__((noinline))
+#else
+#define ECGQA_APART
+#endif
+
 #endif

@@ -4,6 +4,7 @@
 
 #include "fft.h"
 
+#include "cwt_dsp.h"
 #include "ecgqa/fixed.h"
 
 typedef struct {
@@ -76,11 +77,27 @@ static inline void store_four(int32_t *z, uint32_t i, uint32_t step, complex_t a
     store(z, i + 3u * step, (complex_t){d02.re - d13.im, d02.im + d13.re});
 }
 
+/* exp(-2 pi i * r * q / radix) for pairs r, q of 3 or 5 points, from 1. */
+typedef struct {
+    complex_t w[2][2];
+} roots_t;
+
+static roots_t roots_of(const ecgqa_cwt_tables_t *tables, unsigned radix)
+{
+    const uint32_t step = 4u * (uint32_t)tables->segment_len / radix;
+    roots_t roots;
+    for (unsigned r = 0u; r < 2u; ++r) {
+        for (unsigned q = 0u; q < 2u; ++q) {
+            roots.w[r][q] = turn(tables, step * ((r + 1u) * (q + 1u) % radix));
+        }
+    }
+    return roots;
+}
+
 /* Transform of 3 or 5 points in place: cosines act on sums, sines on differences of a pair. */
-static void small_odd(const ecgqa_cwt_tables_t *tables, complex_t *a, unsigned radix)
+static inline void small_odd(const roots_t *roots, complex_t *a, unsigned radix)
 {
     const unsigned pairs = radix / 2u;
-    const uint32_t step = 4u * (uint32_t)tables->segment_len / radix;
     complex_t sum[2], difference[2];
     complex_t total = a[0];
     for (unsigned q = 0u; q < pairs; ++q) {
@@ -88,18 +105,18 @@ static void small_odd(const ecgqa_cwt_tables_t *tables, complex_t *a, unsigned r
         difference[q] = sub(a[q + 1u], a[radix - 1u - q]);
         total = add(total, sum[q]);
     }
-    for (unsigned r = 1u; r <= pairs; ++r) {
+    for (unsigned r = 0u; r < pairs; ++r) {
         complex_t even = a[0];
         complex_t odd = {0, 0};
         for (unsigned q = 0u; q < pairs; ++q) {
-            const complex_t w = turn(tables, step * ((r * (q + 1u)) % radix));
+            const complex_t w = roots->w[r][q];
             even.re += ecgqa_mul_q31(sum[q].re, w.re);
             even.im += ecgqa_mul_q31(sum[q].im, w.re);
             odd.re -= ecgqa_mul_q31(difference[q].im, w.im);
             odd.im += ecgqa_mul_q31(difference[q].re, w.im);
         }
-        a[r] = add(even, odd);
-        a[radix - r] = sub(even, odd);
+        a[r + 1u] = add(even, odd);
+        a[radix - 1u - r] = sub(even, odd);
     }
     a[0] = total;
 }
@@ -112,6 +129,7 @@ void ecgqa_fft_forward(const ecgqa_cwt_tables_t *tables, int32_t *z)
     for (unsigned stage = 0u; stage < tables->n_stages; ++stage) {
         const unsigned radix = tables->radices[stage];
         const uint32_t step = circle / (span * radix);
+        const roots_t roots = roots_of(tables, radix);
         for (uint32_t j = 0u; j < span; ++j) {
             complex_t w[5];
             for (unsigned q = 1u; q < radix; ++q) {
@@ -132,7 +150,7 @@ void ecgqa_fft_forward(const ecgqa_cwt_tables_t *tables, int32_t *z)
                     store(z, block, add(a[0], a[1]));
                     store(z, block + span, sub(a[0], a[1]));
                 } else {
-                    small_odd(tables, a, radix);
+                    small_odd(&roots, a, radix);
                     for (unsigned q = 0u; q < radix; ++q) {
                         store(z, block + q * span, a[q]);
                     }
@@ -174,6 +192,36 @@ static inline complex_t twiddle(const ecgqa_cwt_tables_t *tables, uint32_t angle
     return (complex_t){tables->twiddle_cos_q31[angle], tables->twiddle_sin_q31[angle]};
 }
 
+/* Butterflies of four, `span` apart, but the first point of each quarter, which is not turned.
+ * Bit-reversed order holds the second and third quarter exchanged. */
+static void turned_fours(const ecgqa_cwt_tables_t *tables, int32_t *z, uint32_t points,
+                         uint32_t span)
+{
+    const uint32_t step = (UINT32_C(2) << tables->max_log2_fft) / (4u * span);
+#if ECGQA_DSP
+    const uint32_t word = sizeof *z;
+    const ecgqa_cwt_dsp_stage_t stage = {8u * word * span,
+                                         z + 2u * points,
+                                         tables->twiddle_cos_q31,
+                                         tables->twiddle_sin_q31,
+                                         word * step,
+                                         word * step,
+                                         z + 2,
+                                         2u * word * span,
+                                         z + 2u * span};
+    ecgqa_cwt_dsp_stage(&stage);
+#else
+    for (uint32_t j = 1u; j < span; ++j) {
+        const complex_t w1 = twiddle(tables, j * step), w2 = twiddle(tables, 2u * j * step);
+        const complex_t w3 = twiddle(tables, 3u * j * step);
+        for (uint32_t i = j; i < points; i += 4u * span) {
+            store_four(z, i, span, load(z, i), mul(load(z, i + 2u * span), w1),
+                       mul(load(z, i + span), w2), mul(load(z, i + 3u * span), w3));
+        }
+    }
+#endif
+}
+
 static void fft_stages(const ecgqa_cwt_tables_t *tables, unsigned log2_fft, int32_t *z)
 {
     const uint32_t points = UINT32_C(1) << log2_fft;
@@ -192,38 +240,40 @@ static void fft_stages(const ecgqa_cwt_tables_t *tables, unsigned log2_fft, int3
         span = 4u;
     }
     for (; span < points; span *= 4u) {
-        const uint32_t step = (UINT32_C(2) << tables->max_log2_fft) / (4u * span);
-        /* Bit-reversed order holds the second and third quarter exchanged. The first point of each
-         * quarter is not turned. */
         for (uint32_t i = 0u; i < points; i += 4u * span) {
             store_four(z, i, span, load(z, i), load(z, i + 2u * span), load(z, i + span),
                        load(z, i + 3u * span));
         }
-        for (uint32_t j = 1u; j < span; ++j) {
-            const complex_t w1 = twiddle(tables, j * step), w2 = twiddle(tables, 2u * j * step);
-            const complex_t w3 = twiddle(tables, 3u * j * step);
-            for (uint32_t i = j; i < points; i += 4u * span) {
-                store_four(z, i, span, load(z, i), mul(load(z, i + 2u * span), w1),
-                           mul(load(z, i + span), w2), mul(load(z, i + 3u * span), w3));
-            }
-        }
+        turned_fours(tables, z, points, span);
     }
 }
 
-void ecgqa_fft_real(const ecgqa_cwt_tables_t *tables, unsigned log2_fft, int32_t *z)
+/* A 1 for each bit that |re| or |im| has. */
+static inline uint32_t bits_of(complex_t a)
+{
+    return (uint32_t)(ecgqa_abs(a.re) | ecgqa_abs(a.im));
+}
+
+uint32_t ecgqa_fft_real(const ecgqa_cwt_tables_t *tables, unsigned log2_fft, int32_t *z)
 {
     const uint32_t points = UINT32_C(1) << log2_fft;
     const unsigned stride = tables->max_log2_fft - log2_fft;
     fft_stages(tables, log2_fft, z);
     const complex_t zero = load(z, 0u);
-    store(z, 0u, (complex_t){2 * (zero.re + zero.im), 0});
-    store(z, points, (complex_t){2 * (zero.re - zero.im), 0});
+    const complex_t first = {2 * (zero.re + zero.im), 0}, last = {2 * (zero.re - zero.im), 0};
+    store(z, 0u, first);
+    store(z, points, last);
+    uint32_t bits = bits_of(first) | bits_of(last);
     for (uint32_t i = 1u; i <= points / 2u; ++i) {
         const complex_t a = load(z, i), b = load(z, points - i);
         const complex_t even = {a.re + b.re, a.im - b.im};
         const complex_t odd = {a.im + b.im, b.re - a.re};
         const complex_t turned = mul(odd, twiddle(tables, i << stride));
-        store(z, points - i, (complex_t){even.re - turned.re, turned.im - even.im});
-        store(z, i, add(even, turned));
+        const complex_t mirrored = {even.re - turned.re, turned.im - even.im};
+        const complex_t value = add(even, turned);
+        store(z, points - i, mirrored);
+        store(z, i, value);
+        bits |= bits_of(mirrored) | bits_of(value);
     }
+    return bits;
 }

@@ -17,7 +17,8 @@ int32_t ecgqa_fft_cosine_bin(const ecgqa_cwt_tables_t *tables, const int32_t *z,
 
 /* In-place transform of 2^(log2_fft + 1) real values, packed as 2^log2_fft complex ones (even index
  * real, odd imaginary) in bit-reversed order, to their 2^log2_fft + 1 values from zero to half the
- * period, doubled; z holds one value more than it takes. Sum of |values| below 2^29. */
-void ecgqa_fft_real(const ecgqa_cwt_tables_t *tables, unsigned log2_fft, int32_t *z);
+ * period, doubled; z holds one value more than it takes. Sum of |values| below 2^29. What it gives
+ * has a 1 for each bit that a part's size has somewhere. */
+uint32_t ecgqa_fft_real(const ecgqa_cwt_tables_t *tables, unsigned log2_fft, int32_t *z);
 
 #endif

@@ -114,12 +114,18 @@ static uint16_t *busy(const ecgqa_nn_t *net)
     return &ecgqa_nn_progress(net, net->model->n_layers)->out_col;
 }
 
+/* 1: there was nothing to do, and no row came since. */
+static uint16_t *settled(const ecgqa_nn_t *net)
+{
+    return &ecgqa_nn_progress(net, net->model->n_layers)->chunk;
+}
+
 /* A step of a layer that can run; 0: the workspace or the layer is damaged. */
 static int run(const ecgqa_nn_t *net, uint32_t layer, ecgqa_nn_event_t *event)
 {
     const ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
     const uint16_t before = p->out_row;
-    if (!ecgqa_nn_run_layer(net, layer)) {
+    if (!ecgqa_nn_run_few(net, layer) && !ecgqa_nn_run_layer(net, layer)) {
         return 0;
     }
     *busy(net) = (uint16_t)(p->out_row == before ? layer + 1u : 0u);
@@ -164,12 +170,16 @@ ecgqa_status_t ecgqa_nn_step(ecgqa_nn_t *net, ecgqa_nn_event_t *event)
 /* Nothing is left to do before the next index row. */
 static int is_idle(const ecgqa_nn_t *net)
 {
+    if (*settled(net) == 1u) {
+        return 1;
+    }
     for (uint32_t layer = 0u; layer < net->model->n_layers; ++layer) {
         if (ecgqa_nn_progress(net, layer + 1u)->rows_in < rows_made(net, layer) ||
             can_run(net, layer)) {
             return 0;
         }
     }
+    *settled(net) = 1;
     return 1;
 }
 
@@ -221,6 +231,7 @@ ecgqa_status_t ecgqa_nn_row_ready(ecgqa_nn_t *net)
                         l->in.channels);
     }
     ++p->rows_in;
+    *settled(net) = 0;
     return ECGQA_OK;
 }
 

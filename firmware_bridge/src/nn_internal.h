@@ -19,13 +19,6 @@ typedef struct {
 typedef char
     ecgqa_assert_progress_bytes[sizeof(ecgqa_nn_progress_t) == ECGQA_NN_PROGRESS_BYTES ? 1 : -1];
 
-/* A function with a frame of its own: inlined, it would be carried by all that its caller calls. */
-#if defined(__GNUC__)
-#define ECGQA_NN_APART __attribute__((noinline))
-#else
-#define ECGQA_NN_APART
-#endif
-
 static inline uint32_t ecgqa_nn_even(uint32_t n)
 {
     return (n + 1u) & ~UINT32_C(1);
@@ -90,6 +83,10 @@ void ecgqa_nn_colour(int8_t *x, const uint8_t *index, uint32_t count, const int8
  * has finished a row, and writes the row into the next layer's window. 0: the layer's kind is none
  * of ecgqa_nn_kind_t, or its progress none that it can have: something else wrote there. */
 int ecgqa_nn_run_layer(const ecgqa_nn_t *net, uint32_t layer);
+
+/* A step of a CONV_2D whose pixels take few inputs: a whole row; 0: it is none, and nothing was done
+ * (nn_few.c). */
+int ecgqa_nn_run_few(const ecgqa_nn_t *net, uint32_t layer);
 
 /* Scores of `len` logits (nn_softmax.c). */
 void ecgqa_nn_softmax(int8_t *scores, const int8_t *logits, uint32_t len,

@@ -7,15 +7,23 @@
 
 #include <string.h>
 
+#if defined(__ARM_FEATURE_UNALIGNED)
+/* Four bytes at any place. */
+static inline void copy_word(int8_t *to, const int8_t *from)
+{
+    memcpy(to, from, 4);
+}
+#endif
+
 static void copy(int8_t *to, const int8_t *from, uint32_t len)
 {
     uint32_t i = 0;
 #if defined(__ARM_FEATURE_UNALIGNED)
     if (len >= 4u) { /* where they are not whole words, the last one over the one before */
         for (; i + 4u < len; i += 4u) {
-            memcpy(to + i, from + i, 4);
+            copy_word(to + i, from + i);
         }
-        memcpy(to + len - 4u, from + len - 4u, 4);
+        copy_word(to + len - 4u, from + len - 4u);
         return;
     }
 #endif
@@ -26,6 +34,15 @@ static void copy(int8_t *to, const int8_t *from, uint32_t len)
 
 void ecgqa_nn_copy_runs(int8_t *to, const int8_t *from, uint32_t len, uint32_t runs, uint32_t step)
 {
+#if defined(__ARM_FEATURE_UNALIGNED)
+    if (len >= 4u && len <= 8u) { /* two words, most often one over the other */
+        for (; runs > 0u; --runs, to += len, from += step) {
+            copy_word(to, from);
+            copy_word(to + len - 4u, from + len - 4u);
+        }
+        return;
+    }
+#endif
     for (; runs > 0u; --runs, to += len, from += step) {
         copy(to, from, len);
     }
@@ -151,10 +168,40 @@ void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
     }
 }
 
-void ecgqa_nn_max(int8_t *to, const int8_t *x, uint32_t len)
+void ecgqa_nn_few_prepare(const ecgqa_nn_few_t *job)
+{
+    (void)job; /* the weights are taken as they are */
+}
+
+void ecgqa_nn_few(const ecgqa_nn_few_t *job, int8_t *out, const int8_t *x0, const int8_t *x1)
+{
+    const ecgqa_nn_requant_t *const requant = &job->requant;
+    const uint32_t skipped = 2u * (job->len % 2u);
+    const uint8_t *w = job->weights;
+    for (uint32_t c = 0u; c < job->channels; c += 2u) {
+        const int32_t even = job->bias[c], odd = job->bias[c + 1u];
+        int32_t sums[4] = {even, odd, even, odd};
+        int32_t sum0 = 0, sum1 = 0;
+        for (uint32_t k = 0u; k < job->len; ++k, w += 2) {
+            const uint32_t a = (uint8_t)x0[k] ^ 0x80u, b = (uint8_t)x1[k] ^ 0x80u;
+            sum0 += (int32_t)a;
+            sum1 += (int32_t)b;
+            add_products(sums, a, b, w);
+        }
+        w += skipped;
+        sums[0] -= ECGQA_NN_EVEN_BIAS * sum0;
+        sums[2] -= ECGQA_NN_EVEN_BIAS * sum1;
+        for (uint32_t i = 0u; i < 2u; ++i) {
+            out[c + i] = ecgqa_nn_requantise_one(sums[i], c + i, requant);
+            out[job->channels + c + i] = ecgqa_nn_requantise_one(sums[2u + i], c + i, requant);
+        }
+    }
+}
+
+void ecgqa_nn_max(int8_t *to, const int8_t *a, const int8_t *b, uint32_t len)
 {
     for (uint32_t i = 0u; i < len; ++i) {
-        to[i] = x[i] > to[i] ? x[i] : to[i];
+        to[i] = a[i] > b[i] ? a[i] : b[i];
     }
 }
 

@@ -82,8 +82,41 @@ typedef struct {
 void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
                          const ecgqa_nn_requant_t *requant);
 
-/* to[i] = max(to[i], x[i]). */
-void ecgqa_nn_max(int8_t *to, const int8_t *x, uint32_t len);
+/* Two pixels of a convolution of few inputs, whole, where a core's kernels gain by it: what
+ * ecgqa_nn_dot_add, ecgqa_nn_dot_finish and ecgqa_nn_requantise make of sums that start at the bias.
+ * Nothing is looked at for zeros, no sum waits in memory, and what is made of the weights serves a
+ * row: of 25 inputs all that is half of the work. */
+#if defined(ECGQA_NN_KERNELS_DSP) || defined(ECGQA_NN_KERNELS_PORTABLE)
+#define ECGQA_NN_HAS_FEW 1
+#else
+#define ECGQA_NN_HAS_FEW 0
+#endif
+
+#define ECGQA_NN_FEW 34u /* inputs of a pixel */
+
+typedef struct {
+    const uint8_t *weights; /* packed pairs of one run */
+    const int32_t *bias;
+    ecgqa_nn_requant_t requant; /* a ReLU's: zero point and act_min -128, act_max 127 */
+    uint32_t len;               /* 1 to ECGQA_NN_FEW */
+    uint32_t channels;          /* even */
+    uint32_t *prepared;         /* scratch, ECGQA_NN_FEW_PREPARED(len, channels) words */
+    uint32_t *patch;            /* scratch, ECGQA_NN_FEW_PATCH(len) words */
+} ecgqa_nn_few_t;
+
+#define ECGQA_NN_FEW_PREPARED(len, channels) ((channels) / 2u * (((len) + 1u) / 2u * 2u + 5u))
+#define ECGQA_NN_FEW_PATCH(len) (((len) + 1u) / 2u * 2u)
+
+#if ECGQA_NN_HAS_FEW
+/* All that ecgqa_nn_few wants of the layer. */
+void ecgqa_nn_few_prepare(const ecgqa_nn_few_t *job);
+
+/* out[0..channels) of x0[0..len), then channels of x1; where len is odd, -128 follows in both. */
+void ecgqa_nn_few(const ecgqa_nn_few_t *job, int8_t *out, const int8_t *x0, const int8_t *x1);
+#endif
+
+/* to[i] = max(a[i], b[i]); `to` may be either. */
+void ecgqa_nn_max(int8_t *to, const int8_t *a, const int8_t *b, uint32_t len);
 
 /* Colours of `count` indices, each colour `plane` bytes after the one before; channels < 256. */
 void ecgqa_nn_colour_planes(int8_t *x, const uint8_t *index, uint32_t count, const int8_t *lut_s8,

@@ -303,21 +303,205 @@ void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
     }
 }
 
-/* SSUB8 sets a flag where x >= to, SEL takes x there. */
-static inline uint32_t larger(uint32_t x, uint32_t to)
+/* ---- two pixels of few inputs ---------------------------------------------------------------- */
+
+enum { MAX_FEW_BLOCKS = ECGQA_NN_FEW / BLOCK, HALF = MAX_FEW_BLOCKS + 1 };
+
+/* What all_pairs takes, in its order. In the patch lie inputs of both pixels as in a block_t without
+ * its step; where they are no whole blocks, their first two before these. */
+typedef struct {
+    const uint32_t *patch;
+    int8_t *out;
+    uint32_t channels;
+    const int8_t *out_end;
+    uint32_t entry;  /* blocks, or HALF where there is half a one before them */
+    uint32_t blocks; /* 0 to MAX_FEW_BLOCKS */
+    const uint32_t *prepared;
+} few_t;
+
+typedef char ecgqa_assert_few_words[sizeof(few_t) == 28u ? 1 : -1];
+
+/* Two inputs of both pixels (x0, x1): the even channel's sums in r2, r4, the odd one's in r3, r5. */
+#define FEW_TWO(x0, x1)            \
+    "ldrd r6, r7, [r1], #8\n\t"    \
+    "smlad r2, r6, " x0 ", r2\n\t" \
+    "smlad r3, r7, " x0 ", r3\n\t" \
+    "smlad r4, r6, " x1 ", r4\n\t" \
+    "smlad r5, r7, " x1 ", r5\n\t"
+
+#define FEW_BLOCK "ldmia r0!, {r8, r10, r11, r12}\n\t" FEW_TWO("r8", "r10") FEW_TWO("r11", "r12")
+
+/* All pairs of channels of both pixels. Where all four sums are negative nothing is left of them.
+ * The loop over blocks is unrolled, and entered where the table says. */
+__attribute__((naked, noinline)) static void all_pairs(const few_t *few __attribute__((unused)))
 {
-    (void)__ssub8((int8x4_t)x, (int8x4_t)to);
-    return (uint32_t)__sel((uint8x4_t)x, (uint8x4_t)to);
+    __asm__ volatile(
+        "push {r4-r8, r10, r11, lr}\n\t"
+        "ldmia r0, {r2-r8}\n\t"
+        "mov r1, r8\n\t"
+        "adr r0, 9f\n\t"
+        "ldrh lr, [r0, r6, lsl #1]\n\t"
+        "sub r6, r0, lr\n\t"
+        "orr r6, r6, #1\n\t"
+        "ldrh lr, [r0, r7, lsl #1]\n\t"
+        "sub r7, r0, lr\n\t"
+        "orr r7, r7, #1\n\t"
+        "push {r2-r7}\n"
+        "0:\n\t"
+        "ldmia r1!, {r2, r3}\n\t"
+        "mov r4, r2\n\t"
+        "mov r5, r3\n\t"
+        "ldr r0, [sp]\n\t"
+        "ldr pc, [sp, #16]\n"
+        "10:\n\t"
+        "ldrd r8, r10, [r0], #8\n\t" FEW_TWO(
+            "r8", "r10") "ldr pc, [sp, #20]\n"
+                         "8:\n\t" FEW_BLOCK "7:\n\t" FEW_BLOCK "6:\n\t" FEW_BLOCK "5:\n\t" FEW_BLOCK
+                         "4:\n\t" FEW_BLOCK "3:\n\t" FEW_BLOCK "2:\n\t" FEW_BLOCK "1:\n\t" FEW_BLOCK
+                         "11:\n\t"
+                         "ldmia r1!, {r6-r8}\n\t"
+                         "and r10, r2, r3\n\t"
+                         "and r11, r4, r5\n\t"
+                         "tst r10, r11\n\t"
+                         "bmi 12f\n\t"
+                         "lsrs lr, r8, #8\n\t" AFTER_RELU("r2", "r6") AFTER_RELU(
+                             "r4", "r6") "mov lr, r8\n\t"
+                                         "cmn lr, #0\n\t" AFTER_RELU("r3", "r7") AFTER_RELU(
+                                             "r5", "r7") "orr r2, r2, r3, lsl #8\n\t"
+                                                         "orr r4, r4, r5, lsl #8\n\t"
+                                                         "orr r2, r2, r4, lsl #16\n\t"
+                                                         "eor r2, r2, #0x80808080\n"
+                                                         "13:\n\t"
+                                                         "ldmia.w sp, {r3-r6}\n\t"
+                                                         "lsr r7, r2, #16\n\t"
+                                                         "strh r7, [r4, r5]\n\t"
+                                                         "strh r2, [r4], #2\n\t"
+                                                         "str r4, [sp, #4]\n\t"
+                                                         "cmp r4, r6\n\t"
+                                                         "bne 0b\n\t"
+                                                         "add sp, sp, #24\n\t"
+                                                         "pop {r4-r8, r10, r11, pc}\n"
+                                                         "12:\n\t"
+                                                         "mov r2, #0x80808080\n\t"
+                                                         "b 13b\n\t"
+                                                         ".balign 4\n"
+                                                         "9:\n\t"
+                                                         ".hword 9b - 11b, 9b - 1b, 9b - 2b, 9b - "
+                                                         "3b, 9b - 4b, 9b - 5b, 9b - 6b\n\t"
+                                                         ".hword 9b - 7b, 9b - 8b, 9b - 10b\n\t"
+                                                         ".balign 4");
 }
 
-void ecgqa_nn_max(int8_t *to, const int8_t *x, uint32_t len)
+/* The table is for so many. */
+typedef char ecgqa_assert_few_blocks[MAX_FEW_BLOCKS == 8 ? 1 : -1];
+
+/* Of each pair of channels: biases, weights of two inputs at a time as int16, multipliers, and the
+ * shifts as all_pairs takes them. */
+void ecgqa_nn_few_prepare(const ecgqa_nn_few_t *job)
 {
-    for (const int8_t *const end = x + (len & ~7u); x != end; x += 8, to += 8) {
-        put_word(to, larger(word_at(x), word_at(to)));
-        put_word(to + 4, larger(word_at(x + 4), word_at(to + 4)));
+    const ecgqa_nn_requant_t *const requant = &job->requant;
+    const uint8_t *weights = job->weights;
+    uint32_t *to = job->prepared;
+    for (uint32_t c = 0u; c < job->channels; c += 2u) {
+        *to++ = (uint32_t)job->bias[c];
+        *to++ = (uint32_t)job->bias[c + 1u];
+        for (const uint32_t *const end = to + ECGQA_NN_FEW_PATCH(job->len); to != end;) {
+            uint32_t even, odd;
+            __asm__ volatile(
+                "ldr %[even], [%[weights]], #4\n\t"
+                "eor %[even], %[even], #0x00800080\n\t"
+                "sxtb16 %[odd], %[even], ror #8\n\t"
+                "sxtb16 %[even], %[even]\n\t"
+                "strd %[even], %[odd], [%[to]], #8"
+                : [even] "=&r"(even), [odd] "=&r"(odd), [weights] "+r"(weights), [to] "+r"(to)
+                :
+                : "memory");
+        }
+        *to++ = (uint32_t)requant->multiplier_q31[c];
+        *to++ = (uint32_t)requant->multiplier_q31[c + 1u];
+        *to++ = (uint32_t)-requant->shift[c] << 8 | (uint32_t)-requant->shift[c + 1u];
     }
-    for (uint32_t i = 0u; i < (len & 7u); ++i) {
-        to[i] = x[i] > to[i] ? x[i] : to[i];
+}
+
+/* A block of both pixels to the patch. */
+static inline uint32_t *few_take(uint32_t *to, uint32_t a, uint32_t b)
+{
+    widen(a ^ UINT32_C(0x80808080), &to[0], &to[2]);
+    widen(b ^ UINT32_C(0x80808080), &to[1], &to[3]);
+    return to + BLOCK;
+}
+
+/* Two inputs as int16, 128 added. */
+static inline uint32_t two_at(const int8_t *x)
+{
+    uint16_t two;
+    memcpy(&two, x, sizeof two);
+    return ((two | (uint32_t)two << 8) & UINT32_C(0x00FF00FF)) ^ UINT32_C(0x00800080);
+}
+
+void ecgqa_nn_few(const ecgqa_nn_few_t *job, int8_t *out, const int8_t *x0, const int8_t *x1)
+{
+    const uint32_t twos = ECGQA_NN_FEW_PATCH(job->len) / 2u, blocks = twos / 2u;
+    const few_t few = {job->patch,
+                       out,
+                       job->channels,
+                       out + job->channels,
+                       twos % 2u != 0u ? HALF : blocks,
+                       blocks,
+                       job->prepared};
+    uint32_t *to = job->patch;
+    if (twos % 2u != 0u) {
+        *to++ = two_at(x0);
+        *to++ = two_at(x1);
+        x0 += 2;
+        x1 += 2;
+    }
+    for (uint32_t *const end = to + BLOCK * blocks; to != end; x0 += BLOCK, x1 += BLOCK) {
+        to = few_take(to, word_at(x0), word_at(x1));
+    }
+    all_pairs(&few);
+}
+
+/* SSUB8 sets a flag where x >= y, SEL takes x there. */
+static inline uint32_t larger(uint32_t x, uint32_t y)
+{
+    (void)__ssub8((int8x4_t)x, (int8x4_t)y);
+    return (uint32_t)__sel((uint8x4_t)x, (uint8x4_t)y);
+}
+
+#define LARGER(a, b)             \
+    "ssub8 lr, " a ", " b "\n\t" \
+    "sel " a ", " a ", " b "\n\t"
+
+/* Sixteen at a time to `end`, one time or more, everything on a word's border. */
+__attribute__((naked, noinline)) static void max_of_words(int8_t *to __attribute__((unused)),
+                                                          const int8_t *a __attribute__((unused)),
+                                                          const int8_t *b __attribute__((unused)),
+                                                          const int8_t *end __attribute__((unused)))
+{
+    __asm__ volatile("push {r4-r8, r10-r12, lr}\n"
+                     "1:\n\t"
+                     "ldmia r1!, {r4-r7}\n\t"
+                     "ldmia r2!, {r8, r10, r11, r12}\n\t" LARGER("r4", "r8") LARGER("r5", "r10")
+                         LARGER("r6", "r11") LARGER("r7", "r12") "stmia r0!, {r4-r7}\n\t"
+                                                                 "cmp r0, r3\n\t"
+                                                                 "bne 1b\n\t"
+                                                                 "pop {r4-r8, r10-r12, pc}");
+}
+
+void ecgqa_nn_max(int8_t *to, const int8_t *a, const int8_t *b, uint32_t len)
+{
+    if ((((uintptr_t)to | (uintptr_t)a | (uintptr_t)b) & 3u) == 0u && len % 16u == 0u &&
+        len != 0u) {
+        max_of_words(to, a, b, to + len);
+        return;
+    }
+    uint32_t i = 0;
+    for (; i + 4u <= len; i += 4u) {
+        put_word(to + i, larger(word_at(a + i), word_at(b + i)));
+    }
+    for (; i < len; ++i) {
+        to[i] = a[i] > b[i] ? a[i] : b[i];
     }
 }
 

@@ -195,13 +195,14 @@ void ecgqa_nn_colour_planes(int8_t *x, const uint8_t *index, uint32_t count, con
     }
 }
 
-void ecgqa_nn_max(int8_t *to, const int8_t *x, uint32_t len)
+void ecgqa_nn_max(int8_t *to, const int8_t *a, const int8_t *b, uint32_t len)
 {
     for (int32_t left = (int32_t)len; left > 0; left -= (int32_t)LANES) {
         const mve_pred16_t p = vctp8q((uint32_t)left);
-        vstrbq_p_s8(to, vmaxq_s8(vldrbq_z_s8(to, p), vldrbq_z_s8(x, p)), p);
+        vstrbq_p_s8(to, vmaxq_s8(vldrbq_z_s8(a, p), vldrbq_z_s8(b, p)), p);
         to += LANES;
-        x += LANES;
+        a += LANES;
+        b += LANES;
     }
 }
 

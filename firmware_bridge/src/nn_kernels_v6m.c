@@ -206,21 +206,19 @@ static inline uint32_t larger(uint32_t a, uint32_t b)
     return b ^ (differ & ((a_is << 1) - (a_is >> 7)));
 }
 
-void ecgqa_nn_max(int8_t *to, const int8_t *x, uint32_t len)
+void ecgqa_nn_max(int8_t *to, const int8_t *a, const int8_t *b, uint32_t len)
 {
-    if ((((uintptr_t)to | (uintptr_t)x) & 3u) == 0u) {
-        for (; len >= 4u; len -= 4u, to += 4, x += 4) {
-            uint32_t a, b;
-            memcpy(&a, (const void *)__builtin_assume_aligned(x, 4), 4);
-            memcpy(&b, (const void *)__builtin_assume_aligned(to, 4), 4);
-            b = larger(a, b);
-            memcpy(__builtin_assume_aligned(to, 4), &b, 4);
+    if ((((uintptr_t)to | (uintptr_t)a | (uintptr_t)b) & 3u) == 0u) {
+        for (; len >= 4u; len -= 4u, to += 4, a += 4, b += 4) {
+            uint32_t x, y;
+            memcpy(&x, (const void *)__builtin_assume_aligned(a, 4), 4);
+            memcpy(&y, (const void *)__builtin_assume_aligned(b, 4), 4);
+            x = larger(x, y);
+            memcpy(__builtin_assume_aligned(to, 4), &x, 4);
         }
     }
-    for (; len > 0u; --len, ++x, ++to) {
-        if (*x > *to) {
-            *to = *x;
-        }
+    for (; len > 0u; --len, ++to, ++a, ++b) {
+        *to = *a > *b ? *a : *b;
     }
 }
 

@@ -56,10 +56,10 @@ static void pool_into(const ecgqa_nn_layer_t *l, int8_t *to, int first, const pi
         uint32_t at = c * pool->stride_cols;
         for (; at <= col && c < l->pooled.cols; ++c, at += pool->stride_cols) {
             int8_t *const pixel = to + c * l->pooled.channels;
-            if (first && (col == at || col == pool->pad_left)) {
-                memcpy(pixel, y, from->len);
+            if (!first || (col != at && col != pool->pad_left)) {
+                ecgqa_nn_max(pixel, pixel, y, from->len);
             } else {
-                ecgqa_nn_max(pixel, y, from->len);
+                memcpy(pixel, y, from->len);
             }
         }
     }
@@ -261,8 +261,8 @@ static int gather_whole(const ecgqa_nn_layer_t *l, const rows_t *rows, uint32_t 
 }
 
 /* Taps [first, first + count) of the kernel over output column `col`, colour and padding done. */
-ECGQA_NN_APART static void gather(const ecgqa_nn_t *net, uint32_t layer, const rows_t *rows,
-                                  uint32_t col, uint32_t first, uint32_t count, int8_t *x)
+ECGQA_APART static void gather(const ecgqa_nn_t *net, uint32_t layer, const rows_t *rows,
+                               uint32_t col, uint32_t first, uint32_t count, int8_t *x)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     const uint32_t cols = l->kernel.cols;
@@ -344,7 +344,7 @@ static void conv_direct(const ecgqa_nn_t *net, uint32_t layer, uint32_t chunk, e
                      2u * (ky * ecgqa_nn_even(l->run_len) + k));
 }
 
-ECGQA_NN_APART static void run_conv(const ecgqa_nn_t *net, uint32_t layer)
+ECGQA_APART static void run_conv(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
@@ -378,7 +378,7 @@ static uint32_t col_under(const ecgqa_nn_layer_t *l, uint32_t col, uint32_t kx)
     return col * l->kernel.stride_cols + kx - l->kernel.pad_left;
 }
 
-ECGQA_NN_APART static void run_depthwise(const ecgqa_nn_t *net, uint32_t layer)
+ECGQA_APART static void run_depthwise(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
@@ -427,7 +427,7 @@ static int8_t clamp(const ecgqa_nn_layer_t *l, int32_t y)
 }
 
 /* Maximum or average over the part of the window that is not padding, all channels of a pixel. */
-ECGQA_NN_APART static void run_pool(const ecgqa_nn_t *net, uint32_t layer)
+ECGQA_APART static void run_pool(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);
@@ -482,7 +482,7 @@ static void add_row_to_dense(const ecgqa_nn_t *net, const ecgqa_nn_layer_t *l, c
 }
 
 /* FULLY_CONNECTED and MEAN: a row into the accumulators or, after the last one, they go out. */
-ECGQA_NN_APART static void run_accumulating(const ecgqa_nn_t *net, uint32_t layer)
+ECGQA_APART static void run_accumulating(const ecgqa_nn_t *net, uint32_t layer)
 {
     const ecgqa_nn_layer_t *l = &net->model->layers[layer];
     ecgqa_nn_progress_t *p = ecgqa_nn_progress(net, layer);

@@ -146,6 +146,10 @@ static void fill(uint32_t i)
     if (l->act_max < INT8_MAX && l->act_min < INT8_MAX - 40) {
         l->act_max = (int8_t)(l->act_min + 40);
     }
+    if (between(0, 1)) { /* what a ReLU leaves is most common */
+        l->out_zero_point = l->act_min = INT8_MIN;
+        l->act_max = INT8_MAX;
+    }
 }
 
 static void cut_into_runs(ecgqa_nn_layer_t *l)
@@ -197,6 +201,11 @@ static void place(ecgqa_nn_layer_t *l, const ecgqa_nn_layer_t *before)
     l->accumulators_at = claim(8u * even(l->out.channels) + 8u * l->channel_block);
     l->gather_at = claim(2u * ((uint32_t)l->chunk_len + l->channel_block));
     l->patch_bytes = (uint16_t)between(ECGQA_NN_MIN_PATCH, 1024u);
+    if (between(0, 1)) { /* whole rows, and room for what nn_few.c makes of weights */
+        l->channel_block = (uint16_t)even(l->out.channels);
+        l->blocks_a_step = MAX_SIDE / 2;
+        l->patch_bytes = 2048;
+    }
     l->patch_at = claim(l->patch_bytes);
 }
 
@@ -212,7 +221,8 @@ static void add_layer(uint32_t i, int last)
     }
     l->kind = (uint8_t)(last ? between(ECGQA_NN_MEAN, ECGQA_NN_FULLY_CONNECTED)
                              : between(ECGQA_NN_CONV_2D, ECGQA_NN_AVERAGE_POOL_2D));
-    l->out.channels = (uint16_t)between(1, MAX_CHANNELS);
+    l->out.channels =
+        (uint16_t)(between(0, 1) ? between(1, MAX_CHANNELS) : 4u * between(1, MAX_CHANNELS / 4));
     if (is_dense(l)) {
         const ecgqa_nn_window_t one = {1, 1, 1, 1, 0, 0};
         l->out.rows = l->out.cols = 1;
@@ -226,7 +236,7 @@ static void add_layer(uint32_t i, int last)
     } else if (l->kind != ECGQA_NN_CONV_2D && l->kind != ECGQA_NN_FULLY_CONNECTED) {
         l->out.channels = l->in.channels;
     }
-    l->from_index = i == 0u && l->kind == ECGQA_NN_CONV_2D;
+    l->from_index = i == 0u && l->kind == ECGQA_NN_CONV_2D && between(0, 2) > 0u;
     l->pooled = l->out;
     if (l->kind <= ECGQA_NN_DEPTHWISE_CONV_2D && between(0, 1)) {
         l->pool = window(&l->out, &l->pooled);

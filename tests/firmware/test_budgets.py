@@ -23,7 +23,8 @@ from ecgqa_tflite.engine.device_source import Device, front_end_bytes, plan_devi
 from ecgqa_tflite.frontend import colormap, tables
 from ecgqa_tflite.frontend.colormap import to_int8
 from ecgqa_tflite.frontend.native import NativeFrontEnd
-from ecgqa_tflite.resources import firmware_bridge_dir
+from ecgqa_tflite.model_folder import open_model
+from ecgqa_tflite.resources import firmware_bridge_dir, models_dir
 from ecgqa_tflite.spec import FrontEnd, Scaling
 from ecgqa_tflite.tflite import tflm
 from ecgqa_tflite.tflite.run import Int8Network
@@ -47,11 +48,19 @@ CWT_INSTRUCTIONS = 11_000_000
 SIGNAL_INSTRUCTIONS = 80_000
 CONDITIONING_INSTRUCTIONS = 400_000
 CONDITIONING_STACK_BYTES = 512
+SHIPPED_INSTRUCTIONS = {
+    "mps2-an386": 6_640_000,
+    "mps2-an505": 6_650_000,
+    "mps3-an547": 5_650_000,
+    "microbit": 25_100_000,
+    "virt": 21_900_000,
+}
+"""Of light_cnn_small as it is shipped, conditioning and all; median."""
 PER_MAC = {"mps2-an386": 0.856, "mps2-an500": 0.856, "mps2-an505": 0.856, "mps3-an547": 0.31}
-CODE_BYTES = 20_800
+CODE_BYTES = 24_200
 """Without what looks at the samples and conditions them, which has a bound of its own. Of these
 1.0 KB refuses bundles whose sums wrap or whose buffers overlap."""
-LOOK_BYTES = 3_100
+LOOK_BYTES = 2_950
 SLICE_INSTRUCTIONS = 400_000
 
 
@@ -121,6 +130,20 @@ def test_small_network_on_small_cores(
     figures = qemu_cortex_m.measure(
         _device("small", segments), segments[::24], usable(name), tmp_path
     )
+    assert figures.ram_bytes <= SMALL_CORE_RAM_BYTES
+    assert figures.instructions <= most
+
+
+@pytest.mark.parametrize(("name", "most"), SHIPPED_INSTRUCTIONS.items())
+def test_the_shipped_small_model(
+    name: str, most: int, segments: NDArray[np.int16], tmp_path: Path
+) -> None:
+    model = open_model(models_dir() / "light_cnn_small")
+    built_tables = tables.build(model.spec, FS_HZ)
+    device = plan_device(
+        model.spec, built_tables, model.tflite_path.read_bytes(), model.threshold_int8
+    )
+    figures = qemu_cortex_m.measure(device, segments[::24], usable(name), tmp_path)
     assert figures.ram_bytes <= SMALL_CORE_RAM_BYTES
     assert figures.instructions <= most
 

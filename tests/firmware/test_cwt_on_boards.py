@@ -38,7 +38,7 @@ def built(board: boards.Board, folder: Path, spec: FrontEnd, *flags: str) -> boa
     source = folder / "cwt_tables.c"
     source.write_text(cwt_source(tables.build(spec, FS_HZ), "cwt_tables"))
     library = firmware_bridge_dir()
-    names = ("condition", "cwt", "fft", "lost", "seal")
+    names = ("condition", "cwt", "cwt_dsp", "fft", "lost", "seal")
     sources = [library / "src" / f"{name}.c" for name in names]
     program = library / "tests" / "cwt_program.c"
     return boards.build(board, [*sources, program, source], folder, flags=("-O2", *flags))

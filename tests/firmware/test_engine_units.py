@@ -63,3 +63,14 @@ def test_random_networks(name: str, flags: tuple[str, ...], tmp_path: Path) -> N
     image = boards.build(usable(name), [*engine(), program], tmp_path, flags=flags)
     done = boards.run(image, ["200"])
     assert done.status == 0, done.output
+
+
+@pytest.mark.parametrize(("name", "flags"), ON_BOARDS, ids=[f"{n} {f[0]}" for n, f in ON_BOARDS])
+def test_kernels_on_random_inputs(name: str, flags: tuple[str, ...], tmp_path: Path) -> None:
+    folder = firmware_bridge_dir()
+    program = folder / "tests" / "kernels_program.c"
+    sources = [*sorted((folder / "src").glob("nn_kernels*.c")), folder / "src" / "nn_softmax.c"]
+    sources.append(folder / "src" / "nn_layers.c")
+    image = boards.build(usable(name), [*sources, program], tmp_path, flags=flags)
+    done = boards.run(image, ["5000"])
+    assert done.status == 0, done.output

@@ -93,10 +93,11 @@ typedef struct {
     uint8_t *exponent; /* keep: ... an exponent */
     void *scratch;
     ecgqa_cwt_range_t range;
-    uint32_t scale; /* 255 * 2^54 over the range's width, normalised to bit 31 */
-    uint32_t low;   /* range.low in units of range.high */
-    uint8_t state;  /* 0 nothing, 1 analysed, 2 scanned */
-    uint8_t flat;   /* 1: the segment is constant, its index map all zeros */
+    uint32_t scale;     /* 255 * 2^54 over the range's width, normalised to bit 31 */
+    uint32_t low;       /* range.low in units of range.high */
+    uint8_t state;      /* 0 nothing, 1 analysed, 2 scanned */
+    uint8_t flat;       /* 1: the segment is constant, its index map all zeros */
+    uint16_t looked_at; /* row that the first pass begins with */
 } ecgqa_cwt_t;
 
 /* Bytes that live from analyse to the last row. 0 for invalid tables. */
