@@ -34,8 +34,8 @@ typedef struct {
 
 void ecgqa_cwt_dsp_columns(const ecgqa_cwt_dsp_columns_t *columns);
 
-/* A stage of the short transform but its first point of each quarter, in the order in which assembly
- * takes it. All in bytes. */
+/* A stage of the short transform but its first point of each quarter, in the order in which
+ * assembly takes it. All in bytes. */
 typedef struct {
     uint32_t stride;          /* from a butterfly to the next of the same twiddles */
     const int32_t *end;       /* of the points */

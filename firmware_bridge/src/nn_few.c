@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: ecgqa-tflite contributors
  * SPDX-License-Identifier: Apache-2.0 */
-/* A row of a convolution whose pixels take few inputs, with the max pooling that follows: two pixels
- * at a time, whole. What nn_layers.c does for any convolution (a look for zeros, sums that wait in
- * memory, a window of the pooling at a time) is more work there than the multiplications. */
+/* A row of a convolution whose pixels take few inputs, with the max pooling that follows: two
+ * pixels at a time, whole. What nn_layers.c does for any convolution (a look for zeros, sums
+ * that wait in memory, a window of the pooling at a time) is more work there than the
+ * multiplications. */
 #include "fast.h"
 
 #include "nn_internal.h"
@@ -35,8 +36,8 @@ static int is_inside(const ecgqa_nn_layer_t *l)
            (l->out.cols - 1u) * l->kernel.stride_cols + l->kernel.cols <= l->in.cols;
 }
 
-/* An output row lies in two pooled ones at most, and in a second one only where a third would begin;
- * so do columns. */
+/* An output row lies in two pooled ones at most, and in a second one only where a third would
+ * begin; so do columns. */
 static int is_pooled_simply(const ecgqa_nn_layer_t *l)
 {
     return l->pool.pad_top == 0u && l->pool.pad_left == 0u &&

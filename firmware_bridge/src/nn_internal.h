@@ -84,8 +84,8 @@ void ecgqa_nn_colour(int8_t *x, const uint8_t *index, uint32_t count, const int8
  * of ecgqa_nn_kind_t, or its progress none that it can have: something else wrote there. */
 int ecgqa_nn_run_layer(const ecgqa_nn_t *net, uint32_t layer);
 
-/* A step of a CONV_2D whose pixels take few inputs: a whole row; 0: it is none, and nothing was done
- * (nn_few.c). */
+/* A step of a CONV_2D whose pixels take few inputs: a whole row; 0: it is none, and nothing was
+ * done (nn_few.c). */
 int ecgqa_nn_run_few(const ecgqa_nn_t *net, uint32_t layer);
 
 /* Scores of `len` logits (nn_softmax.c). */

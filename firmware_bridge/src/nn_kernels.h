@@ -83,9 +83,9 @@ void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
                          const ecgqa_nn_requant_t *requant);
 
 /* Two pixels of a convolution of few inputs, whole, where a core's kernels gain by it: what
- * ecgqa_nn_dot_add, ecgqa_nn_dot_finish and ecgqa_nn_requantise make of sums that start at the bias.
- * Nothing is looked at for zeros, no sum waits in memory, and what is made of the weights serves a
- * row: of 25 inputs all that is half of the work. */
+ * ecgqa_nn_dot_add, ecgqa_nn_dot_finish and ecgqa_nn_requantise make of sums that start at the
+ * bias. Nothing is looked at for zeros, no sum waits in memory, and what is made of the weights
+ * serves a row: of 25 inputs all that is half of the work. */
 #if defined(ECGQA_NN_KERNELS_DSP) || defined(ECGQA_NN_KERNELS_PORTABLE)
 #define ECGQA_NN_HAS_FEW 1
 #else

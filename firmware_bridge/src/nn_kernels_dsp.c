@@ -307,8 +307,8 @@ void ecgqa_nn_requantise(int8_t *out, const int32_t *acc, uint32_t len,
 
 enum { MAX_FEW_BLOCKS = ECGQA_NN_FEW / BLOCK, HALF = MAX_FEW_BLOCKS + 1 };
 
-/* What all_pairs takes, in its order. In the patch lie inputs of both pixels as in a block_t without
- * its step; where they are no whole blocks, their first two before these. */
+/* What all_pairs takes, in its order. In the patch lie inputs of both pixels as in a block_t
+ * without its step; where they are no whole blocks, their first two before these. */
 typedef struct {
     const uint32_t *patch;
     int8_t *out;
@@ -321,7 +321,8 @@ typedef struct {
 
 typedef char ecgqa_assert_few_words[sizeof(few_t) == 28u ? 1 : -1];
 
-/* Two inputs of both pixels (x0, x1): the even channel's sums in r2, r4, the odd one's in r3, r5. */
+/* Two inputs of both pixels (x0, x1): the even channel's sums in r2, r4, the odd one's in r3,
+ * r5. */
 #define FEW_TWO(x0, x1)            \
     "ldrd r6, r7, [r1], #8\n\t"    \
     "smlad r2, r6, " x0 ", r2\n\t" \

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* The host's kernels alone: segments of a file of int16 to index maps, rows and segments side by
  * side in SIMD lanes, as many as this core can and then fewer, which must be the same bytes; the
- * digest (FNV-1a) of each is printed. Argument: the file. Linked with the tables as `cwt_tables`. */
+ * digest (FNV-1a) of each is printed. Argument: the file. Linked with the tables as
+ * `cwt_tables`. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
