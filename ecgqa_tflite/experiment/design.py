@@ -7,11 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ecgqa_tflite.errors import ArgumentError
 from ecgqa_tflite.experiment.baselines import NEUROKIT_METHODS
 from ecgqa_tflite.spec import FrontEnd, Scaling
+from ecgqa_tflite.training.pretrain import origin
 from ecgqa_tflite.training.recipe import Recipe
 
 LIGHT_REPEATS, INCEPTION_REPEATS, ABLATION_REPEATS, FOREST_REPEATS = 10, 3, 3, 10
@@ -151,14 +153,13 @@ def table2(
     if pretrained_light is None:
         left_out["light_pretrained"] = "no pre-training given (--pretrained-light)"
     else:
-        rows.append(
-            light("light_pretrained", "Light-CNN, pre-trained", initial_weights=pretrained_light)
-        )
+        label = f"Light-CNN, {_start(pretrained_light)}"
+        rows.append(light("light_pretrained", label, initial_weights=pretrained_light))
     small = replace(spec, rows=QUICK_INCEPTION_PIXELS, cols=QUICK_INCEPTION_PIXELS)
     rows.append(
         row(
             "inception_v1",
-            f"InceptionV1, {'from scratch' if pretrained_inception is None else 'pre-trained'}",
+            f"InceptionV1, {_start(pretrained_inception)}",
             small if quick else spec,
             seeds_of(INCEPTION_REPEATS, QUICK_INCEPTION_REPEATS),
             architecture="inception_v1",
@@ -181,6 +182,13 @@ def table2(
         quick=quick,
         left_out=left_out,
     )
+
+
+def _start(weights: str | None) -> str:
+    """What a network starts from, for its label: a trained model is more than a pre-training."""
+    if weights is None:
+        return "from scratch"
+    return f"going on from {Path(weights).name}" if origin(weights) is None else "pre-trained"
 
 
 def ablations(

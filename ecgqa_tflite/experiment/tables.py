@@ -313,9 +313,9 @@ def _readme_table2(result: Result) -> Iterator[str]:
     yield "### The seed paper's experiment on public data"
     yield ""
     yield (
-        "Light-CNN from scratch, pre-trained, and InceptionV1, trained on the same segments "
-        "(challenge-2011, mitdb, nstdb) and tested as int8 on challenge-2017, with baselines in "
-        "the same run: mean ± standard deviation over trainings (`ecgqa experiment table2`)."
+        "The networks trained on the same segments (`ecgqa train` says of what) and tested as int8 "
+        "on challenge-2017, with baselines in the same run: mean ± standard deviation over "
+        "trainings (`ecgqa experiment table2`)."
     )
     yield ""
     head = ("network", "runs", "epochs", "Se", "Sp", "BAcc", "AUC")
@@ -342,6 +342,7 @@ def _readme_words(result: Result) -> Iterator[str]:
     if is_graded(result):
         yield "A/C: segments graded by eye, R peaks sure (A) or not to be found (C)."
     yield "Times: LiteRT with XNNPACK on one thread; device RAM in bytes."
+    labels = {row["name"]: row["label"] for row in result["rows"]}
     for found in result["differences"]:
         if found["form"] == "int8":
             figures = found["figures"]
@@ -351,8 +352,8 @@ def _readme_words(result: Result) -> Iterator[str]:
                 if name in figures
             )
             yield (
-                f"Pre-training changes Light-CNN by: {changes} (95 % t interval, "
-                f"{len(found['seeds'])} seeds)."
+                f"{labels[found['after']]} less {labels[found['before']]}: {changes} (95 % t "
+                f"interval, {len(found['seeds'])} seeds)."
             )
     longer = ", ".join(
         f"{row['label']} {row['forms']['int8']['ten_seconds']['bacc']['mean']:.3f}"

@@ -450,6 +450,7 @@ def test_designs() -> None:
     ]
     assert whole.rows[2].recipe.epochs == 2 and whole.rows[2].recipe.initial_weights == "pre/i"
     assert whole.pairs == (("light_scratch", "light_pretrained"),) and not whole.left_out
+    assert whole.rows[1].label == "Light-CNN, going on from l"  # l is no pre-training
     bare = design.table2(SPEC, recipes, quick=True, seeds=[3])
     assert [row.name for row in bare.rows] == ["light_scratch", "inception_v1"]
     assert bare.rows[1].label.endswith("from scratch") and bare.rows[0].seeds == (3,)
