@@ -37,24 +37,24 @@ damage: setup ## FLIPS (default 2000) changed bits in a bundle, and in its works
 # Each set of kernels is seen by the target that takes it, with newlib's headers.
 TIDY := clang-tidy-14 --quiet --warnings-as-errors='*' $(FIRMWARE_C) -- -std=c99 -I$(FIRMWARE)/include
 TIDY_ARM := --target=arm-none-eabi -mthumb -mfloat-abi=hard -isystem /usr/include/newlib
-tidy-host: TIDY_FOR :=
-tidy-m0plus: TIDY_FOR := $(TIDY_ARM:hard=soft) -mcpu=cortex-m0plus
-tidy-m4: TIDY_FOR := $(TIDY_ARM) -mcpu=cortex-m4
-tidy-m55: TIDY_FOR := $(TIDY_ARM) -mcpu=cortex-m55
+TIDY_host :=
+TIDY_m0plus := $(TIDY_ARM:hard=soft) -mcpu=cortex-m0plus
+TIDY_m4 := $(TIDY_ARM) -mcpu=cortex-m4
+TIDY_m55 := $(TIDY_ARM) -mcpu=cortex-m55
 TIDIED := tidy-host tidy-m0plus tidy-m4 tidy-m55
 
 lint-c: c-format cppcheck $(TIDIED) ## clang-format, clang-tidy, cppcheck and its MISRA add-on on the C library
 
-c-format:
+c-format: ## of lint-c: clang-format, and comments of 100 columns
 	clang-format-14 --dry-run --Werror $(FIRMWARE_ALL_C)
 	! grep -nE '.{101}' $(FIRMWARE_ALL_C) # comments, which clang-format leaves alone
 
-$(TIDIED):
-	$(TIDY) $(TIDY_FOR)
+$(TIDIED): tidy-%:
+	$(TIDY) $(TIDY_$*)
 
 # cppcheck sees src/ alone, never generated constants: weights take it minutes. A MISRA rule that is
 # deviated from is named, with the reason, in misra_deviations.txt; every other one is an error.
-cppcheck:
+cppcheck: ## of lint-c: cppcheck and its MISRA add-on
 	cppcheck --quiet --std=c99 --error-exitcode=1 --inline-suppr --addon=misra \
 		--enable=warning,style,performance,portability -I$(FIRMWARE)/include \
 		--suppressions-list=$(FIRMWARE)/cppcheck_suppressions.txt \

@@ -510,6 +510,7 @@ def test_a_checkpoint_is_of_one_start_and_one_set_of_labels(
             raise StopError
 
         monkeypatch.setattr(run, "build", lambda *_: BalancedSets(part, part))
+        monkeypatch.setattr(run, "find_sets", lambda _: None)
         monkeypatch.setattr(run.challenge2011, "whose_leads", lambda _: ("mine", "by lead"))
         monkeypatch.setattr(pretrain, "load_body", lambda _: body)
         monkeypatch.setattr(pretrain, "origin", lambda _: {})
@@ -546,6 +547,7 @@ def test_a_bad_argument_is_said_before_the_work(
         raise StopError
 
     monkeypatch.setattr(run, "build", work)
+    monkeypatch.setattr(run, "find_sets", lambda _: None)
     (tmp_path / "file").write_text("")
     recipe, front_end = replace(TINY, **change), replace(SPEC, **spec)
     with pytest.raises(EcgqaError, match=says):
