@@ -60,7 +60,7 @@ PER_MAC = {"mps2-an386": 0.856, "mps2-an500": 0.856, "mps2-an505": 0.856, "mps3-
 CODE_BYTES = 24_200
 """Without what looks at the samples and conditions them, which has a bound of its own. Of these
 1.0 KB refuses bundles whose sums wrap or whose buffers overlap."""
-LOOK_BYTES = 2_950
+LOOK_BYTES = 3_100
 SLICE_INSTRUCTIONS = 400_000
 
 
