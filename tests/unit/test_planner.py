@@ -178,9 +178,10 @@ def test_multiplier(real: float) -> None:
 
 def test_numbers_are_the_headers() -> None:
     header = (firmware_bridge_dir() / "include" / "ecgqa" / "nn.h").read_text()
+    kernels = (firmware_bridge_dir() / "src" / "nn_kernels.h").read_text()
 
-    def value(macro: str) -> int:
-        match = re.search(rf"#define {macro} (\d+)u?\n", header)
+    def value(macro: str, header: str = header) -> int:
+        match = re.search(rf"#define {macro} (\d+)u?(?: /\*.*)?\n", header)
         assert match
         return int(match[1])
 
@@ -190,6 +191,7 @@ def test_numbers_are_the_headers() -> None:
     assert value("ECGQA_NN_MIN_PATCH") == packing.MIN_PATCH
     assert value("ECGQA_NN_WEIGHTS_TAIL") == packing.WEIGHTS_TAIL
     assert value("ECGQA_NN_PROGRESS_BYTES") == planner.PROGRESS_BYTES
+    assert value("ECGQA_NN_FEW", kernels) == planner.FEW
     rows = re.findall(r"^    X\((\w+), \w+, ([01]), (\w+), [01]\)", header, re.M)
     kinds = [kind for kind in OPERATORS.values() if isinstance(kind, LayerOperator)]
     assert [(kind.number, kind.name) for kind in kinds] == list(enumerate(r[0] for r in rows))
