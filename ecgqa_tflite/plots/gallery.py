@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.decisions.looks import BIG_BOX, INK, MM_PER_S, MUTED, PAPER, SMALL_BOX
 from ecgqa_tflite.frontend.colormap import image
-from ecgqa_tflite.plots.paper import check_picture_suffix, new_figure
+from ecgqa_tflite.plots.paper import MM_PER_INCH, check_picture_suffix, new_figure
 from ecgqa_tflite.spec import FrontEnd
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def save_gallery(
     if path.suffix.lower() == ".html":
         path.write_text(_page(title, sections, spec, tick), encoding="utf-8")
     else:
-        _sheet(title, sections, spec, tick).savefig(path, dpi=PX_PER_MM * 25.4)
+        _sheet(title, sections, spec, tick).savefig(path, dpi=PX_PER_MM * MM_PER_INCH)
 
 
 def _width_mm(spec: FrontEnd) -> float:
@@ -138,7 +138,7 @@ def _page(
         for picture in pictures:
             figure, png = new_figure(_width_mm(spec), HEIGHT_MM - TOP_MM), io.BytesIO()
             _draw(figure, 0, 0, picture, spec, caption=False)
-            figure.savefig(png, dpi=PX_PER_MM * 25.4)
+            figure.savefig(png, dpi=PX_PER_MM * MM_PER_INCH)
             data = base64.b64encode(png.getvalue()).decode()
             body.append(
                 f"<figure><figcaption>{escape(picture.caption)}</figcaption>"
@@ -161,7 +161,7 @@ def _draw(
     figure: Figure, x_mm: float, y_mm: float, picture: Picture, spec: FrontEnd, *, caption: bool
 ) -> None:
     """One segment, its lower left corner at (x, y)."""
-    page_w, page_h = figure.get_size_inches() * 25.4
+    page_w, page_h = figure.get_size_inches() * MM_PER_INCH
     width = spec.segment_s * MM_PER_S
 
     def axes_at(y: float, h: float) -> Axes:

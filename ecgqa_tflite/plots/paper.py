@@ -25,6 +25,12 @@ MARGIN_LEFT_MM, MARGIN_RIGHT_MM = 30.0, 17.0
 PAGE_WIDTH_MM = MARGIN_LEFT_MM + ROW_MM + MARGIN_RIGHT_MM  # 297: A4 across
 PAGE_HEIGHT_MM = 210.0
 HEAD_MM, FOOT_MM = 17.0, 9.0
+MM_PER_INCH = 25.4
+
+
+def inches(mm: float) -> float:
+    """A length for matplotlib, longer by a billionth: it floors pixels, after it has rounded."""
+    return mm / MM_PER_INCH * (1 + 1e-9)
 
 
 def new_figure(width_mm: float, height_mm: float) -> Figure:
@@ -32,7 +38,7 @@ def new_figure(width_mm: float, height_mm: float) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width_mm / 25.4, height_mm / 25.4), facecolor="white")
+    figure = Figure(figsize=(inches(width_mm), inches(height_mm)), facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
@@ -41,7 +47,7 @@ def new_page(title: str, right: str, foot: str, height_mm: float) -> tuple[Figur
     """A page with its first line and its foot; its axes are in mm from the lower left."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(PAGE_WIDTH_MM / 25.4, height_mm / 25.4), facecolor="white")
+    figure = Figure(figsize=(inches(PAGE_WIDTH_MM), inches(height_mm)), facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, PAGE_WIDTH_MM)
     axes.set_ylim(0, height_mm)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.decisions.looks import INK, MM_PER_S, MUTED, PAPER, SMALL_BOX
 from ecgqa_tflite.frontend.colormap import image
-from ecgqa_tflite.plots.paper import PNG_PX_PER_MM, check_picture_suffix
+from ecgqa_tflite.plots.paper import MM_PER_INCH, PNG_PX_PER_MM, check_picture_suffix, inches
 from ecgqa_tflite.spec import FrontEnd
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def save_scalogram(
     left, width = 22.0, spec.segment_s * MM_PER_S * 1.2
     page_w, page_h = left + width + 24.0, 148.0
 
-    figure = Figure(figsize=(page_w / 25.4, page_h / 25.4), facecolor="white")
+    figure = Figure(figsize=(inches(page_w), inches(page_h)), facecolor="white")
 
     def axes_at(x: float, y: float, w: float, h: float) -> Axes:
         return figure.add_axes((x / page_w, y / page_h, w / page_w, h / page_h))
@@ -88,7 +88,7 @@ def save_scalogram(
     bar.set_title("index", fontsize=8)
     for axes in (top, bottom, bar):
         axes.tick_params(labelsize=8, color=MUTED)
-    figure.savefig(path, dpi=PNG_PX_PER_MM * 25.4)
+    figure.savefig(path, dpi=PNG_PX_PER_MM * MM_PER_INCH)
 
 
 def _rgb(index_map: NDArray[np.uint8], spec: FrontEnd) -> NDArray[np.uint8]:

@@ -31,6 +31,7 @@ from ecgqa_tflite.plots.paper import (
     FOOT_MM,
     HEAD_MM,
     MARGIN_LEFT_MM,
+    MM_PER_INCH,
     PAGE_HEIGHT_MM,
     PNG_PX_PER_MM,
     ROW_MM,
@@ -137,7 +138,7 @@ def save_strip(
     if not as_pdf:
         strip = _Strip(*lead, starts, progress)
         height_mm = HEAD_MM + OVERVIEW_MM + len(starts) * strip.pitch_mm + FOOT_MM
-        strip.page(starts, height_mm, "").savefig(path, dpi=PNG_PX_PER_MM * 25.4)
+        strip.page(starts, height_mm, "").savefig(path, dpi=PNG_PX_PER_MM * MM_PER_INCH)
         return start_s, last_s
     first_pages, note = [], ""
     if last_s - start_s > PDF_LONGEST_S:

@@ -18,6 +18,7 @@ from ecgqa_tflite.spec import FrontEnd
 
 SPEC = FrontEnd()
 FINEST_MV = 0.25e-3
+LEVELS = np.array([0.0, 1.0, 1.0001, 1.3, np.nan, np.inf, -np.inf], np.float32).tolist()
 
 finite = st.floats(-1e30, 1e30, allow_nan=False)
 
@@ -150,7 +151,7 @@ def test_blocks_of_any_size_are_cut_as_one(
     arrays(
         np.float32,
         5000,
-        elements=st.sampled_from([0.0, 1.0, 1.0001, 1.3, np.nan, np.inf, -np.inf]),
+        elements=st.sampled_from(LEVELS),
         fill=st.sampled_from([0.0, 1.0]),
     )
 )
