@@ -3,7 +3,8 @@
 """Write the 95 % intervals of a model's calibration curve on validation, which older trainings
 did not note: metrics.json, card and picture anew, every other figure as it was.
 
-python .ci/calibration_intervals.py MODEL DATA    DATA as `ecgqa train --data` took it
+python .ci/calibration_intervals.py MODEL DATA    DATA as `ecgqa train --data` took it, or the set
+itself (sets/*.npz of a cache), where it was drawn by the code of the training's own commit
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgqa_tflite.cli.progress import progress
-from ecgqa_tflite.datasets.balanced import build
+from ecgqa_tflite.datasets.balanced import build, read_sets
 from ecgqa_tflite.errors import DatasetError
 from ecgqa_tflite.evaluation.card import write_card
 from ecgqa_tflite.evaluation.figures import reliability
@@ -30,7 +31,11 @@ def main(folder: Path, data: Path) -> None:
     model = open_model(folder)
     recipe = Recipe.from_dict(model.recipe)
     with progress() as tell:
-        segments = build(data, model.spec, recipe.composition, default_cache(), tell).validation
+        if data.suffix == ".npz":
+            sets = read_sets(data)
+        else:
+            sets = build(data, model.spec, recipe.composition, default_cache(), tell)
+        segments = sets.validation
         scores = int8_scores(model, segments, progress=partial(tell, "int8"))
     anew = reliability(segments.quality, probabilities(scores), segments.group)
     metrics = copy.deepcopy(model.metrics)

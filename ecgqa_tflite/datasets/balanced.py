@@ -175,12 +175,12 @@ def build(
     folders = find_sets(data)
     path = cache / "sets" / f"{_key(data, folders, spec, composition)}.npz"
     try:
-        return _read(path)
+        return read_sets(path)
     except UNREADABLE:  # none yet, or a damaged one
         sets = _make(data, spec, composition, progress)
         with whole_file(path, overwrite=True) as temporary:
             np.savez(temporary, **_arrays(sets))  # type: ignore[arg-type]
-    return _read(path)
+    return read_sets(path)
 
 
 def find_sets(data: Path) -> list[Path]:
@@ -220,8 +220,8 @@ def _arrays(sets: BalancedSets) -> dict[str, NDArray[Any]]:
     return found
 
 
-def _read(path: Path) -> BalancedSets:
-    """Inverse of :func:`_arrays`."""
+def read_sets(path: Path) -> BalancedSets:
+    """The sets that :func:`build` kept in a file of its cache."""
     found: dict[str, list[LabelledSegments]] = {"train": [], "validation": []}
     with np.load(path) as arrays:
         for key in arrays:

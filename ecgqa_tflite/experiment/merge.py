@@ -154,6 +154,7 @@ def _form(tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         graded = [table["graded"] for table in tables]
         found |= {f"graded_{key}": _figure([table[key] for table in graded]) for key in GRADED}
         found["b_called_high"] = spread(table["b_called_high"] for table in graded)
+        found["graded_n"] = graded[0]["n"]
     for stretch in ("five_seconds", "ten_seconds"):
         if all(stretch in table for table in tables):
             found[stretch] = {

@@ -68,8 +68,20 @@ def _lines(result: Result) -> Iterator[str]:
 
 
 def is_graded(result: Result) -> bool:
-    """Whether every row was tested on graded segments too."""
-    return all("graded_auc" in form for row in result["rows"] for form in row["forms"].values())
+    """Whether every row was tested on graded segments too, and the result says on how many.
+
+    What doesn't say so was scored when 240 segments were graded: too few for a table.
+    """
+    return all("graded_n" in form for row in result["rows"] for form in row["forms"].values())
+
+
+def _graded_words(result: Result) -> str:
+    """What the A/C columns are."""
+    n = result["rows"][0]["forms"]["float"]["graded_n"]
+    return (
+        f"A/C: segments graded one by one, R peaks sure (A, {n['high']:,}) against not to be found "
+        f"(C, {n['low']:,})"
+    )
 
 
 def main_table(result: Result) -> Iterator[str]:
@@ -114,10 +126,7 @@ def notes(result: Result) -> Iterator[str]:
         f"Networks and forests decide at P(high) 0.5, NeuroKit2 where validation says."
     )
     if is_graded(result):
-        yield (
-            "A/C: segments graded one by one, R peaks sure (A) against not to be found (C); "
-            "B high: share of the grade between that is called high."
-        )
+        yield f"{_graded_words(result)}; B high: share of the grade between that is called high."
     networks = list(_networks(result))
     epochs = [f"{row['label']} {row['recipe']['epochs']}" for row in networks]
     yield f"Epochs: {', '.join(epochs)}."
@@ -340,7 +349,7 @@ def _readme_table2(result: Result) -> Iterator[str]:
 def _readme_words(result: Result) -> Iterator[str]:
     """Sentences below the README's table."""
     if is_graded(result):
-        yield "A/C: segments graded by eye, R peaks sure (A) or not to be found (C)."
+        yield f"{_graded_words(result)}."
     yield "Times: LiteRT with XNNPACK on one thread; device RAM in bytes."
     labels = {row["name"]: row["label"] for row in result["rows"]}
     for found in result["differences"]:
