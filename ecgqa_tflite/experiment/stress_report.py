@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -240,15 +240,45 @@ def markdown(result: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def readme(result: dict[str, Any]) -> str:
-    """The section that is put into models/README.md."""
-    return (
-        "### Noise that nobody graded\n\n"
+def readme(result: dict[str, Any], all_peers: dict[str, Any] | None = None) -> str:
+    """The section that is put into models/README.md.
+
+    Parameters
+    ----------
+    result
+        What is drawn from :data:`FILE`.
+    all_peers
+        The same of fewer windows, on which the peers were run that take seconds a window.
+    """
+    lines = [
+        "### Noise that nobody graded",
+        "",
         "A quality index is worth what it keeps a beat detector from: `ecgqa experiment "
-        "noise-stress`, every index on the same windows.\n\n"
-        f"{markdown(result)}\n"
-        f"![F1 of beats over the share of windows that each index keeps](experiments/{PLOT})\n"
+        "noise-stress`, every index on the same windows.",
+        "",
+        markdown(result),
+        f"![F1 of beats over the share of windows that each index keeps](experiments/{PLOT})",
+    ]
+    if all_peers is not None:
+        lines += ["", *_leads(all_peers)]
+    return "\n".join(lines) + "\n"
+
+
+def _leads(result: dict[str, Any]) -> Iterator[str]:
+    """Every index's F1 at equal share, and no more."""
+    yield (
+        f"Peers that take seconds a window were run on {result['windows']:,} windows "
+        f"({result['beats']:,} beats), with all others:"
     )
+    yield ""
+    yield (
+        f"| index | keeps | F1 at {result['equal_share']:.0%} kept | {result['first']} leads by |"
+    )
+    yield "|---|---|---|---|"
+    for row in result["rows"]:
+        keeps = f"{row['kept']['share']:.1%}" if "kept" in row else "-"
+        lead = f"{Figure.of(row['lead']):+.3f to}" if row.get("lead") else "-"
+        yield f"| {row['name']} | {keeps} | {Figure(row['at_equal_share']):.3f} | {lead} |"
 
 
 def _row(
