@@ -35,6 +35,7 @@ from ecgqa_tflite.plots.calibration import LEAST, calibration_svg
 from ecgqa_tflite.plots.square import LEFT, SIDE, TOP
 from ecgqa_tflite.training.recipe import Recipe
 
+SHIPPED = ("inception_v1", "light_cnn", "light_cnn_pruned", "light_cnn_small")
 RECIPE = Recipe(alpha=0.125, composition=Composition(n_train=2, n_validation=2)).to_dict()
 
 
@@ -169,6 +170,16 @@ def test_nothing_of_another_set_of_the_same_name_is_kept(
     first = add_external(model, "elsewhere", external() | noted)
     result = table(7) | {"digest": "other"} | other
     assert add_external(first, "elsewhere", result).metrics["external"]["elsewhere"] == result
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_curves_of_shipped_models_have_intervals(name: str) -> None:
+    metrics = open_model(name).metrics
+    tables = [metrics["validation"]["int8"], *metrics["external"].values()]
+    for found in tables:
+        bins = found["reliability"]["bins"]
+        full = [row["share"] for row in bins if row["high"] + row["low"] >= LEAST]
+        assert full and all(s["low"] <= s["value"] <= s["high"] for s in full)
 
 
 def test_only_a_test_that_is_known_to_be_one_is_called_so(model: ModelFolder) -> None:
