@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ecgqa_tflite.experiment.tables import FORMS
+from ecgqa_tflite.experiment.tables import FORMS, is_graded
 from ecgqa_tflite.plots import new_figure
 
 BLUE, ORANGE = "#0072b2", "#e69f00"
@@ -45,11 +45,7 @@ def save_all(result: Result, folder: Path) -> list[Path]:
 
 
 def _figures(result: Result) -> list[str]:
-    return [
-        name
-        for name in FIGURES
-        if all(name in form for row in result["rows"] for form in row["forms"].values())
-    ]
+    return [name for name in FIGURES if is_graded(result) or not name.startswith("graded_")]
 
 
 def _runs(result: Result, path: Path) -> None:

@@ -268,7 +268,7 @@ def _leads(result: dict[str, Any]) -> Iterator[str]:
     """Every index's F1 at equal share, and no more."""
     yield (
         f"Peers that take seconds a window were run on {result['windows']:,} windows "
-        f"({result['beats']:,} beats), with all others:"
+        f"({result['beats']:,} beats; `--windows {result['windows']}`), with all others:"
     )
     yield ""
     yield (

@@ -26,28 +26,24 @@ PAGE_WIDTH_MM = MARGIN_LEFT_MM + ROW_MM + MARGIN_RIGHT_MM  # 297: A4 across
 PAGE_HEIGHT_MM = 210.0
 HEAD_MM, FOOT_MM = 17.0, 9.0
 MM_PER_INCH = 25.4
-
-
-def inches(mm: float) -> float:
-    """A length for matplotlib, longer by a billionth: it floors pixels, after it has rounded."""
-    return mm / MM_PER_INCH * (1 + 1e-9)
+A_HAIR = 1 + 1e-9
+"""Matplotlib before 3.11 floors a figure's pixels, and a product may round to just below one."""
 
 
 def new_figure(width_mm: float, height_mm: float) -> Figure:
-    """An empty figure of a size, for rooms that draw pictures of their own."""
+    """An empty figure of a size."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(inches(width_mm), inches(height_mm)), facecolor="white")
+    size = (width_mm / MM_PER_INCH * A_HAIR, height_mm / MM_PER_INCH * A_HAIR)
+    figure = Figure(figsize=size, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
 def new_page(title: str, right: str, foot: str, height_mm: float) -> tuple[Figure, Axes]:
     """A page with its first line and its foot; its axes are in mm from the lower left."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(inches(PAGE_WIDTH_MM), inches(height_mm)), facecolor="white")
+    figure = new_figure(PAGE_WIDTH_MM, height_mm)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, PAGE_WIDTH_MM)
     axes.set_ylim(0, height_mm)

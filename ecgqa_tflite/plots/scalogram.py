@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 
 from ecgqa_tflite.decisions.looks import INK, MM_PER_S, MUTED, PAPER, SMALL_BOX
 from ecgqa_tflite.frontend.colormap import image
-from ecgqa_tflite.plots.paper import MM_PER_INCH, PNG_PX_PER_MM, check_picture_suffix, inches
+from ecgqa_tflite.plots.paper import (
+    MM_PER_INCH,
+    PNG_PX_PER_MM,
+    check_picture_suffix,
+    new_figure,
+)
 from ecgqa_tflite.spec import FrontEnd
 
 if TYPE_CHECKING:
@@ -44,14 +49,12 @@ def save_scalogram(
     start_s
         Where the segment starts in its recording, s.
     """
-    from matplotlib.figure import Figure
-
     check_picture_suffix(path, SCALOGRAM_SUFFIXES)
     end_s = start_s + spec.segment_s
     left, width = 22.0, spec.segment_s * MM_PER_S * 1.2
     page_w, page_h = left + width + 24.0, 148.0
 
-    figure = Figure(figsize=(inches(page_w), inches(page_h)), facecolor="white")
+    figure = new_figure(page_w, page_h)
 
     def axes_at(x: float, y: float, w: float, h: float) -> Axes:
         return figure.add_axes((x / page_w, y / page_h, w / page_w, h / page_h))
