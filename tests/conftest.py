@@ -8,6 +8,7 @@ import fcntl
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +28,12 @@ IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 NEAR = {"host-gcc", "mps2-an386"}
 """Boards of ``make test``: this machine and a Cortex-M4; ``make test-thorough`` has the others."""
+
+
+def pytest_configure() -> None:
+    """SIGINT as in a terminal: what a shell starts with ``&`` ignores it, and so would children."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by marker
