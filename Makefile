@@ -74,9 +74,11 @@ demo: $(if $(wildcard $(VENV)/.built),setup,$(BASE)/.made) ## a simulated record
 	@echo "bundle     $(DEMO)/bundle   see its manifest.json; copy it into a firmware"
 	@echo "took $(elapsed); $$(du -sm $(DEMO_ENV) | cut -f1) MB in $(DEMO_ENV), $$(du -sm $(DEMO) | cut -f1) MB in $(DEMO)"
 
-# The same checks on further boards, compilers and user lands are test-thorough's; CI runs both.
+# The same checks on further boards, compilers and user lands are test-thorough's. CI runs both at
+# once (MARKS), so that what they compile and build is made once.
+MARKS ?= not thorough and not apart
 test: setup ## the tests, the firmware's on this machine and a Cortex-M4 (8 min)
-	$(BIN)/python -m pytest $(TEST_ARGS) -m 'not thorough and not apart'
+	$(BIN)/python -m pytest $(TEST_ARGS) -m '$(MARKS)'
 
 test-thorough: setup ## what `make test` leaves out: every board and user land (15 min)
 	$(BIN)/python -m pytest $(TEST_ARGS) -m 'thorough and not apart'

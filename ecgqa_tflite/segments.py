@@ -52,6 +52,8 @@ class SegmentStatus(enum.StrEnum):
     and nothing else, that isn't there in the rest."""
     CLIPPED = "clipped"
     """A tenth of the samples or more lie on the segment's extremes."""
+    SMOOTH = "smooth"
+    """Next to nothing is as steep as a QRS complex: a pulse wave, breathing, bare wander."""
 
 
 def signal_status(samples: NDArray[np.int16], front_end: NativeFrontEnd) -> NDArray[np.str_]:
@@ -69,7 +71,7 @@ def signal_status(samples: NDArray[np.int16], front_end: NativeFrontEnd) -> NDAr
     return np.asarray(BY_REASON[front_end.reasons(samples)])
 
 
-BY_REASON = np.array(["ok", "flat", "held", "clipped", "gap"])
+BY_REASON = np.array(["ok", "flat", "held", "clipped", "gap", "smooth"])
 """By their number in ``firmware_bridge/include/ecgqa/reason.h``; a test holds the two together."""
 
 

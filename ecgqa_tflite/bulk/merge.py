@@ -34,7 +34,7 @@ COLUMNS = {
     "end_s": "Its end, s.",
     "quality": "Name of the class.",
     "score": "Softmax of class 1, 0..1; 0 where the network was not asked.",
-    "reason": "ok: the network decided; gap, flat, held, clipped: it was not asked.",
+    "reason": "ok: the network decided; gap, flat, held, clipped, smooth: it was not asked.",
 }
 
 

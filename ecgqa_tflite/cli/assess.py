@@ -122,7 +122,8 @@ def command(
     RECORD is a file of any format that `ecgqa formats` lists (a WFDB record with or without .hea),
     a folder of such files, or a pattern. Each segment is called high quality (every R peak can be
     told) or low, by the integer front end and the int8 network that a firmware runs. Missing
-    samples, flat, held and clipped signals are low quality, with the reason. Needs no TensorFlow.
+    samples, flat, held, clipped and smooth signals are low quality, with the reason. Needs no
+    TensorFlow.
 
     Exit code: 0 all assessed, 1 none, 2 a wrong command line, 3 some recordings could not be
     assessed (each is said and passed over), 130 interrupted.

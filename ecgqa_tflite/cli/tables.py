@@ -29,6 +29,7 @@ FEWEST_HOURS = 2
 _STYLES = {(Quality.HIGH, "ok"): "bold blue", (Quality.LOW, "ok"): "bold yellow"}
 _WHY = {
     "ok": "noise", "gap": "gap", "flat": "flat", "held": "held", "clipped": "clipped",
+    "smooth": "smooth",
 }  # fmt: skip
 
 

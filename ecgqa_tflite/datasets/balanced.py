@@ -9,7 +9,8 @@ vfdb's rhythms, windows graded by eye) and segments drawn one by one from mitdb 
 labels follow from where the beats are known to be (:mod:`~ecgqa_tflite.datasets.drawn`). Every
 number is in :class:`Composition`, whose defaults are what the shipped models were trained on.
 
-Segments that the signal itself gives away (flat, held, clipped) are in no set: no network is asked.
+Segments that the signal itself gives away (flat, held, clipped, smooth) are in no set: no network
+is asked.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from ecgqa_tflite.resources import UNREADABLE
 from ecgqa_tflite.segments import quantise
 from ecgqa_tflite.spec import FrontEnd, Quality
 
-CACHE_FORMAT = 3
+CACHE_FORMAT = 4
 """Enters the names of cached sets: raise it when what is drawn changes."""
 _FIELDS = ("samples", "quality", "group", "ids")
 LEADS = ("leads_good", "leads_bad")

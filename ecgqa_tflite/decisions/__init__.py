@@ -14,7 +14,7 @@ from typing import Literal
 
 from ecgqa_tflite.spec import SCORE_SCALE, SCORE_ZERO_POINT, Quality
 
-Reason = Literal["ok", "gap", "flat", "held", "clipped"]
+Reason = Literal["ok", "gap", "flat", "held", "clipped", "smooth"]
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Decision:
     reason
         ``ok``: the network decided. ``gap``: samples are missing. ``flat``: constant, or
         nothing but a baseline. ``held``: about 1 s or more holds one value, or mains hum alone.
-        ``clipped``: a tenth of the samples or more lie on the segment's extremes. All but ``ok``
-        are low quality.
+        ``clipped``: a tenth of the samples or more lie on the segment's extremes. ``smooth``:
+        nothing is as steep as a QRS complex. All but ``ok`` are low quality.
     """
 
     start_s: float

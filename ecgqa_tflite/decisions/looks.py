@@ -76,4 +76,8 @@ LOOKS: dict[tuple[Quality, Reason], Look] = {
         "clipped", "#d9d9d9", "#000000", "xx",
         "A tenth of the samples or more lie on the segment's extremes.",
     ),
+    (Quality.LOW, "smooth"): Look(
+        "smooth", "#d9d9d9", "#000000", "oo",
+        "Nothing is as steep as a QRS complex: a pulse wave, or breathing.",
+    ),
 }  # fmt: skip

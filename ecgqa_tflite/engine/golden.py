@@ -3,8 +3,8 @@
 """Golden vectors: what each stage must give, from the C front end and LiteRT's reference kernels.
 
 The segments are simulated, so a bundle holds no patient's data: one recording in which each
-disturbance has its turn, a flat segment, one that holds its value for 1.5 s, and a square wave at
-the ends of int16.
+disturbance has its turn, a flat segment, one that holds its value for 1.5 s, a pulse wave, and a
+square wave at the ends of int16.
 """
 
 from __future__ import annotations
@@ -143,12 +143,13 @@ def golden_samples(spec: FrontEnd, fs_hz: float) -> tuple[tuple[str, ...], NDArr
     part = hum[segment_len // 4 :][: round(1.5 * fs_hz)]
     tone = np.sin(2 * np.pi * 50 / fs_hz * np.arange(len(part)))
     part[:] = part[0] + np.rint(np.ptp(hum) / 20 * tone).astype(np.int16)
-    samples += [held, hum]
+    pulses = quantise(np.sin(np.pi * np.arange(segment_len) / fs_hz) ** 4)
+    samples += [held, hum, pulses]
     half_period = max(1, round(0.05 * fs_hz))
     high = (np.arange(segment_len) // half_period) % 2 == 0
     samples.append(np.zeros(segment_len, np.int16))
     samples.append(np.where(high, 32767, -32768).astype(np.int16))
-    return (*STARTS_S, "held", "hum", "flat", "full_scale_square"), np.stack(samples)
+    return (*STARTS_S, "held", "hum", "pulses", "flat", "full_scale_square"), np.stack(samples)
 
 
 def make_golden(spec: FrontEnd, fs_hz: float, tflite: bytes) -> Golden:

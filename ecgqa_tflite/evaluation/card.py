@@ -580,8 +580,9 @@ def _rhythms(sets: dict[str, dict[str, Any]]) -> list[str]:
         "",
         "Segments wholly in one annotated rhythm. Nobody says which of them can be read: high is",
         "right where beats can be told, low where they can't (fibrillation, noise). Segments whose",
-        "signal itself shows that it is lost (flat, held, clipped) count as called low. Records",
-        "that trained nothing include those of validation, which chose epoch and threshold.",
+        "signal itself shows that it holds no beats (flat, held, clipped, smooth) count as called",
+        "low. Records that trained nothing include those of validation, which chose epoch and",
+        "threshold.",
         "",
         *lines,
     ]

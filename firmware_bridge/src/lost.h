@@ -8,7 +8,7 @@
 
 #include "ecgqa/reason.h"
 
-/* FLAT, HELD, CLIPPED, or OK; `n` samples, at least one, that last `segment_ms`. */
+/* FLAT, HELD, CLIPPED, SMOOTH, or OK; `n` samples, at least one, that last `segment_ms`. */
 ecgqa_reason_t ecgqa_lost_signal(const int16_t *samples, uint32_t n, uint32_t segment_ms);
 
 #endif

@@ -169,8 +169,16 @@ static int row_differs(const ecgqa_bundle_t *bundle, const ecgqa_work_t *did,
 
 /* ---- what the signal shows ------------------------------------------------------------------- */
 
-/* A golden segment altered so that it must be refused: held from a quarter on for 1.5 s, or with
- * all but its middle half second on one of two rails. */
+/* Arcs of parabolas, up and down in turn, `half` samples each: a pulse wave. */
+static int16_t pulse_at(uint32_t i, uint32_t half)
+{
+    const uint32_t u = i % half;
+    const int32_t arc = (int32_t)(u * (half - u) * 60000u / (half * half)); /* half <= 512 */
+    return (int16_t)((i / half & 1u) == 0u ? arc : -arc);
+}
+
+/* A golden segment altered so that it must be refused: held from a quarter on for 1.5 s, with all
+ * but its middle half second on one of two rails, or a pulse wave in its place. */
 static int signal_differs(ecgqa_t *ctx, ecgqa_reason_t expected, ecgqa_divergence_t *first)
 {
     const ecgqa_cwt_tables_t *const cwt = ctx->bundle->cwt;
@@ -185,6 +193,8 @@ static int signal_differs(ecgqa_t *ctx, ecgqa_reason_t expected, ecgqa_divergenc
             ctx->samples[i] = ctx->samples[n / 4u];
         } else if (expected == ECGQA_REASON_CLIPPED && (i < n / 2u || i >= n / 2u + rails)) {
             ctx->samples[i] = (i & 64u) == 0u ? INT16_MIN : INT16_MAX;
+        } else if (expected == ECGQA_REASON_SMOOTH) {
+            ctx->samples[i] = pulse_at(i, rails);
         } else if (expected == ECGQA_REASON_FLAT) {
             ctx->samples[i] = 0;
         }
@@ -213,7 +223,8 @@ ecgqa_status_t ecgqa_selftest(ecgqa_t *ctx, ecgqa_divergence_t *first)
         return ECGQA_ERR_SELFTEST;
     }
     if (signal_differs(ctx, ECGQA_REASON_FLAT, at) ||
-        (ctx->bundle->cwt->segment_ms > 2000u && signal_differs(ctx, ECGQA_REASON_HELD, at)) ||
+        (ctx->bundle->cwt->segment_ms > 2000u && (signal_differs(ctx, ECGQA_REASON_HELD, at) ||
+                                                  signal_differs(ctx, ECGQA_REASON_SMOOTH, at))) ||
         signal_differs(ctx, ECGQA_REASON_CLIPPED, at)) {
         return ECGQA_ERR_SELFTEST;
     }

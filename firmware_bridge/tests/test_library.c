@@ -296,6 +296,7 @@ static void decided_as(fixture_t *f, ecgqa_reason_t reason)
                      decision.quality == ECGQA_QUALITY_HIGH || decision.score_s8 != INT8_MIN);
 }
 
+enum { ARC = 60 };     /* about half a second */
 enum { DITHER = 150 }; /* more than 1 % of the golden segment's range, less than a 32nd */
 
 static void lost_signal_is_low_without_the_network(void **state)
@@ -314,6 +315,12 @@ static void lost_signal_is_low_without_the_network(void **state)
     push_all(f, clipped, LEN);
     decided_as(f, ECGQA_REASON_CLIPPED);
     if (f->tables.segment_ms > 2000u) {
+        for (size_t i = 0u; i < LEN; ++i) { /* arcs, up and down: a slow wave */
+            const int32_t u = (int32_t)(i % ARC);
+            held[i] = (int16_t)((i / ARC % 2u == 0u ? 4 : -4) * u * ((int32_t)ARC - u));
+        }
+        push_all(f, held, LEN);
+        decided_as(f, ECGQA_REASON_SMOOTH);
         for (size_t i = LEN / 2u; i < LEN; ++i) { /* three codes of a coarse converter */
             held[i] = (int16_t)(held[LEN / 2u] + DITHER * (int)(i % 3u));
         }
@@ -412,6 +419,7 @@ static void every_reason_has_its_word(void **state)
     (void)state;
     assert_string_equal(ecgqa_reason_str(ECGQA_REASON_OK), "ok");
     assert_string_equal(ecgqa_reason_str(ECGQA_REASON_GAP), "gap");
+    assert_string_equal(ecgqa_reason_str(ECGQA_REASON_SMOOTH), "smooth");
     assert_string_equal(ecgqa_reason_str((ecgqa_reason_t)99), "unknown reason");
 }
 

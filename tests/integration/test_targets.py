@@ -372,7 +372,7 @@ def test_the_runner_decides(clean: Path) -> None:
         assert line["reason"] == BY_REASON[reason]
         assert line["quality"] == ("high" if asked and scores[1] >= 0 else "low")
         assert not asked or abs(line["score"] * 256 - 128 - scores[1]) <= 1  # XNNPACK
-    assert {line["reason"] for line in lines} == {"ok", "flat", "held", "clipped"}
+    assert {line["reason"] for line in lines} == {"ok", "flat", "held", "clipped", "smooth"}
     is_coral = "coral" in (clean / "manifest.json").read_text()
     assert ("no Edge TPU" in done.stderr and "on the CPU" in done.stderr) == is_coral
     short = run(sys.executable, clean / "run.py", clean / "run.py.none")

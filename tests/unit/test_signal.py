@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: ecgqa-tflite contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What samples show before any network: flat, held, clipped; the C against a NumPy definition."""
+"""What samples show before any network: flat, held, clipped, smooth; the C against NumPy."""
 
 from __future__ import annotations
 
@@ -45,7 +45,32 @@ def reason(x: NDArray[np.int16], segment_s: float = 5.0) -> str:
     for rail in (x.min(), x.max()):
         lengths = [len(m) for m in re.findall("1+", "".join("01"[int(v == rail)] for v in x))]
         on_rails += sum(length for length in lengths if length >= run)
-    return "clipped" if 10 * on_rails >= n else "ok"
+    if 10 * on_rails >= n:
+        return "clipped"
+    return "smooth" if is_smooth(x, max(1, (2 * n * 10 + ms) // (2 * ms)), ms) else "ok"
+
+
+def is_smooth(x: NDArray[np.int_], block: int, ms: int) -> bool:
+    """At most a 200th of the energy over the slow mean is over three steep ones in turn."""
+    blocks = x[: x.size // block * block].reshape(-1, block).sum(axis=1) * 16
+
+    def towards_zero(x: NDArray[np.int_], by: int) -> NDArray[np.int_]:
+        return np.asarray(np.sign(x) * (np.abs(x) // by))
+
+    def over_mean(y: NDArray[np.int_], n: int, half_ms: int) -> NDArray[np.int_]:
+        width = 2 * ((2 * n * half_ms + ms) // (2 * ms)) + 1
+        if y.size < width:
+            return y[:0]
+        sums = np.lib.stride_tricks.sliding_window_view(y, width).sum(axis=1)
+        return y[width // 2 :][: sums.size] - towards_zero(sums, width)
+
+    steep = blocks
+    for _ in range(3):
+        steep = over_mean(steep, blocks.size, 45)
+    fours = x[: x.size // (4 * block) * 4 * block].reshape(-1, 4 * block).sum(axis=1) * 16
+    slow = over_mean(towards_zero(fours, 4), fours.size, 350)
+    energies = [sum(int(v) ** 2 for v in y) // max(y.size, 1) for y in (steep, slow)]
+    return steep.size > 0 and energies[1] > 0 and energies[0] * 200 <= energies[1]
 
 
 def tone_energy(x: NDArray[np.int_], mean: int, lag: int) -> int:
@@ -167,6 +192,49 @@ def test_a_pause_is_not_held(pause_s: float, noise_mv: float) -> None:
         assert set(reasons(quantise(paused), 250)) == {"ok"}
 
 
+def pulses(t: NDArray[np.float64], hz: float, half_s: float) -> NDArray[np.float64]:
+    """Bells at a rate, 1 high, of a width at 1/e of that, each with a smaller one behind."""
+    turn = (t % (1 / hz)) - 0.35 / hz
+    second = 0.3 * np.exp(-(((turn - 0.28 / hz) / half_s) ** 2))
+    return np.asarray(np.exp(-((turn / half_s) ** 2)) + second)
+
+
+@pytest.mark.parametrize("fs_hz", [100, 125, 250, 300, 360, 500, 1000])
+@pytest.mark.requirement("SIG-1")
+def test_a_pulse_wave_is_smooth(fs_hz: int) -> None:
+    """A photoplethysmogram and breathing are; ECG isn't, whatever wanders or steps under it."""
+    t, rng = np.arange(SPEC.segment_len(fs_hz)) / fs_hz, np.random.default_rng(fs_hz)
+    for hz in (0.8, 1.0, 1.5, 2.0):
+        for noise in (0.002, 0.005, 0.01):
+            wave = pulses(t, hz, 0.1) + noise * rng.standard_normal(len(t))
+            samples = quantise(wave[None])
+            assert reasons(samples, fs_hz) == ["smooth"] == [reason(samples[0])]
+    breath = quantise(np.sin(2 * np.pi * 0.3 * t)[None])
+    assert reasons(breath, fs_hz) == ["smooth"]
+    clean = np.reshape(simulate(duration_s=60, fs_hz=fs_hz, seed=4).lead(None), (-1, len(t)))
+    height = np.ptp(clean)
+    for under in (0 * t, 2 * height * np.sin(2 * np.pi * 0.4 * t), 12 * height * (t > 2.2)):
+        samples = quantise(clean + under)
+        assert set(reasons(samples, fs_hz)) == {"ok"}
+        assert reasons(samples, fs_hz) == [reason(x) for x in samples]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+@pytest.mark.requirement("SIG-1")
+def test_smooth_in_the_c_is_the_definition(data: st.DataObject) -> None:
+    """Pulses under noise of every size, at full scale and at a few codes, on any baseline."""
+    fs_hz = data.draw(st.sampled_from([100, 125, 250, 360, 1000]))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    t = np.arange(SPEC.segment_len(fs_hz)) / fs_hz
+    wave = pulses(t, data.draw(st.floats(0.5, 4.0)), data.draw(st.floats(0.02, 0.2)))
+    wave = wave + 10 ** data.draw(st.floats(-4.0, 0.0)) * rng.standard_normal(len(t))
+    size = 10 ** data.draw(st.floats(0.5, 4.6))
+    x = size * (wave + data.draw(st.floats(-2.0, 2.0)) * t)
+    samples = np.clip(np.rint(x), -32768, 32767).astype(np.int16)
+    assert reasons(samples[None], fs_hz) == [reason(samples)]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 @pytest.mark.requirement("SIG-1")
@@ -205,13 +273,11 @@ def test_the_c_is_the_definition(data: st.DataObject) -> None:
     assert reasons(samples[None], 125) == [reason(samples)]
 
 
-def test_nothing_but_a_baseline_is_flat_with_conditioning() -> None:
-    """Fewer than three half seconds hold anything else: nothing is left to look at."""
-    spec = FrontEnd(conditioning="baseline")
+def test_nothing_but_a_baseline_is_smooth() -> None:
     x = np.rint(3000 * np.sin(np.linspace(0, 3, 1250))).astype(np.int16)[None]
-    found = BY_REASON[NativeFrontEnd(spec, 250).reasons(x)]
-    maps = NativeFrontEnd(spec, 250).index_maps(x, threads=1)
-    assert (found[0] == "flat") == (not maps.any())
+    for conditioning in ("none", "baseline"):
+        front_end = NativeFrontEnd(FrontEnd(conditioning=conditioning), 250)
+        assert BY_REASON[front_end.reasons(x)].tolist() == ["smooth"]
 
 
 def test_a_cut_says_the_status_and_keeps_no_lost_samples() -> None:

@@ -15,13 +15,14 @@ extern "C" {
     X(FLAT, 1, "flat")       /* constant, or nothing but a baseline */                          \
     X(HELD, 2, "held")       /* 1 s or so of one value or of dither, or 1.5 s of bare hum */    \
     X(CLIPPED, 3, "clipped") /* a tenth of the samples or more lie on the segment's extremes */ \
-    X(GAP, 4, "gap")         /* samples are missing: lead-off, a lost packet */
+    X(GAP, 4, "gap")         /* samples are missing: lead-off, a lost packet */                 \
+    X(SMOOTH, 5, "smooth")   /* nothing as steep as a QRS complex: a pulse wave, breathing */
 
 typedef enum {
 #define ECGQA_REASON_VALUE(name, value, text) ECGQA_REASON_##name = (value),
     ECGQA_REASONS(ECGQA_REASON_VALUE)
 #undef ECGQA_REASON_VALUE
-        ECGQA_REASON_LAST = ECGQA_REASON_GAP /* C++98 takes no comma before the brace */
+        ECGQA_REASON_LAST = ECGQA_REASON_SMOOTH /* C++98 takes no comma before the brace */
 } ecgqa_reason_t;
 
 /* "ok", "flat", ...; "unknown reason" for any other value. */
