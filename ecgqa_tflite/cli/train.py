@@ -66,6 +66,11 @@ PRESET = "wearable"
     help="Trainings from the same weights (--from), a seed each, whose mean is the model: as many "
     "times the work, the same model size.",
 )  # fmt: skip
+@click.option(
+    "--teacher", "teachers", multiple=True, metavar="MODEL",
+    help="A model (folder or shipped name) whose P(high) is half of the target where a label may "
+    "err; repeat for the mean of more.",
+)  # fmt: skip
 @click.option("--epochs", type=int, help="Passes over the training set.")
 @click.option(
     "--precision",
@@ -98,6 +103,7 @@ def command(
     recipe_file: Path | None,
     initial_weights: str | None,
     from_scratch: bool,
+    teachers: tuple[str, ...],
     segments: int | None,
     quick: bool,
     cache: Path | None,
@@ -130,14 +136,15 @@ def command(
       ecgqa train --data data -o models/from_photographs --from body \\
         --recipe models/light_cnn/recipe.json
       ecgqa train --data data -o models/steadier --from light_cnn --averaged 4
+      ecgqa train --data data -o models/taught --from light_cnn --teacher inception_v1
     """
     if from_scratch and initial_weights is not None:
         raise click.UsageError("--from and --from-scratch exclude each other")
     need("tensorflow", "tf_keras")
-    recipe = Recipe(initial_weights=initial_weights)
+    recipe = Recipe(initial_weights=initial_weights, teachers=teachers)
     beside = None
     if recipe_file is not None:
-        recipe = Recipe.again(recipe_file, initial_weights, from_scratch)
+        recipe = Recipe.again(recipe_file, initial_weights, from_scratch, teachers)
         beside = recipe_file.with_name("spec.json")
     if quick:
         recipe = recipe.quick()

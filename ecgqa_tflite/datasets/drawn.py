@@ -325,6 +325,9 @@ RULES: dict[str, tuple[Quality, Rule]] = {
     "noise": (Quality.LOW, _noise),
 }
 """Source to its quality and its rule."""
+CERTAIN = frozenset(RULES) - {"mixtures_found", "mixtures_lost", "mixtures_poor"}
+"""Sources whose segments are what they were drawn as; what noise does to a mixture's beats, two
+detectors say."""
 MADE = frozenset({"noise", "tachycardia", "hum_alone", "fibrillation", "waves", "bells"})
 """Sources that hold no recording's ECG: noise alone, and what is made by rule."""
 

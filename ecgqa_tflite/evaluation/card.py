@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -192,7 +192,15 @@ def _start(recipe: dict[str, Any], pretraining: dict[str, Any] | None) -> str:
             if n == 1
             else f"the mean of {n} trainings, seeds {seed} to {seed + n - 1}"
         )
+        + _taught(recipe.get("teachers", ()))
     )
+
+
+def _taught(teachers: Sequence[str]) -> str:
+    if not teachers:
+        return ""
+    names = " and ".join(f"`{name}`" for name in teachers)
+    return f"; where a label may err, half of the target is P(high) of {names}"
 
 
 def _epochs(schedule: Mapping[str, Any]) -> str:

@@ -39,7 +39,7 @@ CHECKPOINT = "checkpoint.npz"
 Judge = Callable[[], dict[str, float]]
 """Figures of the network as it is, after an epoch."""
 Batches = Callable[[int], Iterator[tuple[Any, Any]]]
-"""From the number of an epoch to its batches: images (uint8) and classes (int32)."""
+"""From the number of an epoch to its batches: images (uint8) and targets (float32)."""
 
 
 def learning_rate(step: int, n_steps: int, schedule: Schedule) -> float:
@@ -112,7 +112,7 @@ def work_folder(cache: Path, network: Any, *parts: Any) -> Path:
 def fit(
     network: Any,
     index_maps: NDArray[np.uint8],
-    quality: NDArray[np.uint8],
+    target: NDArray[Any],
     spec: FrontEnd,
     recipe: Recipe,
     work: Path,
@@ -127,8 +127,9 @@ def fit(
         tf_keras model that ends in a softmax over (low, high).
     index_maps
         uint8, (n, rows, cols).
-    quality
-        Class of each, shape (n,).
+    target
+        P(high) that is wanted of each, shape (n,): its class, 0 or 1, or what a teacher made of it
+        (:func:`~ecgqa_tflite.training.teach.taught`).
     work
         Folder for the checkpoint; a run that finds one goes on after it.
     progress
@@ -147,9 +148,10 @@ def fit(
     DatasetError
         There are fewer segments than a batch holds.
     """
+    of_both = np.stack([1.0 - target, target], axis=1).astype(np.float32)
 
-    def batches(epoch: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
-        return _batches(index_maps, quality, spec, recipe, epoch)
+    def batches(epoch: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
+        return _batches(index_maps, of_both, spec, recipe, epoch)
 
     return fit_batches(network, batches, len(index_maps), recipe, work, progress, judge)
 
@@ -196,7 +198,7 @@ def fit_batches(
         tf_keras model that ends in a softmax over its classes.
     batches
         Gives at least ``n // schedule.batch`` batches of images, uint8 (batch, rows, cols,
-        channels), and classes, int32 (batch,).
+        channels), and the target of every class, float32 (batch, classes).
     n
         Images per epoch.
     """
@@ -212,10 +214,11 @@ def fit_batches(
     twin = network if schedule.precision == "float32" else _in_precision(network, "mixed_bfloat16")
     optimiser = keras.optimizers.Adam(schedule.learning_rate)
     optimiser.build(twin.trainable_variables)
-    step = _step(twin, optimiser, int(network.output_shape[-1]), schedule.label_smoothing)
+    n_classes = int(network.output_shape[-1])
+    step = _step(twin, optimiser, n_classes, schedule.label_smoothing)
     batch_type = (
         tf.TensorSpec((schedule.batch, *network.input_shape[1:]), tf.uint8),
-        tf.TensorSpec((schedule.batch,), tf.int32),
+        tf.TensorSpec((schedule.batch, n_classes), tf.float32),
     )
     history = _restore(work, twin, optimiser)
     if 0 < len(history) < schedule.epochs:
@@ -256,13 +259,13 @@ def _step(network: Any, optimiser: Any, n_classes: int, smoothing: float) -> Any
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
     def step(images: Any, target: Any) -> Any:
         x = tf.cast(images, tf.float32) / 255.0
-        wanted = tf.one_hot(target, n_classes) * (1 - smoothing) + smoothing / n_classes
+        wanted = target * (1 - smoothing) + smoothing / n_classes
         with tf.GradientTape() as tape:
             logits = tf.cast(logits_of(x, training=True), tf.float32)
             loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(wanted, logits))
         variables = network.trainable_variables
         optimiser.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        right = tf.argmax(logits, axis=1, output_type=tf.int32) == target
+        right = tf.argmax(logits, axis=1) == tf.argmax(target, axis=1)
         return loss, tf.reduce_mean(tf.cast(right, tf.float32))
 
     return step
@@ -282,18 +285,18 @@ def _in_precision(network: Any, policy: str) -> Any:
 
 def _batches(
     index_maps: NDArray[np.uint8],
-    quality: NDArray[np.uint8],
+    target: NDArray[np.float32],
     spec: FrontEnd,
     recipe: Recipe,
     epoch: int,
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
     """One epoch in a seeded order; what doesn't fill a batch is left for another epoch."""
     rng = np.random.default_rng([recipe.seed, epoch])
     order = rng.permutation(len(index_maps))
     for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
         chosen = order[start : start + recipe.batch]
         images = augmented(index_maps, chosen, spec, recipe.augmentation, rng)
-        yield images, quality[chosen].astype(np.int32)
+        yield images, target[chosen]
 
 
 def _save(work: Path, network: Any, optimiser: Any, history: list[dict[str, Any]]) -> None:

@@ -162,6 +162,7 @@ def augmented(
     roll, flip = rng.integers(cols, size=m), rng.random(m) < 0.5
     shift = rng.integers(-augmentation.shift_rows, augmentation.shift_rows + 1, size=m)
     gain = rng.uniform(*augmentation.gain, size=m)
+    masked = _masked(m, rows, augmentation.mask_rows, rng)
     colours, index = lut(spec.colormap), np.arange(256)
     out = np.empty((m, rows, cols, spec.channels), np.uint8)
     for i, number in enumerate(chosen):
@@ -173,5 +174,15 @@ def augmented(
         row = np.clip(np.arange(rows) + shift[i], 0, rows - 1)
         table = colours[np.minimum(np.rint(index * gain[i]), 255).astype(np.uint8)]
         moved = np.asarray(index_maps[number])[row][:, column]
+        moved[masked[i]] = 0
         np.take(table, moved, axis=0, out=out[i])
     return out
+
+
+def _masked(n: int, rows: int, most: int, rng: np.random.Generator) -> list[slice]:
+    """A band of up to ``most`` rows in half of ``n`` images; none where ``most`` is 0."""
+    if not most:
+        return [slice(0, 0)] * n
+    height = rng.integers(1, most + 1, size=n) * (rng.random(n) < 0.5)
+    first = rng.integers(0, rows - height + 1)
+    return [slice(a, a + h) for a, h in zip(first, height, strict=True)]

@@ -123,8 +123,10 @@ def pretrain(
         take_body(network, load_body(recipe.initial_weights))
     work = work_folder(cache, network, asdict(recipe), files.digest())
 
-    def batches(epoch: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
-        return _batches(training, recipe, epoch)
+    of_class = np.eye(len(files.classes), dtype=np.float32)
+
+    def batches(epoch: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
+        return ((x, of_class[target]) for x, target in _batches(training, recipe, epoch))
 
     _check(files, progress)
     history = fit_batches(network, batches, len(training), recipe, work, progress)

@@ -41,12 +41,16 @@ class Augmentation:
         Move up or down by up to so many rows, the edge row repeated.
     gain
         Range of a factor on the indices, clipped at 255.
+    mask_rows
+        Blank a band of up to so many rows in half of the maps (Park et al., "SpecAugment", 2019):
+        no band of frequencies decides alone.
     """
 
     roll: bool = True
     flip: bool = True
     shift_rows: int = 6
     gain: tuple[float, float] = (0.8, 1.2)
+    mask_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,10 @@ class Recipe(Schedule):
         weights are averaged: one network, of one network's cost, that depends less on a seed
         (the uniform soup of Wortsman et al., "Model soups", ICML 2022). Random weights have no
         such mean.
+    teachers
+        Names or folders of models whose mean P(high) is half of the target of segments whose
+        label may err (:mod:`~ecgqa_tflite.training.teach`). They cost their scoring once, and
+        nothing on the device.
     augmentation, composition
         See there.
     n_calibration
@@ -113,6 +121,7 @@ class Recipe(Schedule):
     alpha: float = 1.0
     initial_weights: str | None = None
     averaged: int = 1
+    teachers: tuple[str, ...] = ()
     augmentation: Augmentation = field(default_factory=Augmentation)
     composition: Composition = field(default_factory=Composition)
     n_calibration: int = 200
@@ -177,22 +186,30 @@ class Recipe(Schedule):
         return cls.from_dict(data)
 
     @classmethod
-    def again(cls, path: Path, start: str | None, from_scratch: bool) -> Recipe:
+    def again(
+        cls, path: Path, start: str | None, from_scratch: bool, teachers: tuple[str, ...] = ()
+    ) -> Recipe:
         """A ``recipe.json`` to train by once more, from the weights ``start``.
 
         Raises
         ------
         ArgumentError
-            It can't be read, or starts from weights that this call doesn't name anew.
+            It can't be read, or has weights to start from or teachers that this call doesn't name
+            anew.
         """
         recipe = cls.read(path)
+        if recipe.teachers and not teachers:
+            raise ArgumentError(
+                f"{path}: was taught by {', '.join(recipe.teachers)}, whose names say nothing "
+                f"here: give them with --teacher MODEL"
+            )
         if recipe.initial_weights is not None and start is None and not from_scratch:
             raise ArgumentError(
                 f"{path}: starts from the weights {recipe.initial_weights!r}, whose name says "
                 f"nothing here: give them with --from FOLDER, or --from-scratch"
             )
         averaged = 1 if from_scratch else recipe.averaged
-        return replace(recipe, initial_weights=start, averaged=averaged)
+        return replace(recipe, initial_weights=start, averaged=averaged, teachers=teachers)
 
     def of_size(self, n_train: int) -> Recipe:
         """The same with so many training segments; a fifth as many validate."""

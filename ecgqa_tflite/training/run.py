@@ -30,6 +30,7 @@ from ecgqa_tflite.tflite.run import high_scores
 from ecgqa_tflite.training.fit import fit, new_network, validator, work_folder
 from ecgqa_tflite.training.images import index_maps
 from ecgqa_tflite.training.recipe import Recipe
+from ecgqa_tflite.training.teach import taught, teachers_of
 
 THRESHOLD = 0.6
 """High from this P(high) on: where light_cnn and light_cnn_small err alike on both classes of
@@ -74,7 +75,7 @@ def train(
         ``out`` exists and ``overwrite`` is false; nothing has been done.
     ArgumentError, ModelError
         ``out`` can't be written or gives no name, the network can't be built for such an image, or
-        its initial weights don't fit it; nothing has been done.
+        its initial weights don't fit it, or a teacher is missing; nothing has been done.
     DatasetError
         A set is missing or too small.
     """
@@ -82,17 +83,20 @@ def train(
     _refuse_few(recipe)
     find_sets(data)  # before TensorFlow's seconds
     network, pretraining = new_network(recipe, spec, out.name), _pretraining(recipe)
+    teachers = teachers_of(recipe.teachers)
     leads, lead_labels = _told(data, progress)
     sets = build(data, spec, recipe.composition, cache, progress)
+    target = taught(sets.train, teachers, cache, workers, progress)
     maps = index_maps(sets.train, spec, cache, workers, progress)
     validation_maps = index_maps(sets.validation, spec, cache, workers, progress)
 
     def trained(member: Recipe, tell: Progress | None) -> tuple[list[dict[str, Any]], Path]:
         """The course of one training, its weights in ``network``, and its checkpoint's folder."""
         network.set_weights(new_network(member, spec, out.name).get_weights())
-        work = work_folder(cache, network, member.to_dict(), spec.hash, sets.train.digest)
+        parts = member.to_dict(), spec.hash, sets.train.digest, target.tolist()
+        work = work_folder(cache, network, *parts)
         judge = validator(network, validation_maps, sets.validation.quality, spec)
-        return fit(network, maps, sets.train.quality, spec, member, work, tell, judge), work
+        return fit(network, maps, target, spec, member, work, tell, judge), work
 
     history, works = averaged(network, recipe, trained, progress)
 

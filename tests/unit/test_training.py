@@ -77,6 +77,14 @@ def test_only_trainings_from_given_weights_are_averaged(tmp_path: Path) -> None:
     assert Recipe.again(tmp_path / "recipe.json", None, True).averaged == 1
 
 
+def test_teachers_of_a_recipe_are_named_anew(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps(replace(TINY, teachers=("inception_v1",)).to_dict()))
+    with pytest.raises(ArgumentError, match=r"taught by inception_v1.*--teacher MODEL"):
+        Recipe.again(path, None, True)
+    assert Recipe.again(path, None, True, ("light_cnn",)).teachers == ("light_cnn",)
+
+
 def test_learning_rate_warms_up_and_ends_near_zero() -> None:
     recipe = Recipe(warmup_steps=10)
     rates = [learning_rate(step, 100, recipe) for step in range(100)]
@@ -481,6 +489,58 @@ def test_averaged_trainings_are_the_mean_of_each_alone(data: Path, tmp_path: Pat
     assert "| 2, seed 4 |" in (both.path / "MODEL_CARD.md").read_text()
     assert Recipe.from_dict(open_model(both.path).recipe).averaged == 2
     assert not any((cache / "runs").iterdir())
+
+
+def test_a_teacher_is_half_of_the_target_where_a_label_may_err(data: Path, tmp_path: Path) -> None:
+    require_module("tf_keras")
+    from ecgqa_tflite.evaluation.models import int8_scores, probabilities
+    from ecgqa_tflite.training.run import train
+    from ecgqa_tflite.training.teach import SHARE, taught, teachers_of
+
+    composition = Composition(n_train=48, n_validation=16, validation_share=0.3)
+    first, cache = replace(TINY, composition=composition, epochs=1), tmp_path / "cache"
+    teacher = train(data, tmp_path / "teacher", SPEC, first, cache)
+    pupil = replace(first, teachers=(str(teacher.path),))
+    told: list[str] = []
+    model = train(
+        data, tmp_path / "pupil", SPEC, pupil, cache, progress=lambda what, d, t: told.append(what)
+    )
+    assert "asking teacher" in told
+    assert model.tflite_path.read_bytes() != teacher.tflite_path.read_bytes()
+    card = (model.path / "MODEL_CARD.md").read_text()
+    assert "where a label may err, half of the target is P(high) of" in card
+    assert Recipe.from_dict(model.recipe).teachers == (str(teacher.path),)
+
+    parts = [labelled_part("leads_good", 1), labelled_part("clean", 1), labelled_part("hum", 0)]
+    segments = LabelledSet(tuple(parts))
+    asked = probabilities(int8_scores(teacher, segments))
+    target = taught(segments, teachers_of([str(teacher.path)]), cache)
+    by = segments.by_source
+    assert np.array_equal(target[by["clean"]], np.ones(4)) and not target[by["hum"]].any()
+    mean = (1 - SHARE) + SHARE * asked[by["leads_good"]]
+    assert np.array_equal(target[by["leads_good"]], mean)
+    assert np.array_equal(taught(segments, [], cache), segments.quality)
+    [kept] = [p for p in (cache / "taught").iterdir() if len(np.load(p)) == len(segments)]
+    kept.write_bytes(b"damaged")
+    assert np.array_equal(taught(segments, teachers_of([str(teacher.path)]), cache), target)
+
+
+def labelled_part(source: str, quality: int) -> LabelledSegments:
+    """Four segments of noise."""
+    samples = np.random.default_rng(len(source)).integers(-9999, 9999, (4, 1250))
+    names = np.array([f"{source}@{i}" for i in range(4)])
+    quality_of = np.full(4, quality, np.uint8)
+    return LabelledSegments(samples.astype(np.int16), 250.0, quality_of, names, names, source)
+
+
+def test_a_teacher_that_cannot_be_asked_is_told_before_any_work(data: Path, tmp_path: Path) -> None:
+    require_module("tf_keras")
+    from ecgqa_tflite.training.run import train
+
+    recipe = replace(TINY, teachers=("no_such_model",))
+    with pytest.raises(EcgqaError, match="no_such_model"):
+        train(data, tmp_path / "pupil", SPEC, recipe, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists() and not (tmp_path / "pupil").exists()
 
 
 class StopError(Exception):
