@@ -107,9 +107,7 @@ def noise_stress() -> str:
     path = EXPERIMENTS / stress_report.FILE
     if not path.exists():
         return ""
-    few = EXPERIMENTS / "noise_stress_all_peers.json"
-    found = [json.loads(p.read_text(encoding="utf-8")) for p in (path, few) if p.exists()]
-    return stress_report.readme(*found)
+    return stress_report.readme(json.loads(path.read_text(encoding="utf-8")))
 
 
 def bench() -> str:

@@ -339,7 +339,7 @@ def convert(
     >>> made.bundle.manifest["target"]["name"], made.bundle.manifest["segment_len"]
     ('cortex-m', 2500)
     >>> made.bundle.proof.segments
-    11
+    12
     """
     for name in PATHS & choices.keys():
         choices[name] = None if choices[name] is None else Path(choices[name])

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -240,16 +240,8 @@ def markdown(result: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def readme(result: dict[str, Any], all_peers: dict[str, Any] | None = None) -> str:
-    """The section that is put into models/README.md.
-
-    Parameters
-    ----------
-    result
-        What is drawn from :data:`FILE`.
-    all_peers
-        The same of fewer windows, on which the peers were run that take seconds a window.
-    """
+def readme(result: dict[str, Any]) -> str:
+    """The section that is put into models/README.md, from what is drawn from :data:`FILE`."""
     lines = [
         "### Noise that nobody graded",
         "",
@@ -259,26 +251,7 @@ def readme(result: dict[str, Any], all_peers: dict[str, Any] | None = None) -> s
         markdown(result),
         f"![F1 of beats over the share of windows that each index keeps](experiments/{PLOT})",
     ]
-    if all_peers is not None:
-        lines += ["", *_leads(all_peers)]
     return "\n".join(lines) + "\n"
-
-
-def _leads(result: dict[str, Any]) -> Iterator[str]:
-    """Every index's F1 at equal share, and no more."""
-    yield (
-        f"Peers that take seconds a window were run on {result['windows']:,} windows "
-        f"({result['beats']:,} beats; `--windows {result['windows']}`), with all others:"
-    )
-    yield ""
-    yield (
-        f"| index | keeps | F1 at {result['equal_share']:.0%} kept | {result['first']} leads by |"
-    )
-    yield "|---|---|---|---|"
-    for row in result["rows"]:
-        keeps = f"{row['kept']['share']:.1%}" if "kept" in row else "-"
-        lead = f"{Figure.of(row['lead']):+.3f to}" if row.get("lead") else "-"
-        yield f"| {row['name']} | {keeps} | {Figure(row['at_equal_share']):.3f} | {lead} |"
 
 
 def _row(

@@ -56,7 +56,7 @@ def bundle(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_whole_bundle(bundle: Path) -> None:
     done = ecgqa("validate", bundle, "--no-emulator")
     assert done.exit_code == 0, done.output
-    assert "11 golden segments" in done.output and "whole path: 11 decisions" in done.output
+    assert "12 golden segments" in done.output and "whole path: 12 decisions" in done.output
     assert "QEMU" not in done.output
 
 
@@ -66,7 +66,7 @@ def test_on_an_emulated_core(bundle: Path) -> None:
     done = ecgqa("validate", bundle)
     assert done.exit_code == 0, done.output
     emulated = done.output.partition("QEMU's mps2-an386")[2]
-    assert "11 segments of 113 rows, bit for bit" in emulated and "11 decisions" in emulated
+    assert "12 segments of 113 rows, bit for bit" in emulated and "12 decisions" in emulated
 
 
 def test_without_an_emulator(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,7 @@ def test_disturbed_weights_are_refused_and_leave_nothing(
     report = (out / "report.html").read_text()
     kept = json.loads((out / MANIFEST).read_text())["metrics"]["gate"]["flips"]["segments"]
     assert len(kept) == MOST and all(x["label"] in (0, 1) for x in kept)
-    assert report.count("<polyline") == 11 + MOST
+    assert report.count("<polyline") == 12 + MOST
     assert all(x["id"] in report for x in kept) and "label: low" in report
     done = ecgqa("convert", "-o", tmp_path / "again", "--from-manifest", out / MANIFEST)
     assert done.exit_code == 0, done.output

@@ -122,7 +122,7 @@ def test_the_folder_is_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_what_it_says_of_itself(bundles: Bundles, name: str) -> None:
     bundle = bundles[name]
     assert bundle.manifest["target"]["name"] == name
-    assert bundle.proof.segments == 11
+    assert bundle.proof.segments == 12
     assert bool(bundle.proof.target_output) == (name != "cortex-m")
     assert bool(bundle.proof.c_selftest) == TARGETS[name].firmware
     for path in bundle.path.iterdir():
@@ -181,7 +181,7 @@ def test_a_clean_folder_makes_an_image_that_proves_itself(clean: Path) -> None:
     assert "warning" not in done.stderr and "selftest.elf" in done.stdout
     done = run("make", "-C", clean, "emulate")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "11 segments of 113 rows, bit for bit" in done.stdout + done.stderr
+    assert "12 segments of 113 rows, bit for bit" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("clean", FIRMWARE, indirect=True)

@@ -54,7 +54,7 @@ def test_it_is_whole_and_fetches_nothing(bundle: Bundle) -> None:
     reader = Reader()
     reader.feed(text)
     assert not reader.open
-    assert len(reader.fetched) == 11
+    assert len(reader.fetched) == 12
     assert all(src.startswith("data:image/png;base64,") for src in reader.fetched)
     assert "@import" not in text and "url(" not in text and "<script" not in text
 
