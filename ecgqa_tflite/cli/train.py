@@ -134,9 +134,10 @@ def command(
       ecgqa train --data data -o models/again \\
         --recipe models/light_cnn_small/recipe.json
       ecgqa train --data data -o models/from_photographs --from body \\
-        --recipe models/light_cnn/recipe.json
+        --recipe models/light_cnn/recipe.json --teacher inception_v1
       ecgqa train --data data -o models/steadier --from light_cnn --averaged 4
-      ecgqa train --data data -o models/taught --from light_cnn --teacher inception_v1
+      ecgqa train --data data -o models/taught --from light_cnn \\
+        --teacher inception_v1
     """
     if from_scratch and initial_weights is not None:
         raise click.UsageError("--from and --from-scratch exclude each other")

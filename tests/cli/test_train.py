@@ -147,7 +147,11 @@ def test_quick_is_small_whatever_the_recipe(given: dict[str, Any], tmp_path: Pat
 @pytest.mark.parametrize("name", ["light_cnn", "light_cnn_small", "inception_v1"])
 def test_shipped_recipes_can_be_repeated(name: str, given: dict[str, Any]) -> None:
     folder = open_model(name).path
-    train("--data", "d", "-o", "o", "--recipe", folder / "recipe.json", "--from", "body")
+    taught = [
+        word for t in open_model(name).recipe.get("teachers", ()) for word in ("--teacher", t)
+    ]
+    recipe = folder / "recipe.json"
+    train("--data", "d", "-o", "o", "--recipe", recipe, "--from", "body", *taught)
     assert given["spec"] == open_model(name).spec
     assert given["recipe"].architecture == open_model(name).architecture
 

@@ -216,9 +216,7 @@ def test_a_small_run_writes_table_plot_and_json(data: Path, out: Path, tmp_path:
     assert json.loads((out / FILE).read_text()) == result
     table = (out / TABLE).read_text()
     assert "Not run: gone: not there" in table and "| knows |" in table
-    both = readme(result, result)
-    assert table in both and "60 windows (" in both.split(PLOT)[1]
-    assert both.split(PLOT)[1].count("| knows |") == 1 and "run on" not in readme(result)
+    assert table in readme(result) and PLOT in readme(result)
     assert ET.parse(out / PLOT).getroot().tag.endswith("svg")
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*.np?")}
     job.run(lambda *_: None)
