@@ -31,8 +31,8 @@
 /* Smooth: of the energy above some 0.7 Hz (the mean of four blocks less that of 0.7 s around it) at
  * most a 200th is as steep as a QRS complex (three times a block less the mean of 0.1 s around it).
  * Of 137 windows graded A the least has 2.8 times as much, of ventricular tachycardia 3.9 times; 17
- * of 70,590 windows (mitdb, challenge-2011, vfdb, cudb, challenge-2015) are hit, flutter like a sine
- * and jumps without beats, and all of 600 pulse waves, 48 to 120 a minute. */
+ * of 70,590 windows (mitdb, challenge-2011, vfdb, cudb, challenge-2015) are hit: flutter like a
+ * sine, and jumps without beats. So are all of 600 pulse waves, 48 to 120 a minute. */
 #define BLOCK_MS 10u
 #define STEEP_STAGES 3u
 #define STEEP_MS 45u /* half a window */
@@ -221,7 +221,7 @@ static uint32_t samples_in(uint32_t ms, uint32_t n, uint32_t segment_ms)
 }
 
 typedef struct {
-    int32_t *value;
+    int32_t *value; /* zeros at first */
     uint32_t width, at, n_seen;
     int32_t sum;
 } window_t;
@@ -230,13 +230,16 @@ typedef struct {
 static int over_mean(window_t *window, int32_t value, int32_t *over)
 {
     const uint32_t width = window->width;
-    window->sum += value - (window->n_seen < width ? 0 : window->value[window->at]);
+    window->sum += value - window->value[window->at];
     window->value[window->at] = value;
     window->at = window->at + 1u == width ? 0u : window->at + 1u;
     window->n_seen += window->n_seen < width ? 1u : 0u;
+    if (window->n_seen < width) {
+        return 0; /* the middle may not be there yet */
+    }
     const uint32_t middle = window->at + width / 2u; /* the oldest is at `at` */
     *over = window->value[middle < width ? middle : middle - width] - window->sum / (int32_t)width;
-    return window->n_seen == width;
+    return 1;
 }
 
 static int32_t sum_of(const int16_t *samples, uint32_t n)
@@ -257,7 +260,7 @@ static uint64_t square(int32_t value)
 static uint64_t energy_over_slow(const int16_t *samples, uint32_t n, uint32_t block,
                                  uint32_t segment_ms)
 {
-    int32_t value[WIDEST_SLOW], over;
+    int32_t value[WIDEST_SLOW] = {0}, over;
     window_t slow = {value, 2u * samples_in(SLOW_MS, n / block, segment_ms) + 1u, 0u, 0u, 0};
     uint64_t energy = 0u;
     uint32_t found = 0u;
@@ -277,7 +280,7 @@ static int is_smooth(const int16_t *samples, uint32_t n, uint32_t segment_ms)
     const uint32_t nearest = samples_in(BLOCK_MS, n, segment_ms);
     const uint32_t block = nearest < 1u ? 1u : nearest, blocks = n / block;
     const uint32_t width = 2u * samples_in(STEEP_MS, blocks, segment_ms) + 1u;
-    int32_t value[STEEP_STAGES][WIDEST_STEEP];
+    int32_t value[STEEP_STAGES][WIDEST_STEEP] = {{0}};
     window_t steep[STEEP_STAGES];
     if (blocks <= STEEP_STAGES * (width - 1u)) {
         return 0;
