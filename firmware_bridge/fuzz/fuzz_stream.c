@@ -68,7 +68,7 @@ static void start(model_t *m, ecgqa_t *ctx)
 
 static void push(model_t *m, input_t *in, int missing)
 {
-    int16_t samples[2 * LEN];
+    int16_t samples[2 * LEN] = {0};
     const size_t n = next(in) % (2 * LEN);
     const int scale = next(in);
     uint32_t noise = scale % 2 != 0 ? next(in) + 1u : 0u; /* short inputs make long segments too */
