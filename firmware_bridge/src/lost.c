@@ -274,20 +274,13 @@ static uint64_t energy_over_slow(const int16_t *samples, uint32_t n, uint32_t bl
     return found == 0u ? 0u : energy / found;
 }
 
-/* Whether next to nothing is as steep as a QRS complex; ECG is told by its first beats. */
-static int is_smooth(const int16_t *samples, uint32_t n, uint32_t segment_ms)
+/* Whether the energy over three steep means in turn stays below `most`; ECG is told by its first
+ * beats. */
+static int stays_below(const int16_t *samples, uint32_t blocks, uint32_t block, uint32_t width,
+                       uint64_t most)
 {
-    const uint32_t nearest = samples_in(BLOCK_MS, n, segment_ms);
-    const uint32_t block = nearest < 1u ? 1u : nearest, blocks = n / block;
-    const uint32_t width = 2u * samples_in(STEEP_MS, blocks, segment_ms) + 1u;
     int32_t value[STEEP_STAGES][WIDEST_STEEP] = {{0}};
     window_t steep[STEEP_STAGES];
-    if (blocks <= STEEP_STAGES * (width - 1u)) {
-        return 0;
-    }
-    const uint64_t all = energy_over_slow(samples, n, COARSE * block, segment_ms);
-    const uint64_t most =
-        (all / SMOOTH_PARTS + 1u) * (uint64_t)(blocks - STEEP_STAGES * (width - 1u));
     uint64_t energy = 0u;
     for (uint32_t k = 0u; k < STEEP_STAGES; ++k) {
         steep[k] = (window_t){value[k], width, 0u, 0u, 0};
@@ -300,7 +293,23 @@ static int is_smooth(const int16_t *samples, uint32_t n, uint32_t segment_ms)
         }
         energy += k == STEEP_STAGES ? square(over) : 0u;
     }
-    return all != 0u && energy < most; /* a ramp has none of either: it may be flat */
+    return energy < most;
+}
+
+/* Whether next to nothing is as steep as a QRS complex; a ramp has no energy at all: it may be
+ * flat. */
+static int is_smooth(const int16_t *samples, uint32_t n, uint32_t segment_ms)
+{
+    const uint32_t nearest = samples_in(BLOCK_MS, n, segment_ms);
+    const uint32_t block = nearest < 1u ? 1u : nearest, blocks = n / block;
+    const uint32_t width = 2u * samples_in(STEEP_MS, blocks, segment_ms) + 1u;
+    const uint32_t lost = STEEP_STAGES * (width - 1u); /* before the last window is full */
+    if (blocks <= lost) {
+        return 0;
+    }
+    const uint64_t all = energy_over_slow(samples, n, COARSE * block, segment_ms);
+    return all != 0u && stays_below(samples, blocks, block, width,
+                                    (all / SMOOTH_PARTS + 1u) * (uint64_t)(blocks - lost));
 }
 
 ecgqa_reason_t ecgqa_lost_signal(const int16_t *samples, uint32_t n, uint32_t segment_ms)
