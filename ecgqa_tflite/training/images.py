@@ -183,6 +183,6 @@ def _masked(n: int, rows: int, most: int, rng: np.random.Generator) -> list[slic
     """A band of up to ``most`` rows in half of ``n`` images; none where ``most`` is 0."""
     if not most:
         return [slice(0, 0)] * n
-    height = rng.integers(1, most + 1, size=n) * (rng.random(n) < 0.5)
+    height = rng.integers(1, min(most, rows) + 1, size=n) * (rng.random(n) < 0.5)
     first = rng.integers(0, rows - height + 1)
     return [slice(a, a + h) for a, h in zip(first, height, strict=True)]

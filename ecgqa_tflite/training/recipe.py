@@ -52,6 +52,10 @@ class Augmentation:
     gain: tuple[float, float] = (0.8, 1.2)
     mask_rows: int = 0
 
+    def __post_init__(self) -> None:
+        if self.mask_rows < 0:
+            raise ArgumentError("mask_rows must be 0 or more")
+
 
 @dataclass(frozen=True)
 class Schedule:

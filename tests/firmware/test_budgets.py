@@ -63,6 +63,7 @@ CODE_BYTES = 24_200
 inputs by rows and the front end's loops in assembly, which save light_cnn_small 2 of 8.5 million
 instructions."""
 LOOK_BYTES = 3_900
+"""What looks and conditions; telling a pulse wave is 0.8 KB of it and 35,000 instructions."""
 SLICE_INSTRUCTIONS = 400_000
 
 

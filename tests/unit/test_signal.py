@@ -273,6 +273,14 @@ def test_the_c_is_the_definition(data: st.DataObject) -> None:
     assert reasons(samples[None], 125) == [reason(samples)]
 
 
+def test_nothing_but_a_ramp_is_flat_with_conditioning() -> None:
+    """Fewer than three half seconds hold anything else: nothing is left to look at."""
+    front_end = NativeFrontEnd(FrontEnd(conditioning="baseline"), 250)
+    ramp = (20 * np.arange(1250)).astype(np.int16)[None]
+    assert BY_REASON[front_end.reasons(ramp)].tolist() == ["flat"]
+    assert not front_end.index_maps(ramp, threads=1).any()
+
+
 def test_nothing_but_a_baseline_is_smooth() -> None:
     x = np.rint(3000 * np.sin(np.linspace(0, 3, 1250))).astype(np.int16)[None]
     for conditioning in ("none", "baseline"):

@@ -109,6 +109,22 @@ def test_no_augmentation_is_the_image() -> None:
     assert np.array_equal(out, image(maps[chosen], "jet"))
 
 
+def test_a_mask_blanks_one_band_of_rows_in_some_images() -> None:
+    maps, mask = np.full((40, 77, 77), 200, np.uint8), replace(STILL, mask_rows=9)
+    out = augmented(maps, np.arange(40), SPEC, mask, np.random.default_rng(2))[..., 0]
+    blank = out.min(axis=2) == out.min()
+    assert {len(np.unique(row)) for row in out.reshape(-1, 77)} == {1}  # whole rows
+    heights = blank.sum(axis=1)
+    assert 0 < (heights > 0).sum() < 40 and heights.max() <= 9
+    assert all(np.ptp(np.flatnonzero(b)) + 1 == b.sum() for b in blank if b.any())
+    whole = augmented(
+        maps, np.arange(40), SPEC, replace(STILL, mask_rows=500), np.random.default_rng(2)
+    )
+    assert whole.shape == (40, 77, 77, 1)
+    with pytest.raises(ArgumentError, match="mask_rows"):
+        Augmentation(mask_rows=-1)
+
+
 def test_roll_and_flip_only_move_columns() -> None:
     maps = maps_of(8)
     move = replace(STILL, roll=True, flip=True)
